@@ -1,0 +1,104 @@
+//! What a command is given: where the repository is, what the environment says, and the way to run programs.
+//! The only module that reads environment variables and the working directory.
+
+use crate::error::Fault;
+use crate::proc::{Children, Proc};
+use crate::signal::Interrupts;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+pub struct Ctx {
+    /// The repository: the nearest folder above the working directory that has `deploy/systems` and a `Cargo.toml`.
+    pub root: PathBuf,
+    pub vars: Vars,
+    /// Whether a person watches: standard error is a terminal.
+    pub terminal: bool,
+    /// Whether a person can be asked: standard input and standard error are terminals.
+    pub can_ask: bool,
+    pub interrupts: Interrupts,
+    pub proc: Proc,
+}
+
+impl Ctx {
+    /// # Errors
+    /// When the working directory is outside a repository, or signal handlers cannot be installed.
+    pub fn new() -> Result<Self> {
+        let vars = Vars(std::env::vars_os().collect());
+        let cwd = std::env::current_dir().map_err(|error| {
+            Fault::could_not_run("no-working-directory", format!("the working directory cannot be read: {error}"))
+        })?;
+        let root = find_root(&cwd).ok_or_else(|| {
+            let cause = format!("no `deploy/systems` beside a `Cargo.toml` in `{}` or above it", cwd.display());
+            Fault::could_not_run("no-repository", cause).hint("run `cargo xtask` inside the repository")
+        })?;
+        let children = Children::default();
+        let interrupts = Interrupts::install(children.clone())?;
+        let terminal = std::io::stderr().is_terminal();
+        Ok(Self {
+            proc: Proc::new(children, interrupts.clone(), vars.path()),
+            root,
+            terminal: terminal && vars.get("TERM").is_none_or(|term| term != "dumb"),
+            can_ask: terminal && std::io::stdin().is_terminal(),
+            vars,
+            interrupts,
+        })
+    }
+
+    /// The file of the running program, for the helpers that outlive a command.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn own_program() -> Result<PathBuf> {
+        Ok(std::env::current_exe()?)
+    }
+}
+
+/// The environment as it was at start.
+#[derive(Debug, Clone, Default)]
+pub struct Vars(BTreeMap<OsString, OsString>);
+
+impl Vars {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.os(name).and_then(OsStr::to_str)
+    }
+
+    fn os(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The search path for programs.
+    pub fn path(&self) -> OsString {
+        self.os("PATH").map(OsStr::to_owned).unwrap_or_default()
+    }
+
+    /// The cargo that runs us, so that a nested build uses the same toolchain.
+    pub fn cargo(&self) -> PathBuf {
+        self.os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+    }
+
+    /// The compiler beside that cargo.
+    pub fn rustc(&self) -> PathBuf {
+        self.os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from)
+    }
+
+    /// What cargo sets for `cargo run` and a nested cargo must not inherit: build scripts watch these and would be
+    /// rerun for nothing (rust-lang/cargo#16134).
+    pub fn set_by_cargo_run(&self) -> Vec<OsString> {
+        let leaks = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        self.0.keys().filter(|name| name.to_str().is_some_and(leaks)).cloned().collect()
+    }
+
+    /// Names of variables with this beginning.
+    pub fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
+        let text = |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        self.0.iter().filter_map(text).filter(|(name, _)| name.starts_with(prefix)).collect()
+    }
+}
+
+fn find_root(from: &Path) -> Option<PathBuf> {
+    let is_root = |folder: &&Path| folder.join("deploy/systems").is_dir() && folder.join("Cargo.toml").is_file();
+    from.ancestors().find(is_root).map(Path::to_path_buf)
+}

@@ -1,0 +1,141 @@
+//! `.slipway/ENV/`: where a deployment to this machine keeps its state, and how files there are written.
+
+use crate::spec::name::{EnvironmentName, ServiceName, SystemName};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The folder of one environment. It is ignored by git and never below `target/`, so that `cargo clean` keeps it.
+#[derive(Debug, Clone)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+impl Home {
+    pub fn new(root: &Path, environment: &EnvironmentName) -> Self {
+        Self { dir: root.join(".slipway").join(environment.as_str()) }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn exists(&self) -> bool {
+        self.dir.is_dir()
+    }
+
+    pub fn runs(&self) -> PathBuf {
+        self.dir.join("runs")
+    }
+
+    pub fn lease(&self) -> PathBuf {
+        self.dir.join("lease.json")
+    }
+
+    pub fn lease_lock(&self) -> PathBuf {
+        self.dir.join("lease.lock")
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.dir.join("ledger.json")
+    }
+
+    pub fn secrets(&self) -> PathBuf {
+        self.dir.join("secrets.json")
+    }
+
+    pub fn ports(&self) -> PathBuf {
+        self.dir.join("ports.json")
+    }
+
+    pub fn releases(&self, system: &SystemName) -> PathBuf {
+        self.dir.join("releases").join(format!("{system}.json"))
+    }
+
+    pub fn log(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("logs").join(format!("{service}.log"))
+    }
+
+    pub fn data(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("data").join(service.as_str())
+    }
+
+    pub fn files(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("files").join(service.as_str())
+    }
+
+    pub fn artifacts(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("artifacts").join(service.as_str())
+    }
+
+    /// Programs installed for this deployment alone.
+    pub fn tools(&self) -> PathBuf {
+        self.dir.join("tools")
+    }
+}
+
+/// Writes a file that only its owner may read, so that a reader sees the old content or the new, never a part.
+///
+/// # Errors
+/// When the folder or the file cannot be written.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    let attempt = || -> std::io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let beside = path.with_extension(format!("tmp{}", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    attempt().with_context(|| format!("write `{}`", path.display()))
+}
+
+/// # Errors
+/// Those of [`write_private`].
+pub fn write_json(path: &Path, value: &Value) -> Result<()> {
+    write_private(path, format!("{value:#}\n").as_bytes())
+}
+
+/// The document in a file, `None` when there is no file.
+///
+/// # Errors
+/// When the file cannot be read or is not JSON.
+pub fn read_json(path: &Path) -> Result<Option<Value>> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("read `{}`", path.display())),
+    };
+    serde_json::from_slice(&text).map(Some).with_context(|| format!("read `{}`", path.display()))
+}
+
+/// Removes a folder and all in it; one that is not there is already as it should be.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub fn remove_folder(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("remove `{}`", path.display())),
+    }
+}
+
+/// Opens a file for appending, making its folder when needed.
+///
+/// # Errors
+/// When either cannot be made.
+pub fn append(path: &Path) -> Result<File> {
+    let attempt = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    };
+    attempt().with_context(|| format!("open `{}`", path.display()))
+}

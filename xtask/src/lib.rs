@@ -1,0 +1,27 @@
+//! The tool behind `cargo xtask`.
+//!
+//! Data flows one way: files in `deploy/` → [`spec`] (types) → [`plan`] (a graph of steps, contributed by a
+//! [`target`]) → the runner → [`tools`] (pure argv) → [`proc`], the only module that spawns. What happens goes to the
+//! [`journal`], and every form of output is drawn from it.
+
+pub mod check;
+pub mod cli;
+pub mod cmd;
+pub mod ctx;
+pub mod error;
+pub mod home;
+pub mod http;
+pub mod journal;
+pub mod key;
+pub mod lease;
+pub mod ledger;
+pub mod os;
+pub mod plan;
+pub mod proc;
+pub mod signal;
+pub mod smoke;
+pub mod spec;
+pub mod supervisor;
+pub mod target;
+pub mod tools;
+pub mod ui;

@@ -1,0 +1,35 @@
+//! Parse, run, exit code.
+
+use clap::Parser;
+use std::process::ExitCode;
+use xtask::cli::{Cli, Command};
+use xtask::cmd;
+use xtask::ctx::Ctx;
+use xtask::error::{Exit, Fault};
+use xtask::ui;
+
+fn main() -> ExitCode {
+    let exit = run(Cli::parse().command).unwrap_or_else(|error| {
+        let fault = Fault::of(&error);
+        ui::print_fault(&fault);
+        fault.exit
+    });
+    ExitCode::from(exit.code())
+}
+
+fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Doctor(args) => cmd::doctor::run(&args, &Ctx::new()?),
+        Command::Deploy(args) => cmd::deploy::run(&args, &Ctx::new()?),
+        Command::Plan(args) => cmd::plan::run(&args, &Ctx::new()?),
+        Command::Status(args) => cmd::status::run(&args, &Ctx::new()?),
+        Command::Logs(args) => cmd::logs::run(&args, &Ctx::new()?),
+        Command::Smoke(args) => cmd::smoke::run(&args, &Ctx::new()?),
+        Command::Rollback(args) => cmd::rollback::run(&args, &Ctx::new()?),
+        Command::Teardown(args) => cmd::teardown::run(&args, &Ctx::new()?),
+        Command::Ci(args) => cmd::ci::run(&args, &Ctx::new()?),
+        Command::Completions(args) => cmd::completions::run(&args),
+        Command::Supervise(args) => cmd::hidden::supervise(&args),
+        Command::Exec(args) => cmd::hidden::exec(&args),
+    }
+}

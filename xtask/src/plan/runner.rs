@@ -1,0 +1,302 @@
+//! Runs a plan: in parallel where needs allow, each step on a thread of its own.
+//!
+//! A failed step blocks only what depends on it, and never cancels a sibling half-way. After a signal no further step
+//! starts; those running are waited for.
+
+use super::{Holds, Outcome, Plan, Step, StepId};
+use crate::error::Fault;
+use crate::journal::{Event, Journal, StepEnd, StepResult};
+use crate::proc::{CommandLine, Finished, Proc, Stream};
+use crate::signal::Interrupts;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// What a step is given to work with.
+pub struct StepCx<'a> {
+    step: &'a str,
+    pub proc: &'a Proc,
+    pub interrupts: &'a Interrupts,
+    journal: &'a Journal,
+}
+
+impl StepCx<'_> {
+    /// Says what the step does or waits for at this moment.
+    pub fn status(&self, text: impl Into<String>) {
+        self.journal.record(Event::Status { step: self.step.to_owned(), text: text.into() });
+    }
+
+    fn commanded(&self, command: &CommandLine) {
+        self.journal.record(Event::Command { step: self.step.to_owned(), argv: command.argv() });
+    }
+
+    /// Runs a tool; its lines become the step's status.
+    ///
+    /// # Errors
+    /// Those of [`Proc::follow`].
+    pub fn run(&self, command: &CommandLine) -> Result<()> {
+        self.commanded(command);
+        self.proc.follow(command, &|_, line| {
+            if !line.trim().is_empty() {
+                self.status(line.trim());
+            }
+        })
+    }
+
+    /// Runs a tool whose end the step judges itself.
+    ///
+    /// # Errors
+    /// Those of [`Proc::try_follow`].
+    pub fn try_run(&self, command: &CommandLine, on_line: &(dyn Fn(Stream, &str) + Sync)) -> Result<Finished> {
+        self.commanded(command);
+        self.proc.try_follow(command, on_line)
+    }
+
+    /// Runs a tool for its output.
+    ///
+    /// # Errors
+    /// Those of [`Proc::read`].
+    pub fn read(&self, command: &CommandLine) -> Result<String> {
+        self.commanded(command);
+        self.proc.read(command)
+    }
+
+    /// Asks again and again until there is an answer. The pauses grow from 10 to 250 milliseconds.
+    ///
+    /// # Errors
+    /// When a question fails, a signal arrives, or `within` has passed; `expired` then says what was seen last.
+    pub fn wait_for<T>(
+        &self,
+        within: Duration,
+        mut ask: impl FnMut() -> Result<Option<T>>,
+        expired: impl FnOnce() -> Fault,
+    ) -> Result<T> {
+        let deadline = Instant::now() + within;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            if let Some(answer) = ask()? {
+                return Ok(answer);
+            }
+            if Instant::now() >= deadline {
+                return Err(expired().into());
+            }
+            if self.interrupts.pause(pause) {
+                return Err(Fault::interrupted(self.interrupts.first().unwrap_or_default()).into());
+            }
+            pause = (pause * 3 / 2).min(Duration::from_millis(250));
+        }
+    }
+}
+
+/// Runs every step it can and returns how each ended, in the order of the plan.
+pub fn run(plan: &Plan, proc: &Proc, interrupts: &Interrupts, journal: &Journal) -> Vec<(StepId, StepEnd)> {
+    journal.record(Event::Plan { steps: plan.outline() });
+    let mut ends: BTreeMap<StepId, StepEnd> = BTreeMap::new();
+    let mut running: Vec<&Step> = Vec::new();
+    let (sender, receiver) = mpsc::channel::<(StepId, StepEnd)>();
+    std::thread::scope(|scope| {
+        loop {
+            for step in plan.steps() {
+                if ends.contains_key(&step.id) || running.iter().any(|other| other.id == step.id) {
+                    continue;
+                }
+                match verdict(step, &ends, &running, interrupts) {
+                    Verdict::Wait => {}
+                    Verdict::End(end) => {
+                        record_end(journal, &step.id, &end);
+                        ends.insert(step.id.clone(), end);
+                    }
+                    Verdict::Start => {
+                        running.push(step);
+                        let sender = sender.clone();
+                        scope.spawn(move || {
+                            let end = run_step(step, proc, interrupts, journal);
+                            // The receiver lives until every step has ended.
+                            let _ = sender.send((step.id.clone(), end));
+                        });
+                    }
+                }
+            }
+            if running.is_empty() {
+                break;
+            }
+            let Ok((id, end)) = receiver.recv() else { break };
+            running.retain(|step| step.id != id);
+            record_end(journal, &id, &end);
+            ends.insert(id, end);
+        }
+    });
+    let in_order = |step: &Step| ends.get(&step.id).map(|end| (step.id.clone(), end.clone()));
+    plan.steps().iter().filter_map(in_order).collect()
+}
+
+fn record_end(journal: &Journal, id: &StepId, end: &StepEnd) {
+    journal.record(Event::Ended { step: id.to_string(), end: end.clone() });
+}
+
+enum Verdict {
+    Wait,
+    Start,
+    End(StepEnd),
+}
+
+fn verdict(step: &Step, ends: &BTreeMap<StepId, StepEnd>, running: &[&Step], interrupts: &Interrupts) -> Verdict {
+    if interrupts.stopping() {
+        return Verdict::End(not_run(StepResult::Cancelled, "interrupted before it started".to_owned()));
+    }
+    for need in &step.needs {
+        let Some(end) = ends.get(need) else { return Verdict::Wait };
+        if let Some(blocked) = blocked_by(need, end) {
+            return Verdict::End(blocked);
+        }
+    }
+    let blocks = |other: &&Step| match (step.holds, other.holds) {
+        (Holds::Machine, _) | (_, Holds::Machine) => true,
+        (Holds::Lock(wanted), Holds::Lock(held)) => wanted == held,
+        _ => false,
+    };
+    if running.iter().any(blocks) { Verdict::Wait } else { Verdict::Start }
+}
+
+/// What becomes of a step when one that it needs did not succeed. The first cause is handed on, not the chain.
+fn blocked_by(need: &StepId, end: &StepEnd) -> Option<StepEnd> {
+    match end.result {
+        StepResult::Done | StepResult::Unchanged => None,
+        StepResult::Failed => Some(not_run(StepResult::Skipped, format!("needs `{need}`, which failed"))),
+        StepResult::Skipped | StepResult::Cancelled => {
+            Some(not_run(end.result, end.reason.clone().unwrap_or_else(|| format!("needs `{need}`"))))
+        }
+    }
+}
+
+fn not_run(result: StepResult, reason: String) -> StepEnd {
+    StepEnd { result, seconds: 0.0, reason: Some(reason), failure: None }
+}
+
+fn run_step(step: &Step, proc: &Proc, interrupts: &Interrupts, journal: &Journal) -> StepEnd {
+    let started = Instant::now();
+    let cx = StepCx { step: step.id.as_str(), proc, interrupts, journal };
+    let outcome = catch_unwind(AssertUnwindSafe(|| match step.work.already(&cx)? {
+        Some(reason) => Ok((StepResult::Unchanged, Some(reason))),
+        None => {
+            journal.record(Event::Started { step: step.id.to_string() });
+            step.work.act(&cx).map(|outcome| match outcome {
+                Outcome::Done => (StepResult::Done, None),
+                Outcome::DoneWith(word) => (StepResult::Done, Some(word)),
+                Outcome::Skipped(reason) => (StepResult::Skipped, Some(reason)),
+            })
+        }
+    }));
+    let seconds = started.elapsed().as_secs_f64();
+    match outcome {
+        Ok(Ok((result, reason))) => StepEnd { result, seconds, reason, failure: None },
+        Ok(Err(error)) => failed(Fault::of(&error), seconds),
+        Err(_) => {
+            let cause = format!("`{}` panicked; this is a defect of the tool, its message is above", step.id);
+            failed(Fault::failed("panic", cause), seconds)
+        }
+    }
+}
+
+fn failed(fault: Fault, seconds: f64) -> StepEnd {
+    if matches!(fault.exit, crate::error::Exit::Interrupted(_)) {
+        return StepEnd { result: StepResult::Cancelled, seconds, reason: Some(fault.cause), failure: None };
+    }
+    StepEnd { result: StepResult::Failed, seconds, reason: None, failure: Some(fault) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Nothing, step};
+    use super::*;
+    use crate::journal::Watcher;
+    use crate::plan::Work;
+    use crate::proc::Children;
+    use std::sync::{Arc, Barrier};
+
+    struct Nobody;
+
+    impl Watcher for Nobody {
+        fn event(&mut self, _: &Event) {}
+    }
+
+    struct Acts<F>(F);
+
+    impl<F: Fn(&StepCx<'_>) -> Result<Outcome> + Send + Sync> Work for Acts<F> {
+        fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+            Ok(None)
+        }
+
+        fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+            (self.0)(cx)
+        }
+    }
+
+    fn run_all(steps: Vec<Step>, interrupts: &Interrupts) -> Vec<(String, StepResult)> {
+        let plan = Plan::new(steps).unwrap();
+        let proc = Proc::new(Children::default(), interrupts.clone(), std::ffi::OsString::new());
+        let journal = Journal::open(None, "test", "test", Box::new(Nobody)).unwrap();
+        let ends = run(&plan, &proc, interrupts, &journal);
+        ends.into_iter().map(|(id, end)| (id.to_string(), end.result)).collect()
+    }
+
+    #[test]
+    fn a_failure_blocks_only_what_depends_on_it() {
+        let fails = Acts(|_: &StepCx<'_>| Err(Fault::failed("x", "no").into()));
+        let steps = vec![
+            step("a", &[], fails),
+            step("b", &["a"], Nothing),
+            step("c", &["b"], Nothing),
+            step("d", &[], Nothing),
+        ];
+        let ends = run_all(steps, &Interrupts::default());
+        let results: Vec<_> = ends.iter().map(|(_, result)| *result).collect();
+        use StepResult::{Done, Failed, Skipped};
+        assert_eq!(results, [Failed, Skipped, Skipped, Done]);
+    }
+
+    #[test]
+    fn independent_steps_run_at_the_same_time() {
+        let both = Arc::new(Barrier::new(2));
+        let meet = |barrier: &Arc<Barrier>| {
+            let barrier = Arc::clone(barrier);
+            // Neither can end unless the other runs too.
+            Acts(move |_: &StepCx<'_>| {
+                barrier.wait();
+                Ok(Outcome::Done)
+            })
+        };
+        let steps = vec![step("a", &[], meet(&both)), step("b", &[], meet(&both))];
+        assert!(run_all(steps, &Interrupts::default()).iter().all(|(_, result)| *result == StepResult::Done));
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_of_its_step_alone() {
+        let panics = Acts(|_: &StepCx<'_>| -> Result<Outcome> { panic!("on purpose") });
+        let ends = run_all(vec![step("a", &[], panics), step("b", &[], Nothing)], &Interrupts::default());
+        assert_eq!(ends[0].1, StepResult::Failed);
+        assert_eq!(ends[1].1, StepResult::Done);
+    }
+
+    #[test]
+    fn what_holds_the_machine_runs_alone() {
+        let busy = Arc::new(std::sync::Mutex::new(()));
+        let alone = |busy: &Arc<std::sync::Mutex<()>>| {
+            let busy = Arc::clone(busy);
+            Acts(move |_: &StepCx<'_>| match busy.try_lock() {
+                Ok(_guard) => {
+                    std::thread::yield_now();
+                    Ok(Outcome::Done)
+                }
+                Err(_) => Err(Fault::failed("beside", "not alone").into()),
+            })
+        };
+        let mut steps: Vec<_> = (0..8).map(|n| step(&format!("s{n}"), &[], alone(&busy))).collect();
+        for step in &mut steps {
+            step.holds = Holds::Machine;
+        }
+        assert!(run_all(steps, &Interrupts::default()).iter().all(|(_, result)| *result == StepResult::Done));
+    }
+}

@@ -1,0 +1,80 @@
+//! A command line as data: built by pure functions, printed by `--dry-run`, asserted by tests, then run.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A program, its arguments, where it runs and what differs in its environment. Never a shell string, and never a
+/// secret: arguments are printed and written to the journal as they are, environment values are not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    pub program: OsString,
+    pub args: Vec<OsString>,
+    pub dir: Option<PathBuf>,
+    /// A value to set, or `None` to remove the variable.
+    pub env: Vec<(OsString, Option<OsString>)>,
+}
+
+impl CommandLine {
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self { program: program.as_ref().to_owned(), args: Vec::new(), dir: None, env: Vec::new() }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.dir = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self
+    }
+
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), None));
+        self
+    }
+
+    /// The program's name as people know it, without its folder.
+    pub fn name(&self) -> String {
+        let file = Path::new(&self.program).file_name().unwrap_or(&self.program);
+        file.to_string_lossy().into_owned()
+    }
+
+    /// The program and its arguments as text, for the journal.
+    pub fn argv(&self) -> Vec<String> {
+        let all = std::iter::once(&self.program).chain(&self.args);
+        all.map(|part| part.to_string_lossy().into_owned()).collect()
+    }
+}
+
+/// The line as one would type it.
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let argv = self.argv();
+        let line = shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| argv.join(" "));
+        f.write_str(&line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_quoted_as_one_would_type_it() {
+        let line = CommandLine::new("/usr/bin/cargo").args(["build", "--bin", "a b"]).env("SECRET", "x");
+        assert_eq!(line.to_string(), "/usr/bin/cargo build --bin 'a b'");
+        assert_eq!(line.name(), "cargo");
+    }
+}

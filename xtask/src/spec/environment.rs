@@ -1,0 +1,48 @@
+//! Environments: where and how systems run. Settings come from the environment's file, then its untracked
+//! `.local.toml`, then `--set`; each remembers where it came from.
+
+use super::name::{DeploymentId, EnvironmentName};
+use super::system::TargetKind;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// One environment with all its settings resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    pub name: EnvironmentName,
+    pub target: TargetKind,
+    /// What everything made here carries. The environment's name unless set.
+    pub deployment_id: DeploymentId,
+    pub ports: Ports,
+    /// The address that public services listen on (`host`); internal ones always take loopback.
+    pub bind: IpAddr,
+    /// `env.NAME`: extra environment variables for every service.
+    pub env: BTreeMap<String, String>,
+    /// Where each setting came from, for `deploy --dry-run`, sorted by key.
+    pub origins: Vec<Setting>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ports {
+    /// The ports that the systems declare.
+    Declared,
+    /// Any free ones, chosen once per deployment.
+    Free,
+}
+
+/// One setting as it took effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub key: String,
+    pub value: String,
+    pub origin: Origin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Default,
+    /// A file below the root, and the line in it.
+    File { path: String, line: usize },
+    /// `--set`.
+    Flag,
+}

@@ -1,0 +1,66 @@
+//! The smoke contract of a system: what it must answer, and who must not reach what. Data only; `crate::smoke` runs it.
+
+use super::name::ServiceName;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One request and what it must be answered with. Checks of a system run in their order, so that a later one can
+/// use what an earlier one captured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SmokeCheck {
+    /// What is proven, as a sentence for people: "an unknown key is a 404".
+    pub name: String,
+    pub service: ServiceName,
+    pub method: Method,
+    /// Path and query. May hold `${random}` (new for each run, the same within one) and captured names.
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    /// The body, sent as JSON.
+    pub body: Option<Value>,
+    pub expect: Expectation,
+    /// Name to JSON pointer (RFC 6901) into the answer's body.
+    pub capture: BTreeMap<String, String>,
+    /// How long the check is repeated until it holds. Zero: it must hold at once.
+    pub within: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+}
+
+/// Everything named must hold; what is not named is not looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Expectation {
+    pub status: Option<u16>,
+    /// Header names in lower case; the value may be `${any}`.
+    pub headers: BTreeMap<String, String>,
+    /// Objects are matched by the keys named here, arrays element by element, all else exactly. The strings
+    /// `${any}`, `${string}`, `${integer}`, `${number}`, `${boolean}` match by kind, and `${now}` an integer that is
+    /// the present epoch second within two minutes.
+    pub json: Option<Value>,
+    /// A text that the body contains.
+    pub contains: Option<String>,
+}
+
+/// A path that must be refused. Whether it can be on a target is that target's to say: processes of one laptop
+/// share its loopback, so `host` names these as skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedPath {
+    pub to: ServiceName,
+    pub from: Origin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Anything that is not part of the deployment.
+    Outside,
+    Service(ServiceName),
+    /// Every service but those that need it.
+    OtherServices,
+}

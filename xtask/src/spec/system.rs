@@ -1,0 +1,135 @@
+//! Systems and their services, as one file in `deploy/systems/` describes them.
+
+use super::name::{ServiceName, SystemName, TeamName};
+use super::smoke::{DeniedPath, SmokeCheck};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Services that are deployed, smoke-tested and torn down together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct System {
+    pub name: SystemName,
+    pub description: String,
+    /// In an order in which every service comes after those it needs.
+    pub services: Vec<Service>,
+    pub smoke: Vec<SmokeCheck>,
+    pub denied: Vec<DeniedPath>,
+}
+
+/// One program with one port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    pub name: ServiceName,
+    pub source: Source,
+    /// The port the program listens on in a container.
+    pub port: u16,
+    /// The port on a machine that all services share; `port` unless two systems chose the same.
+    pub host_port: u16,
+    /// Reachable from outside the deployment.
+    pub public: bool,
+    pub team: Option<TeamName>,
+    /// Other services of this system that must be ready first.
+    pub needs: Vec<ServiceName>,
+    pub presence: Presence,
+    pub targets: BTreeSet<TargetKind>,
+    /// Environment variables. One whose template names a service that is absent is left out, so that the program
+    /// falls back to its own default.
+    pub env: BTreeMap<String, Template>,
+    /// What others may refer to as `${SERVICE.NAME}`. Crates always provide `url` (`http://HOST:PORT`).
+    pub provides: BTreeMap<String, Template>,
+    /// Secrets by name, referred to as `${secret.NAME}` within this service.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Files written for the service, private to it, referred to as `${file.NAME}`.
+    pub files: BTreeMap<String, Template>,
+    /// Arguments of the program.
+    pub args: Vec<Template>,
+    pub ready: Probe,
+    pub live: Probe,
+    /// How long it may take from start to ready.
+    pub ready_within: Duration,
+    /// How long it may take from SIGTERM to its end.
+    pub stop_within: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A crate under `app/`, whose binary has the crate's name.
+    Crate(String),
+    /// A public image, by its short name in `deploy/images.toml`, and what stands in for it on `host`.
+    Image { image: String, host: Option<HostProgram> },
+}
+
+/// How a public image's program is had on a laptop without containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostProgram {
+    /// Names to look for on PATH, the best first.
+    pub programs: Vec<String>,
+    /// A requirement as pip takes it (`moto[server]==5.2.5`) whose console script is the first of `programs`.
+    pub python: Option<String>,
+    /// A URL that answers 200 when an equivalent service already runs on this machine and may be used as it is.
+    pub running: Option<String>,
+    /// What to type so that it can run, for the line that says why it was skipped.
+    pub enable: String,
+}
+
+/// When a service is part of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// The system cannot run without it.
+    Always,
+    /// Only where a service that needs it has more than one replica.
+    WhenReplicated,
+    /// Where it can run; those that need it do without otherwise.
+    WhenAvailable,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetKind {
+    Host,
+    Containers,
+    Kubernetes,
+    Eks,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Made once per deployment and kept with its state.
+    Generated,
+}
+
+/// How a running service is asked for its health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// `GET` of this path answers 2xx.
+    Http { path: String },
+    /// A connection is accepted and, when named, the answer to `send` starts with `expect`.
+    Tcp { send: Option<String>, expect: Option<String> },
+}
+
+/// A text with `${…}` references, already parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(pub Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    Text(String),
+    Reference(Reference),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// `${address}`: the address the service listens on.
+    Address,
+    /// `${host}`: the name others reach it by.
+    Host,
+    /// `${port}`: the port it listens on.
+    Port,
+    /// `${data}`: a folder of its own that outlives it.
+    Data,
+    /// `${secret.NAME}`
+    Secret(String),
+    /// `${file.NAME}`: the path of a file of this service.
+    File(String),
+    /// `${SERVICE.NAME}`: what a needed service provides.
+    Provided { service: ServiceName, name: String },
+}
