@@ -4,8 +4,9 @@
 //! [`render`] gives every other error without a JSON body the same form.
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
@@ -67,6 +68,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             Err(JsonRejection::JsonDataError(error)) => {
                 Err(ApiError::bad_request(error.body_text()))
             }
+            Err(error) => Err(ApiError::new(error.status(), error.body_text())),
+        }
+    }
+}
+
+/// The parameters of a path. What is wrong with them, such as bytes that are not UTF-8, is said in the error: 400.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(parameters)) => Ok(Self(parameters)),
             Err(error) => Err(ApiError::new(error.status(), error.body_text())),
         }
     }

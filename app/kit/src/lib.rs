@@ -19,6 +19,7 @@ mod operations;
 mod runner;
 mod serve;
 mod settings;
+pub mod store;
 
 use std::future::Future;
 
@@ -26,7 +27,7 @@ pub use anyhow::Result;
 
 pub use config::{ConfigError, Env};
 pub use context::Context;
-pub use error::{ApiError, Json};
+pub use error::{ApiError, Json, Path};
 pub use health::{Condition, Health, Heartbeat};
 pub use metrics::{Counter, Metrics};
 pub use runner::run;

@@ -29,8 +29,7 @@ enum Role {
 impl Sockets {
     /// Takes what was passed to this process, and binds `address`:`port` unless `http` was among it.
     pub(crate) fn open(env: &Env, address: IpAddr, port: u16) -> anyhow::Result<Self> {
-        // Checks `LISTEN_PID` and gives nothing when the sockets were meant for another process.
-        let mut passed = ListenFd::from_env();
+        let mut passed = passed(env)?;
         let (mut http, mut admin) = (None, None);
         for (index, role) in roles(env, passed.len())?.into_iter().enumerate() {
             let socket = passed
@@ -54,6 +53,16 @@ impl Sockets {
             http: bind(address, 0)?,
             admin: None,
         })
+    }
+}
+
+/// The sockets that are meant for this process. Without its own id in `LISTEN_PID` they are another's, inherited.
+fn passed(env: &Env) -> Result<ListenFd, ConfigError> {
+    let meant: Option<u32> = env.get("LISTEN_PID", "a process id")?;
+    if meant == Some(std::process::id()) {
+        Ok(ListenFd::from_env())
+    } else {
+        Ok(ListenFd::empty())
     }
 }
 

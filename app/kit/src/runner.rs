@@ -48,15 +48,13 @@ fn serve<S: Service>(env: &Env) -> ExitCode {
         Err(error) => return refuse::<S>(&error),
     };
     logs::start(settings.log.clone());
-    let outcome = tokio::runtime::Runtime::new()
-        .context("cannot start the runtime")
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(live::<S>(env, &settings, config));
-            // What is still running after the time to shut down must not hold up the exit.
-            runtime.shutdown_background();
-            outcome
-        });
-    match outcome {
+    tracing::info!(
+        service = S::NAME,
+        version = S::VERSION,
+        pid = std::process::id(),
+        "starting"
+    );
+    match live_to_the_end::<S>(env, &settings, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<ConfigError>() {
             Some(error) => refuse::<S>(error),
@@ -68,19 +66,30 @@ fn serve<S: Service>(env: &Env) -> ExitCode {
     }
 }
 
-async fn live<S: Service>(env: &Env, settings: &Settings, config: S::Config) -> anyhow::Result<()> {
-    let mut stop = StopSignals::listen()?;
-    tracing::info!(
-        service = S::NAME,
-        version = S::VERSION,
-        pid = std::process::id(),
-        "starting"
-    );
+fn live_to_the_end<S: Service>(
+    env: &Env,
+    settings: &Settings,
+    config: S::Config,
+) -> anyhow::Result<()> {
+    // Taking passed sockets changes the process's environment, which is safe as long as there is one thread.
     let sockets = match settings.fault {
         Some(Fault::CrashAtStart) => anyhow::bail!("`FAULT` is `crash-at-start`"),
         Some(Fault::WrongPort) => Sockets::elsewhere(settings.address)?,
         _ => Sockets::open(env, settings.address, settings.port)?,
     };
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let outcome = runtime.block_on(live::<S>(sockets, settings, config));
+    // What is still running after the time to shut down must not hold up the exit.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn live<S: Service>(
+    sockets: Sockets,
+    settings: &Settings,
+    config: S::Config,
+) -> anyhow::Result<()> {
+    let mut stop = StopSignals::listen()?;
     let context = Context::new(
         Health::new(settings.fault),
         Metrics::new(S::NAME, S::VERSION),

@@ -1,0 +1,102 @@
+//! A real Redis (or Valkey) server of a test's own: free port, password, scratch directory.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::{DEADLINE, find_program};
+
+const PASSWORD: &str = "only-for-this-test";
+
+/// A server that can be stopped and started again with its data. Dropping it stops it and removes them.
+pub struct Redis {
+    program: PathBuf,
+    port: u16,
+    data: TempDir,
+    server: Option<Child>,
+}
+
+impl Redis {
+    /// Starts a server; `None`, and a word on stderr, where there is no program for it.
+    ///
+    /// # Panics
+    /// If there is no program and `XTASK_REQUIRE_REDIS` is `1`.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let mut redis = Self::stopped()?;
+        redis.resume();
+        Some(redis)
+    }
+
+    /// As [`Redis::start`], but does not start the server yet.
+    #[must_use]
+    pub fn stopped() -> Option<Self> {
+        let program = find_program(&["redis-server", "valkey-server"], "XTASK_REQUIRE_REDIS")?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        Some(Self {
+            program,
+            port,
+            data: TempDir::new().unwrap(),
+            server: None,
+        })
+    }
+
+    /// What goes into `REDIS_URL`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://:{PASSWORD}@127.0.0.1:{}/0", self.port)
+    }
+
+    /// Starts the server and waits until it accepts connections.
+    pub fn resume(&mut self) {
+        let mut command = Command::new(&self.program);
+        command.arg("-").current_dir(self.data.path());
+        let mut server = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let settings = format!(
+            "port {}\nbind 127.0.0.1\nrequirepass {PASSWORD}\nappendonly yes\nappendfsync always\nsave \"\"\n",
+            self.port
+        );
+        server
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(settings.as_bytes())
+            .unwrap();
+        self.server = Some(server);
+        let started = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            assert!(
+                started.elapsed() < DEADLINE,
+                "`{}` does not listen",
+                self.program.display()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills the server, as a crash would.
+    pub fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
