@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// A status and a sentence for whoever called. The kit renders it in the service's own error field.
 #[derive(Debug, Clone)]
@@ -55,21 +56,33 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A JSON body. What is wrong with it is said in the error: 400 for its content, 413 for its size, 415 for its type.
+/// A JSON object as the body. What is wrong with it is said in the error: 400 for its content, 413 for its size, 415
+/// for its type.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
+        // Read as an object first: a struct could be read from an array as well, which no client means.
+        let object = match axum::Json::<Map<String, Value>>::from_request(request, state).await {
+            Ok(axum::Json(object)) => object,
             // One status for all bad content: callers need not care at which stage it was found.
-            Err(JsonRejection::JsonDataError(error)) => {
-                Err(ApiError::bad_request(error.body_text()))
+            Err(JsonRejection::JsonDataError(_)) => {
+                return Err(ApiError::bad_request("the body is not a JSON object"));
             }
-            Err(error) => Err(ApiError::new(error.status(), error.body_text())),
-        }
+            Err(error) => return Err(ApiError::new(error.status(), error.body_text())),
+        };
+        serde_path_to_error::deserialize(Value::Object(object))
+            .map(Self)
+            .map_err(|error| ApiError::bad_request(describe(&error)))
+    }
+}
+
+fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    match error.path().to_string().as_str() {
+        "." => error.inner().to_string(),
+        path => format!("`{path}`: {}", error.inner()),
     }
 }
 

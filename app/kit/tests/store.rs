@@ -1,4 +1,5 @@
 //! The promises of the store, kept by both of its backends.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashSet;
 
@@ -94,7 +95,7 @@ async fn of_many_inserts_one_is_new(variable: &str, value: &str) {
     for insert in inserts.collect::<Vec<_>>() {
         match insert.await.unwrap() {
             (number, Inserted::New) => {
-                assert_eq!(winner.replace(number.to_string()), None, "two were new")
+                assert_eq!(winner.replace(number.to_string()), None, "two were new");
             }
             (_, Inserted::Existing(value)) => _ = seen.insert(value),
         }

@@ -25,11 +25,10 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The one string field of a JSON error body.
+    /// The one string field of a JSON error body, which has to be there.
     ///
     /// # Panics
     /// If the status is none of an error, or the body has another form.
-    #[must_use]
     pub fn error(&self, field: &str) -> String {
         assert!(self.status >= 400, "{self:?}");
         let json = self.json();
