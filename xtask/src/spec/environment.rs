@@ -42,7 +42,10 @@ pub struct Setting {
 pub enum Origin {
     Default,
     /// A file below the root, and the line in it.
-    File { path: String, line: usize },
+    File {
+        path: String,
+        line: usize,
+    },
     /// `--set`.
     Flag,
 }

@@ -3,8 +3,30 @@
 //! Everything here is a value without side effects. Strings from files and flags become types at this edge, so
 //! that no later module has to ask whether a name, a port or a reference is well formed.
 
+mod decode;
 pub mod environment;
+mod environment_file;
+pub mod error;
+mod grammar;
 pub mod image;
+mod load;
 pub mod name;
+mod order;
+mod references;
+mod service_file;
 pub mod smoke;
+mod smoke_file;
+mod source;
 pub mod system;
+mod system_file;
+pub mod template;
+pub mod tool;
+pub mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use environment_file::{environment, environment_names};
+pub use error::SpecErrors;
+pub use load::{Spec, load};
+pub use tool::tools;

@@ -34,6 +34,20 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    pub const ALL: [Self; 5] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// Everything named must hold; what is not named is not looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Expectation {
@@ -47,6 +61,39 @@ pub struct Expectation {
     /// A text that the body contains.
     pub contains: Option<String>,
 }
+
+/// What a string in [`Expectation::json`] stands for when it stands for more than itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Any,
+    String,
+    Integer,
+    Number,
+    Boolean,
+    /// An integer that is the present epoch second within two minutes.
+    Now,
+}
+
+impl Kind {
+    pub const NAMES: [(&str, Self); 6] = [
+        ("any", Self::Any),
+        ("boolean", Self::Boolean),
+        ("integer", Self::Integer),
+        ("now", Self::Now),
+        ("number", Self::Number),
+        ("string", Self::String),
+    ];
+
+    /// The kind that `${NAME}`, the whole of a string, stands for.
+    pub fn of(text: &str) -> Option<Self> {
+        let name = text.strip_prefix("${")?.strip_suffix('}')?;
+        let kind = Self::NAMES.iter().find(|(known, _)| *known == name);
+        kind.map(|(_, kind)| *kind)
+    }
+}
+
+/// The name of the text that is new for each run of a contract.
+pub const RANDOM: &str = "random";
 
 /// A path that must be refused. Whether it can be on a target is that target's to say: processes of one laptop
 /// share its loopback, so `host` names these as skipped.

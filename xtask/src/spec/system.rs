@@ -3,6 +3,7 @@
 use super::name::{ServiceName, SystemName, TeamName};
 use super::smoke::{DeniedPath, SmokeCheck};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 /// Services that are deployed, smoke-tested and torn down together.
@@ -56,7 +57,10 @@ pub enum Source {
     /// A crate under `app/`, whose binary has the crate's name.
     Crate(String),
     /// A public image, by its short name in `deploy/images.toml`, and what stands in for it on `host`.
-    Image { image: String, host: Option<HostProgram> },
+    Image {
+        image: String,
+        host: Option<HostProgram>,
+    },
 }
 
 /// How a public image's program is had on a laptop without containers.
@@ -91,6 +95,25 @@ pub enum TargetKind {
     Eks,
 }
 
+impl TargetKind {
+    pub const ALL: [Self; 4] = [Self::Host, Self::Containers, Self::Kubernetes, Self::Eks];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Containers => "containers",
+            Self::Kubernetes => "kubernetes",
+            Self::Eks => "eks",
+        }
+    }
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretSource {
     /// Made once per deployment and kept with its state.
@@ -103,7 +126,10 @@ pub enum Probe {
     /// `GET` of this path answers 2xx.
     Http { path: String },
     /// A connection is accepted and, when named, the answer to `send` starts with `expect`.
-    Tcp { send: Option<String>, expect: Option<String> },
+    Tcp {
+        send: Option<String>,
+        expect: Option<String>,
+    },
 }
 
 /// A text with `${…}` references, already parsed.
@@ -132,4 +158,31 @@ pub enum Reference {
     File(String),
     /// `${SERVICE.NAME}`: what a needed service provides.
     Provided { service: ServiceName, name: String },
+}
+
+/// The text that parses to this template again.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => f.write_str(&text.replace('$', "$$"))?,
+                Piece::Reference(reference) => write!(f, "${{{reference}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("address"),
+            Self::Host => f.write_str("host"),
+            Self::Port => f.write_str("port"),
+            Self::Data => f.write_str("data"),
+            Self::Secret(name) => write!(f, "secret.{name}"),
+            Self::File(name) => write!(f, "file.{name}"),
+            Self::Provided { service, name } => write!(f, "{service}.{name}"),
+        }
+    }
 }

@@ -1,0 +1,183 @@
+//! A small HTTP/1.1 client: one request, one answer, no TLS, no redirects, no proxies.
+//!
+//! It connects where it is told to and names whichever host it is told to, so a public name can be asked before it
+//! resolves; its waits end early when the caller says so. Looking up a name is the system's and knows no deadline.
+
+mod answer;
+mod url;
+
+pub use url::{Endpoint, Url, is_path};
+
+use answer::Incoming;
+use std::fmt;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub method: &'static str,
+    pub url: Url,
+    /// Besides `Host`, `Connection` and `Content-Length`, which are set here.
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+    /// From the first attempt to connect to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+impl Request {
+    pub fn get(url: Url, timeout: Duration) -> Self {
+        Self {
+            method: "GET",
+            url,
+            headers: Vec::new(),
+            body: None,
+            timeout,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case, in the order in which they came.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header with this name, given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Why there is no answer: what failed, and the system's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpError(String);
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+/// Sends a request and reads its answer, whatever its status. `stop` is asked all the while; once it says yes,
+/// waiting ends with an error.
+pub fn send(request: &Request, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
+    let bytes = encode(request)?;
+    let exchange = Exchange {
+        deadline: Instant::now().checked_add(request.timeout),
+        timeout: request.timeout,
+        stop,
+    };
+    let mut stream = exchange.connect(&request.url.endpoint)?;
+    exchange.write(&mut stream, &bytes)?;
+    Incoming::new(stream, exchange).read_response(request.method == "HEAD")
+}
+
+fn encode(request: &Request) -> Result<Vec<u8>, HttpError> {
+    let path = &request.url.path;
+    if !is_path(path) {
+        let shown = path.escape_debug();
+        return Err(HttpError(format!(
+            "`{shown}` cannot be the path of a request"
+        )));
+    }
+    let method = request.method;
+    let host = request.url.endpoint.authority();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    for (name, value) in &request.headers {
+        let broken = |text: &str| text.contains(|c: char| c.is_control() && c != '\t');
+        if broken(name) || broken(value) || name.contains([':', ' ']) {
+            let shown = name.escape_debug();
+            return Err(HttpError(format!("header `{shown}` cannot be sent")));
+        }
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let body = request.body.as_deref();
+    if body.is_some() || matches!(method, "POST" | "PUT") {
+        let length = body.map_or(0, <[u8]>::len);
+        head.push_str(&format!("Content-Length: {length}\r\n"));
+    }
+    head.push_str("\r\n");
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(body.unwrap_or_default());
+    Ok(bytes)
+}
+
+/// The time that one request has.
+struct Exchange<'s> {
+    /// None where the timeout is too long for the clock to express.
+    deadline: Option<Instant>,
+    timeout: Duration,
+    stop: &'s dyn Fn() -> bool,
+}
+
+impl Exchange<'_> {
+    /// The time left, at most `longest` and never zero, which sockets take for no limit.
+    fn left(&self, longest: Duration) -> Result<Duration, HttpError> {
+        if (self.stop)() {
+            return Err(HttpError("interrupted".to_owned()));
+        }
+        let left = self
+            .deadline
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        match left {
+            Some(Duration::ZERO) => {
+                let timeout = humantime::format_duration(self.timeout);
+                Err(HttpError(format!("no answer within {timeout}")))
+            }
+            Some(left) => Ok(left.min(longest)),
+            None => Ok(longest),
+        }
+    }
+
+    fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, HttpError> {
+        let Endpoint { host, port, via } = endpoint;
+        let addresses: Vec<SocketAddr> = match via {
+            Some(address) => vec![*address],
+            None => (host.as_str(), *port)
+                .to_socket_addrs()
+                .map_err(|error| failed(&format!("look up `{host}`"), &error))?
+                .collect(),
+        };
+        let mut last = HttpError(format!("`{host}` has no address"));
+        for address in addresses {
+            let left = self.left(Duration::MAX)?;
+            match TcpStream::connect_timeout(&address, left) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = failed(&format!("connect to {address}"), &error),
+            }
+        }
+        Err(last)
+    }
+
+    fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> Result<(), HttpError> {
+        let left = self.left(Duration::MAX)?;
+        let written = stream
+            .set_write_timeout(Some(left))
+            .and_then(|()| stream.write_all(bytes));
+        written.map_err(|error| failed("send the request", &error))
+    }
+}
+
+/// `connect to 127.0.0.1:80: connection refused`
+fn failed(what: &str, error: &std::io::Error) -> HttpError {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = words.chars();
+    let first = letters.next().map(|c| c.to_ascii_lowercase());
+    let words: String = first.into_iter().chain(letters).collect();
+    HttpError(format!("{what}: {words}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Who is asked for what.
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+/// Who is asked: the name and port that the request carries, and the address to connect to when that name does not
+/// resolve from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name or an address, that of IPv6 without brackets.
+    pub host: String,
+    pub port: u16,
+    pub via: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: address.port(),
+            via: Some(address),
+        }
+    }
+}
+
+impl Endpoint {
+    /// `HOST` or `HOST:PORT`, as the `Host` header and a URL have it.
+    pub(super) fn authority(&self) -> String {
+        let host = match self.host.parse::<Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => self.host.clone(),
+        };
+        match self.port {
+            80 => host,
+            port => format!("{host}:{port}"),
+        }
+    }
+}
+
+/// `http://HOST[:PORT][/PATH][?QUERY]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    pub endpoint: Endpoint,
+    /// Path and query, as they go on the wire: it starts with `/` and is printable ASCII.
+    pub path: String,
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.endpoint.authority(), self.path)
+    }
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || {
+            format!(
+                "`{}` is not a URL such as `http://127.0.0.1:80/`",
+                text.escape_debug()
+            )
+        };
+        let rest = text.strip_prefix("http://").ok_or_else(refuse)?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (host, port) = match authority.rsplit_once(':') {
+            // The last colon of a bare IPv6 address starts no port.
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+            _ => (authority, Some(80)),
+        };
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let valid = match inner {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => {
+                !host.is_empty()
+                    && host
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+            }
+        };
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        match port {
+            Some(port) if valid && port != 0 && is_path(&path) => Ok(Self {
+                endpoint: Endpoint {
+                    host: inner.unwrap_or(host).to_owned(),
+                    port,
+                    via: None,
+                },
+                path,
+            }),
+            _ => Err(refuse()),
+        }
+    }
+}
+
+/// Whether a path and query can go on the wire as they are.
+pub fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic() && c != '#')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_read_and_shown_the_same() {
+        for text in [
+            "http://localhost/",
+            "http://127.0.0.1:8000/pw/x?a=b",
+            "http://[::1]:5000/",
+            "http://[::1]/",
+            "http://a-b.example:1/",
+        ] {
+            assert_eq!(text.parse::<Url>().unwrap().to_string(), text);
+        }
+        let url: Url = "http://a:80?q".parse().unwrap();
+        assert_eq!(url.to_string(), "http://a/?q");
+        assert_eq!((url.endpoint.host.as_str(), url.endpoint.port), ("a", 80));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_no_url() {
+        for text in [
+            "",
+            "http://",
+            "https://a/",
+            "http://a:0/",
+            "http://a:65536/",
+            "http://a:/",
+            "http://a b/",
+            "http://a/b c",
+            "http://u@a/",
+            "http://[::1/",
+            "http://::1/",
+            "http://a/#b",
+            "http://a/\r\nx: y",
+        ] {
+            assert!(text.parse::<Url>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Reads an environment: its file, then its `.local.toml`, then what the command line sets.
+
+use super::decode::{Document, Value, choose};
+use super::environment::{Environment, Origin, Ports, Setting};
+use super::error::{Place, Sink, SpecErrors, find, quoted};
+use super::grammar::check_variable;
+use super::name::{DeploymentId, EnvironmentName};
+use super::source::{self, Source};
+use super::system::TargetKind::{self, Containers, Eks, Host, Kubernetes};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::path::Path;
+use std::str::FromStr;
+
+const FOLDER: &str = "deploy/environments";
+
+/// The targets that this version can deploy to.
+const SUPPORTED: [TargetKind; 1] = [Host];
+
+/// Every setting, and the targets on which it does something. `env.NAME` is one on all of them.
+const SETTINGS: [(&str, &[TargetKind]); 19] = [
+    ("target", &TargetKind::ALL),
+    ("deployment_id", &TargetKind::ALL),
+    ("ports", &[Host, Containers]),
+    ("bind", &[Host, Containers]),
+    ("engine", &[Containers, Kubernetes, Eks]),
+    ("context", &[Kubernetes]),
+    ("registry", &[Kubernetes]),
+    ("ingress_class", &[Kubernetes]),
+    ("domain", &[Kubernetes, Eks]),
+    ("namespace_prefix", &[Kubernetes, Eks]),
+    ("replicas", &[Kubernetes, Eks]),
+    ("max_failed", &[Kubernetes, Eks]),
+    ("account", &[Eks]),
+    ("profile", &[Eks]),
+    ("region", &[Eks]),
+    ("hosted_zone", &[Eks]),
+    ("certificate_arn", &[Eks]),
+    ("compute", &[Eks]),
+    ("controller_repository", &[Eks]),
+];
+
+const VARIABLE_PREFIX: &str = "env.";
+
+/// A value as it was set last, and where.
+#[derive(Debug, Clone)]
+struct Set {
+    value: String,
+    place: Place,
+}
+
+type Layered = BTreeMap<String, Set>;
+
+/// The environments that have a file, sorted.
+pub fn environment_names(root: &Path) -> Result<Vec<EnvironmentName>, SpecErrors> {
+    let sink = Sink::default();
+    let stems = stems(root, &sink);
+    let parsed = stems.iter().filter_map(|stem| {
+        let path = format!("{FOLDER}/{stem}.toml");
+        let name = stem.parse::<EnvironmentName>();
+        name.map_err(|error| sink.report(source::file(&path), error.to_string()))
+            .ok()
+    });
+    let names = parsed.collect();
+    sink.finish(Some(names))
+}
+
+/// Loads the environment `name` below the root. Each of `sets` is `KEY=VALUE` and wins over the files.
+///
+/// What is wrong with the name or with `sets` is a usage error ([`SpecErrors::is_usage`]).
+pub fn environment(root: &Path, name: &str, sets: &[String]) -> Result<Environment, SpecErrors> {
+    let sink = Sink::default();
+    let environment = read(root, name, sets, &sink);
+    sink.finish(environment)
+}
+
+fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environment> {
+    let (name, source) = find_file(root, name, sink)?;
+    let mut layered = Layered::new();
+    layer_file(&source, &mut layered, sink);
+    let local = format!("{FOLDER}/{name}.local.toml");
+    if let Some(local) = source::read_optional(root, &local, sink) {
+        layer_file(&local, &mut layered, sink);
+    }
+    layer_flags(sets, &mut layered, sink);
+    let target = read_target(&source, &layered, sink)?;
+    check_use(target, &layered, sink);
+    let mut settings = Settings {
+        layered,
+        sink,
+        origins: Vec::new(),
+    };
+    let environment = Environment {
+        target,
+        deployment_id: settings.parse("deployment_id", name.as_str(), DeploymentId::from_str)?,
+        ports: settings.parse("ports", "declared", |text| choose(text, &PORTS))?,
+        bind: settings.parse("bind", "127.0.0.1", parse_address)?,
+        env: settings.variables(),
+        origins: settings.into_origins(),
+        name,
+    };
+    Some(environment)
+}
+
+const PORTS: [(&str, Ports); 2] = [("declared", Ports::Declared), ("free", Ports::Free)];
+
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| format!("{} is not an IP address such as `127.0.0.1`", quoted(text)))
+}
+
+fn stems(root: &Path, sink: &Sink) -> Vec<String> {
+    let mut stems = source::stems(root, FOLDER, sink);
+    stems.retain(|stem| !stem.ends_with(".local"));
+    stems
+}
+
+fn find_file(root: &Path, name: &str, sink: &Sink) -> Option<(EnvironmentName, Source)> {
+    let flag = || Place::Flag(format!("--env {name}"));
+    let refuse = |message: String| sink.report(flag(), message);
+    if let Some(of) = name.strip_suffix(".local") {
+        refuse(format!(
+            "not an environment of its own; its settings go into `{of}` by themselves"
+        ));
+        return None;
+    }
+    let stems = stems(root, sink);
+    let known = stems.iter().map(String::as_str);
+    find(name, "environment", "environments", known)
+        .map_err(refuse)
+        .ok()?;
+    let name: EnvironmentName = name
+        .parse()
+        .map_err(|error| refuse(format!("{error}")))
+        .ok()?;
+    let source = source::read_optional(root, &format!("{FOLDER}/{name}.toml"), sink)?;
+    Some((name, source))
+}
+
+/// Puts what a file sets over what was set before.
+fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) {
+    let Some(document) = Document::parse(&source.path, &source.text, sink) else {
+        return;
+    };
+    document.root(sink).table(|table| {
+        for (key, _) in SETTINGS {
+            if let Some(value) = table.optional(key) {
+                layer(layered, key.to_owned(), &value);
+            }
+        }
+        let variables = table.optional("env").and_then(|value| value.entries());
+        for (name, value) in variables.into_iter().flatten() {
+            match check_variable(name) {
+                Ok(()) => layer(layered, format!("{VARIABLE_PREFIX}{name}"), &value),
+                Err(message) => value.report(message),
+            }
+        }
+    });
+}
+
+fn layer(layered: &mut Layered, key: String, value: &Value<'_>) {
+    if let Some(text) = value.scalar() {
+        let place = value.at.place();
+        layered.insert(key, Set { value: text, place });
+    }
+}
+
+fn layer_flags(sets: &[String], layered: &mut Layered, sink: &Sink) {
+    for set in sets {
+        let Some((key, value)) = set.split_once('=') else {
+            let place = Place::Flag(format!("--set {set}"));
+            sink.report(place, "expected `KEY=VALUE`");
+            continue;
+        };
+        // The value stays out of errors, where a secret could be read.
+        let place = Place::Flag(format!("--set {key}"));
+        match check_flag(key, value) {
+            Ok(()) => {
+                let value = value.to_owned();
+                layered.insert(key.to_owned(), Set { value, place });
+            }
+            Err(message) => sink.report(place, message),
+        }
+    }
+}
+
+fn check_flag(key: &str, value: &str) -> Result<(), String> {
+    if value.contains('\0') {
+        return Err("holds a NUL character".to_owned());
+    }
+    match key.strip_prefix(VARIABLE_PREFIX) {
+        Some(name) => check_variable(name),
+        None => {
+            let keys = SETTINGS.iter().map(|(key, _)| *key);
+            find(key, "setting", "settings", keys.chain(["env.NAME"]))
+        }
+    }
+}
+
+fn read_target(source: &Source, layered: &Layered, sink: &Sink) -> Option<TargetKind> {
+    let choices = TargetKind::ALL.map(|target| (target.as_str(), target));
+    let Some(set) = layered.get("target") else {
+        let place = Place::File {
+            path: source.path.clone(),
+            line: Some(1),
+        };
+        let names = choices.map(|(name, _)| format!("`{name}`"));
+        sink.report(
+            place,
+            format!("missing key `target`; valid values: {}", names.join(", ")),
+        );
+        return None;
+    };
+    let target = choose(&set.value, &choices).and_then(|target| {
+        let supported = SUPPORTED.map(|target| format!("`{target}`")).join(", ");
+        let known = SUPPORTED.contains(&target).then_some(target);
+        known.ok_or_else(|| {
+            format!(
+                "target `{target}` is not supported by this version, which supports {supported}"
+            )
+        })
+    });
+    target
+        .map_err(|message| set.report("target", message, sink))
+        .ok()
+}
+
+/// Reports settings that do nothing on the target.
+fn check_use(target: TargetKind, layered: &Layered, sink: &Sink) {
+    for (key, targets) in SETTINGS {
+        let Some(set) = layered.get(key) else {
+            continue;
+        };
+        if !targets.contains(&target) {
+            let names: Vec<String> = targets.iter().map(|target| format!("`{target}`")).collect();
+            let names = names.join(", ");
+            set.report(
+                key,
+                format!("does nothing on target `{target}`; it is for {names}"),
+                sink,
+            );
+        }
+    }
+}
+
+impl Set {
+    fn report(&self, key: &str, message: String, sink: &Sink) {
+        let message = match self.place {
+            Place::File { .. } => format!("`{key}`: {message}"),
+            Place::Flag(_) => message,
+        };
+        sink.report(self.place.clone(), message);
+    }
+
+    fn setting(self, key: String) -> Setting {
+        let origin = match self.place {
+            Place::File { path, line } => Origin::File {
+                path,
+                line: line.unwrap_or(1),
+            },
+            Place::Flag(_) => Origin::Flag,
+        };
+        let value = self.value;
+        Setting { key, value, origin }
+    }
+}
+
+/// What was set, while it is parsed into types.
+struct Settings<'s> {
+    layered: Layered,
+    sink: &'s Sink,
+    origins: Vec<Setting>,
+}
+
+impl Settings<'_> {
+    fn parse<T, E: Display>(
+        &mut self,
+        key: &str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let set = self.layered.remove(key);
+        let text = set.as_ref().map_or(default, |set| &set.value);
+        let parsed = parse(text).map_err(|error| match &set {
+            Some(set) => set.report(key, error.to_string(), self.sink),
+            None => self
+                .sink
+                .report(source::file(FOLDER), format!("`{key}`: {error}")),
+        });
+        let setting = match set {
+            Some(set) => set.setting(key.to_owned()),
+            None => Setting {
+                key: key.to_owned(),
+                value: default.to_owned(),
+                origin: Origin::Default,
+            },
+        };
+        self.origins.push(setting);
+        parsed.ok()
+    }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        let named = self.layered.iter().filter_map(|(key, set)| {
+            let name = key.strip_prefix(VARIABLE_PREFIX)?;
+            Some((name.to_owned(), set.value.clone()))
+        });
+        named.collect()
+    }
+
+    /// Where each setting came from; those that no type was asked for are text as it is.
+    fn into_origins(mut self) -> Vec<Setting> {
+        let rest = std::mem::take(&mut self.layered);
+        let rest = rest.into_iter().map(|(key, set)| set.setting(key));
+        self.origins.extend(rest);
+        self.origins.sort_by(|a, b| a.key.cmp(&b.key));
+        self.origins
+    }
+}

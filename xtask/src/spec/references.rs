@@ -1,0 +1,89 @@
+//! Checks that what templates refer to exists, and is there when it is needed.
+
+use super::error::find;
+use super::name::ServiceName;
+use super::service_file::{DraftService, PlacedTemplate, Role};
+use super::system::{Presence, Reference, Service};
+use std::collections::BTreeMap;
+
+/// The services of one system by name: all that its file declares, those that could not be read without their
+/// content.
+pub(super) type Roster<'s> = BTreeMap<&'s str, Option<&'s Service>>;
+
+/// Reports every reference of a service's templates that leads nowhere.
+pub(super) fn check(draft: &DraftService<'_>, roster: &Roster<'_>) {
+    for placed in &draft.templates {
+        for reference in placed.template.references() {
+            if let Err(message) = check_one(&draft.service, placed, reference, roster) {
+                placed.at.report(message);
+            }
+        }
+    }
+}
+
+fn check_one(
+    service: &Service,
+    placed: &PlacedTemplate<'_>,
+    reference: &Reference,
+    roster: &Roster<'_>,
+) -> Result<(), String> {
+    let for_others = matches!(
+        reference,
+        Reference::Host | Reference::Port | Reference::Secret(_)
+    );
+    if placed.role == Role::Provided && !for_others {
+        return Err(
+            "others get this, so it may only hold `${host}`, `${port}` and `${secret.NAME}`"
+                .to_owned(),
+        );
+    }
+    match reference {
+        Reference::Address | Reference::Host | Reference::Port | Reference::Data => Ok(()),
+        Reference::Secret(name) => {
+            let secrets = service.secrets.keys().map(String::as_str);
+            find(name, "secret", "secrets of this service", secrets)
+        }
+        Reference::File(name) => {
+            let files = service.files.keys().map(String::as_str);
+            find(name, "file", "files of this service", files)
+        }
+        Reference::Provided { service: of, name } => {
+            check_provided(service, placed.role, of, name, roster)
+        }
+    }
+}
+
+fn check_provided(
+    service: &Service,
+    role: Role,
+    of: &ServiceName,
+    name: &str,
+    roster: &Roster<'_>,
+) -> Result<(), String> {
+    let names = roster.keys().copied();
+    find(of.as_str(), "service", "services of this system", names)?;
+    if !service.needs.contains(of) {
+        return Err(format!(
+            "refers to `{of}`, which is not in `needs` of `{}`",
+            service.name
+        ));
+    }
+    let Some(needed) = roster.get(of.as_str()).copied().flatten() else {
+        return Ok(());
+    };
+    let provided = needed.provides.keys().map(String::as_str);
+    find(
+        name,
+        "name",
+        &format!("names that `{of}` provides"),
+        provided,
+    )?;
+    let always_there =
+        needed.presence == Presence::Always && needed.targets.is_superset(&service.targets);
+    if role == Role::Variable || always_there {
+        return Ok(());
+    }
+    Err(format!(
+        "refers to `{of}`, which may be absent; only a variable in `env` is left out then"
+    ))
+}

@@ -1,0 +1,365 @@
+//! Reads one service of a system's file.
+
+use super::decode::{At, Table, Value};
+use super::error::find;
+use super::grammar::{
+    check_file_name, check_path, check_requirement, check_url, check_variable, check_word,
+};
+use super::name::ServiceName;
+use super::system::{
+    HostProgram, Presence, Probe, SecretSource, Service, Source, TargetKind, Template,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+const PRESENCES: [(&str, Presence); 3] = [
+    ("always", Presence::Always),
+    ("when-replicated", Presence::WhenReplicated),
+    ("when-available", Presence::WhenAvailable),
+];
+
+/// Secrets of other kinds need a target that has them.
+const SECRET_SOURCES: [(&str, SecretSource); 1] = [("generated", SecretSource::Generated)];
+
+/// What else a service may refer to.
+pub(super) struct Known {
+    /// The crates below `app/` that are programs.
+    pub(super) crates: Vec<String>,
+    /// The short names in the image file; none where that file cannot be read.
+    pub(super) images: Option<Vec<String>>,
+}
+
+/// A service as its table says it, and where what later checks look at is said.
+pub(super) struct DraftService<'d> {
+    pub(super) service: Service,
+    pub(super) at: At<'d>,
+    pub(super) host_port_at: At<'d>,
+    pub(super) needs_at: Vec<At<'d>>,
+    pub(super) templates: Vec<PlacedTemplate<'d>>,
+}
+
+pub(super) struct PlacedTemplate<'d> {
+    pub(super) role: Role,
+    pub(super) template: Template,
+    pub(super) at: At<'d>,
+}
+
+/// What a template is for; it decides what it may refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Variable,
+    Argument,
+    File,
+    Provided,
+}
+
+/// Reads the table of the service `name`.
+pub(super) fn read<'d>(
+    name: &ServiceName,
+    value: &Value<'d>,
+    known: &Known,
+) -> Option<DraftService<'d>> {
+    value.table(|table| read_table(name, table, known))?
+}
+
+fn read_table<'d>(
+    name: &ServiceName,
+    table: &Table<'d>,
+    known: &Known,
+) -> Option<DraftService<'d>> {
+    let source = read_source(table, known);
+    let is_crate = matches!(source, Some(Source::Crate(_)));
+    let mut templates = Vec::new();
+    let port = table.required("port");
+    let host_port = table.optional("host_port").or_else(|| port.clone());
+    let host_port_at = host_port
+        .as_ref()
+        .map_or(&table.at, |value| &value.at)
+        .clone();
+    let port = port.and_then(|value| value.port());
+    let host_port = host_port.and_then(|value| value.port());
+    let (needs, needs_at) = read_needs(table);
+    let env = read_templates(table, "env", Role::Variable, check_variable, &mut templates);
+    let mut provides = read_templates(
+        table,
+        "provides",
+        Role::Provided,
+        check_word,
+        &mut templates,
+    );
+    if is_crate && !provides.contains_key("url") {
+        provides.insert("url".to_owned(), http_url());
+    }
+    let secrets = read_secrets(table);
+    let files = read_templates(table, "files", Role::File, check_file_name, &mut templates);
+    let args = read_args(table, &mut templates);
+    let public = table.optional("public").and_then(|value| value.boolean());
+    let team = table.optional("team").and_then(|value| value.parse());
+    let presence = table
+        .optional("presence")
+        .and_then(|value| value.choice(&PRESENCES));
+    let targets = table
+        .optional("targets")
+        .and_then(|value| read_targets(&value));
+    let ready = read_probe(table, "ready", is_crate.then_some("/readyz"));
+    let live_default = if is_crate {
+        http_probe("/livez")
+    } else {
+        ready.clone()
+    };
+    let live = match table.optional("live") {
+        Some(value) => parse_probe(&value),
+        None => live_default,
+    };
+    let ready_within = read_wait(table, "ready_within", READY_WITHIN);
+    let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
+    let service = Service {
+        name: name.clone(),
+        source: source?,
+        port: port?,
+        host_port: host_port?,
+        public: public.unwrap_or(false),
+        team,
+        needs,
+        presence: presence.unwrap_or(Presence::Always),
+        targets: targets.unwrap_or_else(|| TargetKind::ALL.into_iter().collect()),
+        env,
+        provides,
+        secrets,
+        files,
+        args,
+        ready: ready?,
+        live: live?,
+        ready_within,
+        stop_within,
+    };
+    Some(DraftService {
+        service,
+        at: table.at.clone(),
+        host_port_at,
+        needs_at,
+        templates,
+    })
+}
+
+fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
+    let host = table.optional("host");
+    match (table.optional("crate"), table.optional("image")) {
+        (Some(name), None) => {
+            if let Some(host) = host {
+                host.report("only for a service with `image`; a crate runs as it is");
+            }
+            let crates = known.crates.iter().map(String::as_str);
+            read_known(
+                &name,
+                "crate",
+                "crates in `app` with a `src/main.rs`",
+                crates,
+            )
+            .map(Source::Crate)
+        }
+        (None, Some(name)) => {
+            let host = host.map(|value| value.table(read_host_program));
+            let image = match &known.images {
+                Some(images) => {
+                    let images = images.iter().map(String::as_str);
+                    read_known(&name, "image", "images in `deploy/images.toml`", images)
+                }
+                None => name.text().map(str::to_owned),
+            };
+            // A broken stand-in must not look like none.
+            let host = match host {
+                Some(program) => Some(program??),
+                None => None,
+            };
+            Some(Source::Image {
+                image: image?,
+                host,
+            })
+        }
+        (Some(_), Some(image)) => {
+            image.report("a service has `crate` or `image`, not both");
+            None
+        }
+        (None, None) => {
+            table.missing(
+                "key `crate` (a folder in `app`) or `image` (a name in `deploy/images.toml`)",
+            );
+            None
+        }
+    }
+}
+
+fn read_known<'k>(
+    value: &Value<'_>,
+    kind: &str,
+    what: &str,
+    known: impl Iterator<Item = &'k str> + Clone,
+) -> Option<String> {
+    value.checked(&|name| find(name, kind, what, known.clone()))
+}
+
+fn read_host_program(table: &Table<'_>) -> Option<HostProgram> {
+    let programs = table.required("programs").and_then(|value| {
+        let programs = value.list()?;
+        if programs.is_empty() {
+            value.report("names no program");
+        }
+        programs
+            .iter()
+            .map(|program| program.checked(&check_file_name))
+            .collect()
+    });
+    let python = table
+        .optional("python")
+        .map(|value| value.checked(&check_requirement));
+    let running = table
+        .optional("running")
+        .map(|value| value.checked(&check_url));
+    let enable = table.required("enable").and_then(|value| value.sentence());
+    Some(HostProgram {
+        programs: programs?,
+        python: python.flatten(),
+        running: running.flatten(),
+        enable: enable?,
+    })
+}
+
+fn read_needs<'d>(table: &Table<'d>) -> (Vec<ServiceName>, Vec<At<'d>>) {
+    let values = table.optional("needs").and_then(|value| value.list());
+    let parsed = values.into_iter().flatten().filter_map(|value| {
+        let need: ServiceName = value.parse()?;
+        Some((need, value.at))
+    });
+    parsed.unzip()
+}
+
+fn read_targets(value: &Value<'_>) -> Option<BTreeSet<TargetKind>> {
+    let targets = value.list()?;
+    if targets.is_empty() {
+        value.report("names no target");
+    }
+    let choices = TargetKind::ALL.map(|target| (target.as_str(), target));
+    targets
+        .iter()
+        .map(|target| target.choice(&choices))
+        .collect()
+}
+
+fn read_templates<'d>(
+    table: &Table<'d>,
+    key: &'static str,
+    role: Role,
+    check_name: fn(&str) -> Result<(), String>,
+    templates: &mut Vec<PlacedTemplate<'d>>,
+) -> BTreeMap<String, Template> {
+    let entries = table.optional(key).and_then(|value| value.entries());
+    let mut read = BTreeMap::new();
+    for (name, value) in entries.into_iter().flatten() {
+        if let Err(message) = check_name(name) {
+            value.report(message);
+        }
+        if let Some(template) = read_template(value, role, templates) {
+            read.insert(name.to_owned(), template);
+        }
+    }
+    read
+}
+
+fn read_args<'d>(table: &Table<'d>, templates: &mut Vec<PlacedTemplate<'d>>) -> Vec<Template> {
+    let values = table.optional("args").and_then(|value| value.list());
+    let read = values.into_iter().flatten();
+    read.filter_map(|value| read_template(value, Role::Argument, templates))
+        .collect()
+}
+
+fn read_template<'d>(
+    value: Value<'d>,
+    role: Role,
+    templates: &mut Vec<PlacedTemplate<'d>>,
+) -> Option<Template> {
+    let template: Template = value.parse()?;
+    templates.push(PlacedTemplate {
+        role,
+        template: template.clone(),
+        at: value.at,
+    });
+    Some(template)
+}
+
+fn read_secrets(table: &Table<'_>) -> BTreeMap<String, SecretSource> {
+    let entries = table.optional("secrets").and_then(|value| value.entries());
+    let mut secrets = BTreeMap::new();
+    for (name, value) in entries.into_iter().flatten() {
+        if let Err(message) = check_word(name) {
+            value.report(message);
+        }
+        let from = value.table(|secret| secret.required("from")).flatten();
+        if let Some(source) = from.and_then(|from| from.choice(&SECRET_SOURCES)) {
+            secrets.insert(name.to_owned(), source);
+        }
+    }
+    secrets
+}
+
+fn read_probe(table: &Table<'_>, key: &'static str, default: Option<&str>) -> Option<Probe> {
+    match (table.optional(key), default) {
+        (Some(value), _) => parse_probe(&value),
+        (None, Some(path)) => http_probe(path),
+        (None, None) => {
+            table.missing(&format!(
+                "key `{key}`; an image needs one, such as `{key} = {{ http = \"/\" }}` or `{key} = {{ tcp = {{}} }}`"
+            ));
+            None
+        }
+    }
+}
+
+fn parse_probe(value: &Value<'_>) -> Option<Probe> {
+    value.table(
+        |probe| match (probe.optional("http"), probe.optional("tcp")) {
+            (Some(path), None) => {
+                let path = path.checked(&check_path)?;
+                Some(Probe::Http { path })
+            }
+            (None, Some(tcp)) => tcp.table(|tcp| {
+                let text = |key| {
+                    tcp.optional(key)
+                        .and_then(|value| value.text().map(str::to_owned))
+                };
+                let (send, expect) = (text("send"), text("expect"));
+                Probe::Tcp { send, expect }
+            }),
+            _ => {
+                value.report("expected either `http` or `tcp`");
+                None
+            }
+        },
+    )?
+}
+
+fn read_wait(table: &Table<'_>, key: &'static str, default: Duration) -> Duration {
+    let range = Duration::from_millis(1)..=LONGEST_WAIT;
+    let wait = table.optional(key).and_then(|value| value.duration(range));
+    wait.unwrap_or(default)
+}
+
+fn http_probe(path: &str) -> Option<Probe> {
+    let path = path.to_owned();
+    Some(Probe::Http { path })
+}
+
+/// `http://${host}:${port}`: where a crate's service is reached, since each of them speaks HTTP.
+fn http_url() -> Template {
+    use super::system::{Piece, Reference};
+    Template(vec![
+        Piece::Text("http://".to_owned()),
+        Piece::Reference(Reference::Host),
+        Piece::Text(":".to_owned()),
+        Piece::Reference(Reference::Port),
+    ])
+}
