@@ -15,7 +15,7 @@ pub use client::{Answer, client, delete, get, post, post_raw, send};
 pub use optional::find_program;
 pub use redis::Redis;
 pub use reqwest;
-pub use running::{Running, refused};
+pub use running::{Running, refused, sibling};
 
 /// How long anything may take before a test gives up. Far more than it should: the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -191,4 +192,19 @@ pub fn refused(program: &str, arguments: &[&str], env: &[(&str, &str)]) -> Outpu
         .envs(env.iter().copied())
         .output()
         .unwrap()
+}
+
+/// The binary of another service, beside that of the service under test. Testing the whole workspace builds it.
+///
+/// # Panics
+/// If it has not been built.
+#[must_use]
+pub fn sibling(program: &str, name: &str) -> String {
+    let sibling = Path::new(program).with_file_name(name);
+    assert!(
+        sibling.is_file(),
+        "`{}` is missing: run `cargo build -p {name}`",
+        sibling.display()
+    );
+    sibling.to_str().unwrap().to_owned()
 }
