@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::{Answer, Redis, Running, client, delete, get, post, post_raw, send};
+use testkit::{Answer, Redis, Running, client, delete, eventually, get, post, post_raw, send};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const SHORTENER: &str = env!("CARGO_BIN_EXE_shortener");
 
@@ -277,7 +279,7 @@ async fn without_redis_it_says_so_and_recovers() {
     for down in [true, false, true, false] {
         if down {
             redis.stop();
-            let not_ready = testkit::eventually("not ready", || async {
+            let not_ready = eventually("not ready", || async {
                 Some(get(&shortener.url("/readyz")).await)
                     .filter(|answer| answer.text.contains("redis unreachable"))
             });
@@ -295,4 +297,70 @@ async fn without_redis_it_says_so_and_recovers() {
             assert_eq!(send(client().post(&url)).await.status, 200);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_is_finished_before_the_end() {
+    let scratch = TempDir::new().unwrap();
+    let env = [("DATA_DIR", scratch.path().to_str().unwrap())];
+    let mut shortener = Running::start_ready(SHORTENER, &env).await;
+    let address = shortener.address("http");
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let body = r#"{"url":"https://example.com/in/flight"}"#;
+    let (sent, rest) = body.split_at(10);
+    let head = format!(
+        "POST /api/urls HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{sent}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let metrics = shortener.url("/metrics");
+    eventually("a request in flight", || async {
+        get(&metrics)
+            .await
+            .text
+            .contains("http_requests_in_flight 2")
+            .then_some(())
+    })
+    .await;
+
+    shortener.terminate();
+    eventually("a closed listener", || async {
+        TcpStream::connect(address).await.is_err().then_some(())
+    })
+    .await;
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 Created"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(shortener.exit_code().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_does_not_keep_it() {
+    let scratch = TempDir::new().unwrap();
+    let env = [
+        ("DATA_DIR", scratch.path().to_str().unwrap()),
+        ("SHUTDOWN_SECONDS", "1"),
+    ];
+    let mut shortener = Running::start_ready(SHORTENER, &env).await;
+    let mut stream = TcpStream::connect(shortener.address("http")).await.unwrap();
+    let head = "POST /api/urls HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let metrics = shortener.url("/metrics");
+    eventually("a request in flight", || async {
+        get(&metrics)
+            .await
+            .text
+            .contains("http_requests_in_flight 2")
+            .then_some(())
+    })
+    .await;
+    shortener.terminate();
+    assert_eq!(shortener.exit_code().await, Some(0));
+    shortener.logged("what was left", |line| {
+        line["message"].as_str().unwrap().contains("unfinished")
+    });
 }

@@ -16,6 +16,7 @@ pub use optional::find_program;
 pub use redis::Redis;
 pub use reqwest;
 pub use running::{Running, refused, sibling};
+pub use rustix::process::Signal;
 
 /// How long anything may take before a test gives up. Far more than it should: the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(20);

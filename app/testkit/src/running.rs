@@ -43,7 +43,7 @@ impl Running {
             .env("LISTEN_ADDRESS", "127.0.0.1")
             .envs(env.iter().copied());
         let running = Self::spawn(command);
-        let _ = running.address("http");
+        running.address("http");
         running
     }
 
@@ -82,7 +82,6 @@ impl Running {
     ///
     /// # Panics
     /// If the log ends without it or it takes too long.
-    #[must_use]
     pub fn logged(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         let mut state = self.log.lock();
@@ -112,7 +111,6 @@ impl Running {
     }
 
     /// The address of a socket it listens on: `http` or `admin`.
-    #[must_use]
     pub fn address(&self, socket: &str) -> SocketAddr {
         let wanted = |line: &Value| line["message"] == "listening" && line["socket"] == socket;
         let line = self.logged(&format!("the address of `{socket}`"), wanted);
