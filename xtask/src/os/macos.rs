@@ -93,7 +93,9 @@ fn parse_lsof(text: &str) -> Vec<Listening> {
             }
             ("c", Some(process)) => process.command = Some(value.to_owned()),
             ("L", Some(process)) => process.user = Some(value.to_owned()),
-            ("n", Some(process)) => process.ports.extend(value.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok())),
+            ("n", Some(process)) => {
+                process.ports.extend(value.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()));
+            }
             _ => {}
         }
     }

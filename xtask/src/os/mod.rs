@@ -182,7 +182,9 @@ mod tests {
 
     #[test]
     fn what_is_not_an_identity_is_none() {
-        for value in [json!(null), json!({"pid": 1}), json!({"pid": -1, "started": "x"}), json!({"pid": 1, "started": 2})] {
+        for value in
+            [json!(null), json!({"pid": 1}), json!({"pid": -1, "started": "x"}), json!({"pid": 1, "started": 2})]
+        {
             assert_eq!(ProcessId::from_json(&value), None, "{value}");
         }
     }

@@ -1,0 +1,142 @@
+//! The supervisor's end of the conversation: who may ask, and what is done for each request.
+
+use super::fleet::Shared;
+use super::protocol::{LONGEST_LINE, Reply, Request};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How long a connection may take to say what it wants, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More connections than this at a time are closed unheard: anyone on the machine can open them.
+const MOST_CONNECTIONS: usize = 64;
+/// The pause after an accept that failed for want of memory or descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers requests for the life of the process.
+pub(super) fn serve(listener: &TcpListener, token: &Arc<str>, shared: &Arc<Shared>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let Ok((stream, _)) = listener.accept() else {
+            std::thread::sleep(ACCEPT_PAUSE);
+            continue;
+        };
+        let slot = Slot::take(&open);
+        let (token, shared) = (Arc::clone(token), Arc::clone(shared));
+        if slot.number < MOST_CONNECTIONS {
+            // Without a thread for it the connection is closed, which is an answer too.
+            let _ = std::thread::Builder::new().spawn(move || {
+                let _slot = slot;
+                converse(stream, &token, &shared);
+            });
+        }
+    }
+}
+
+/// One of the connections that are open at a time.
+struct Slot {
+    open: Arc<AtomicUsize>,
+    number: usize,
+}
+
+impl Slot {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        Self { number: open.fetch_add(1, Ordering::SeqCst), open: Arc::clone(open) }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Reads one request, does it and answers. A peer that has gone away does not change what is done.
+fn converse(stream: TcpStream, token: &str, shared: &Shared) {
+    let limits = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
+    let mut line = String::new();
+    let read = limits.and_then(|()| BufReader::new((&stream).take(LONGEST_LINE)).read_line(&mut line));
+    if read.is_err() {
+        return;
+    }
+    let request = match parse(&line, token) {
+        Ok(request) => request,
+        Err(refusal) => return answer(&stream, &Reply::Refused(refusal.to_owned())),
+    };
+    let last = matches!(request, Request::Shutdown(_));
+    answer(&stream, &perform(request, shared));
+    if last {
+        shared.with(|fleet, _| fleet.over = true);
+    }
+}
+
+fn answer(mut stream: &TcpStream, reply: &Reply) {
+    let _ = writeln!(stream, "{}", reply.to_json());
+}
+
+fn parse(line: &str, token: &str) -> Result<Request, &'static str> {
+    let value: Value = serde_json::from_str(line).map_err(|_| "not a request")?;
+    if !same(value["token"].as_str().unwrap_or_default(), token) {
+        return Err("wrong token");
+    }
+    Request::from_json(&value).ok_or("not a request of this version")
+}
+
+/// Takes as long for a wrong text of the right length wherever it differs.
+fn same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+fn perform(request: Request, shared: &Shared) -> Reply {
+    match request {
+        Request::Status => Reply::Status(shared.lock().status()),
+        Request::Start(spec) => match shared.with(|fleet, now| fleet.start(*spec, now)) {
+            Ok(number) => Reply::Started(number),
+            Err(error) => Reply::Refused(error),
+        },
+        Request::Promote { service, instance } => {
+            match shared.with(|fleet, now| fleet.promote(&service, instance, now)) {
+                Ok(()) => settled(shared, &service),
+                Err(error) => Reply::Refused(error),
+            }
+        }
+        Request::Discard { service, instance } => {
+            shared.with(|fleet, now| fleet.discard(&service, instance, now));
+            settled(shared, &service)
+        }
+        Request::Stop(service) => {
+            shared.with(|fleet, now| fleet.stop(&service, now));
+            settled(shared, &service)
+        }
+        Request::Shutdown(order) => {
+            shared.shut_down(order);
+            Reply::Done
+        }
+    }
+}
+
+/// Answers when what was told to end has ended.
+fn settled(shared: &Shared, service: &crate::spec::name::ServiceName) -> Reply {
+    shared.wait_until(|fleet| fleet.is_settled(service));
+    Reply::Done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_token_opens() {
+        assert_eq!(parse(r#"{"token":"abc","request":"status"}"#, "abc"), Ok(Request::Status));
+        for line in
+            [r#"{"token":"abd","request":"status"}"#, r#"{"token":"ab","request":"status"}"#, r#"{"request":"status"}"#]
+        {
+            assert_eq!(parse(line, "abc"), Err("wrong token"));
+        }
+        assert_eq!(parse("GET / HTTP/1.1", "abc"), Err("not a request"));
+        assert_eq!(parse(r#"{"token":"abc","request":"x"}"#, "abc"), Err("not a request of this version"));
+    }
+}

@@ -1,0 +1,243 @@
+//! All services of a supervisor, what can be asked of them, and what is written down about them.
+
+use super::instance::{Answer, Instance, Question};
+use super::launch::LaunchSpec;
+use super::note;
+use super::records::{self, Record};
+use super::service::Service;
+use super::status::{InstanceStatus, ServiceStatus};
+use crate::spec::name::ServiceName;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub(super) struct Fleet {
+    state_dir: PathBuf,
+    /// This binary, for the step that passes sockets on.
+    exec: PathBuf,
+    services: BTreeMap<ServiceName, Service>,
+    /// The services in the order they were first started in: those that others need come first.
+    started: Vec<ServiceName>,
+    next_number: u64,
+    /// Nothing is started any more.
+    closing: bool,
+    /// Nothing is left to do.
+    pub(super) over: bool,
+    /// What the file of records holds; none when it could not be written.
+    written: Option<Vec<Record>>,
+    complained: bool,
+    /// The last line the log has about an instance.
+    told: BTreeMap<u64, String>,
+}
+
+impl Fleet {
+    pub(super) fn new(state_dir: PathBuf, exec: PathBuf) -> Self {
+        Self {
+            state_dir,
+            exec,
+            services: BTreeMap::new(),
+            started: Vec::new(),
+            next_number: 1,
+            closing: false,
+            over: false,
+            written: None,
+            complained: false,
+            told: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn start(&mut self, spec: LaunchSpec, now: Instant) -> Result<u64, String> {
+        if self.closing {
+            return Err("the supervisor is shutting down".to_owned());
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        if !self.started.contains(&spec.service) {
+            self.started.push(spec.service.clone());
+        }
+        self.services.entry(spec.service.clone()).or_default().start(number, spec, now);
+        self.tend(now);
+        Ok(number)
+    }
+
+    pub(super) fn promote(&mut self, service: &ServiceName, number: u64, now: Instant) -> Result<(), String> {
+        let known = self.services.get_mut(service).ok_or_else(|| format!("there is no service `{service}`"))?;
+        known.promote(number, now)
+    }
+
+    pub(super) fn discard(&mut self, service: &ServiceName, number: u64, now: Instant) {
+        if let Some(service) = self.services.get_mut(service) {
+            service.discard(number, now);
+        }
+    }
+
+    pub(super) fn stop(&mut self, service: &ServiceName, now: Instant) {
+        if let Some(service) = self.services.get_mut(service) {
+            service.stop(now);
+        }
+    }
+
+    /// Starts nothing from now on. Returns the services in the order to end them in: those named, then the others,
+    /// the last started first.
+    pub(super) fn close(&mut self, order: Vec<ServiceName>) -> Vec<ServiceName> {
+        self.closing = true;
+        let rest = self.started.iter().rev().filter(|service| !order.contains(service)).cloned();
+        let rest: Vec<_> = rest.collect();
+        order.into_iter().chain(rest).collect()
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether no process of a service that was told to end still runs.
+    pub(super) fn is_settled(&self, service: &ServiceName) -> bool {
+        self.services.get(service).is_none_or(Service::is_settled)
+    }
+
+    pub(super) fn status(&self) -> Vec<ServiceStatus> {
+        self.services.iter().filter_map(|(name, service)| service.status(name)).collect()
+    }
+
+    /// Looks after everything and writes down what has changed.
+    pub(super) fn tend(&mut self, now: Instant) {
+        for service in self.services.values_mut() {
+            service.tend(&self.exec, now);
+        }
+        self.services.retain(|_, service| !service.is_over());
+        self.started.retain(|service| self.services.contains_key(service));
+        self.tell();
+        self.save();
+    }
+
+    pub(super) fn questions(&mut self, now: Instant) -> Vec<(ServiceName, Question)> {
+        let services = self.services.iter_mut();
+        services.flat_map(|(name, service)| service.questions(now).into_iter().map(|q| (name.clone(), q))).collect()
+    }
+
+    pub(super) fn learn(&mut self, service: &ServiceName, answer: Answer, now: Instant) {
+        if let Some(service) = self.services.get_mut(service) {
+            service.learn(answer, now);
+        }
+    }
+
+    pub(super) fn unasked(&mut self, service: &ServiceName, number: u64) {
+        if let Some(service) = self.services.get_mut(service) {
+            service.unasked(number);
+        }
+    }
+
+    /// Whether somebody is likely to wait for what happens next.
+    pub(super) fn is_moving(&self) -> bool {
+        self.services.values().flat_map(Service::instances).any(Instance::is_moving)
+    }
+
+    pub(super) fn logs(&self) -> Vec<PathBuf> {
+        let mut logs: Vec<_> =
+            self.services.values().flat_map(Service::instances).map(|instance| instance.spec.log.clone()).collect();
+        logs.sort_unstable();
+        logs.dedup();
+        logs
+    }
+
+    /// Every change of an instance is a line in the supervisor's log.
+    fn tell(&mut self) {
+        let instances = || self.services.values().flat_map(Service::instances);
+        let mut told = BTreeMap::new();
+        for instance in instances() {
+            let line = describe(&instance.spec.service, &instance.status());
+            if self.told.get(&instance.number) != Some(&line) {
+                note(&line);
+            }
+            told.insert(instance.number, line);
+        }
+        self.told = told;
+    }
+
+    /// A file that cannot be written (a full disk) is tried again, and is no reason to do anything else differently.
+    fn save(&mut self) {
+        let instances = self.services.values().flat_map(Service::instances);
+        let records: Vec<Record> = instances
+            .filter_map(|instance| {
+                let status = instance.status();
+                Some(Record {
+                    service: instance.spec.service.clone(),
+                    release: status.release,
+                    process: instance.id()?.clone(),
+                    listen: status.listen,
+                    admin: status.admin,
+                    state: status.state.as_str(),
+                    restarts: status.restarts,
+                    stop_within: instance.spec.stop_within,
+                })
+            })
+            .collect();
+        // Writing would make the folder again that somebody has removed.
+        if self.written.as_ref() == Some(&records) || !self.state_dir.is_dir() {
+            return;
+        }
+        match records::write(&self.state_dir, &records) {
+            Ok(()) => {
+                self.written = Some(records);
+                self.complained = false;
+            }
+            Err(error) if !self.complained => {
+                note(&format!("{error:#}"));
+                self.complained = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// "epoch 3 (r1): failed, restarts 2: exited with code 1"
+fn describe(service: &ServiceName, status: &InstanceStatus) -> String {
+    let InstanceStatus { instance, release, state, restarts, .. } = status;
+    let process = status.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+    let restarts = if *restarts > 0 { format!(", restarts {restarts}") } else { String::new() };
+    let reason = status.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{service} {instance} ({release}): {}{process}{restarts}{reason}", state.as_str())
+}
+
+/// The fleet as the threads of a supervisor share it.
+pub(super) struct Shared {
+    fleet: Mutex<Fleet>,
+    changed: Condvar,
+}
+
+impl Shared {
+    pub(super) fn new(fleet: Fleet) -> Self {
+        Self { fleet: Mutex::new(fleet), changed: Condvar::new() }
+    }
+
+    /// One thread's failure must not end the watch over all services.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the fleet, and lets everyone look at the outcome.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Fleet, Instant) -> T) -> T {
+        let outcome = act(&mut self.lock(), Instant::now());
+        self.changed.notify_all();
+        outcome
+    }
+
+    /// Waits for a change, `longest` at most.
+    pub(super) fn wait(&self, longest: Duration) {
+        drop(self.changed.wait_timeout(self.lock(), longest));
+    }
+
+    pub(super) fn wait_until(&self, is_so: impl Fn(&Fleet) -> bool) {
+        let outcome = self.changed.wait_while(self.lock(), |fleet| !is_so(fleet));
+        drop(outcome);
+    }
+
+    /// Ends all services one after the other.
+    pub(super) fn shut_down(&self, order: Vec<ServiceName>) {
+        for service in self.with(|fleet, _| fleet.close(order)) {
+            self.with(|fleet, now| fleet.stop(&service, now));
+            self.wait_until(|fleet| fleet.is_settled(&service));
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! One instance of a service: its process, how it is doing, and when it is started again.
+//!
+//! Time is passed in and nothing here waits, so that one loop can watch all instances.
+
+use super::launch::LaunchSpec;
+use super::probe::{self, Seen};
+use super::status::{Ending, InstanceStatus, State};
+use crate::os::{self, ProcessId};
+use crate::proc::{ServiceChild, ServiceCommand};
+use crate::spec::system::Probe;
+use anyhow::{Result, anyhow};
+use nix::sys::signal::Signal;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// So many liveness probes may fail in a row before the process is replaced, as Kubernetes has it by default.
+const MISSES: u32 = 3;
+/// A process that was ready for so long has recovered from what made its predecessors fail.
+const STEADY: Duration = Duration::from_secs(60);
+/// How often one that starts is asked, soon after its start and later on.
+const EAGER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
+const EAGER_FOR: Duration = Duration::from_secs(2);
+
+pub(super) struct Instance {
+    pub(super) number: u64,
+    pub(super) spec: LaunchSpec,
+    /// With handover, from the first start on: the socket of `spec.listen`, shared with other instances.
+    pub(super) socket: Option<Arc<TcpListener>>,
+    process: Option<Process>,
+    phase: Phase,
+    since: SystemTime,
+    restarts: u64,
+    reason: Option<String>,
+    last_exit: Option<Ending>,
+    last_probe: Option<String>,
+    /// Liveness probes that failed in a row.
+    misses: u32,
+    backoff: Backoff,
+    /// Tells the answers about this process from those about its predecessors.
+    starts: u64,
+    next_probe: Instant,
+    probing: bool,
+}
+
+struct Process {
+    child: ServiceChild,
+    id: Option<ProcessId>,
+    admin: Option<SocketAddr>,
+    started: Instant,
+    /// Set when it was told to end: when it is killed.
+    kill_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// To be started once what it replaces has ended.
+    Waiting,
+    Starting,
+    Ready(Instant),
+    Unready,
+    /// Told to end, to be started again or not.
+    Ending,
+    /// Between two starts.
+    Resting(Instant),
+    /// Ended for a candidate that needs its port, and kept in case that fails.
+    Displaced,
+    /// A candidate that will not become ready.
+    Failed,
+}
+
+/// A question to a running instance, to be asked without holding anything.
+pub(super) struct Question {
+    pub(super) number: u64,
+    starts: u64,
+    pid: u32,
+    address: SocketAddr,
+    /// Not asked before it was ready once.
+    live: Option<Probe>,
+    ready: Probe,
+    /// It should be ready by now; its own ports, which are then not worth mentioning.
+    overdue: Option<Vec<u16>>,
+}
+
+/// What came of a [`Question`].
+pub(super) struct Answer {
+    pub(super) number: u64,
+    starts: u64,
+    live: Option<Seen>,
+    ready: Seen,
+    /// Where an overdue process listens instead.
+    elsewhere: Vec<u16>,
+    overdue: bool,
+}
+
+impl Question {
+    /// Takes a few seconds at most.
+    pub(super) fn ask(self) -> Answer {
+        let live = self.live.as_ref().map(|live| probe::ask(live, self.address));
+        let ready = match &live {
+            Some(seen) if !seen.ok || self.live.as_ref() == Some(&self.ready) => seen.clone(),
+            _ => probe::ask(&self.ready, self.address),
+        };
+        let elsewhere = match &self.overdue {
+            Some(own) if !ready.ok => os::listening_ports(self.pid).into_iter().filter(|p| !own.contains(p)).collect(),
+            _ => Vec::new(),
+        };
+        Answer { number: self.number, starts: self.starts, live, ready, elsewhere, overdue: self.overdue.is_some() }
+    }
+}
+
+impl Instance {
+    pub(super) fn new(number: u64, spec: LaunchSpec, now: Instant) -> Self {
+        Self {
+            number,
+            spec,
+            socket: None,
+            process: None,
+            phase: Phase::Waiting,
+            since: SystemTime::now(),
+            restarts: 0,
+            reason: None,
+            last_exit: None,
+            last_probe: None,
+            misses: 0,
+            backoff: Backoff::default(),
+            starts: 0,
+            next_probe: now,
+            probing: false,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(super) fn has_process(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether something is about to happen to it that somebody waits for.
+    pub(super) fn is_moving(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Starting | Phase::Ending | Phase::Displaced)
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        if std::mem::discriminant(&self.phase) != std::mem::discriminant(&phase) {
+            self.since = SystemTime::now();
+        }
+        self.phase = phase;
+    }
+
+    /// Starts the process; `exec` is this binary. Failing to is left to the caller to enter.
+    pub(super) fn launch(&mut self, exec: &Path, now: Instant) -> Result<()> {
+        self.starts += 1;
+        self.misses = 0;
+        self.probing = false;
+        self.next_probe = now;
+        let command = ServiceCommand {
+            program: &self.spec.program,
+            args: &self.spec.args,
+            dir: &self.spec.dir,
+            env: &self.spec.env,
+            log: &self.spec.log,
+        };
+        let (child, admin) = if self.spec.handover {
+            let socket = match &self.socket {
+                Some(socket) => Arc::clone(socket),
+                None => Arc::new(bind(self.spec.listen)?),
+            };
+            let (child, admin) = command.spawn_with_sockets(exec, &socket)?;
+            self.socket = Some(socket);
+            (child, Some(admin))
+        } else {
+            // Somebody else's program on this port would answer the probes in its place.
+            drop(bind(self.spec.listen)?);
+            (command.spawn()?, None)
+        };
+        let id = os::identity(child.pid());
+        self.process = Some(Process { child, id, admin, started: now, kill_at: None });
+        self.enter(Phase::Starting);
+        Ok(())
+    }
+
+    /// Tells the process to end, and kills it when it takes longer than allowed.
+    pub(super) fn end(&mut self, now: Instant) {
+        if let Some(process) = self.process.as_mut().filter(|process| process.kill_at.is_none()) {
+            process.child.signal_group(Signal::SIGTERM);
+            process.kill_at = Some(now + self.spec.stop_within);
+        }
+    }
+
+    /// Ends it for good. Without our hold on the socket, connections are refused as soon as the process closes its own.
+    pub(super) fn retire(&mut self, now: Instant) {
+        self.end(now);
+        self.enter(Phase::Ending);
+        self.socket = None;
+    }
+
+    /// Makes room for a candidate that cannot run beside it.
+    pub(super) fn displace(&mut self, now: Instant) {
+        self.end(now);
+        self.enter(Phase::Displaced);
+        self.socket = None;
+    }
+
+    /// Whether a candidate may start: this current instance can run beside it, or has made room.
+    pub(super) fn is_out_of_the_way(&self) -> bool {
+        self.phase != Phase::Displaced || self.process.is_none()
+    }
+
+    /// Whether `other` cannot start while this one runs: only those that share the socket run side by side.
+    pub(super) fn blocks(&self, other: &Self) -> bool {
+        self.process.is_some() && !(self.spec.handover && other.spec.handover)
+    }
+
+    /// Looks after the process. `true` when it has just ended.
+    pub(super) fn reap(&mut self, now: Instant) -> bool {
+        let Some(process) = &mut self.process else { return false };
+        // Should the system refuse to say how a child is, it is asked again.
+        let Ok(Some(status)) = process.child.try_wait() else {
+            if process.kill_at.is_some_and(|at| now >= at) {
+                process.child.signal_group(Signal::SIGKILL);
+            }
+            return false;
+        };
+        let ending = Ending::of(status);
+        let told = process.kill_at.is_some();
+        if let Some(refusal) = process.child.refusal() {
+            self.reason = Some(refusal);
+        } else if !told {
+            self.reason = Some(ending.to_string());
+        }
+        self.last_exit = Some(ending);
+        self.process = None;
+        true
+    }
+
+    /// Notes why it cannot go on, and ends what still runs.
+    pub(super) fn fail(&mut self, reason: String, now: Instant) {
+        self.reason = Some(reason);
+        self.end(now);
+    }
+
+    /// Counts a restart, and waits longer before each of those that follow one another.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.restarts += 1;
+        let until = now + self.backoff.next();
+        self.enter(Phase::Resting(until));
+    }
+
+    /// What is to be asked now, if anything; the answer is then awaited.
+    pub(super) fn question(&mut self, now: Instant) -> Option<Question> {
+        let process = self.process.as_ref().filter(|process| process.kill_at.is_none())?;
+        let asked = matches!(self.phase, Phase::Starting | Phase::Ready(_) | Phase::Unready);
+        if !asked || self.probing || now < self.next_probe {
+            return None;
+        }
+        let starting = self.phase == Phase::Starting;
+        let age = now.saturating_duration_since(process.started);
+        let own = || std::iter::once(self.spec.listen).chain(process.admin).map(|address| address.port()).collect();
+        let question = Question {
+            number: self.number,
+            starts: self.starts,
+            pid: process.child.pid(),
+            address: process.admin.unwrap_or_else(|| self.spec.local_address()),
+            live: (!starting).then(|| self.spec.live.clone()),
+            ready: self.spec.ready.clone(),
+            overdue: (starting && age >= self.spec.ready_within).then(own),
+        };
+        let eager = if age < EAGER_FOR { EAGER.0 } else { EAGER.1 };
+        self.next_probe = now + if starting { eager.min(self.spec.probe_every) } else { self.spec.probe_every };
+        self.probing = true;
+        Some(question)
+    }
+
+    /// The question could not be asked.
+    pub(super) fn unasked(&mut self) {
+        self.probing = false;
+    }
+
+    /// Takes an answer in. Returns why the process has to be given up, when it has to.
+    pub(super) fn learn(&mut self, answer: Answer, now: Instant) -> Option<String> {
+        if answer.starts != self.starts {
+            return None;
+        }
+        self.probing = false;
+        if !matches!(self.phase, Phase::Starting | Phase::Ready(_) | Phase::Unready) {
+            return None;
+        }
+        self.last_probe = Some(answer.ready.text.clone());
+        match (self.phase, answer.ready.ok) {
+            (Phase::Ready(_), true) => {}
+            (_, true) => self.enter(Phase::Ready(now)),
+            (Phase::Starting, false) => {}
+            (_, false) => self.enter(Phase::Unready),
+        }
+        if answer.overdue && !answer.ready.ok {
+            return Some(not_ready(&self.spec, &answer));
+        }
+        let live = answer.live?;
+        self.misses = if live.ok { 0 } else { self.misses + 1 };
+        (self.misses >= MISSES).then(|| format!("{MISSES} liveness probes failed: {}", live.text))
+    }
+
+    /// Forgets former failures once it has been well for long enough.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Ready(since) if now.saturating_duration_since(since) >= STEADY) {
+            self.backoff = Backoff::default();
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<&ProcessId> {
+        self.process.as_ref()?.id.as_ref()
+    }
+
+    pub(super) fn status(&self) -> InstanceStatus {
+        InstanceStatus {
+            instance: self.number,
+            release: self.spec.release.clone(),
+            pid: self.process.as_ref().map(|process| process.child.pid()),
+            state: match self.phase {
+                Phase::Waiting | Phase::Starting => State::Starting,
+                Phase::Ready(_) => State::Ready,
+                Phase::Unready => State::Unready,
+                Phase::Ending | Phase::Displaced => State::Stopping,
+                Phase::Resting(_) | Phase::Failed => State::Failed,
+            },
+            restarts: self.restarts,
+            since: self.since,
+            reason: self.reason.clone(),
+            last_exit: self.last_exit,
+            last_probe: self.last_probe.clone(),
+            listen: self.spec.listen,
+            admin: self.process.as_ref().and_then(|process| process.admin),
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match os::port_holder(address.port()) {
+        Some(holder) if error.kind() == ErrorKind::AddrInUse => anyhow!("port {} is held by {holder}", address.port()),
+        _ => anyhow!(error).context(format!("cannot listen on {address}")),
+    })
+}
+
+fn not_ready(spec: &LaunchSpec, answer: &Answer) -> String {
+    let seconds = spec.ready_within.as_secs_f64();
+    let mut text = format!("not ready within {seconds} s: {}", answer.ready.text);
+    if !answer.elsewhere.is_empty() {
+        let ports: Vec<String> = answer.elsewhere.iter().map(u16::to_string).collect();
+        text += &format!("; declared {}, but listens on {}", spec.listen.port(), ports.join(", "));
+    }
+    text
+}
+
+/// The pauses between starts that follow one another: half a second, doubling, up to half a minute.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        const FIRST: Duration = Duration::from_millis(500);
+        const LONGEST: Duration = Duration::from_secs(30);
+        let pause = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        self.failures += 1;
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::launch::tests::example;
+    use super::*;
+
+    fn seen(ok: bool) -> Seen {
+        Seen { ok, text: "GET /x: text".to_owned() }
+    }
+
+    fn ready_instance(now: Instant) -> Instance {
+        let mut instance = Instance::new(1, example(), now);
+        instance.phase = Phase::Starting;
+        assert_eq!(instance.learn(answer(None, true), now), None);
+        assert_eq!(instance.phase, Phase::Ready(now));
+        instance
+    }
+
+    fn answer(live: Option<bool>, ready: bool) -> Answer {
+        Answer { number: 1, starts: 0, live: live.map(seen), ready: seen(ready), elsewhere: Vec::new(), overdue: false }
+    }
+
+    #[test]
+    fn pauses_double_up_to_half_a_minute() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<f64> = (0..9).map(|_| backoff.next().as_secs_f64()).collect();
+        assert_eq!(pauses, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
+        backoff.failures = u32::MAX - 1;
+        assert_eq!(backoff.next(), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn only_misses_in_a_row_count() {
+        let now = Instant::now();
+        let mut instance = ready_instance(now);
+        let given_up: Vec<bool> = [false, false, true, false, false, false]
+            .map(|live| instance.learn(answer(Some(live), live), now).is_some())
+            .to_vec();
+        assert_eq!(given_up, [false, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn an_instance_that_is_alive_but_not_ready_is_kept() {
+        let now = Instant::now();
+        let mut instance = ready_instance(now);
+        for _ in 0..10 {
+            assert_eq!(instance.learn(answer(Some(true), false), now), None);
+        }
+        assert_eq!(instance.phase, Phase::Unready);
+    }
+
+    #[test]
+    fn an_overdue_start_says_what_was_seen_and_where_it_listens() {
+        let now = Instant::now();
+        let mut instance = Instance::new(1, example(), now);
+        instance.phase = Phase::Starting;
+        let overdue = Answer { overdue: true, elsewhere: vec![41231], ..answer(None, false) };
+        let reason = "not ready within 10 s: GET /x: text; declared 1337, but listens on 41231";
+        assert_eq!(instance.learn(overdue, now).as_deref(), Some(reason));
+    }
+
+    #[test]
+    fn an_answer_about_an_earlier_process_is_ignored() {
+        let now = Instant::now();
+        let mut instance = ready_instance(now);
+        instance.starts = 1;
+        assert_eq!(instance.learn(answer(Some(false), false), now), None);
+        assert_eq!(instance.phase, Phase::Ready(now));
+    }
+
+    #[test]
+    fn being_well_for_a_while_forgets_former_failures() {
+        let now = Instant::now();
+        let mut instance = ready_instance(now);
+        instance.backoff.failures = 5;
+        instance.settle(now + STEADY / 2);
+        assert_eq!(instance.backoff.failures, 5);
+        instance.settle(now + STEADY);
+        assert_eq!(instance.backoff.failures, 0);
+    }
+}

@@ -1,0 +1,177 @@
+//! What the supervisor is told about a service that it is to run.
+//!
+//! The environment may hold secrets. A specification therefore travels only over the loopback connection and stays in
+//! memory: no state file and no log has it, and its debug form leaves the values out.
+
+use crate::spec::name::ServiceName;
+use crate::spec::system::Probe;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a service is run, watched and ended.
+#[derive(Clone, PartialEq)]
+pub struct LaunchSpec {
+    pub service: ServiceName,
+    /// What version this is, in words of the caller's own.
+    pub release: String,
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub dir: PathBuf,
+    /// The whole environment of the process; nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Where its output is appended.
+    pub log: PathBuf,
+    /// The address the service answers on.
+    pub listen: SocketAddr,
+    /// The supervisor owns the socket of `listen` and passes it on, so that one version follows another without a
+    /// gap. Otherwise the program binds it, and the old version has to end before the new one starts.
+    pub handover: bool,
+    pub ready: Probe,
+    pub live: Probe,
+    /// How long it may take from start to ready.
+    pub ready_within: Duration,
+    /// How long it may take from SIGTERM to its end.
+    pub stop_within: Duration,
+    /// How often a running instance is probed.
+    pub probe_every: Duration,
+    /// How long after `ready_within` a candidate waits for its promotion before it is given up: whoever started it
+    /// is gone.
+    pub promote_within: Duration,
+}
+
+impl LaunchSpec {
+    /// The usual pause between two probes of a running instance.
+    pub const PROBE_EVERY: Duration = Duration::from_secs(1);
+    /// The usual patience with a candidate that nobody promotes.
+    pub const PROMOTE_WITHIN: Duration = Duration::from_secs(60);
+
+    /// Where a probe reaches `listen` from this machine.
+    pub fn local_address(&self) -> SocketAddr {
+        let mut address = self.listen;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        address
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "service": self.service.as_str(), "release": self.release, "program": self.program.to_string_lossy(),
+            "args": self.args, "dir": self.dir.to_string_lossy(), "env": self.env, "log": self.log.to_string_lossy(),
+            "listen": self.listen.to_string(), "handover": self.handover,
+            "ready": probe_to_json(&self.ready), "live": probe_to_json(&self.live),
+            "ready_within_ms": millis(self.ready_within), "stop_within_ms": millis(self.stop_within),
+            "probe_every_ms": millis(self.probe_every), "promote_within_ms": millis(self.promote_within),
+        })
+    }
+
+    /// `None` when the value was not made by [`LaunchSpec::to_json`].
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        let duration = |key: &str| value[key].as_u64().map(Duration::from_millis);
+        let args = value["args"].as_array()?.iter().map(|arg| arg.as_str().map(str::to_owned));
+        let env = value["env"].as_object()?.iter();
+        Some(Self {
+            service: value["service"].as_str()?.parse().ok()?,
+            release: text("release")?,
+            program: text("program")?.into(),
+            args: args.collect::<Option<_>>()?,
+            dir: text("dir")?.into(),
+            env: env.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect::<Option<_>>()?,
+            log: text("log")?.into(),
+            listen: value["listen"].as_str()?.parse().ok()?,
+            handover: value["handover"].as_bool()?,
+            ready: probe_from_json(&value["ready"])?,
+            live: probe_from_json(&value["live"])?,
+            ready_within: duration("ready_within_ms")?,
+            stop_within: duration("stop_within_ms")?,
+            probe_every: duration("probe_every_ms")?,
+            promote_within: duration("promote_within_ms")?,
+        })
+    }
+}
+
+impl fmt::Debug for LaunchSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaunchSpec")
+            .field("service", &self.service)
+            .field("release", &self.release)
+            .field("program", &self.program)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whole milliseconds, which is as fine as anything here is told.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn probe_to_json(probe: &Probe) -> Value {
+    match probe {
+        Probe::Http { path } => json!({"http": path}),
+        Probe::Tcp { send, expect } => json!({"tcp": {"send": send, "expect": expect}}),
+    }
+}
+
+fn probe_from_json(value: &Value) -> Option<Probe> {
+    if let Some(path) = value["http"].as_str() {
+        return Some(Probe::Http { path: path.to_owned() });
+    }
+    let tcp = value["tcp"].as_object()?;
+    let text = |key: &str| tcp.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some(Probe::Tcp { send: text("send"), expect: text("expect") })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::supervisor) fn example() -> LaunchSpec {
+        LaunchSpec {
+            service: "epoch".parse().unwrap(),
+            release: "r1".to_owned(),
+            program: "/x/epoch".into(),
+            args: vec!["serve".to_owned()],
+            dir: "/x".into(),
+            env: BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]),
+            log: "/x/epoch.log".into(),
+            listen: "0.0.0.0:1337".parse().unwrap(),
+            handover: true,
+            ready: Probe::Http { path: "/readyz".to_owned() },
+            live: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: None },
+            ready_within: Duration::from_secs(10),
+            stop_within: Duration::from_millis(1500),
+            probe_every: LaunchSpec::PROBE_EVERY,
+            promote_within: LaunchSpec::PROMOTE_WITHIN,
+        }
+    }
+
+    #[test]
+    fn a_specification_survives_the_wire() {
+        let spec = example();
+        let text = spec.to_json().to_string();
+        assert_eq!(LaunchSpec::from_json(&serde_json::from_str(&text).unwrap()), Some(spec));
+        assert_eq!(LaunchSpec::from_json(&json!({"service": "epoch"})), None);
+    }
+
+    #[test]
+    fn a_secret_does_not_show_in_the_debug_form() {
+        let text = format!("{:?}", example());
+        assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_wildcard_address_is_probed_on_loopback() {
+        assert_eq!(example().local_address().to_string(), "127.0.0.1:1337");
+        let six = LaunchSpec { listen: "[::]:80".parse().unwrap(), ..example() };
+        assert_eq!(six.local_address().to_string(), "[::1]:80");
+    }
+}

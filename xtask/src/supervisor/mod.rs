@@ -1,0 +1,44 @@
+//! The supervisor: one process per environment that outlives the command which started it, runs the services and
+//! looks after them as Kubernetes would.
+//!
+//! A service has a current instance and at times a candidate beside it. With handover both accept on one socket that
+//! the supervisor owns, so no connection is refused while one follows the other; without it the candidate gets its
+//! turn when the current instance has ended, and that one is started again should the candidate fail. A current
+//! instance is started again when it ends or fails three liveness probes, with growing pauses. A candidate is not:
+//! its fate is the caller's to judge.
+//!
+//! The supervisor keeps no promise to its state files: specifications (and the secrets in them) live in its memory
+//! alone. When it is killed its services run on, and the next one ends them by the identities it has recorded.
+//!
+//! What a service writes once the disk is full is lost. Services have to survive that failing write, and the
+//! supervisor does.
+
+mod client;
+mod control;
+mod ensure;
+mod fleet;
+mod instance;
+mod launch;
+mod logs;
+mod probe;
+mod protocol;
+mod records;
+mod service;
+mod status;
+mod watch;
+
+pub use client::{Client, Connection, Foreign};
+pub use ensure::{Ensured, ensure};
+pub use launch::LaunchSpec;
+pub use records::{Orphan, end_orphans, orphans};
+pub use status::{Ending, InstanceStatus, ServiceStatus, State};
+pub use watch::run;
+
+use std::io::Write;
+use std::time::SystemTime;
+
+/// Writes a line to the supervisor's log. Unlike `eprintln!` it does not panic when the disk is full.
+fn note(line: &str) {
+    let now = humantime::format_rfc3339_millis(SystemTime::now());
+    let _ = writeln!(std::io::stderr(), "{now} {line}");
+}

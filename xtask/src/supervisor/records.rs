@@ -1,0 +1,175 @@
+//! The files by which a supervisor and its services are found again: `supervisor.json`, how to talk to it, and
+//! `services.json`, which processes it has started.
+//!
+//! Both only name processes by an identity that no other process can have, so a file that outlived its processes is
+//! harmless.
+
+use super::launch::millis;
+use crate::home;
+use crate::os::{self, ProcessId};
+use crate::spec::name::ServiceName;
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a killed process may take to be gone.
+const KILL_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where things are in a state folder.
+pub(super) fn contact_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("supervisor.json")
+}
+
+pub(super) fn lock_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("supervisor.lock")
+}
+
+pub(super) fn log_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("supervisor.log")
+}
+
+/// The supervisor's own copy of its program.
+pub(super) fn program_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("bin").join("xtask")
+}
+
+fn services_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("services.json")
+}
+
+/// How to talk to a supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Contact {
+    pub(super) protocol: u64,
+    pub(super) process: ProcessId,
+    /// On 127.0.0.1.
+    pub(super) port: u16,
+    pub(super) token: String,
+}
+
+impl Contact {
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn write(&self, state_dir: &Path) -> Result<()> {
+        let document = json!({
+            "schema": 1, "protocol": self.protocol, "process": self.process.to_json(), "port": self.port,
+            "token": self.token,
+        });
+        home::write_json(&contact_file(state_dir), &document)
+    }
+
+    /// That of the supervisor that runs now; a file without a live process is nothing.
+    pub(super) fn of_live(state_dir: &Path) -> Option<Self> {
+        let value = home::read_json(&contact_file(state_dir)).ok()??;
+        let contact = Self {
+            protocol: value["protocol"].as_u64()?,
+            process: ProcessId::from_json(&value["process"])?,
+            port: u16::try_from(value["port"].as_u64()?).ok()?,
+            token: value["token"].as_str()?.to_owned(),
+        };
+        os::is_alive(&contact.process).then_some(contact)
+    }
+}
+
+/// A service's process that a supervisor has started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) service: ServiceName,
+    pub(super) release: String,
+    pub(super) process: ProcessId,
+    pub(super) listen: SocketAddr,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) state: &'static str,
+    pub(super) restarts: u64,
+    pub(super) stop_within: Duration,
+}
+
+impl Record {
+    fn to_json(&self) -> Value {
+        json!({
+            "service": self.service.as_str(), "release": self.release, "process": self.process.to_json(),
+            "listen": self.listen.to_string(), "admin": self.admin.map(|address| address.to_string()),
+            "state": self.state, "restarts": self.restarts, "stop_within_ms": millis(self.stop_within),
+        })
+    }
+}
+
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn write(state_dir: &Path, records: &[Record]) -> Result<()> {
+    let services: Vec<Value> = records.iter().map(Record::to_json).collect();
+    home::write_json(&services_file(state_dir), &json!({"schema": 1, "services": services}))
+}
+
+/// A service's process whose supervisor is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    pub service: ServiceName,
+    pub release: String,
+    pub process: ProcessId,
+    pub listen: SocketAddr,
+    stop_within: Duration,
+}
+
+impl Orphan {
+    fn from_json(value: &Value) -> Option<Self> {
+        Some(Self {
+            service: value["service"].as_str()?.parse().ok()?,
+            release: value["release"].as_str()?.to_owned(),
+            process: ProcessId::from_json(&value["process"])?,
+            listen: value["listen"].as_str()?.parse().ok()?,
+            stop_within: Duration::from_millis(value["stop_within_ms"].as_u64()?),
+        })
+    }
+}
+
+/// The processes that a supervisor, which is gone, has left running. Empty while a supervisor runs: then they are its.
+pub fn orphans(state_dir: &Path) -> Vec<Orphan> {
+    match Contact::of_live(state_dir) {
+        Some(_) => Vec::new(),
+        None => recorded(state_dir),
+    }
+}
+
+/// The recorded processes that still run.
+fn recorded(state_dir: &Path) -> Vec<Orphan> {
+    let document = home::read_json(&services_file(state_dir)).ok().flatten().unwrap_or_default();
+    let listed = document["services"].as_array().into_iter().flatten().filter_map(Orphan::from_json);
+    listed.filter(|orphan| os::is_alive(&orphan.process)).collect()
+}
+
+/// Ends the orphans, each with all it has started, as their supervisor would have: SIGTERM, and SIGKILL after the time
+/// that each is allowed. Returns those that were there; [`orphans`] says whether one has survived.
+pub fn end_orphans(state_dir: &Path) -> Vec<Orphan> {
+    let orphans = orphans(state_dir);
+    end(&orphans);
+    orphans
+}
+
+/// What a new supervisor does before it writes its own records over those of the last.
+pub(super) fn end_recorded(state_dir: &Path) {
+    end(&recorded(state_dir));
+}
+
+fn end(orphans: &[Orphan]) {
+    let started = Instant::now();
+    // Whoever is left of a group whose leader has ended could no longer be told from others.
+    let families: Vec<_> = orphans.iter().map(|orphan| os::group_members(orphan.process.pid)).collect();
+    for orphan in orphans {
+        os::signal_group(&orphan.process, Signal::SIGTERM);
+    }
+    for (orphan, family) in orphans.iter().zip(&families) {
+        os::wait_gone(&orphan.process, started + orphan.stop_within);
+        os::signal_group(&orphan.process, Signal::SIGKILL);
+        for member in family {
+            os::signal(member, Signal::SIGKILL);
+        }
+    }
+    let deadline = Instant::now() + KILL_WITHIN;
+    for process in families.iter().flatten() {
+        os::wait_gone(process, deadline);
+    }
+}

@@ -1,0 +1,181 @@
+//! The life of a supervisor, from its lock to its last service.
+
+use super::control;
+use super::fleet::{Fleet, Shared};
+use super::instance::Question;
+use super::logs;
+use super::note;
+use super::protocol::PROTOCOL;
+use super::records::{self, Contact};
+use crate::os;
+use crate::proc;
+use crate::spec::name::ServiceName;
+use anyhow::{Context, Result, anyhow, bail};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often the processes are looked after: usually, and while somebody is likely to wait.
+const TICK: Duration = Duration::from_millis(100);
+const QUICK_TICK: Duration = Duration::from_millis(20);
+/// How often the files are looked after.
+const FILES_EVERY: Duration = Duration::from_secs(2);
+
+/// Runs the supervisor of `state_dir` until it is told to end or its folder is gone. `program` is this binary.
+///
+/// To be called first in the process: it closes all descriptors that were inherited.
+///
+/// # Errors
+/// When another supervisor runs for this folder, or the folder cannot be used.
+pub fn run(state_dir: &Path, program: &Path) -> Result<()> {
+    proc::close_inherited();
+    // A terminal's hang-up and Ctrl-C are for the command that started us. It fails only when it is so already.
+    let _ = nix::unistd::setsid();
+    let signals = Signals::install()?;
+    let lock = lock(state_dir)?;
+    records::end_recorded(state_dir);
+
+    let listener = TcpListener::bind("127.0.0.1:0").context("listen on loopback")?;
+    let process = os::identity(std::process::id()).ok_or_else(|| anyhow!("the system does not list this process"))?;
+    let token: Arc<str> = token()?.into();
+    let contact =
+        Contact { protocol: PROTOCOL, process, port: listener.local_addr()?.port(), token: token.to_string() };
+    let shared = Arc::new(Shared::new(Fleet::new(state_dir.to_owned(), program.to_owned())));
+    shared.with(Fleet::tend);
+    let for_control = Arc::clone(&shared);
+    std::thread::Builder::new().spawn(move || control::serve(&listener, &token, &for_control))?;
+    contact.write(state_dir)?;
+    note(&format!("supervisor {} of `{}` listens on port {}", contact.process.pid, state_dir.display(), contact.port));
+
+    watch(&shared, &signals, &Files { state_dir, lock: &lock });
+    note("supervisor ends");
+    // It names a process that is about to be gone, so it is harmless should it stay.
+    let _ = std::fs::remove_file(records::contact_file(state_dir));
+    Ok(())
+}
+
+fn watch(shared: &Arc<Shared>, signals: &Signals, files: &Files<'_>) {
+    let mut files_due = Instant::now() + FILES_EVERY;
+    loop {
+        let (questions, moving) = shared.with(|fleet, now| {
+            fleet.tend(now);
+            (fleet.questions(now), fleet.is_moving())
+        });
+        for (service, question) in questions {
+            ask(shared, service, question);
+        }
+        let (over, closing, log_files) = {
+            let fleet = shared.lock();
+            (fleet.over, fleet.is_closing(), fleet.logs())
+        };
+        if over {
+            return;
+        }
+        let mut told_to_end = signals.told_to_end();
+        if Instant::now() >= files_due {
+            files_due = Instant::now() + FILES_EVERY;
+            files.bound(&log_files);
+            told_to_end |= files.are_gone();
+        }
+        if told_to_end && !closing {
+            end(shared);
+        }
+        shared.wait(if moving { QUICK_TICK } else { TICK });
+    }
+}
+
+/// Probes may take a second each, and are asked beside the loop.
+fn ask(shared: &Arc<Shared>, service: ServiceName, question: Question) {
+    let (number, name, other) = (question.number, service.clone(), Arc::clone(shared));
+    let thread = std::thread::Builder::new().spawn(move || {
+        let answer = question.ask();
+        other.with(|fleet, now| fleet.learn(&service, answer, now));
+    });
+    if thread.is_err() {
+        shared.with(|fleet, _| fleet.unasked(&name, number));
+    }
+}
+
+fn end(shared: &Arc<Shared>) {
+    // Here and not in the thread, so that it is not started twice.
+    shared.with(|fleet, _| fleet.close(Vec::new()));
+    let other = Arc::clone(shared);
+    let thread = std::thread::Builder::new().spawn(move || {
+        other.shut_down(Vec::new());
+        other.with(|fleet, _| fleet.over = true);
+    });
+    if let Err(error) = thread {
+        note(&format!("cannot end the services in order: {error}"));
+        shared.with(|fleet, _| fleet.over = true);
+    }
+}
+
+/// The signals that mean the end. A hang-up means nothing to a process without a terminal.
+struct Signals {
+    end: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn install() -> Result<Self> {
+        let end = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&end)).context("install the signal handlers")?;
+        }
+        // Ignoring it would be inherited by the services.
+        signal_hook::flag::register(SIGHUP, Arc::default()).context("install the signal handlers")?;
+        Ok(Self { end })
+    }
+
+    fn told_to_end(&self) -> bool {
+        self.end.load(Ordering::SeqCst)
+    }
+}
+
+/// The files that a supervisor looks after, and its claim on their folder.
+struct Files<'a> {
+    state_dir: &'a Path,
+    lock: &'a File,
+}
+
+impl Files<'_> {
+    fn bound(&self, service_logs: &[std::path::PathBuf]) {
+        let own = records::log_file(self.state_dir);
+        for log in service_logs.iter().chain([&own]) {
+            if let Err(error) = logs::bound(log, logs::LARGEST) {
+                note(&format!("cannot cut `{}`: {error}", log.display()));
+            }
+        }
+    }
+
+    /// Whether the folder was removed, or replaced by another: nobody could reach this supervisor or its services.
+    fn are_gone(&self) -> bool {
+        let Ok(ours) = self.lock.metadata() else { return false };
+        match std::fs::metadata(records::lock_file(self.state_dir)) {
+            Ok(there) => (there.dev(), there.ino()) != (ours.dev(), ours.ino()),
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
+    }
+}
+
+fn lock(state_dir: &Path) -> Result<File> {
+    let path = records::lock_file(state_dir);
+    let open = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    let file = open.with_context(|| format!("open `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("a supervisor of `{}` runs already", state_dir.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock `{}`", path.display())),
+    }
+}
+
+fn token() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random numbers: {error}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
