@@ -29,10 +29,13 @@ pub(super) fn differences(response: &Response, expect: &Expectation, now: u64) -
     if let Some(expected) = &expect.json {
         found.extend(json_differences(&response.body, expected, now));
     }
-    if let Some(text) = &expect.contains {
-        if !String::from_utf8_lossy(&response.body).contains(text) {
-            found.push(format!("the body does not contain `{text}`"));
-        }
+    let body = String::from_utf8_lossy(&response.body);
+    if let Some(text) = expect
+        .contains
+        .as_ref()
+        .filter(|text| !body.contains(*text))
+    {
+        found.push(format!("the body does not contain `{text}`"));
     }
     found
 }

@@ -4,12 +4,14 @@
 
 mod compare;
 mod names;
+mod verdict;
 
 use crate::http::{self, Endpoint, Request, Response, Url};
 use crate::spec::name::ServiceName;
 use crate::spec::smoke::{DeniedPath, Expectation, Kind, Origin, SmokeCheck};
 use crate::spec::system::System;
 use names::{Names, Unknown};
+pub use verdict::verdict;
 use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -344,12 +344,16 @@ impl<'d> Value<'d> {
                 .map(Json::Number)
                 .or_else(|| self.expected("a number that JSON can hold")),
             DeValue::Datetime(_) => self.expected("a value that JSON can hold"),
-            DeValue::Array(_) => self.list()?.iter().map(|value| value.json(check)).collect(),
+            DeValue::Array(_) => {
+                // All are looked at before the first that is wrong ends it.
+                let values: Vec<_> = self.list()?.iter().map(|value| value.json(check)).collect();
+                values.into_iter().collect()
+            }
             DeValue::Table(_) => {
                 let entries = self.entries()?;
-                let pairs = entries
-                    .iter()
-                    .map(|(name, value)| Some(((*name).to_owned(), value.json(check)?)));
+                let pair = |(name, value): &(&str, Self)| ((*name).to_owned(), value.json(check));
+                let pairs: Vec<_> = entries.iter().map(pair).collect();
+                let pairs = pairs.into_iter().map(|(name, value)| Some((name, value?)));
                 pairs
                     .collect::<Option<serde_json::Map<_, _>>>()
                     .map(Json::Object)

@@ -55,7 +55,7 @@ type Layered = BTreeMap<String, Set>;
 /// The environments that have a file, sorted.
 pub fn environment_names(root: &Path) -> Result<Vec<EnvironmentName>, SpecErrors> {
     let sink = Sink::default();
-    let stems = stems(root, &sink);
+    let stems = stems(root, &sink).unwrap_or_default();
     let parsed = stems.iter().filter_map(|stem| {
         let path = format!("{FOLDER}/{stem}.toml");
         let name = stem.parse::<EnvironmentName>();
@@ -78,12 +78,15 @@ pub fn environment(root: &Path, name: &str, sets: &[String]) -> Result<Environme
 fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environment> {
     let (name, source) = find_file(root, name, sink)?;
     let mut layered = Layered::new();
-    layer_file(&source, &mut layered, sink);
     let local = format!("{FOLDER}/{name}.local.toml");
-    if let Some(local) = source::read_optional(root, &local, sink) {
-        layer_file(&local, &mut layered, sink);
-    }
+    let local = source::read_optional(root, &local, sink);
+    let files = [Some(&source), local.as_ref()].into_iter().flatten();
+    let parsed: Vec<_> = files
+        .map(|file| layer_file(file, &mut layered, sink))
+        .collect();
     layer_flags(sets, &mut layered, sink);
+    // What a file sets that cannot be parsed is not known, so nothing can be missing from it.
+    parsed.into_iter().collect::<Option<()>>()?;
     let target = read_target(&source, &layered, sink)?;
     check_use(target, &layered, sink);
     let mut settings = Settings {
@@ -91,16 +94,18 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
         sink,
         origins: Vec::new(),
     };
-    let environment = Environment {
+    let id = settings.parse("deployment_id", name.as_str(), DeploymentId::from_str);
+    let ports = settings.parse("ports", "declared", |text| choose(text, &PORTS));
+    let bind = settings.parse("bind", "127.0.0.1", parse_address);
+    Some(Environment {
+        name,
         target,
-        deployment_id: settings.parse("deployment_id", name.as_str(), DeploymentId::from_str)?,
-        ports: settings.parse("ports", "declared", |text| choose(text, &PORTS))?,
-        bind: settings.parse("bind", "127.0.0.1", parse_address)?,
+        deployment_id: id?,
+        ports: ports?,
+        bind: bind?,
         env: settings.variables(),
         origins: settings.into_origins(),
-        name,
-    };
-    Some(environment)
+    })
 }
 
 const PORTS: [(&str, Ports); 2] = [("declared", Ports::Declared), ("free", Ports::Free)];
@@ -110,10 +115,10 @@ fn parse_address(text: &str) -> Result<IpAddr, String> {
     parsed.map_err(|_| format!("{} is not an IP address such as `127.0.0.1`", quoted(text)))
 }
 
-fn stems(root: &Path, sink: &Sink) -> Vec<String> {
-    let mut stems = source::stems(root, FOLDER, sink);
+fn stems(root: &Path, sink: &Sink) -> Option<Vec<String>> {
+    let mut stems = source::stems(root, FOLDER, sink)?;
     stems.retain(|stem| !stem.ends_with(".local"));
-    stems
+    Some(stems)
 }
 
 fn find_file(root: &Path, name: &str, sink: &Sink) -> Option<(EnvironmentName, Source)> {
@@ -125,7 +130,7 @@ fn find_file(root: &Path, name: &str, sink: &Sink) -> Option<(EnvironmentName, S
         ));
         return None;
     }
-    let stems = stems(root, sink);
+    let stems = stems(root, sink)?;
     let known = stems.iter().map(String::as_str);
     find(name, "environment", "environments", known)
         .map_err(refuse)
@@ -138,11 +143,9 @@ fn find_file(root: &Path, name: &str, sink: &Sink) -> Option<(EnvironmentName, S
     Some((name, source))
 }
 
-/// Puts what a file sets over what was set before.
-fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) {
-    let Some(document) = Document::parse(&source.path, &source.text, sink) else {
-        return;
-    };
+/// Puts what a file sets over what was set before. None if it cannot be parsed.
+fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) -> Option<()> {
+    let document = Document::parse(&source.path, &source.text, sink)?;
     document.root(sink).table(|table| {
         for (key, _) in SETTINGS {
             if let Some(value) = table.optional(key) {
@@ -156,7 +159,7 @@ fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) {
                 Err(message) => value.report(message),
             }
         }
-    });
+    })
 }
 
 fn layer(layered: &mut Layered, key: String, value: &Value<'_>) {

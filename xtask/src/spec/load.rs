@@ -74,7 +74,7 @@ fn read_images(root: &Path, sink: &Sink) -> (ImagePins, Option<Vec<String>>) {
 
 fn read_systems(root: &Path, sink: &Sink) -> Vec<(SystemName, Source)> {
     let mut sources = Vec::new();
-    for stem in source::stems(root, SYSTEMS, sink) {
+    for stem in source::stems(root, SYSTEMS, sink).unwrap_or_default() {
         let path = format!("{SYSTEMS}/{stem}.toml");
         match stem.parse::<SystemName>() {
             Ok(name) => {

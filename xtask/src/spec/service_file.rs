@@ -72,7 +72,7 @@ fn read_table<'d>(
     known: &Known,
 ) -> Option<DraftService<'d>> {
     let source = read_source(table, known);
-    let is_crate = matches!(source, Some(Source::Crate(_)));
+    let is_image = table.optional("image").is_some() && table.optional("crate").is_none();
     let mut templates = Vec::new();
     let port = table.required("port");
     let host_port = table.optional("host_port").or_else(|| port.clone());
@@ -91,7 +91,7 @@ fn read_table<'d>(
         check_word,
         &mut templates,
     );
-    if is_crate && !provides.contains_key("url") {
+    if !is_image && !provides.contains_key("url") {
         provides.insert("url".to_owned(), http_url());
     }
     let secrets = read_secrets(table);
@@ -105,11 +105,11 @@ fn read_table<'d>(
     let targets = table
         .optional("targets")
         .and_then(|value| read_targets(&value));
-    let ready = read_probe(table, "ready", is_crate.then_some("/readyz"));
-    let live_default = if is_crate {
-        http_probe("/livez")
-    } else {
+    let ready = read_probe(table, "ready", (!is_image).then_some("/readyz"));
+    let live_default = if is_image {
         ready.clone()
+    } else {
+        http_probe("/livez")
     };
     let live = match table.optional("live") {
         Some(value) => parse_probe(&value),

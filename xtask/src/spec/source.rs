@@ -64,19 +64,17 @@ fn decode(path: &str, bytes: Vec<u8>, sink: &Sink) -> Option<Source> {
 }
 
 /// The stems of the TOML files in a folder, sorted. Hidden files are an editor's.
-pub(super) fn stems(root: &Path, folder: &str, sink: &Sink) -> Vec<String> {
+pub(super) fn stems(root: &Path, folder: &str, sink: &Sink) -> Option<Vec<String>> {
     let names = fs::read_dir(root.join(folder)).and_then(|entries| {
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect::<Result<Vec<String>, Error>>()
     });
-    let names = names.unwrap_or_else(|error| {
-        sink.report(file(folder), format!("cannot be read: {error}"));
-        Vec::new()
-    });
+    let refuse = |error| sink.report(file(folder), format!("cannot be read: {error}"));
+    let names = names.map_err(refuse).ok()?;
     let visible = names.iter().filter(|name| !name.starts_with('.'));
     let mut stems: Vec<String> = visible
         .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
         .collect();
     stems.sort();
-    stems
+    Some(stems)
 }
