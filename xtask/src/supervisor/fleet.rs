@@ -1,8 +1,9 @@
 //! All services of a supervisor, what can be asked of them, and what is written down about them.
 
-use super::instance::{Answer, Instance, Question};
+use super::instance::Instance;
 use super::launch::LaunchSpec;
 use super::note;
+use super::question::{Answer, Question};
 use super::records::{self, Record};
 use super::service::Service;
 use super::status::{InstanceStatus, ServiceStatus};

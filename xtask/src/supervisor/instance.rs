@@ -3,11 +3,10 @@
 //! Time is passed in and nothing here waits, so that one loop can watch all instances.
 
 use super::launch::LaunchSpec;
-use super::probe::{self, Seen};
+use super::question::{Answer, Question};
 use super::status::{Ending, InstanceStatus, State};
 use crate::os::{self, ProcessId};
 use crate::proc::{ServiceChild, ServiceCommand};
-use crate::spec::system::Probe;
 use anyhow::{Result, anyhow};
 use nix::sys::signal::Signal;
 use std::io::ErrorKind;
@@ -69,46 +68,6 @@ pub(super) enum Phase {
     Displaced,
     /// A candidate that will not become ready.
     Failed,
-}
-
-/// A question to a running instance, to be asked without holding anything.
-pub(super) struct Question {
-    pub(super) number: u64,
-    starts: u64,
-    pid: u32,
-    address: SocketAddr,
-    /// Not asked before it was ready once.
-    live: Option<Probe>,
-    ready: Probe,
-    /// It should be ready by now; its own ports, which are then not worth mentioning.
-    overdue: Option<Vec<u16>>,
-}
-
-/// What came of a [`Question`].
-pub(super) struct Answer {
-    pub(super) number: u64,
-    starts: u64,
-    live: Option<Seen>,
-    ready: Seen,
-    /// Where an overdue process listens instead.
-    elsewhere: Vec<u16>,
-    overdue: bool,
-}
-
-impl Question {
-    /// Takes a few seconds at most.
-    pub(super) fn ask(self) -> Answer {
-        let live = self.live.as_ref().map(|live| probe::ask(live, self.address));
-        let ready = match &live {
-            Some(seen) if !seen.ok || self.live.as_ref() == Some(&self.ready) => seen.clone(),
-            _ => probe::ask(&self.ready, self.address),
-        };
-        let elsewhere = match &self.overdue {
-            Some(own) if !ready.ok => os::listening_ports(self.pid).into_iter().filter(|p| !own.contains(p)).collect(),
-            _ => Vec::new(),
-        };
-        Answer { number: self.number, starts: self.starts, live, ready, elsewhere, overdue: self.overdue.is_some() }
-    }
 }
 
 impl Instance {
@@ -298,7 +257,7 @@ impl Instance {
             (_, false) => self.enter(Phase::Unready),
         }
         if answer.overdue && !answer.ready.ok {
-            return Some(not_ready(&self.spec, &answer));
+            return Some(answer.why_not_ready(&self.spec));
         }
         let live = answer.live?;
         self.misses = if live.ok { 0 } else { self.misses + 1 };
@@ -346,16 +305,6 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-fn not_ready(spec: &LaunchSpec, answer: &Answer) -> String {
-    let seconds = spec.ready_within.as_secs_f64();
-    let mut text = format!("not ready within {seconds} s: {}", answer.ready.text);
-    if !answer.elsewhere.is_empty() {
-        let ports: Vec<String> = answer.elsewhere.iter().map(u16::to_string).collect();
-        text += &format!("; declared {}, but listens on {}", spec.listen.port(), ports.join(", "));
-    }
-    text
-}
-
 /// The pauses between starts that follow one another: half a second, doubling, up to half a minute.
 #[derive(Debug, Default)]
 struct Backoff {
@@ -375,6 +324,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::super::launch::tests::example;
+    use super::super::probe::Seen;
     use super::*;
 
     fn seen(ok: bool) -> Seen {

@@ -22,6 +22,7 @@ mod launch;
 mod logs;
 mod probe;
 mod protocol;
+mod question;
 mod records;
 mod service;
 mod status;

@@ -1,7 +1,8 @@
 //! A service: the instance that serves, the one that may take its place, and those on their way out.
 
-use super::instance::{Answer, Instance, Phase, Question};
+use super::instance::{Instance, Phase};
 use super::launch::LaunchSpec;
+use super::question::{Answer, Question};
 use super::status::ServiceStatus;
 use crate::spec::name::ServiceName;
 use std::path::Path;

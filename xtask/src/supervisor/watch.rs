@@ -2,10 +2,10 @@
 
 use super::control;
 use super::fleet::{Fleet, Shared};
-use super::instance::Question;
 use super::logs;
 use super::note;
 use super::protocol::PROTOCOL;
+use super::question::Question;
 use super::records::{self, Contact};
 use crate::os;
 use crate::proc;

@@ -1,6 +1,6 @@
 //! One version follows another.
 
-use crate::scratch::{Scratch, await_candidate, await_current, await_that, eventually, service, status};
+use crate::scratch::{Scratch, await_candidate, await_current, await_that, eventually, free_address, service, status};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use xtask::os;
@@ -73,7 +73,7 @@ fn a_candidate_that_never_becomes_ready_leaves_the_current_instance_alone() {
 fn a_candidate_that_listens_elsewhere_says_where() {
     let scratch = Scratch::new("elsewhere");
     let client = scratch.supervisor();
-    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let other = free_address();
     let mut spec = LaunchSpec { ready_within: Duration::from_millis(300), handover: false, ..scratch.spec("v1") };
     spec.env.insert("FIXTURE_LISTEN".to_owned(), other.to_string());
     client.start(&spec).unwrap();

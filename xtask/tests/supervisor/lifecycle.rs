@@ -1,6 +1,6 @@
 //! How a supervisor begins and ends, and whom it listens to.
 
-use crate::scratch::{Scratch, eventually, program, service};
+use crate::scratch::{Scratch, eventually, free_address, program, service};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -82,10 +82,9 @@ fn a_signal_ends_all_services_in_order() {
     let scratch = Scratch::new("signal");
     let client = scratch.supervisor();
     for name in ["first", "second"] {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut spec = scratch.spec(name);
         spec.service = name.parse().unwrap();
-        spec.listen = free;
+        spec.listen = free_address();
         let number = client.start(&spec).unwrap();
         eventually("it is ready", || client.promote(&spec.service, number).ok());
     }

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use xtask::os;
 use xtask::spec::name::ServiceName;
@@ -41,8 +41,7 @@ impl Scratch {
         let unique = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
         std::fs::create_dir_all(&dir).unwrap();
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        Self { dir, listen: free.local_addr().unwrap() }
+        Self { dir, listen: free_address() }
     }
 
     /// What marks all processes of this test.
@@ -131,6 +130,17 @@ impl Drop for Scratch {
 
 pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_xtask"))
+}
+
+/// An address that nothing else takes meanwhile: below the ports that systems give out by themselves, and another one
+/// for every call.
+pub(crate) fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let ours = u16::try_from(std::process::id() % 500).unwrap() * 20;
+    eventually("a free port", || {
+        let port = 20_000 + ours + NEXT.fetch_add(1, Ordering::SeqCst) % 2_000;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?.local_addr().ok()
+    })
 }
 
 pub(crate) fn service() -> ServiceName {
