@@ -236,6 +236,9 @@ pub struct SuperviseArgs {
 
 #[derive(Debug, Args)]
 pub struct ExecArgs {
+    /// Where the program's output is appended
+    #[arg(long)]
+    pub log: PathBuf,
     /// The program and its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     pub command: Vec<std::ffi::OsString>,

@@ -91,7 +91,19 @@ impl Vars {
         self.0.keys().filter(|name| name.to_str().is_some_and(leaks)).cloned().collect()
     }
 
-    /// Names of variables with this beginning.
+    /// Who runs this, for whoever finds the environment held: "alice@laptop", or the pipeline's run.
+    pub fn who(&self) -> String {
+        if let (Some(server), Some(repository), Some(run)) =
+            (self.get("GITHUB_SERVER_URL"), self.get("GITHUB_REPOSITORY"), self.get("GITHUB_RUN_ID"))
+        {
+            return format!("{server}/{repository}/actions/runs/{run}");
+        }
+        let user = self.get("USER").or(self.get("LOGNAME")).unwrap_or("somebody");
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        format!("{user}@{}", host.unwrap_or_else(|| "this machine".to_owned()))
+    }
+
+    /// Variables with this beginning.
     pub fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
         let text = |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
         self.0.iter().filter_map(text).filter(|(name, _)| name.starts_with(prefix)).collect()

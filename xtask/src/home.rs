@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use xshell::Shell;
 
 /// The folder of one environment. It is ignored by git and never below `target/`, so that `cargo clean` keeps it.
 #[derive(Debug, Clone)]
@@ -114,16 +115,12 @@ pub fn read_json(path: &Path) -> Result<Option<Value>> {
     serde_json::from_slice(&text).map(Some).with_context(|| format!("read `{}`", path.display()))
 }
 
-/// Removes a folder and all in it; one that is not there is already as it should be.
+/// Removes a file, or a folder with all in it; what is not there is already as it should be.
 ///
 /// # Errors
-/// When something in it cannot be removed.
-pub fn remove_folder(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("remove `{}`", path.display())),
-    }
+/// When something of it cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    Ok(Shell::new()?.remove_path(path)?)
 }
 
 /// Opens a file for appending, making its folder when needed.

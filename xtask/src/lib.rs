@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod os;
 pub mod plan;
 pub mod proc;
+pub mod scratch;
 pub mod signal;
 pub mod smoke;
 pub mod spec;

@@ -38,11 +38,17 @@ impl StepCx<'_> {
     /// Those of [`Proc::follow`].
     pub fn run(&self, command: &CommandLine) -> Result<()> {
         self.commanded(command);
-        self.proc.follow(command, &|_, line| {
+        let followed = self.proc.follow(command, &|_, line| {
             if !line.trim().is_empty() {
                 self.status(line.trim());
             }
-        })
+        });
+        followed.map_err(|error| self.interruption().map_or(error, Into::into))
+    }
+
+    /// A tool that a terminal's Ctrl-C has reached as well did not fail: it was interrupted.
+    fn interruption(&self) -> Option<Fault> {
+        self.interrupts.first().map(Fault::interrupted)
     }
 
     /// Runs a tool whose end the step judges itself.
@@ -51,7 +57,11 @@ impl StepCx<'_> {
     /// Those of [`Proc::try_follow`].
     pub fn try_run(&self, command: &CommandLine, on_line: &(dyn Fn(Stream, &str) + Sync)) -> Result<Finished> {
         self.commanded(command);
-        self.proc.try_follow(command, on_line)
+        let finished = self.proc.try_follow(command, on_line)?;
+        match self.interruption() {
+            Some(fault) if !finished.success => Err(fault.into()),
+            _ => Ok(finished),
+        }
     }
 
     /// Runs a tool for its output.
@@ -83,7 +93,7 @@ impl StepCx<'_> {
                 return Err(expired().into());
             }
             if self.interrupts.pause(pause) {
-                return Err(Fault::interrupted(self.interrupts.first().unwrap_or_default()).into());
+                return Err(self.interruption().unwrap_or_else(expired).into());
             }
             pause = (pause * 3 / 2).min(Duration::from_millis(250));
         }

@@ -4,9 +4,13 @@
 //! somebody follows it, and its end becomes part of the error when they fail.
 
 mod command;
+#[cfg(target_os = "macos")]
+mod question;
 mod service;
 
 pub use command::CommandLine;
+#[cfg(target_os = "macos")]
+pub use question::answer;
 pub use service::*;
 
 use crate::error::Fault;

@@ -1,0 +1,215 @@
+//! The checks: what each runs, and what it must not share with others.
+
+use super::local::LocalWork;
+use crate::ctx::Ctx;
+use crate::error::Fault;
+use crate::plan::runner::StepCx;
+use crate::plan::{Holds, Outcome, Work};
+use crate::proc::CommandLine;
+use crate::spec;
+use crate::tools::cargo;
+use anyhow::{Context, Result};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// cargo's lock on `target/debug`, which the services are built in.
+const SERVICES: Holds = Holds::Lock("target/debug");
+/// As many of a failed check's last lines as its failure repeats; all of them are in its log.
+const TAIL_LINES: usize = 60;
+
+pub(super) struct Check {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) holds: Holds,
+    pub(super) needs: Needs,
+    pub(super) work: Box<dyn Work>,
+}
+
+/// Whether a check can run here.
+pub(super) enum Needs {
+    Met,
+    Missing(String),
+}
+
+/// Every check, the quickest to fail first.
+pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
+    let cargo = || cargo::command(&ctx.vars, &ctx.root);
+    let deny = ["--", "--deny", "warnings"];
+    let cli = |id, title, holds, lines: Vec<CommandLine>| {
+        let log = ctx.root.join("target/ci").join(format!("{id}.log"));
+        Check { id, title, holds, needs: Needs::Met, work: Box::new(Tools { lines, log }) }
+    };
+    let services = cargo().args(["test", "--locked"]);
+    let tool = cargo().args(["test", "--locked", "--package", "xtask", "--profile", "xtask"]);
+    let tool = if full { tool.env("XTASK_FULL", "1") } else { tool };
+    vec![
+        cli("fmt", "rustfmt finds nothing to change", Holds::Nothing, vec![cargo().args(["fmt", "--all", "--check"])]),
+        Check {
+            id: "spec",
+            title: "every system and environment can be read",
+            holds: Holds::Nothing,
+            needs: Needs::Met,
+            work: Box::new(SpecWork { root: ctx.root.clone() }),
+        },
+        audit(ctx, &cargo),
+        cli(
+            "clippy",
+            "clippy has no warnings",
+            SERVICES,
+            vec![cargo().args(["clippy", "--locked", "--workspace", "--all-targets"]).args(deny)],
+        ),
+        cli("services", "the services' own tests", SERVICES, vec![services]),
+        Check {
+            id: "local",
+            title: "deploy, smoke, deploy again and teardown on this machine, in a scratch copy",
+            holds: SERVICES,
+            needs: Needs::Met,
+            work: Box::new(LocalWork::new(ctx)),
+        },
+        // Its tests deploy the services, and build them for it.
+        cli("xtask", "the tool's own tests", SERVICES, vec![tool]),
+    ]
+}
+
+fn audit(ctx: &Ctx, cargo: &dyn Fn() -> CommandLine) -> Check {
+    let needs = match ctx.proc.find("cargo-audit") {
+        Some(_) => Needs::Met,
+        None => Needs::Missing("`cargo-audit` is not installed".to_owned()),
+    };
+    Check {
+        id: "audit",
+        title: "no dependency has a known vulnerability",
+        holds: Holds::Nothing,
+        needs,
+        work: Box::new(AuditWork { line: cargo().arg("audit") }),
+    }
+}
+
+/// Skips a check whose tool is missing, or fails it when that was asked for.
+pub(super) struct Guarded {
+    pub(super) missing: Option<String>,
+    pub(super) strict: bool,
+    pub(super) work: Box<dyn Work>,
+}
+
+impl Work for Guarded {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let outcome = match &self.missing {
+            None => self.work.act(cx)?,
+            Some(reason) => Outcome::Skipped(reason.clone()),
+        };
+        match outcome {
+            Outcome::Skipped(reason) if self.strict => Err(super::missing(&reason).into()),
+            outcome => Ok(outcome),
+        }
+    }
+}
+
+/// A check that is passed when every line succeeds. All they say goes to a log.
+struct Tools {
+    lines: Vec<CommandLine>,
+    log: PathBuf,
+}
+
+impl Work for Tools {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let transcript = Transcript::open(self.log.clone())?;
+        for line in &self.lines {
+            let finished = cx.try_run(line, &|_, text| {
+                transcript.take(text);
+                cx.status(text.trim());
+            })?;
+            if !finished.success {
+                return Err(transcript.fault(line, &finished.status).into());
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// What a check says: all of it in a file, the end of it in memory.
+pub(super) struct Transcript {
+    path: PathBuf,
+    inner: Mutex<(File, VecDeque<String>)>,
+}
+
+impl Transcript {
+    pub(super) fn open(path: PathBuf) -> Result<Self> {
+        let make = || {
+            path.parent().map(std::fs::create_dir_all).transpose()?;
+            File::create(&path)
+        };
+        let file = make().with_context(|| format!("write `{}`", path.display()))?;
+        Ok(Self { path, inner: Mutex::new((file, VecDeque::new())) })
+    }
+
+    pub(super) fn take(&self, text: &str) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // The log is for reading later; the check itself does not depend on it.
+        let _ = writeln!(inner.0, "{text}");
+        inner.1.push_back(text.to_owned());
+        if inner.1.len() > TAIL_LINES {
+            inner.1.pop_front();
+        }
+    }
+
+    pub(super) fn fault(&self, line: &CommandLine, status: &str) -> Fault {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = inner.1.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        Fault::failed("check-failed", format!("`{line}` ended with {status}:\n{tail}"))
+            .hint(format!("all of it is in `{}`", self.path.display()))
+    }
+}
+
+struct SpecWork {
+    root: PathBuf,
+}
+
+impl Work for SpecWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
+        let systems = spec::load(&self.root)?.systems.len();
+        let names = spec::environment_names(&self.root)?;
+        for name in &names {
+            spec::environment(&self.root, name.as_str(), &[])?;
+        }
+        Ok(Outcome::DoneWith(format!("{systems} systems, {} environments", names.len())))
+    }
+}
+
+/// The audit needs its database, which an offline machine cannot fetch; that says nothing about the dependencies.
+struct AuditWork {
+    line: CommandLine,
+}
+
+impl Work for AuditWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let finished = cx.try_run(&self.line, &|_, text| cx.status(text.trim()))?;
+        if finished.success {
+            return Ok(Outcome::Done);
+        }
+        if finished.stderr.contains("couldn't fetch advisory database") {
+            return Ok(Outcome::Skipped("the advisory database cannot be fetched from here".to_owned()));
+        }
+        let said = format!("{}\n{}", finished.stdout, finished.stderr);
+        Err(Fault::failed("audit-failed", format!("`{}` found something:\n{}", self.line, said.trim())).into())
+    }
+}

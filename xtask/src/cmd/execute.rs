@@ -1,0 +1,149 @@
+//! What every command that changes something has in common: the lease, the journal, the run, and what came of it.
+
+use crate::ctx::Ctx;
+use crate::error::{Exit, Fault};
+use crate::home::Home;
+use crate::journal::{Event, Journal, StepEnd, StepResult};
+use crate::lease::{Claim, Lease};
+use crate::plan::{Plan, StepId, runner};
+use crate::target::SkippedSystem;
+use crate::ui;
+use anyhow::Result;
+use serde_json::{Value, json};
+
+/// How many journals are kept.
+const JOURNALS: usize = 50;
+
+/// A run that has ended, while its lease is still held.
+pub(super) struct Execution {
+    pub(super) run: String,
+    pub(super) ends: Vec<(StepId, StepEnd)>,
+    /// The system of each step, in the same order.
+    systems: Vec<Option<String>>,
+    interrupted: Option<i32>,
+    pub(super) journal: Journal,
+    _lease: Lease,
+}
+
+/// Takes the lease and runs the plan.
+///
+/// # Errors
+/// When the lease is held or the journal cannot be written. Failed steps are in the result.
+pub(super) fn execute(ctx: &Ctx, home: &Home, command: &str, environment: &str, plan: &Plan) -> Result<Execution> {
+    let journal = Journal::open(Some(&home.runs()), command, environment, ui::watcher(ctx))?;
+    let claim = Claim { who: ctx.vars.who(), command, run: journal.run() };
+    let lease = Lease::take(home, &claim, ctx.proc.children(), &ctx.interrupts, &journal)?;
+    forget_old_journals(home);
+    let ends = runner::run(plan, &ctx.proc, &ctx.interrupts, &journal);
+    let run = journal.run().to_owned();
+    let systems = plan.steps().iter().map(|step| step.system.clone()).collect();
+    let execution = Execution { run, ends, systems, interrupted: ctx.interrupts.first(), journal, _lease: lease };
+    execution.journal.record(Event::Finished { result: execution.result().to_owned() });
+    Ok(execution)
+}
+
+fn forget_old_journals(home: &Home) {
+    let Ok(entries) = std::fs::read_dir(home.runs()) else { return };
+    let mut journals: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    // Their names begin with their time.
+    journals.sort();
+    for old in journals.iter().take(journals.len().saturating_sub(JOURNALS)) {
+        let _ = std::fs::remove_file(old);
+    }
+}
+
+impl Execution {
+    /// The first step that failed, with its failure.
+    pub(super) fn failure(&self) -> Option<(&StepId, &Fault)> {
+        self.ends.iter().find_map(|(id, end)| Some((id, end.failure.as_ref()?)))
+    }
+
+    /// Every failure, in the order of the plan.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&StepId, &Fault)> {
+        self.ends.iter().filter_map(|(id, end)| Some((id, end.failure.as_ref()?)))
+    }
+
+    /// A run whose last step ended well before the signal came was not interrupted by it.
+    fn cut_short(&self) -> Option<i32> {
+        let cancelled = self.ends.iter().any(|(_, end)| end.result == StepResult::Cancelled);
+        self.interrupted.filter(|_| cancelled)
+    }
+
+    pub(super) fn result(&self) -> &'static str {
+        if self.cut_short().is_some() {
+            "interrupted"
+        } else if self.failure().is_some() {
+            "failed"
+        } else if self.ends.iter().any(|(_, end)| end.result == StepResult::Done) {
+            "deployed"
+        } else {
+            "unchanged"
+        }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        match (self.cut_short(), self.failure()) {
+            (Some(signal), _) => Exit::Interrupted(signal),
+            (None, Some(_)) => Exit::Failed,
+            (None, None) => Exit::Done,
+        }
+    }
+
+    /// What became of one system: the worst of its steps.
+    fn system_result(&self, name: &str) -> (&'static str, Option<String>) {
+        let own = || {
+            let steps = self.ends.iter().zip(&self.systems).filter(|(_, system)| system.as_deref() == Some(name));
+            steps.map(|((_, end), _)| end)
+        };
+        let failed = own().find(|end| end.result == StepResult::Failed);
+        let skipped = own().find(|end| matches!(end.result, StepResult::Skipped | StepResult::Cancelled));
+        if let Some(end) = failed {
+            return ("failed", end.failure.as_ref().map(|fault| fault.cause.clone()));
+        }
+        match skipped {
+            // A step that could not be run because a shared one failed is a failure of the system too.
+            Some(end) if self.failure().is_some() => ("failed", end.reason.clone()),
+            Some(end) => ("skipped", end.reason.clone()),
+            None if own().any(|end| end.result == StepResult::Done) => ("deployed", None),
+            None => ("unchanged", None),
+        }
+    }
+
+    /// The document of `deploy --json`.
+    pub(super) fn document(&self, environment: &str, systems: &[String], skipped: &[SkippedSystem]) -> Value {
+        let step = |(id, end): &(StepId, StepEnd)| {
+            let reason = end.reason.clone().or(end.failure.as_ref().map(|fault| fault.cause.clone()));
+            json!({"id": id.as_str(), "result": end.result.word(), "seconds": end.seconds, "reason": reason})
+        };
+        let failure = self.failure().map(|(id, fault)| {
+            json!({"step": id.as_str(), "code": fault.code, "cause": fault.cause, "hint": fault.hint})
+        });
+        json!({
+            "schema": 1, "run": self.run, "env": environment, "result": self.result(),
+            "systems": self.system_results(systems, skipped),
+            "steps": self.ends.iter().map(step).collect::<Vec<_>>(),
+            "failure": failure,
+        })
+    }
+
+    fn system_results(&self, systems: &[String], skipped: &[SkippedSystem]) -> Vec<Value> {
+        let of = |name: &String| match skipped.iter().find(|system| system.name.as_str() == name) {
+            Some(system) => json!({"name": name, "result": "skipped", "reason": system.reason}),
+            None => {
+                let (result, reason) = self.system_result(name);
+                json!({"name": name, "result": result, "reason": reason})
+            }
+        };
+        systems.iter().map(of).collect()
+    }
+
+    /// Prints every failure: what failed and why, then what to type next.
+    pub(super) fn print_failures(&self) {
+        for (_, fault) in self.failures() {
+            ui::print_fault(fault);
+        }
+        if let (Some(path), Some(_)) = (self.journal.path(), self.failure()) {
+            ui::say(&format!("  the run is recorded in `{}`", path.display()));
+        }
+    }
+}

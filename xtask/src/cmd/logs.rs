@@ -1,0 +1,102 @@
+//! `logs`: what a service has said, and with `--follow` what it goes on saying.
+
+use crate::cli::LogsArgs;
+use crate::ctx::Ctx;
+use crate::error::{Exit, Fault};
+use crate::target::{self, Deployment};
+use crate::ui;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a followed file is looked at.
+const POLL: Duration = Duration::from_millis(200);
+
+/// # Errors
+/// When the service is unknown or has said nothing yet.
+pub fn run(args: &LogsArgs, ctx: &Ctx) -> Result<Exit> {
+    let deployment = Deployment::load(ctx, &args.environment, &[])?;
+    let service = deployment.service(&args.service)?.1.name.clone();
+    let paths = target::of(deployment, ctx)?.logs(&service);
+    let Some(path) = paths.first() else { return Ok(Exit::Done) };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let cause = format!("`{service}` has logged nothing in environment `{}`", args.environment.name);
+            return Err(Fault::failed("no-logs", cause).hint("`cargo xtask status` shows what runs").into());
+        }
+        Err(error) => return Err(error).with_context(|| format!("read `{}`", path.display())),
+    };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).with_context(|| format!("read `{}`", path.display()))?;
+    if !print(last_lines(&text, args.lines))? {
+        return Ok(Exit::Done);
+    }
+    if args.follow { follow(ctx, path, file) } else { Ok(Exit::Done) }
+}
+
+/// Prints what is added until a signal comes; that is the way to end it, and so a success. A file that was cut or
+/// replaced is read from its beginning.
+fn follow(ctx: &Ctx, path: &Path, mut file: File) -> Result<Exit> {
+    loop {
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).with_context(|| format!("read `{}`", path.display()))?;
+        if !print(&text)? {
+            return Ok(Exit::Done);
+        }
+        if ctx.interrupts.pause(POLL) {
+            return Ok(Exit::Interrupted(ctx.interrupts.first().unwrap_or_default()));
+        }
+        let here = file.metadata()?;
+        match std::fs::metadata(path) {
+            Ok(there) if there.ino() != here.ino() || there.dev() != here.dev() => {
+                file = File::open(path).with_context(|| format!("read `{}`", path.display()))?;
+            }
+            Ok(there) if there.len() < file.stream_position()? => {
+                file.seek(SeekFrom::Start(0))?;
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                ui::say("the log is gone: its service was torn down");
+                return Ok(Exit::Done);
+            }
+            Err(error) => return Err(error).with_context(|| format!("read `{}`", path.display())),
+        }
+    }
+}
+
+fn last_lines(text: &[u8], lines: usize) -> &[u8] {
+    let body = text.strip_suffix(b"\n").unwrap_or(text);
+    let start = match lines.checked_sub(1) {
+        None => return &[],
+        Some(nth) => body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').nth(nth).map(|(at, _)| at + 1),
+    };
+    &text[start.unwrap_or(0)..]
+}
+
+/// Whether somebody still reads.
+fn print(bytes: &[u8]) -> Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("print the log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_lines;
+
+    #[test]
+    fn the_last_lines_are_whole() {
+        assert_eq!(last_lines(b"a\nb\nc\n", 2), b"b\nc\n");
+        assert_eq!(last_lines(b"a\nb\nc", 2), b"b\nc");
+        assert_eq!(last_lines(b"a\n", 5), b"a\n");
+        assert_eq!(last_lines(b"a\nb\n", 0), b"");
+        assert_eq!(last_lines(b"", 3), b"");
+    }
+}

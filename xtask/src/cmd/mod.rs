@@ -1,0 +1,14 @@
+//! One verb a file; each reads as the story of its task.
+
+pub mod ci;
+pub mod completions;
+pub mod deploy;
+pub mod doctor;
+mod execute;
+pub mod hidden;
+pub mod logs;
+pub mod plan;
+pub mod rollback;
+pub mod smoke;
+pub mod status;
+pub mod teardown;

@@ -1,0 +1,35 @@
+//! `rollback`: back to the previous revision that was healthy, gated and proven like any deploy.
+
+use super::execute::execute;
+use crate::cli::RollbackArgs;
+use crate::ctx::Ctx;
+use crate::error::Exit;
+use crate::plan::Plan;
+use crate::target::{self, Deployment};
+use crate::ui;
+use anyhow::Result;
+use std::sync::Arc;
+
+/// # Errors
+/// When there is no such system or no earlier revision of it.
+pub fn run(args: &RollbackArgs, ctx: &Ctx) -> Result<Exit> {
+    let deployment = Deployment::load(ctx, &args.environment, &[])?;
+    let system = deployment.system(&args.system)?.clone();
+    let environment = deployment.environment.name.clone();
+    let target = target::of(deployment, ctx)?;
+    let contribution = Arc::clone(&target).rollback(ctx, &system)?;
+    let plan = Plan::new(contribution.steps)?;
+    if args.mutation.dry_run {
+        ui::result(plan.to_string().trim_end())?;
+        return Ok(Exit::Done);
+    }
+    let execution = execute(ctx, target.home(), "rollback", environment.as_str(), &plan)?;
+    if args.json.json {
+        ui::document(&execution.document(environment.as_str(), &[system.name.to_string()], &[]))?;
+    }
+    execution.print_failures();
+    if !args.json.json && execution.exit() == Exit::Done {
+        ui::result(&format!("`{}` is back at its previous revision", system.name))?;
+    }
+    Ok(execution.exit())
+}

@@ -1,0 +1,114 @@
+//! `teardown`: removes what deploy made and nothing else, then looks everything up again and shows the receipt.
+
+use super::execute::{Execution, execute};
+use crate::cli::TeardownArgs;
+use crate::ctx::Ctx;
+use crate::error::Exit;
+use crate::plan::Plan;
+use crate::target::{self, Deployment, Remains, Survivor, Target};
+use crate::ui;
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// # Errors
+/// When nothing could be tried; what could not be removed is in the receipt and in the exit code.
+pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
+    let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
+    let scope = deployment.scope.clone();
+    let environment = deployment.environment.name.clone();
+    let target = target::of(deployment, ctx)?;
+    if args.verify {
+        let remains = target.remains(&scope, false)?;
+        return conclude(args, &Receipt { result: verdict(&remains), removed: Vec::new(), remains });
+    }
+    let plan = Plan::new(Arc::clone(&target).teardown(&scope, args.keep_data)?)?;
+    if args.mutation.dry_run {
+        ui::result(plan.to_string().trim_end())?;
+        return Ok(Exit::Done);
+    }
+    let before = target.remains(&scope, args.keep_data)?;
+    if before.survivors.is_empty() && !target.home().exists() {
+        return conclude(args, &Receipt { result: "clean", removed: Vec::new(), remains: before });
+    }
+    if !may_remove_data(args, ctx, target.as_ref(), &scope)? {
+        ui::say("nothing was removed");
+        return Ok(Exit::Failed);
+    }
+    let execution = execute(ctx, target.home(), "teardown", environment.as_str(), &plan)?;
+    execution.print_failures();
+    let remains = target.remains(&scope, args.keep_data)?;
+    let result = match execution.exit() {
+        Exit::Done => verdict(&remains),
+        _ => "failed",
+    };
+    if result == "clean" {
+        target.forget(&scope, args.keep_data)?;
+    }
+    let removed = before.survivors.into_iter().filter(|found| !remains.survivors.contains(found)).collect();
+    let exit = conclude(args, &Receipt { result, removed, remains })?;
+    Ok(worse(&execution, exit))
+}
+
+fn may_remove_data(args: &TeardownArgs, ctx: &Ctx, target: &dyn Target, scope: &target::Scope) -> Result<bool> {
+    let stored = target.stored_data(scope);
+    if args.keep_data || stored.is_empty() {
+        return Ok(true);
+    }
+    let question = format!("This removes what {} stored (`--keep-data` keeps it). Go on?", stored.join(", "));
+    ui::confirm(ctx, args.mutation.yes, &question)
+}
+
+fn worse(execution: &Execution, exit: Exit) -> Exit {
+    match execution.exit() {
+        Exit::Done => exit,
+        other => other,
+    }
+}
+
+/// What was removed, and the proof: what could still be found afterwards.
+struct Receipt {
+    result: &'static str,
+    removed: Vec<Survivor>,
+    remains: Remains,
+}
+
+fn verdict(remains: &Remains) -> &'static str {
+    if remains.survivors.is_empty() { "clean" } else { "survivors" }
+}
+
+fn conclude(args: &TeardownArgs, receipt: &Receipt) -> Result<Exit> {
+    if args.json.json {
+        ui::document(&receipt.document())?;
+    } else {
+        ui::result(&receipt.text())?;
+    }
+    Ok(if receipt.result == "clean" { Exit::Done } else { Exit::Failed })
+}
+
+impl Receipt {
+    fn document(&self) -> Value {
+        let list = |found: &[Survivor]| found.iter().map(Survivor::to_json).collect::<Vec<_>>();
+        let removed = |found: &Survivor| json!({"kind": found.kind, "id": found.id, "owner": found.owner});
+        json!({
+            "schema": 1, "result": self.result, "removed": self.removed.iter().map(removed).collect::<Vec<_>>(),
+            "survivors": list(&self.remains.survivors), "kept": list(&self.remains.kept),
+        })
+    }
+
+    fn text(&self) -> String {
+        let line = |word: &str, found: &Survivor| format!("  {word} {} {} of {}", found.kind, found.id, found.owner);
+        let mut lines: Vec<String> = self.removed.iter().map(|found| line("removed", found)).collect();
+        lines.extend(self.remains.kept.iter().map(|found| line("kept", found)));
+        for found in &self.remains.survivors {
+            lines.push(line("STILL THERE:", found));
+            lines.push(format!("    remove it with `{}`", found.remove));
+        }
+        lines.push(match self.result {
+            "clean" => "receipt: clean, nothing is left".to_owned(),
+            "survivors" => format!("receipt: {} things are still there", self.remains.survivors.len()),
+            _ => "receipt: the teardown failed; run it again, it goes on where it stopped".to_owned(),
+        });
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,54 @@
+//! The content key: one hash over everything a build of a service can see, and nothing else.
+//!
+//! It decides "nothing changed" without asking cargo or an engine, so it must never miss a change that could alter
+//! the result, and should not change with anything else.
+//!
+//! What counts:
+//! - every file and symlink in the folder of the crate and of the crates of this repository that it depends on
+//!   (build dependencies, optional ones and those of every platform included, dev-dependencies not), whether git
+//!   ignores it or not;
+//! - what a symlink among them leads to, as long as it lies in this repository;
+//! - the entries of `Cargo.lock` that those crates need, and the parts of the root `Cargo.toml` that they see;
+//! - `.cargo/config.toml` with what it includes, and `rust-toolchain.toml`;
+//! - what the caller adds: the toolchain, build arguments, a base image, a platform.
+//!
+//! What does not: the path of the checkout, modification times, owners, the order in which a directory is read,
+//! empty directories (git does not keep them, so a fresh clone would never agree), `.git`, and the `target`
+//! directories that cargo marks as caches. Of a file's mode the bits of its owner count and setuid, setgid and
+//! sticky; those of group and others follow the umask of whoever made the checkout.
+//!
+//! Limits: what a build reads from elsewhere (environment variables, `~/.cargo/config.toml`, a file outside the
+//! crate's folder named by `include_str!` rather than by a symlink) is the caller's to add. Features are not resolved:
+//! an optional dependency counts whether or not it is switched on. Every profile of the root `Cargo.toml` counts.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use xtask::key::{Input, Kind, Workspace, diff};
+//! let workspace = Workspace::read(std::path::Path::new("."))?;
+//! let mut manifests = workspace.manifests(&["epoch"])?;
+//! if let Some(mut manifest) = manifests.remove("epoch") {
+//!     manifest.add(Input::toolchain("rustc 1.95.0 (59807616e 2026-04-14)\nhost: x86_64-unknown-linux-gnu"));
+//!     manifest.add(Input::new(Kind::Argument, "PROFILE", "release"));
+//!     println!("{}", manifest.key());
+//!     for change in diff(&manifest, &manifest) {
+//!         println!("{change}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod crates;
+mod diff;
+mod document;
+mod input;
+mod lock;
+mod manifest;
+mod patterns;
+mod tree;
+mod workspace;
+
+pub use diff::{Change, diff};
+pub use input::{Digest, Input, Kind};
+pub use manifest::{Key, Manifest};
+pub use workspace::Workspace;

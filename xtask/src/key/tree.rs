@@ -1,0 +1,216 @@
+//! Files: which ones a folder holds, and the digest of each.
+//!
+//! Directories are walked by one thread, which takes a few milliseconds for ten thousand files; reading and hashing
+//! the files takes longer and is shared among all cores. Nothing is followed, opened or read but regular files.
+
+use super::input::{Digest, Input, Kind, printable};
+use anyhow::{Context, Result};
+use hmac_sha256::Hash;
+use std::collections::BTreeMap;
+use std::fs::{self, File, FileType};
+use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// The bits of a file's mode that git or a person sets, and no umask.
+const OWNER_AND_SPECIAL_BITS: u32 = 0o7700;
+/// What this tool keeps at the root of the repository.
+const STATE: &str = ".slipway";
+/// How a directory says that everything in it can be made again: <https://bford.info/cachedir/>.
+const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+/// Below this many files for each thread, starting one costs more than it saves.
+const FILES_WORTH_A_THREAD: usize = 32;
+const BUFFER: usize = 64 * 1024;
+
+/// What was found at one path: a folder with everything below it, or a single file.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub(super) inputs: Vec<Input>,
+    /// Where its symlinks lead, relative to the root; only what lies in the repository.
+    pub(super) leads: Vec<PathBuf>,
+}
+
+/// A path that is to be hashed, relative to the root.
+#[derive(Debug)]
+struct Found {
+    tree: usize,
+    path: PathBuf,
+    file_type: FileType,
+}
+
+/// The repository. Paths given and returned are relative to it.
+#[derive(Debug)]
+pub(super) struct Forest<'a> {
+    root: &'a Path,
+    /// The root with all symlinks resolved, which is what a link's destination is compared with.
+    real_root: PathBuf,
+}
+
+impl<'a> Forest<'a> {
+    pub(super) fn new(root: &'a Path) -> Result<Self> {
+        let real_root = fs::canonicalize(root).with_context(|| format!("cannot read `{}`", root.display()))?;
+        Ok(Self { root, real_root })
+    }
+
+    /// Reads each of `paths`; what is not there is an empty tree. `separate(path, folder)` says whether a folder found
+    /// within a path is left out of it.
+    ///
+    /// # Errors
+    ///
+    /// When something is there and cannot be read; the message names it.
+    pub(super) fn read(&self, paths: &[PathBuf], separate: &dyn Fn(&Path, &Path) -> bool) -> Result<BTreeMap<PathBuf, Tree>> {
+        let mut found = Vec::new();
+        for (tree, path) in paths.iter().enumerate() {
+            let metadata = fs::symlink_metadata(self.root.join(path));
+            if let Some(metadata) = unless_gone(metadata).with_context(|| cannot_read(path))? {
+                let entry = Found { tree, path: path.clone(), file_type: metadata.file_type() };
+                self.walk(entry, &|folder| separate(path, folder), &mut found)?;
+            }
+        }
+        // Sorted once here, the manifests of several services have little left to sort.
+        found.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
+        let mut trees: Vec<Tree> = paths.iter().map(|_| Tree::default()).collect();
+        for (tree, input, lead) in self.hash_all(&found)? {
+            trees[tree].inputs.push(input);
+            trees[tree].leads.extend(lead);
+        }
+        Ok(paths.iter().cloned().zip(trees).collect())
+    }
+
+    fn walk(&self, start: Found, separate: &dyn Fn(&Path) -> bool, found: &mut Vec<Found>) -> Result<()> {
+        let mut pending = vec![start];
+        while let Some(entry) = pending.pop() {
+            if !entry.file_type.is_dir() {
+                found.push(entry);
+                continue;
+            }
+            if separate(&entry.path) || self.is_generated(&entry.path) {
+                continue;
+            }
+            let read = unless_gone(fs::read_dir(self.root.join(&entry.path))).with_context(|| cannot_read(&entry.path));
+            let Some(children) = read? else { continue };
+            for child in children {
+                let child = child.with_context(|| cannot_read(&entry.path))?;
+                let path = entry.path.join(child.file_name());
+                if child.file_name() != ".git" {
+                    let file_type = child.file_type().with_context(|| cannot_read(&path))?;
+                    pending.push(Found { tree: entry.tree, path, file_type });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a directory is cargo's output or this tool's own state.
+    fn is_generated(&self, path: &Path) -> bool {
+        if path == Path::new(STATE) {
+            return true;
+        }
+        if path.file_name().is_none_or(|name| name != "target") {
+            return false;
+        }
+        let mut start = [0; CACHE_TAG.len()];
+        let tag = File::open(self.root.join(path).join("CACHEDIR.TAG")).and_then(|mut tag| tag.read_exact(&mut start));
+        tag.is_ok() && start == CACHE_TAG
+    }
+
+    /// Hashes on all cores. The result has the order of `found`, whichever thread took what.
+    fn hash_all(&self, found: &[Found]) -> Result<Vec<(usize, Input, Option<PathBuf>)>> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores.min(found.len() / FILES_WORTH_A_THREAD).max(1);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut buffer = vec![0; BUFFER];
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(entry) = found.get(index) else { return done };
+                let hashed = unless_gone(self.hash(entry, &mut buffer));
+                done.push((index, hashed.with_context(|| cannot_read(&entry.path))));
+            }
+        };
+        let mut done = thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            for helper in helpers {
+                done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            done
+        });
+        done.sort_unstable_by_key(|(index, _)| *index);
+        let mut hashed = Vec::with_capacity(done.len());
+        for (index, result) in done {
+            hashed.extend(result?.map(|(input, lead)| (found[index].tree, input, lead)));
+        }
+        Ok(hashed)
+    }
+
+    fn hash(&self, entry: &Found, buffer: &mut [u8]) -> std::io::Result<(Input, Option<PathBuf>)> {
+        let path = self.root.join(&entry.path);
+        let name = entry.path.as_os_str().as_bytes();
+        if entry.file_type.is_file() {
+            let (mode, digest) = hash_file(&path, buffer)?;
+            return Ok((Input::with_digest(Kind::File { mode }, name, digest), None));
+        }
+        if entry.file_type.is_symlink() {
+            let target = fs::read_link(&path)?;
+            let lead = self.destination(&path);
+            let leads_to = lead.as_deref().map_or(&b"elsewhere or nowhere"[..], |_| b"here");
+            let place = lead.as_deref().unwrap_or(Path::new(""));
+            let digest = Digest::of_fields([target.as_os_str().as_bytes(), leads_to, place.as_os_str().as_bytes()]);
+            return Ok((Input::with_digest(Kind::Link, name, digest), lead));
+        }
+        Ok((Input::new(Kind::Special, name, special(entry.file_type)), None))
+    }
+
+    /// Where a link leads in the end, unless that is nowhere or outside the repository.
+    fn destination(&self, link: &Path) -> Option<PathBuf> {
+        let real = fs::canonicalize(link).ok()?;
+        real.strip_prefix(&self.real_root).ok().map(Path::to_path_buf)
+    }
+
+    /// Whether a path, its symlinks resolved, lies in the repository. What does not exist lies nowhere.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        self.destination(&self.root.join(path)).is_some()
+    }
+}
+
+fn hash_file(path: &Path, buffer: &mut [u8]) -> std::io::Result<(u16, Digest)> {
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & OWNER_AND_SPECIAL_BITS;
+    let mut hash = Hash::new();
+    loop {
+        match file.read(buffer) {
+            Ok(0) => return Ok((u16::try_from(mode).unwrap_or_default(), Digest(hash.finalize()))),
+            Ok(length) => hash.update(&buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn special(file_type: FileType) -> &'static str {
+    if file_type.is_fifo() {
+        "pipe"
+    } else if file_type.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
+}
+
+/// Editors make and remove files all the time; what went away between being listed and being read is not there.
+fn unless_gone<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("cannot read `{}`, which the build would see", printable(path.as_os_str().as_bytes()))
+}

@@ -1,0 +1,177 @@
+//! Builds the services' binaries with cargo, all that need it in one invocation, and keeps each under its content key.
+
+use super::Host;
+use crate::ctx::Vars;
+use crate::error::Fault;
+use crate::home::{self, Home};
+use crate::key::{self, Input, Kind, Manifest, Workspace};
+use crate::plan::runner::StepCx;
+use crate::plan::{Outcome, Preview, Work};
+use crate::proc::{CommandLine, Proc, Stream};
+use crate::spec::name::ServiceName;
+use crate::tools::{cargo, rustc};
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The file beside an artifact that lists what it was built from.
+const INPUTS: &str = "inputs";
+
+/// A binary to have: the service, its crate and what it is built from.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) service: ServiceName,
+    pub(super) name: String,
+    pub(super) manifest: Manifest,
+}
+
+impl Wanted {
+    pub(super) fn key(&self) -> String {
+        self.manifest.key().to_string()
+    }
+
+    fn folder(&self, home: &Home) -> PathBuf {
+        home.artifacts(&self.service).join(self.key())
+    }
+
+    pub(super) fn is_kept(&self, home: &Home) -> bool {
+        self.folder(home).join(self.service.as_str()).is_file()
+    }
+
+    /// What changed since the artifact with this key was built; nothing when that is not known.
+    pub(super) fn changes_since(&self, home: &Home, key: &str) -> Vec<String> {
+        let inputs = home.artifacts(&self.service).join(key).join(INPUTS);
+        let old = std::fs::read_to_string(inputs).ok().and_then(|text| Manifest::from_text(&text).ok());
+        let changes = old.map(|old| key::diff(&old, &self.manifest)).unwrap_or_default();
+        changes.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// The binaries that the given crates stand for at this moment.
+///
+/// # Errors
+/// When the sources cannot be read or the compiler does not say what it is.
+pub(super) fn wanted(root: &Path, vars: &Vars, proc: &Proc, crates: &[(ServiceName, String)]) -> Result<Vec<Wanted>> {
+    if crates.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (toolchain, manifests) = std::thread::scope(|scope| {
+        let toolchain = scope.spawn(|| proc.read(&rustc::version(vars)));
+        let names: Vec<&str> = crates.iter().map(|(_, name)| name.as_str()).collect();
+        let manifests = Workspace::read(root).and_then(|workspace| workspace.manifests(&names));
+        (toolchain.join(), manifests)
+    });
+    let toolchain = toolchain.map_err(|_| anyhow::anyhow!("asking rustc for its version panicked"))??;
+    let mut manifests = manifests.context("read what the services are built from")?;
+    let mut wanted = Vec::new();
+    for (service, name) in crates {
+        let mut manifest = match manifests.remove(name.as_str()) {
+            Some(manifest) => manifest,
+            None => continue,
+        };
+        manifest.add(Input::toolchain(&toolchain));
+        for (variable, value) in build_variables(vars) {
+            manifest.add(Input::new(Kind::Argument, variable, value));
+        }
+        wanted.push(Wanted { service: service.clone(), name: name.clone(), manifest });
+    }
+    Ok(wanted)
+}
+
+/// Variables that change what cargo builds (doc.rust-lang.org/cargo/reference/environment-variables.html).
+fn build_variables(vars: &Vars) -> Vec<(String, String)> {
+    let prefixes = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_", "CARGO_PROFILE_"];
+    let all = prefixes.iter().flat_map(|prefix| vars.starting_with(prefix));
+    // Where the output goes and how many compilers run at once does not change what they make.
+    all.filter(|(name, _)| !matches!(name.as_str(), "CARGO_BUILD_TARGET_DIR" | "CARGO_BUILD_JOBS")).collect()
+}
+
+/// Why a crate has no binary, as the compiler rendered it.
+pub(super) type BuildErrors = Arc<Mutex<BTreeMap<ServiceName, String>>>;
+
+pub(super) struct BuildWork {
+    pub(super) host: Arc<Host>,
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) errors: BuildErrors,
+    pub(super) cargo: CommandLine,
+}
+
+impl BuildWork {
+    fn missing(&self) -> Vec<&Wanted> {
+        self.wanted.iter().filter(|wanted| !wanted.is_kept(self.host.home())).collect()
+    }
+
+    fn command(&self, missing: &[&Wanted]) -> CommandLine {
+        let crates: BTreeSet<_> = missing.iter().map(|wanted| wanted.name.clone()).collect();
+        cargo::build(self.cargo.clone(), &crates.into_iter().collect::<Vec<_>>())
+    }
+
+    pub(super) fn preview(&self) -> Vec<Preview> {
+        let missing = self.missing();
+        if missing.is_empty() {
+            return vec![Preview::Do("nothing: every binary is current".to_owned())];
+        }
+        vec![Preview::Run(self.command(&missing))]
+    }
+}
+
+impl Work for BuildWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let count = self.wanted.len();
+        Ok(self.missing().is_empty().then(|| format!("{count} binaries are current")))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let missing = self.missing();
+        let build = Mutex::new(cargo::Build::default());
+        let on_line = |stream: Stream, line: &str| match stream {
+            Stream::Out => build.lock().unwrap_or_else(PoisonError::into_inner).take(line),
+            Stream::Err => cx.status(line.trim()),
+        };
+        let finished = cx.try_run(&self.command(&missing), &on_line)?;
+        let build = build.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut built = 0;
+        for wanted in &missing {
+            if let Some(binary) = build.binaries.get(&wanted.name) {
+                keep(wanted, binary, self.host.home())?;
+                built += 1;
+            } else {
+                let error = build.first_error(&wanted.name).unwrap_or(&finished.stderr).to_owned();
+                self.errors.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.service.clone(), error);
+            }
+        }
+        if built == 0 {
+            return Err(self.nothing_built(&finished.stderr).into());
+        }
+        Ok(Outcome::DoneWith(format!("built {built} of {}", missing.len())))
+    }
+}
+
+impl BuildWork {
+    fn nothing_built(&self, stderr: &str) -> Fault {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = errors.values().next().map_or(stderr, String::as_str);
+        Fault::failed("build-failed", format!("cargo built nothing:\n{first}"))
+    }
+}
+
+/// Copies a binary to where no later build reaches it. It gets its name last, so that a file of that name is whole.
+fn keep(wanted: &Wanted, binary: &Path, home: &Home) -> Result<()> {
+    let folder = wanted.folder(home);
+    home::write_private(&folder.join(INPUTS), wanted.manifest.to_text().as_bytes())?;
+    let beside = folder.join("incomplete");
+    let copy = || std::fs::copy(binary, &beside).and_then(|_| std::fs::rename(&beside, folder.join(wanted.service.as_str())));
+    copy().with_context(|| format!("keep `{}` in `{}`", binary.display(), folder.display()))
+}
+
+/// Removes the artifacts of a service that no kept revision names.
+pub(super) fn prune(home: &Home, service: &ServiceName, named: &BTreeSet<String>) {
+    let Ok(folders) = std::fs::read_dir(home.artifacts(service)) else { return };
+    for folder in folders.flatten() {
+        if !named.contains(&*folder.file_name().to_string_lossy()) {
+            // What cannot be removed now is tried again after the next deploy.
+            let _ = std::fs::remove_dir_all(folder.path());
+        }
+    }
+}

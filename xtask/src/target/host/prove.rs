@@ -1,0 +1,101 @@
+//! Proves a system against its smoke contract. What passes becomes a revision to go back to; when a change does not
+//! pass, the last proven revision is started again.
+
+use super::Host;
+use super::recipe::{Program, Recipe};
+use super::{build, revision, start};
+use crate::error::Fault;
+use crate::lease::timestamp;
+use crate::plan::runner::StepCx;
+use crate::plan::{Outcome, Work};
+use crate::smoke::{self, Progress, Surroundings};
+use crate::spec::system::System;
+use crate::target::Target;
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub(super) struct ProveWork {
+    pub(super) host: Arc<Host>,
+    pub(super) system: System,
+    /// What runs once every start has succeeded.
+    pub(super) recipes: Vec<Recipe>,
+    /// Run the contract even when it has passed for exactly this before.
+    pub(super) verify: bool,
+}
+
+impl Work for ProveWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let path = self.host.home().releases(&self.system.name);
+        let newest = revision::history(&path)?.pop();
+        let proven = newest.filter(|newest| !self.verify && newest.recipes == self.recipes);
+        Ok(proven.map(|proven| format!("revision {} was proven at {}", proven.number, proven.at)))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        match self.check(cx) {
+            Ok(passed) => {
+                let number = self.record()?;
+                Ok(Outcome::DoneWith(format!("{passed} checks passed, revision {number}")))
+            }
+            Err(error) if cx.interrupts.stopping() => Err(error),
+            Err(error) => Err(self.go_back(Fault::of(&error), cx).into()),
+        }
+    }
+}
+
+impl ProveWork {
+    fn check(&self, cx: &StepCx<'_>) -> Result<usize> {
+        let surroundings = Surroundings {
+            resolve: &|service| self.host.endpoint(service),
+            deny: &|denied| self.host.deny(denied),
+            stop: &|| cx.interrupts.stopping(),
+        };
+        let results = smoke::run(&self.system, &surroundings, &mut |progress| match progress {
+            Progress::Started(check) => cx.status(check.name.clone()),
+            Progress::Waiting { check, last } => cx.status(format!("{}: {last}", check.name)),
+            Progress::Finished(_) => {}
+        });
+        if let Some(signal) = cx.interrupts.first() {
+            return Err(Fault::interrupted(signal).into());
+        }
+        Ok(smoke::verdict(&self.system.name, &results)?)
+    }
+
+    fn record(&self) -> Result<u64> {
+        let home = self.host.home();
+        let path = home.releases(&self.system.name);
+        let (number, kept) = revision::record(&path, self.recipes.clone(), timestamp(SystemTime::now()))?;
+        for recipe in &self.recipes {
+            let same = kept.iter().flat_map(|revision| &revision.recipes).filter(|r| r.service == recipe.service);
+            let keys: BTreeSet<String> = same
+                .filter_map(|recipe| match &recipe.program {
+                    Program::Artifact { key } => Some(key.clone()),
+                    Program::Native { .. } => None,
+                })
+                .collect();
+            build::prune(home, &recipe.service, &keys);
+        }
+        Ok(number)
+    }
+
+    /// Starts the last proven revision again where it differs from what failed.
+    fn go_back(&self, fault: Fault, cx: &StepCx<'_>) -> Fault {
+        let attempt = || -> Result<Option<u64>> {
+            let Some(proven) = revision::history(&self.host.home().releases(&self.system.name))?.pop() else {
+                return Ok(None);
+            };
+            let differs = |recipe: &&Recipe| !self.recipes.contains(recipe);
+            for recipe in proven.recipes.iter().filter(differs) {
+                start::launch(&self.host, recipe, self.system.name.as_str(), cx)?;
+            }
+            Ok((proven.recipes != self.recipes).then_some(proven.number))
+        };
+        match attempt().with_context(|| format!("go back to the last proven revision of `{}`", self.system.name)) {
+            Ok(Some(number)) => Fault { cause: format!("{}\n  revision {number} serves again", fault.cause), ..fault },
+            Ok(None) => fault,
+            Err(error) => Fault { cause: format!("{}\n  and it could not {error:#}", fault.cause), ..fault },
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How one version of a service is started on this machine, before addresses and secrets are filled in. A recipe is
+//! kept with each revision, so that a rollback starts exactly what ran then.
+
+use crate::home::Home;
+use crate::spec::environment::Environment;
+use crate::spec::name::ServiceName;
+use crate::spec::system::{Piece, Probe, Reference, Service, Template};
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Program {
+    /// A binary that was built here and is kept under its content key.
+    Artifact { key: String },
+    /// A program of this machine, and the arguments that go before the service's own.
+    Native { path: PathBuf, prefix: Vec<String> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recipe {
+    pub(super) service: ServiceName,
+    pub(super) program: Program,
+    pub(super) args: Vec<Template>,
+    pub(super) env: BTreeMap<String, Template>,
+    pub(super) files: BTreeMap<String, Template>,
+    /// It takes a listening socket that is passed to it, and a private one for probes beside it.
+    pub(super) handover: bool,
+    pub(super) ready: Probe,
+    pub(super) live: Probe,
+    pub(super) ready_within: Duration,
+    pub(super) stop_within: Duration,
+}
+
+impl Recipe {
+    /// The recipe for a service as the spec has it now. Variables that refer to a service that is absent are left out.
+    pub(super) fn new(service: &Service, program: Program, environment: &Environment, present: &[ServiceName]) -> Self {
+        let extra = environment.env.iter().map(|(name, value)| (name.clone(), Template(vec![Piece::Text(value.clone())])));
+        let own = service.env.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let kept = |(_, template): &(String, Template)| {
+            template.references().all(|reference| match reference {
+                Reference::Provided { service, .. } => present.contains(service),
+                _ => true,
+            })
+        };
+        Self {
+            service: service.name.clone(),
+            handover: matches!(program, Program::Artifact { .. }),
+            program,
+            args: service.args.clone(),
+            env: own.filter(kept).chain(extra).collect(),
+            files: service.files.clone(),
+            ready: service.ready.clone(),
+            live: service.live.clone(),
+            ready_within: service.ready_within,
+            stop_within: service.stop_within,
+        }
+    }
+
+    /// The version that people see: the content key of what was built, or the program's name.
+    pub(super) fn version(&self) -> String {
+        match &self.program {
+            Program::Artifact { key } => key.clone(),
+            Program::Native { path, prefix } => {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                std::iter::once(name).chain(prefix.last().cloned()).collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+
+    /// The program's file and the arguments that go before the service's own.
+    pub(super) fn invocation(&self, home: &Home) -> (PathBuf, Vec<String>) {
+        match &self.program {
+            Program::Artifact { key } => {
+                (home.artifacts(&self.service).join(key).join(self.service.as_str()), Vec::new())
+            }
+            Program::Native { path, prefix } => (path.clone(), prefix.clone()),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let program = match &self.program {
+            Program::Artifact { key } => json!({"artifact": key}),
+            Program::Native { path, prefix } => json!({"path": path.to_string_lossy(), "prefix": prefix}),
+        };
+        json!({
+            "service": self.service.as_str(),
+            "program": program,
+            "args": self.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "env": texts(&self.env),
+            "files": texts(&self.files),
+            "handover": self.handover,
+            "ready": probe_json(&self.ready),
+            "live": probe_json(&self.live),
+            "ready_within": self.ready_within.as_secs_f64(),
+            "stop_within": self.stop_within.as_secs_f64(),
+        })
+    }
+
+    pub(super) fn from_json(value: &Value) -> Result<Self> {
+        let attempt = || -> Option<Self> {
+            Some(Self {
+                service: value["service"].as_str()?.parse().ok()?,
+                program: program_from(&value["program"])?,
+                args: value["args"].as_array()?.iter().map(template).collect::<Option<_>>()?,
+                env: templates(&value["env"])?,
+                files: templates(&value["files"])?,
+                handover: value["handover"].as_bool()?,
+                ready: probe_from(&value["ready"])?,
+                live: probe_from(&value["live"])?,
+                ready_within: Duration::try_from_secs_f64(value["ready_within"].as_f64()?).ok()?,
+                stop_within: Duration::try_from_secs_f64(value["stop_within"].as_f64()?).ok()?,
+            })
+        };
+        attempt().ok_or_else(|| anyhow!("not a recipe: {value}")).context("read a kept revision")
+    }
+}
+
+fn texts(templates: &BTreeMap<String, Template>) -> Value {
+    templates.iter().map(|(name, template)| (name.clone(), json!(template.to_string()))).collect::<Map<_, _>>().into()
+}
+
+fn template(value: &Value) -> Option<Template> {
+    value.as_str()?.parse().ok()
+}
+
+fn templates(value: &Value) -> Option<BTreeMap<String, Template>> {
+    value.as_object()?.iter().map(|(name, value)| Some((name.clone(), template(value)?))).collect()
+}
+
+fn program_from(value: &Value) -> Option<Program> {
+    if let Some(key) = value["artifact"].as_str() {
+        return Some(Program::Artifact { key: key.to_owned() });
+    }
+    let prefix = value["prefix"].as_array()?.iter().map(|part| part.as_str().map(str::to_owned));
+    Some(Program::Native { path: PathBuf::from(value["path"].as_str()?), prefix: prefix.collect::<Option<_>>()? })
+}
+
+fn probe_json(probe: &Probe) -> Value {
+    match probe {
+        Probe::Http { path } => json!({"http": path}),
+        Probe::Tcp { send, expect } => json!({"send": send, "expect": expect}),
+    }
+}
+
+fn probe_from(value: &Value) -> Option<Probe> {
+    let fields = value.as_object()?;
+    if let Some(path) = fields.get("http") {
+        return Some(Probe::Http { path: path.as_str()?.to_owned() });
+    }
+    let text = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some(Probe::Tcp { send: text("send"), expect: text("expect") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_survives_being_kept() {
+        let text = |text: &str| text.parse::<Template>().unwrap();
+        let recipe = Recipe {
+            service: "redis".parse().unwrap(),
+            program: Program::Native { path: PathBuf::from("/usr/bin/redis-server"), prefix: vec!["-".to_owned()] },
+            args: vec![text("${file.redis.conf}")],
+            env: BTreeMap::from([("COST".to_owned(), text("5$$ at ${host}"))]),
+            files: BTreeMap::from([("redis.conf".to_owned(), text("port ${port}\nrequirepass ${secret.password}"))]),
+            handover: false,
+            ready: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: Some("-NOAUTH".to_owned()) },
+            live: Probe::Http { path: "/livez".to_owned() },
+            ready_within: Duration::from_millis(1500),
+            stop_within: Duration::from_secs(20),
+        };
+        assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
+        assert!(Recipe::from_json(&json!({"service": "redis"})).is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! Starts one version of a service beside the one that runs, and lets it take over once it is ready. When it does not
+//! become ready, the one that ran goes on, and the failure says the cause first.
+
+use super::Host;
+use super::build::BuildErrors;
+use super::recipe::Recipe;
+use crate::error::Fault;
+use crate::key::Digest;
+use crate::os;
+use crate::plan::runner::StepCx;
+use crate::plan::{Outcome, Work};
+use crate::spec::name::ServiceName;
+use crate::spec::system::{Reference, Template};
+use crate::supervisor::{Client, InstanceStatus, LaunchSpec, ServiceStatus, State};
+use anyhow::{Context, Result, anyhow};
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+/// How many of a service's last words a failure repeats.
+const LOG_LINES: usize = 10;
+
+pub(super) struct StartWork {
+    pub(super) host: Arc<Host>,
+    pub(super) recipe: Recipe,
+    pub(super) system: String,
+    pub(super) errors: BuildErrors,
+}
+
+impl Work for StartWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let host = &self.host;
+        let Some(spec) = host.launch_spec(&self.recipe, Secrets::Known)? else { return Ok(None) };
+        let status = host.supervised()?;
+        let current = status.iter().find(|status| status.service == self.recipe.service).and_then(|s| s.current.as_ref());
+        let same = current.filter(|current| current.release == spec.release && current.listen == spec.listen);
+        Ok(same.filter(|current| current.state == State::Ready).map(|_| format!("{} runs", self.recipe.version())))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let service = &self.recipe.service;
+        if let Some(error) = self.errors.lock().unwrap_or_else(PoisonError::into_inner).get(service) {
+            return Err(Fault::failed("build-failed", format!("`{service}` does not compile:\n{error}")).into());
+        }
+        let listen = launch(&self.host, &self.recipe, &self.system, cx)?;
+        Ok(Outcome::DoneWith(format!("{} on {listen}", self.recipe.version())))
+    }
+}
+
+/// Whether a launch may make secrets that do not exist yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    Make,
+    /// Without them there is no launch to speak of.
+    Known,
+}
+
+/// Takes a recipe to running, ready and serving; returns the address it serves on.
+pub(super) fn launch(host: &Arc<Host>, recipe: &Recipe, system: &str, cx: &StepCx<'_>) -> Result<std::net::SocketAddr> {
+    let service = &recipe.service;
+    let spec = host.launch_spec(recipe, Secrets::Make)?.ok_or_else(|| anyhow!("`{service}` has no address yet"))?;
+    host.prepare_folders(service, system)?;
+    host.write_files(recipe)?;
+    let log_start = std::fs::metadata(&spec.log).map_or(0, |log| log.len());
+    let client = host.client()?;
+    let before = find(&client, service)?.and_then(|status| status.current);
+    let instance = client.start(&spec).with_context(|| format!("start `{service}`"))?;
+    let outcome = until_ready(&client, &spec, instance, cx);
+    if let Err(error) = outcome {
+        let seen = find(&client, service).ok().flatten().and_then(|status| status.candidate);
+        let fault = Fault::of(&error);
+        let fault = match seen {
+            Some(candidate) if fault.code == NOT_READY => explain(&spec, &candidate, log_start, before.as_ref()),
+            _ => fault,
+        };
+        client.discard(service, instance).with_context(|| format!("end the failed start of `{service}`"))?;
+        return Err(fault.into());
+    }
+    client.promote(service, instance).with_context(|| format!("let the new `{service}` take over"))?;
+    Ok(spec.listen)
+}
+
+/// Stands for "look at the instance for the cause".
+const NOT_READY: &str = "not-ready";
+
+fn find(client: &Client, service: &ServiceName) -> Result<Option<ServiceStatus>> {
+    Ok(client.status()?.into_iter().find(|status| status.service == *service))
+}
+
+fn until_ready(client: &Client, spec: &LaunchSpec, instance: u64, cx: &StepCx<'_>) -> Result<()> {
+    let not_ready = || Fault::failed(NOT_READY, format!("`{}` did not become ready", spec.service));
+    let ask = || {
+        let candidate = find(client, &spec.service)?.and_then(|status| status.candidate);
+        let Some(candidate) = candidate.filter(|candidate| candidate.instance == instance) else {
+            return Err(Fault::failed("start-superseded", format!("another start of `{}` took over", spec.service)).into());
+        };
+        match candidate.state {
+            State::Ready => Ok(Some(())),
+            State::Failed => Err(not_ready().into()),
+            _ => {
+                cx.status(candidate.last_probe.unwrap_or_else(|| "starting".to_owned()));
+                Ok(None)
+            }
+        }
+    };
+    cx.wait_for(spec.ready_within, ask, not_ready)
+}
+
+/// Why a candidate is not ready, the cause first: it ended, it listens elsewhere, or its probe was answered so.
+fn explain(spec: &LaunchSpec, candidate: &InstanceStatus, log_start: u64, before: Option<&InstanceStatus>) -> Fault {
+    let service = &spec.service;
+    let declared = spec.listen.port();
+    let elsewhere: Vec<u16> = candidate.pid.map(os::listening_ports).unwrap_or_default().into_iter().collect();
+    let known = |port: &u16| *port == declared || candidate.admin.is_some_and(|admin| admin.port() == *port);
+    let elsewhere: Vec<_> = elsewhere.iter().filter(|port| !known(port)).map(ToString::to_string).collect();
+    let (code, cause) = if let Some(ending) = candidate.last_exit {
+        ("service-crashed", format!("`{service}` {ending} before it was ready"))
+    } else if !elsewhere.is_empty() {
+        let ports = elsewhere.join(", ");
+        ("wrong-port", format!("`{service}` is declared on port {declared}, but listens on {ports}"))
+    } else {
+        let why = candidate.last_probe.as_deref().or(candidate.reason.as_deref()).unwrap_or("no probe was answered");
+        let seconds = spec.ready_within.as_secs_f64();
+        ("service-not-ready", format!("`{service}` was not ready within {seconds} s; last answer: {why}"))
+    };
+    let reason = candidate.reason.as_deref().filter(|_| code == "service-crashed" && candidate.pid.is_none());
+    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let words = last_words(&spec.log, log_start);
+    let words = if words.is_empty() { String::new() } else { format!("\n  its last words:\n{words}") };
+    let old = match before {
+        Some(_) => "\n  the version that ran before serves on",
+        None => "",
+    };
+    Fault::failed(code, format!("{cause}{reason}{old}{words}")).hint(format!("`cargo xtask logs {service}` has all it said"))
+}
+
+/// The last lines that were logged after `start`, indented.
+fn last_words(log: &Path, start: u64) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = std::fs::File::open(log)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(1 << 20).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+    tail.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+impl Host {
+    /// The recipe with addresses, secrets and paths filled in; `None` while one of them is not known yet.
+    pub(super) fn launch_spec(&self, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
+        let service = &recipe.service;
+        let Some(listen) = self.addresses()?.get(service).copied() else { return Ok(None) };
+        let render = |template: &Template| self.render(service, template, secrets);
+        let mut env = self.surroundings();
+        for (name, template) in &recipe.env {
+            let Some(value) = render(template)? else { return Ok(None) };
+            env.insert(name.clone(), value);
+        }
+        env.insert("PORT".to_owned(), listen.port().to_string());
+        env.insert("LISTEN_ADDRESS".to_owned(), listen.ip().to_string());
+        let (program, mut args) = recipe.invocation(self.home());
+        for template in &recipe.args {
+            let Some(value) = render(template)? else { return Ok(None) };
+            args.push(value);
+        }
+        let mut files = Vec::new();
+        for template in recipe.files.values() {
+            let Some(value) = render(template)? else { return Ok(None) };
+            files.push(value);
+        }
+        Ok(Some(LaunchSpec {
+            service: service.clone(),
+            release: release(recipe, &env, &args, &files),
+            program,
+            args,
+            dir: self.home().data(service),
+            env,
+            log: self.home().log(service),
+            listen,
+            handover: recipe.handover,
+            ready: recipe.ready.clone(),
+            live: recipe.live.clone(),
+            ready_within: recipe.ready_within,
+            stop_within: recipe.stop_within,
+            probe_every: LaunchSpec::PROBE_EVERY,
+            promote_within: LaunchSpec::PROMOTE_WITHIN,
+        }))
+    }
+
+    /// What every service is given of this machine's environment, and the mark by which it is found again.
+    pub(super) fn surroundings(&self) -> BTreeMap<String, String> {
+        let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "TZ", "SSL_CERT_FILE"];
+        let value = |name: &&str| Some(((*name).to_owned(), self.vars.get(name)?.to_owned()));
+        let mut env: BTreeMap<_, _> = inherited.iter().filter_map(value).collect();
+        env.insert("SLIPWAY_DEPLOYMENT".to_owned(), self.deployment.environment.deployment_id.to_string());
+        env.insert("SLIPWAY_STATE".to_owned(), self.home().dir().to_string_lossy().into_owned());
+        env
+    }
+
+    fn render(&self, service: &ServiceName, template: &Template, secrets: Secrets) -> Result<Option<String>> {
+        let filled = template.render(|reference| match self.resolve(service, reference, secrets) {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => Err(None),
+            Err(error) => Err(Some(error)),
+        });
+        match filled {
+            Ok(text) => Ok(Some(text)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
+    }
+
+    fn resolve(&self, service: &ServiceName, reference: &Reference, secrets: Secrets) -> Result<Option<String>> {
+        let address = || -> Result<_> { Ok(self.addresses()?.get(service).copied()) };
+        Ok(match reference {
+            Reference::Address => address()?.map(|address| address.ip().to_string()),
+            Reference::Host => address()?.map(|address| super::addresses::reachable(address).ip().to_string()),
+            Reference::Port => address()?.map(|address| address.port().to_string()),
+            Reference::Data => Some(self.home().data(service).to_string_lossy().into_owned()),
+            Reference::File(name) => Some(self.home().files(service).join(name).to_string_lossy().into_owned()),
+            Reference::Secret(name) => {
+                let name = format!("{service}.{name}");
+                match secrets {
+                    Secrets::Make => Some(self.secrets.get(&name)?),
+                    Secrets::Known => self.secrets.peek(&name)?,
+                }
+            }
+            Reference::Provided { service: other, name } => {
+                let provided = self.deployment.find_service(other).and_then(|other| other.provides.get(name));
+                match provided {
+                    Some(template) => self.render(other, template, secrets)?,
+                    None => return Err(anyhow!("`{other}` provides no `{name}`")),
+                }
+            }
+        })
+    }
+
+    /// Writes the files of a service where its arguments name them.
+    fn write_files(&self, recipe: &Recipe) -> Result<()> {
+        for (name, template) in &recipe.files {
+            let text = self.render(&recipe.service, template, Secrets::Make)?;
+            let path: PathBuf = self.home().files(&recipe.service).join(name);
+            crate::home::write_private(&path, text.unwrap_or_default().as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Names what runs: equal releases are started alike to the last byte. What merely surrounds a service (PATH and the
+/// like) does not count, since it differs between the terminals of one user.
+fn release(recipe: &Recipe, env: &BTreeMap<String, String>, args: &[String], files: &[String]) -> String {
+    let own = env.iter().filter(|(name, _)| recipe.env.contains_key(*name));
+    let own: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
+    let text = format!("{}\n{own:?}\n{args:?}\n{files:?}", recipe.to_json());
+    Digest::of(text).to_string().chars().take(16).collect()
+}

@@ -1,0 +1,281 @@
+//! Back to nothing: the services in the reverse of the order they need each other, then what they left on disk, then
+//! the supervisor; and the search for anything that is still there.
+
+use super::{Host, Remains, Scope, entry_path};
+use crate::error::Fault;
+use crate::home;
+use crate::ledger::Entry;
+use crate::os::{self, ProcessId};
+use crate::plan::runner::StepCx;
+use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
+use crate::spec::name::ServiceName;
+use crate::supervisor::{self, Client, Connection};
+use crate::target::Survivor;
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How long a supervisor of another version may take to end its services and itself.
+const FOREIGN_WITHIN: Duration = Duration::from_secs(120);
+
+/// How the ledger's entries for stored data are called.
+pub(super) const DATA: &str = "data of ";
+
+pub(super) fn steps(host: &Arc<Host>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut stops = Vec::new();
+    for system in host.deployment.systems() {
+        // Those that need others come first.
+        let services: Vec<ServiceName> = system.services.iter().rev().map(|service| service.name.clone()).collect();
+        let stop = StepId::new(format!("stop:{}", system.name));
+        stops.push(stop.clone());
+        steps.push(Step {
+            id: stop.clone(),
+            title: format!("stop `{}`", system.name),
+            system: Some(system.name.to_string()),
+            needs: Vec::new(),
+            holds: Holds::Nothing,
+            preview: services.iter().map(|service| Preview::Do(format!("stop `{service}`"))).collect(),
+            work: Box::new(StopWork { host: Arc::clone(host), services: services.clone() }),
+        });
+        let paths = paths(host, system.name.as_str(), &services, keep_data);
+        steps.push(Step {
+            id: StepId::new(format!("remove:{}", system.name)),
+            title: format!("remove what `{}` left on disk", system.name),
+            system: Some(system.name.to_string()),
+            needs: vec![stop],
+            holds: Holds::Nothing,
+            preview: paths.iter().map(|path| Preview::Do(format!("remove `{}`", path.display()))).collect(),
+            work: Box::new(RemoveWork { paths }),
+        });
+    }
+    if scope.everything {
+        steps.push(Step {
+            id: StepId::new("stop-supervisor"),
+            title: "stop the supervisor".to_owned(),
+            system: None,
+            needs: stops,
+            holds: Holds::Nothing,
+            preview: vec![Preview::Do("ask it to end".to_owned())],
+            work: Box::new(StopSupervisorWork { host: Arc::clone(host) }),
+        });
+    }
+    Ok(steps)
+}
+
+/// Everything on disk that belongs to a system.
+fn paths(host: &Host, system: &str, services: &[ServiceName], keep_data: bool) -> Vec<PathBuf> {
+    let home = host.home();
+    let mut paths = Vec::new();
+    for service in services {
+        paths.extend([home.log(service), home.log(service).with_extension("log.1")]);
+        paths.extend([home.files(service), home.artifacts(service)]);
+        if !keep_data {
+            paths.push(home.data(service));
+        }
+    }
+    if let Ok(system) = system.parse() {
+        paths.push(home.releases(&system));
+    }
+    paths
+}
+
+struct StopWork {
+    host: Arc<Host>,
+    services: Vec<ServiceName>,
+}
+
+impl Work for StopWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let running = self.host.supervised()?.into_iter().any(|status| self.services.contains(&status.service));
+        let orphans = supervisor::orphans(self.host.home().dir());
+        let orphaned = orphans.iter().any(|orphan| self.services.contains(&orphan.service));
+        Ok((!running && !orphaned).then(|| "nothing of it runs".to_owned()))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        match Client::connect(self.host.home().dir()) {
+            Connection::Live(client) => {
+                for service in &self.services {
+                    cx.status(format!("stopping `{service}`"));
+                    client.stop(service)?;
+                }
+            }
+            // Without a supervisor all that it ran is orphaned alike.
+            Connection::Absent => drop(supervisor::end_orphans(self.host.home().dir())),
+            // It is ended as a whole, in a step of its own.
+            Connection::Foreign(_) => {}
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+struct RemoveWork {
+    paths: Vec<PathBuf>,
+}
+
+impl Work for RemoveWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(self.paths.iter().all(|path| !path.exists()).then(|| "nothing is there".to_owned()))
+    }
+
+    fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
+        for path in &self.paths {
+            home::remove(path)?;
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+struct StopSupervisorWork {
+    host: Arc<Host>,
+}
+
+impl Work for StopSupervisorWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let absent = matches!(Client::connect(self.host.home().dir()), Connection::Absent);
+        Ok(absent.then(|| "none runs".to_owned()))
+    }
+
+    fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
+        match Client::connect(self.host.home().dir()) {
+            Connection::Live(client) => client.shutdown(&[])?,
+            Connection::Foreign(foreign) if !foreign.end(FOREIGN_WITHIN) => {
+                let cause = format!("the supervisor of another version (process {}) does not end", foreign.process.pid);
+                return Err(Fault::failed("supervisor-survives", cause).into());
+            }
+            Connection::Foreign(_) | Connection::Absent => {}
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+impl Host {
+    /// The services of the scope that have stored something.
+    pub(super) fn data_in(&self, scope: &Scope) -> Vec<String> {
+        let services = self.scope_services(scope);
+        let has_data = |service: &&ServiceName| {
+            std::fs::read_dir(self.home().data(service)).is_ok_and(|mut entries| entries.next().is_some())
+        };
+        services.iter().filter(has_data).map(ToString::to_string).collect()
+    }
+
+    fn scope_services(&self, scope: &Scope) -> BTreeSet<ServiceName> {
+        let systems = self.deployment.spec.systems.iter().filter(|system| scope.has(&system.name));
+        systems.flat_map(|system| &system.services).map(|service| service.name.clone()).collect()
+    }
+
+    /// Looks everything up again: what the ledger names, what a supervisor wrote down, and any process that carries
+    /// this deployment's mark.
+    pub(super) fn find_remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {
+        let mut remains = Remains::default();
+        let mut seen = BTreeSet::new();
+        let in_scope = |system: Option<&str>| match system {
+            Some(name) => scope.systems.iter().any(|system| system.as_str() == name),
+            None => scope.everything,
+        };
+        let ledger = crate::ledger::Ledger::open(&self.home().ledger())?;
+        for entry in ledger.entries().iter().filter(|entry| in_scope(entry.system.as_deref())) {
+            if entry.kind == "process" {
+                if let Some(id) = ProcessId::from_json(&entry.identity).filter(os::is_alive) {
+                    self.add_process(&mut remains, &mut seen, &id, &entry.id, entry.system.as_deref());
+                }
+            } else if entry_path(&self.deployment.root, &entry.identity).is_some_and(|path| path.exists()) {
+                let found = self.found_path(entry);
+                let kept = keep_data && entry.id.starts_with(DATA);
+                if kept { remains.kept.push(found) } else { remains.survivors.push(found) }
+            }
+        }
+        for service in self.supervised_processes(scope)? {
+            self.add_process(&mut remains, &mut seen, &service.1, service.0.as_str(), None);
+        }
+        if scope.everything {
+            let state = self.home().dir().to_string_lossy().into_owned();
+            for process in os::processes_with_env("SLIPWAY_STATE", &state) {
+                self.add_process(&mut remains, &mut seen, &process.id, "a process with this deployment's mark", None);
+            }
+        }
+        Ok(remains)
+    }
+
+    fn supervised_processes(&self, scope: &Scope) -> Result<Vec<(ServiceName, ProcessId)>> {
+        let services = self.scope_services(scope);
+        let pids = self.supervised()?.into_iter().filter_map(|status| Some((status.service, status.current?.pid?)));
+        let mut all: Vec<_> = pids.filter_map(|(service, pid)| Some((service, os::identity(pid)?))).collect();
+        let orphans = supervisor::orphans(self.home().dir());
+        all.extend(orphans.into_iter().map(|orphan| (orphan.service, orphan.process)));
+        all.retain(|(service, _)| services.contains(service));
+        Ok(all)
+    }
+
+    fn add_process(
+        &self,
+        remains: &mut Remains,
+        seen: &mut BTreeSet<u32>,
+        id: &ProcessId,
+        name: &str,
+        system: Option<&str>,
+    ) {
+        if !seen.insert(id.pid) {
+            return;
+        }
+        let owner = self.owner(name).or(system.map(str::to_owned));
+        remains.survivors.push(Survivor {
+            kind: "process".to_owned(),
+            id: format!("{name} ({})", id.pid),
+            owner: owner.unwrap_or_else(|| self.deployment.environment.deployment_id.to_string()),
+            monthly_usd: None,
+            remove: format!("kill {}", id.pid),
+        });
+    }
+
+    fn owner(&self, service: &str) -> Option<String> {
+        let has = |system: &&crate::spec::system::System| system.services.iter().any(|s| s.name.as_str() == service);
+        self.deployment.spec.systems.iter().find(has).map(|system| system.name.to_string())
+    }
+
+    fn found_path(&self, entry: &Entry) -> Survivor {
+        let path = entry.identity["path"].as_str().unwrap_or_default();
+        let owner = entry.system.clone();
+        Survivor {
+            kind: entry.kind.clone(),
+            id: format!("{} ({path})", entry.id),
+            owner: owner.unwrap_or_else(|| self.deployment.environment.deployment_id.to_string()),
+            monthly_usd: None,
+            remove: format!("rm -r {path}"),
+        }
+    }
+
+    /// Strikes the scope from the ledger; without a scope to speak of, the folder of the deployment goes as a whole,
+    /// down to what stored data needs to be of use again.
+    pub(super) fn forget_scope(&self, scope: &Scope, keep_data: bool) -> Result<()> {
+        let kept = |entry: &Entry| keep_data && entry.id.starts_with(DATA);
+        if !scope.everything {
+            let gone = |entry: &Entry| {
+                let named = entry.system.as_deref().is_some_and(|name| scope.systems.iter().any(|s| s.as_str() == name));
+                named && !kept(entry)
+            };
+            return self.ledger.lock().unwrap_or_else(PoisonError::into_inner).strike(gone);
+        }
+        if keep_data && !self.data_in(scope).is_empty() {
+            self.ledger.lock().unwrap_or_else(PoisonError::into_inner).strike(|entry| !kept(entry))?;
+            return self.empty_home(&["data", "secrets.json", "ledger.json", "lease.json", "lease.lock"]);
+        }
+        home::remove(self.home().dir())?;
+        // The folder of all environments goes with the last of them.
+        self.home().dir().parent().map(std::fs::remove_dir);
+        Ok(())
+    }
+
+    fn empty_home(&self, keep: &[&str]) -> Result<()> {
+        let dir = self.home().dir();
+        let entries = std::fs::read_dir(dir).with_context(|| format!("read `{}`", dir.display()))?;
+        for entry in entries.flatten().filter(|entry| !keep.iter().any(|name| entry.file_name() == *name)) {
+            home::remove(&entry.path())?;
+        }
+        Ok(())
+    }
+}
+

@@ -1,0 +1,207 @@
+//! What differs between the places where systems run. A target contributes steps and answers questions; commands never
+//! ask which one it is.
+
+pub mod deployment;
+mod host;
+
+pub use deployment::{Deployment, Scope};
+
+use crate::ctx::Ctx;
+use crate::home::Home;
+use crate::http::Endpoint;
+use crate::plan::Step;
+use crate::smoke;
+use crate::spec::name::{ServiceName, SystemName};
+use crate::spec::smoke::DeniedPath;
+use crate::spec::system::{System, TargetKind};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The target of a deployment's environment.
+///
+/// # Errors
+/// When the environment's state on this machine cannot be read.
+pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
+    match deployment.environment.target {
+        TargetKind::Host => Ok(Arc::new(host::Host::new(deployment, ctx)?)),
+        // Loading an environment of another kind is refused, so that the spec's error has the file and the line.
+        TargetKind::Containers | TargetKind::Kubernetes | TargetKind::Eks => {
+            anyhow::bail!("this version runs systems on `host` only")
+        }
+    }
+}
+
+/// One place to run systems.
+pub trait Target: Send + Sync {
+    /// Where the deployment's lease, ledger and journal live.
+    fn home(&self) -> &Home;
+
+    /// The steps from whatever is to proven running.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution>;
+
+    /// The steps back to the previous healthy revision of a system.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn rollback(self: Arc<Self>, ctx: &Ctx, system: &System) -> Result<Contribution>;
+
+    /// The steps to nothing.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>>;
+
+    /// Everything of the scope that can still be found, whether the ledger knows it or not. Stored data counts as kept
+    /// when it was asked to be.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains>;
+
+    /// The stored data that a teardown of the scope would remove, as names for the question.
+    fn stored_data(&self, scope: &Scope) -> Vec<String>;
+
+    /// What a deploy would change.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn changes(&self, ctx: &Ctx) -> Result<Vec<SystemChanges>>;
+
+    /// # Errors
+    /// When what is there cannot be read.
+    fn status(&self, ctx: &Ctx) -> Result<Vec<SystemStatus>>;
+
+    /// The files that a service logs to.
+    fn logs(&self, service: &ServiceName) -> Vec<PathBuf>;
+
+    /// Where the checks of a smoke contract reach a service, or why they cannot.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String>;
+
+    /// What becomes of a path that must be refused.
+    fn deny(&self, denied: &DeniedPath) -> smoke::Outcome;
+
+    /// Forgets a scope that is proven gone, down to the folder that held its state.
+    ///
+    /// # Errors
+    /// When that cannot be removed.
+    fn forget(&self, scope: &Scope, keep_data: bool) -> Result<()>;
+}
+
+/// The steps of a target, and the systems that it cannot run here.
+pub struct Contribution {
+    pub steps: Vec<Step>,
+    pub skipped: Vec<SkippedSystem>,
+}
+
+/// A system that is left out, with the reason and the command that would change that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedSystem {
+    pub name: SystemName,
+    pub reason: String,
+}
+
+/// What a deploy would change in a system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SystemChanges {
+    pub name: SystemName,
+    /// Set when the system cannot run here.
+    pub skipped: Option<String>,
+    /// Each service that would change, and why, the most telling reason first.
+    pub services: Vec<(ServiceName, Vec<String>)>,
+}
+
+/// What was found after a teardown, or would be found now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remains {
+    /// Found, though it should be gone.
+    pub survivors: Vec<Survivor>,
+    /// Found, and meant to be: data that was asked to be kept.
+    pub kept: Vec<Survivor>,
+}
+
+/// Something that was made here and is still there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survivor {
+    pub kind: String,
+    pub id: String,
+    /// The system it belongs to.
+    pub owner: String,
+    /// What it costs a month; nothing on one's own machine, unknown elsewhere.
+    pub monthly_usd: Option<f64>,
+    /// The command that removes it.
+    pub remove: String,
+}
+
+impl Survivor {
+    pub fn to_json(&self) -> Value {
+        json!({
+            "kind": self.kind, "id": self.id, "owner": self.owner, "monthly_usd": self.monthly_usd,
+            "remove": self.remove,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceState {
+    Running,
+    Starting,
+    Failed,
+    Stopped,
+    Absent,
+}
+
+impl ServiceState {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// A service as it is at this moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceStatus {
+    pub name: ServiceName,
+    pub state: ServiceState,
+    pub version: Option<String>,
+    pub ready: u32,
+    pub want: u32,
+    pub restarts: u64,
+    /// What a person opens.
+    pub url: Option<String>,
+    /// `address:port` to connect to.
+    pub via: Option<String>,
+    /// Why it is not as it should be.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SystemStatus {
+    pub name: SystemName,
+    pub services: Vec<ServiceStatus>,
+}
+
+impl SystemStatus {
+    pub fn to_json(&self) -> Value {
+        let service = |service: &ServiceStatus| {
+            json!({
+                "name": service.name.as_str(), "state": service.state.word(), "version": service.version,
+                "replicas": {"ready": service.ready, "want": service.want}, "restarts": service.restarts,
+                "url": service.url, "via": service.via, "detail": service.detail,
+            })
+        };
+        json!({"name": self.name.as_str(), "services": self.services.iter().map(service).collect::<Vec<_>>()})
+    }
+}

@@ -1,0 +1,6 @@
+//! One file per outside program: pure functions from what is wanted to the exact arguments, and from what the program
+//! prints to types.
+
+pub mod cargo;
+pub mod python;
+pub mod rustc;
