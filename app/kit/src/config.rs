@@ -15,9 +15,16 @@ pub struct Env(BTreeMap<OsString, OsString>);
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError {
     name: String,
-    /// `None` keeps a secret out of the message.
-    value: Option<String>,
+    value: Value,
     valid: String,
+}
+
+/// What the message says about the value.
+#[derive(Debug, PartialEq, Eq)]
+enum Value {
+    Shown(String),
+    Secret,
+    Missing,
 }
 
 impl Env {
@@ -79,7 +86,7 @@ impl Env {
         let text = value.to_str().ok_or_else(|| "text in UTF-8".to_owned());
         text.and_then(parse).map(Some).map_err(|valid| ConfigError {
             name: name.to_owned(),
-            value: None,
+            value: Value::Secret,
             valid,
         })
     }
@@ -95,9 +102,20 @@ impl ConfigError {
     /// `valid` says in words what the value may be.
     #[must_use]
     pub fn new(name: &str, value: &str, valid: &str) -> Self {
+        let value = Value::Shown(value.to_owned());
         Self {
             name: name.to_owned(),
-            value: Some(value.to_owned()),
+            value,
+            valid: valid.to_owned(),
+        }
+    }
+
+    /// A variable that has to be set and is not.
+    #[must_use]
+    pub fn missing(name: &str, valid: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: Value::Missing,
             valid: valid.to_owned(),
         }
     }
@@ -108,15 +126,16 @@ impl fmt::Display for ConfigError {
         let Self { name, value, valid } = self;
         match value {
             // `escape_debug` keeps the message on one line whatever the value holds.
-            Some(value) => write!(
+            Value::Shown(value) => write!(
                 f,
                 "`{name}` is `{}`; valid is {valid}",
                 value.escape_debug()
             ),
-            None => write!(
+            Value::Secret => write!(
                 f,
                 "`{name}` has a value that cannot be used (not shown); valid is {valid}"
             ),
+            Value::Missing => write!(f, "`{name}` is not set; valid is {valid}"),
         }
     }
 }

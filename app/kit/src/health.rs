@@ -4,7 +4,7 @@
 //! process itself: every background loop holds a [`Heartbeat`], and one that dies or falls silent makes it fail.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -25,6 +25,7 @@ struct Inner {
 enum Pulse {
     Last { at: Instant, max_silence: Duration },
     Dead,
+    Retired,
 }
 
 /// Something that has to be so before the service can answer requests.
@@ -88,13 +89,14 @@ impl Health {
     }
 
     /// Why the process should be restarted, if it should.
-    pub(crate) fn not_alive_because(&self) -> Option<String> {
+    pub fn not_alive_because(&self) -> Option<String> {
         let now = Instant::now();
         if self.0.unhealthy_at.is_some_and(|at| at <= now) {
             return Some("`FAULT` is `unhealthy-after`".to_owned());
         }
-        let pulses = self.0.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulses = self.pulses();
         pulses.iter().find_map(|(name, pulse)| match pulse {
+            Pulse::Retired => None,
             Pulse::Dead => Some(format!("`{name}` has died")),
             Pulse::Last { at, max_silence } => {
                 let silence = now.saturating_duration_since(*at);
@@ -112,11 +114,11 @@ impl Health {
     }
 
     fn set_pulse(&self, name: &'static str, pulse: Pulse) {
-        self.0
-            .pulses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name, pulse);
+        self.pulses().insert(name, pulse);
+    }
+
+    fn pulses(&self) -> MutexGuard<'_, BTreeMap<&'static str, Pulse>> {
+        self.0.pulses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,6 +148,11 @@ impl Condition {
 }
 
 impl Heartbeat {
+    /// The loop has ended as it should; it is not watched over any longer.
+    pub fn retire(self) {
+        self.health.set_pulse(self.name, Pulse::Retired);
+    }
+
     /// The loop is alive now.
     pub fn beat(&self) {
         self.health.set_pulse(
@@ -160,7 +167,10 @@ impl Heartbeat {
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.health.set_pulse(self.name, Pulse::Dead);
+        let mut pulses = self.health.pulses();
+        if !matches!(pulses.get(self.name), Some(Pulse::Retired)) {
+            pulses.insert(self.name, Pulse::Dead);
+        }
     }
 }
 
@@ -204,6 +214,9 @@ mod tests {
         );
         drop(silent);
         assert_eq!(health.not_alive_because().unwrap(), "`silent` has died");
+        let health = Health::new(None);
+        health.heartbeat("brief", Duration::ZERO).retire();
+        assert_eq!(health.not_alive_because(), None);
         drop(steady);
     }
 
