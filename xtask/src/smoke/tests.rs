@@ -22,17 +22,12 @@ fn serve(mut answer: Answer) -> SocketAddr {
             while !head.ends_with("\r\n\r\n") {
                 stream.read_line(&mut head).unwrap();
             }
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("Content-Length: "));
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
             let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
             stream.read_exact(&mut body).unwrap();
             let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
             let (status, text) = answer(line, &String::from_utf8_lossy(&body));
-            let answer = format!(
-                "HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{text}",
-                text.len()
-            );
+            let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{text}", text.len());
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
         }
     });
@@ -47,23 +42,14 @@ fn check(name: &str, path: &str, status: u16) -> SmokeCheck {
         path: path.to_owned(),
         headers: BTreeMap::new(),
         body: None,
-        expect: Expectation {
-            status: Some(status),
-            ..Expectation::default()
-        },
+        expect: Expectation { status: Some(status), ..Expectation::default() },
         capture: BTreeMap::new(),
         within: Duration::ZERO,
     }
 }
 
 fn system(smoke: Vec<SmokeCheck>) -> System {
-    System {
-        name: "a".parse().unwrap(),
-        description: String::new(),
-        services: Vec::new(),
-        smoke,
-        denied: Vec::new(),
-    }
+    System { name: "a".parse().unwrap(), description: String::new(), services: Vec::new(), smoke, denied: Vec::new() }
 }
 
 fn run_at(address: SocketAddr, system: &System) -> Vec<CheckResult> {
@@ -92,19 +78,14 @@ fn what_is_captured_and_what_is_random_is_used_later() {
     let log = Arc::clone(&seen);
     let address = serve(Box::new(move |line, body| {
         log.lock().unwrap().push(format!("{line} {body}"));
-        let answer = if line.starts_with("POST") {
-            r#"{"id": 7, "code": "a/b"}"#
-        } else {
-            "7"
-        };
+        let answer = if line.starts_with("POST") { r#"{"id": 7, "code": "a/b"}"# } else { "7" };
         (200, answer.to_owned())
     }));
     let mut create = check("create", "/new", 200);
     create.method = Method::Post;
     create.body = Some(json!({"key": "${random}"}));
-    create.capture = [("id", "/id"), ("code", "/code")]
-        .map(|(name, pointer)| (name.to_owned(), pointer.to_owned()))
-        .into();
+    create.capture =
+        [("id", "/id"), ("code", "/code")].map(|(name, pointer)| (name.to_owned(), pointer.to_owned())).into();
     let mut read = check("read", "/${code}?key=${random}", 200);
     read.expect.json = Some(json!("${id}"));
     let results = run_at(address, &system(vec![create, read]));
@@ -118,38 +99,24 @@ fn what_is_captured_and_what_is_random_is_used_later() {
 
 #[test]
 fn a_failure_names_the_request_what_came_and_what_was_expected() {
-    let address = serve(Box::new(|_, _| {
-        (
-            500,
-            format!("{{\n\"a\": 1, \"b\": \"{}\"}}", "x".repeat(300)),
-        )
-    }));
+    let address = serve(Box::new(|_, _| (500, format!("{{\n\"a\": 1, \"b\": \"{}\"}}", "x".repeat(300)))));
     let mut wrong = check("wrong", "/pw/x", 404);
     wrong.expect.json = Some(json!({"a": 2}));
     let results = run_at(address, &system(vec![wrong]));
     let text = failure(&results[0]);
-    let start = format!(
-        "GET http://{address}/pw/x: status 500, expected 404; `/a` is `1`, expected `2` (body: {{ \"a\": 1, "
-    );
+    let start =
+        format!("GET http://{address}/pw/x: status 500, expected 404; `/a` is `1`, expected `2` (body: {{ \"a\": 1, ");
     assert!(text.starts_with(&start), "{text}");
-    assert!(
-        text.ends_with("xxx…)") && text.len() < start.len() + 220,
-        "{text}"
-    );
+    assert!(text.ends_with("xxx…)") && text.len() < start.len() + 220, "{text}");
     assert_eq!(results[0].attempts, 1);
 }
 
 #[test]
 fn nobody_there_is_a_failure_too() {
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // A port that programs without privileges cannot take.
+    let address = "127.0.0.1:1".parse().unwrap();
     let results = run_at(address, &system(vec![check("up", "/", 200)]));
-    assert_eq!(
-        failure(&results[0]),
-        format!("GET http://{address}/: connect to {address}: connection refused")
-    );
+    assert_eq!(failure(&results[0]), "GET http://127.0.0.1:1/: connect to 127.0.0.1:1: connection refused");
 }
 
 #[test]
@@ -163,20 +130,13 @@ fn a_check_is_repeated_until_it_holds() {
     patient.within = Duration::from_secs(60);
     let system = system(vec![patient]);
     let waits = RefCell::new(Vec::new());
-    let surroundings = Surroundings {
-        resolve: &|_| Ok(address.into()),
-        deny: &|_| Outcome::Passed,
-        stop: &|| false,
-    };
+    let surroundings = Surroundings { resolve: &|_| Ok(address.into()), deny: &|_| Outcome::Passed, stop: &|| false };
     let results = run(&system, &surroundings, &mut |progress| {
         if let Progress::Waiting { last, .. } = progress {
             waits.borrow_mut().push(last.to_owned());
         }
     });
-    assert_eq!(
-        (outcomes(&results).as_slice(), results[0].attempts),
-        ([&Outcome::Passed].as_slice(), 4)
-    );
+    assert_eq!((outcomes(&results).as_slice(), results[0].attempts), ([&Outcome::Passed].as_slice(), 4));
     let expected = format!("GET http://{address}/: status 404, expected 200 (body: empty)");
     assert_eq!(waits.into_inner(), vec![expected; 3]);
 }
@@ -188,9 +148,7 @@ fn a_check_is_given_up_when_its_time_has_passed() {
     patient.within = Duration::from_millis(200);
     let results = run_at(address, &system(vec![patient]));
     let text = failure(&results[0]);
-    let start = format!(
-        "GET http://{address}/: status 404, expected 200 (body: empty), still so at request "
-    );
+    let start = format!("GET http://{address}/: status 404, expected 200 (body: empty), still so at request ");
     assert!(text.starts_with(&start), "{text}");
     assert!(results[0].attempts > 1 && results[0].elapsed >= Duration::from_millis(200));
 }
@@ -200,10 +158,7 @@ fn what_was_not_captured_skips_those_that_need_it() {
     let address = serve(Box::new(|_, _| (200, "{}".to_owned())));
     let mut create = check("create", "/", 200);
     create.capture = [("code".to_owned(), "/code".to_owned())].into();
-    let results = run_at(
-        address,
-        &system(vec![create, check("read", "/${code}", 200)]),
-    );
+    let results = run_at(address, &system(vec![create, check("read", "/${code}", 200)]));
     assert!(failure(&results[0]).contains("nothing at `/code` to capture as `code`"));
     let reason = "needs `code`, which an earlier check did not capture";
     assert_eq!(results[1].outcome, Outcome::Skipped(reason.to_owned()));
@@ -212,10 +167,7 @@ fn what_was_not_captured_skips_those_that_need_it() {
 #[test]
 fn who_cannot_be_asked_and_what_is_denied_is_skipped_with_the_reason() {
     let mut system = system(vec![check("up", "/", 200)]);
-    system.denied.push(DeniedPath {
-        to: "b".parse().unwrap(),
-        from: Origin::OtherServices,
-    });
+    system.denied.push(DeniedPath { to: "b".parse().unwrap(), from: Origin::OtherServices });
     let surroundings = Surroundings {
         resolve: &|name| Err(format!("`{name}` is not deployed")),
         deny: &|denied| Outcome::Skipped(format!("`{}` shares this loopback", denied.to)),
@@ -227,15 +179,9 @@ fn who_cannot_be_asked_and_what_is_denied_is_skipped_with_the_reason() {
             names.push(result.name.clone());
         }
     });
-    assert_eq!(
-        names,
-        ["up", "`b` is refused from services that do not need it"]
-    );
+    assert_eq!(names, ["up", "`b` is refused from services that do not need it"]);
     let skipped = |reason: &str| Outcome::Skipped(reason.to_owned());
-    let expected = [
-        skipped("`a` is not deployed"),
-        skipped("`b` shares this loopback"),
-    ];
+    let expected = [skipped("`a` is not deployed"), skipped("`b` shares this loopback")];
     assert_eq!(outcomes(&results), expected.iter().collect::<Vec<_>>());
 }
 
@@ -246,11 +192,8 @@ fn an_interruption_ends_waiting_at_once() {
     patient.within = Duration::from_secs(600);
     let system = system(vec![patient, check("next", "/", 404)]);
     let interrupted = Cell::new(false);
-    let surroundings = Surroundings {
-        resolve: &|_| Ok(address.into()),
-        deny: &|_| Outcome::Passed,
-        stop: &|| interrupted.get(),
-    };
+    let surroundings =
+        Surroundings { resolve: &|_| Ok(address.into()), deny: &|_| Outcome::Passed, stop: &|| interrupted.get() };
     let results = run(&system, &surroundings, &mut |progress| {
         interrupted.set(interrupted.get() || matches!(progress, Progress::Waiting { .. }));
     });
