@@ -19,10 +19,7 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
 }
 
 pub(crate) fn routes(handled: HandledMessages) -> Router {
-    Router::new()
-        .route("/messages", get(list))
-        .route("/messages/{id}", get(find))
-        .with_state(handled)
+    Router::new().route("/messages", get(list)).route("/messages/{id}", get(find)).with_state(handled)
 }
 
 /// What every refusal looks like.
@@ -41,12 +38,7 @@ async fn list(State(handled): State<HandledMessages>) -> Json<Vec<Handled>> {
 /// One of the last 100 messages.
 #[utoipa::path(get, path = "/messages/{id}", params(("id" = String, Path)), responses(
     (status = 200, body = Handled), (status = 404, body = Refusal)))]
-async fn find(
-    State(handled): State<HandledMessages>,
-    Path(id): Path<String>,
-) -> Result<Json<Handled>, ApiError> {
+async fn find(State(handled): State<HandledMessages>, Path(id): Path<String>) -> Result<Json<Handled>, ApiError> {
     let message = handled.find(&id);
-    message
-        .map(Json)
-        .ok_or_else(|| ApiError::not_found(format!("no message `{id}` was handled lately")))
+    message.map(Json).ok_or_else(|| ApiError::not_found(format!("no message `{id}` was handled lately")))
 }

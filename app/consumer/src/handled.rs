@@ -31,11 +31,7 @@ impl HandledMessages {
         if messages.iter().any(|handled| handled.id == message.id) {
             return false;
         }
-        messages.push_front(Handled {
-            id: message.id,
-            text: message.text,
-            time,
-        });
+        messages.push_front(Handled { id: message.id, text: message.text, time });
         messages.truncate(REMEMBERED);
         true
     }
@@ -61,10 +57,7 @@ mod tests {
     #[test]
     fn the_last_hundred_are_remembered_once_each() {
         let handled = HandledMessages::default();
-        let message = |number: u64| Message {
-            id: number.to_string(),
-            text: "x".into(),
-        };
+        let message = |number: u64| Message { id: number.to_string(), text: "x".into() };
         for number in 0..150 {
             assert!(handled.add(message(number), number));
         }

@@ -35,11 +35,7 @@ impl Service for Consumer {
     type Config = Config;
 
     fn config(env: &Env) -> Result<Config, ConfigError> {
-        Ok(Config {
-            aws: AwsConfig::parse(env)?,
-            source: Source::parse(env)?,
-            topic: Topic::parse(env)?,
-        })
+        Ok(Config { aws: AwsConfig::parse(env)?, source: Source::parse(env)?, topic: Topic::parse(env)? })
     }
 
     async fn start(config: Config, context: &Context) -> kit::Result<Router> {

@@ -13,14 +13,10 @@ use crate::queue::{self, Queue};
 const ENSURE_EVERY: Duration = Duration::from_secs(60);
 
 /// What one round may take: receiving and deleting, each tried three times, and a pause.
-const ROUND: Duration = aws::ANSWER
-    .saturating_mul(6)
-    .saturating_add(Backoff::LONGEST);
+const ROUND: Duration = aws::ANSWER.saturating_mul(6).saturating_add(Backoff::LONGEST);
 
 pub(crate) fn start(queue: Queue, handled: HandledMessages, context: &Context) {
-    let condition = context
-        .health
-        .condition("queue", "the queue has not answered yet");
+    let condition = context.health.condition("queue", "the queue has not answered yet");
     let heartbeat = context.health.heartbeat("receiver", ROUND);
     let stopping = context.stopping.clone();
     let metrics = &context.metrics;
@@ -29,10 +25,7 @@ pub(crate) fn start(queue: Queue, handled: HandledMessages, context: &Context) {
         handled,
         url: None,
         consumed: metrics.counter("messages_consumed", "Messages handled and deleted"),
-        malformed: metrics.counter(
-            "messages_malformed",
-            "Messages that could not be read and were deleted",
-        ),
+        malformed: metrics.counter("messages_malformed", "Messages that could not be read and were deleted"),
         failures: metrics.counter("receive_failures", "Failures to receive or delete messages"),
     };
     context.spawn(async move {
@@ -71,20 +64,13 @@ struct Worker {
 impl Worker {
     /// Receives once and deals with what came.
     async fn round(&mut self) -> Result<(), String> {
-        let known = self
-            .url
-            .as_ref()
-            .filter(|(_, ensured)| ensured.elapsed() < ENSURE_EVERY);
+        let known = self.url.as_ref().filter(|(_, ensured)| ensured.elapsed() < ENSURE_EVERY);
         let (url, wait) = match known {
             Some((url, _)) => (url.clone(), queue::LONGEST_WAIT),
             // The first answer tells whether the queue works; readiness must not wait for a message.
             None => (self.ensure().await?, Duration::ZERO),
         };
-        let messages = self
-            .queue
-            .receive(&url, wait)
-            .await
-            .inspect_err(|_| self.url = None)?;
+        let messages = self.queue.receive(&url, wait).await.inspect_err(|_| self.url = None)?;
         let mut outcome = Ok(());
         for message in messages {
             let counter = self.handle(message.body().unwrap_or_default());
@@ -114,10 +100,7 @@ impl Worker {
         match Message::of_body(body) {
             Ok(message) => {
                 let (id, text) = (message.id.clone(), message.text.clone());
-                let time = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .as_secs();
+                let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 let is_new = self.handled.add(message, time);
                 tracing::info!(id, text, is_new, "message handled");
                 &self.consumed

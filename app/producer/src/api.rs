@@ -21,9 +21,7 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
 }
 
 pub(crate) fn routes(publisher: Publisher) -> Router {
-    Router::new()
-        .route("/messages", post(publish))
-        .with_state(publisher)
+    Router::new().route("/messages", post(publish)).with_state(publisher)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -56,13 +54,8 @@ async fn publish(
 ) -> Result<(StatusCode, Json<Published>), ApiError> {
     // The only characters that JSON leaves as they are and a queue refuses.
     if new.text.contains(['\u{fffe}', '\u{ffff}']) {
-        return Err(ApiError::bad_request(
-            "`text` has characters that a queue cannot carry: U+FFFE or U+FFFF",
-        ));
+        return Err(ApiError::bad_request("`text` has characters that a queue cannot carry: U+FFFE or U+FFFF"));
     }
-    let id = publisher
-        .publish(&new.text)
-        .await
-        .map_err(ApiError::unavailable)?;
+    let id = publisher.publish(&new.text).await.map_err(ApiError::unavailable)?;
     Ok((StatusCode::ACCEPTED, Json(Published { id })))
 }

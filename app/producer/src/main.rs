@@ -36,9 +36,8 @@ impl Service for Producer {
 
     fn config(env: &Env) -> Result<Config, ConfigError> {
         let valid = "a whole number of seconds up to 86400, or 0 for never";
-        let seconds = env.parse_with("PUBLISH_SECONDS", valid, |text| {
-            text.parse().ok().filter(|seconds| *seconds <= 86_400)
-        })?;
+        let seconds =
+            env.parse_with("PUBLISH_SECONDS", valid, |text| text.parse().ok().filter(|seconds| *seconds <= 86_400))?;
         let seconds = seconds.unwrap_or(5);
         Ok(Config {
             aws: AwsConfig::parse(env)?,

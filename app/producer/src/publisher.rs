@@ -42,10 +42,7 @@ impl Publisher {
     /// # Errors
     /// Why the topic did not take it.
     pub(crate) async fn publish(&self, text: &str) -> Result<String, String> {
-        let message = Message {
-            id: Uuid::new_v4().to_string(),
-            text: text.to_owned(),
-        };
+        let message = Message { id: Uuid::new_v4().to_string(), text: text.to_owned() };
         let mut outcome = self.try_to_publish(&message).await;
         if let Err(Failure::NoTopic(reason)) = &outcome {
             tracing::warn!(reason, "the topic is gone");
@@ -68,23 +65,12 @@ impl Publisher {
     async fn try_to_publish(&self, message: &Message) -> Result<(), Failure> {
         let arn = self.topic_arn().await.map_err(Failure::Other)?;
         let body = message.to_body().map_err(Failure::Other)?;
-        match self
-            .sns
-            .publish()
-            .topic_arn(&arn)
-            .message(body)
-            .send()
-            .await
-        {
+        match self.sns.publish().topic_arn(&arn).message(body).send().await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let reason = format!("cannot publish to `{arn}`: {}", aws::reason(&error));
                 let is_gone = matches!(error.code(), Some("NotFound" | "NotFoundException"));
-                Err(if is_gone {
-                    Failure::NoTopic(reason)
-                } else {
-                    Failure::Other(reason)
-                })
+                Err(if is_gone { Failure::NoTopic(reason) } else { Failure::Other(reason) })
             }
         }
     }

@@ -15,12 +15,8 @@ const ROUND: Duration = aws::ANSWER.saturating_mul(6);
 
 pub(crate) fn start(publisher: Publisher, every: Option<Duration>, context: &Context) {
     let pause = every.unwrap_or(LOOK_EVERY);
-    let condition = context
-        .health
-        .condition("topic", "the topic has not answered yet");
-    let heartbeat = context
-        .health
-        .heartbeat("publisher", pause.max(Backoff::LONGEST) + ROUND);
+    let condition = context.health.condition("topic", "the topic has not answered yet");
+    let heartbeat = context.health.heartbeat("publisher", pause.max(Backoff::LONGEST) + ROUND);
     let stopping = context.stopping.clone();
     context.spawn(async move {
         let mut backoff = Backoff::default();
@@ -29,10 +25,7 @@ pub(crate) fn start(publisher: Publisher, every: Option<Duration>, context: &Con
             loop {
                 heartbeat.beat();
                 let outcome = match every {
-                    Some(_) => publisher
-                        .publish(&format!("message {}", number + 1))
-                        .await
-                        .map(drop),
+                    Some(_) => publisher.publish(&format!("message {}", number + 1)).await.map(drop),
                     None => publisher.ensure_topic().await,
                 };
                 let pause = match outcome {

@@ -32,14 +32,8 @@ impl Answer {
     pub fn error(&self, field: &str) -> String {
         assert!(self.status >= 400, "{self:?}");
         let json = self.json();
-        assert_eq!(
-            json.as_object().map(serde_json::Map::len),
-            Some(1),
-            "{self:?}"
-        );
-        let message = json[field]
-            .as_str()
-            .unwrap_or_else(|| panic!("no `{field}` in {self:?}"));
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(1), "{self:?}");
+        let message = json[field].as_str().unwrap_or_else(|| panic!("no `{field}` in {self:?}"));
         assert!(!message.is_empty());
         message.to_owned()
     }
@@ -47,19 +41,14 @@ impl Answer {
     /// A header's value, or nothing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
 /// A client that keeps no connections and follows no redirects.
 #[must_use]
 pub fn client() -> reqwest::Client {
-    let builder = reqwest::Client::builder()
-        .redirect(Policy::none())
-        .pool_max_idle_per_host(0);
+    let builder = reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0);
     builder.timeout(DEADLINE).no_proxy().build().unwrap()
 }
 
@@ -70,11 +59,7 @@ pub fn client() -> reqwest::Client {
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer {
-        status,
-        headers,
-        text: response.text().await.unwrap(),
-    }
+    Answer { status, headers, text: response.text().await.unwrap() }
 }
 
 pub async fn get(url: &str) -> Answer {
@@ -91,11 +76,5 @@ pub async fn post(url: &str, body: &Value) -> Answer {
 
 /// Posts bytes as they are, with this content type.
 pub async fn post_raw(url: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
-    send(
-        client()
-            .post(url)
-            .header("content-type", content_type)
-            .body(body.into()),
-    )
-    .await
+    send(client().post(url).header("content-type", content_type).body(body.into())).await
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod moto;
 mod optional;
 mod redis;
 mod running;
@@ -12,6 +13,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use client::{Answer, client, delete, get, post, post_raw, send};
+pub use moto::Moto;
 pub use optional::find_program;
 pub use redis::Redis;
 pub use reqwest;
@@ -25,20 +27,13 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// After [`DEADLINE`].
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut ask: impl FnMut() -> F,
-) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let started = Instant::now();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(
-            started.elapsed() < DEADLINE,
-            "not within {} s: {what}",
-            DEADLINE.as_secs()
-        );
+        assert!(started.elapsed() < DEADLINE, "not within {} s: {what}", DEADLINE.as_secs());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -36,17 +36,8 @@ impl Redis {
     #[must_use]
     pub fn stopped() -> Option<Self> {
         let program = find_program(&["redis-server", "valkey-server"], "XTASK_REQUIRE_REDIS")?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        Some(Self {
-            program,
-            port,
-            data: TempDir::new().unwrap(),
-            server: None,
-        })
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        Some(Self { program, port, data: TempDir::new().unwrap(), server: None })
     }
 
     /// What goes into `REDIS_URL`.
@@ -59,29 +50,16 @@ impl Redis {
     pub fn resume(&mut self) {
         let mut command = Command::new(&self.program);
         command.arg("-").current_dir(self.data.path());
-        let mut server = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut server = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let settings = format!(
             "port {}\nbind 127.0.0.1\nrequirepass {PASSWORD}\nappendonly yes\nappendfsync always\nsave \"\"\n",
             self.port
         );
-        server
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(settings.as_bytes())
-            .unwrap();
+        server.stdin.take().unwrap().write_all(settings.as_bytes()).unwrap();
         self.server = Some(server);
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            assert!(
-                started.elapsed() < DEADLINE,
-                "`{}` does not listen",
-                self.program.display()
-            );
+            assert!(started.elapsed() < DEADLINE, "`{}` does not listen", self.program.display());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

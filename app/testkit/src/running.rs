@@ -37,11 +37,7 @@ impl Running {
     #[must_use]
     pub fn start(program: &str, env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("PORT", "0")
-            .env("LISTEN_ADDRESS", "127.0.0.1")
-            .envs(env.iter().copied());
+        command.env_clear().env("PORT", "0").env("LISTEN_ADDRESS", "127.0.0.1").envs(env.iter().copied());
         let running = Self::spawn(command);
         running.address("http");
         running
@@ -57,11 +53,7 @@ impl Running {
     /// Runs a command that becomes a service and logs to stdout.
     #[must_use]
     pub fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let log = Arc::<Log>::default();
         let (stdout, filled) = (child.stdout.take().unwrap(), Arc::clone(&log));
         std::thread::spawn(move || {
@@ -90,17 +82,8 @@ impl Running {
                 return line.clone();
             }
             let left = DEADLINE.saturating_sub(started.elapsed());
-            assert!(
-                !state.ended && !left.is_zero(),
-                "{what} is not in the log: {:#?}",
-                state.lines
-            );
-            state = self
-                .log
-                .grown
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            assert!(!state.ended && !left.is_zero(), "{what} is not in the log: {:#?}", state.lines);
+            state = self.log.grown.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -125,21 +108,14 @@ impl Running {
 
     pub async fn until_ready(&self) {
         let url = self.url("/readyz");
-        eventually("ready", || async {
-            (get(&url).await.status == 200).then_some(())
-        })
-        .await;
+        eventually("ready", || async { (get(&url).await.status == 200).then_some(()) }).await;
     }
 
     /// The value of a metric without labels.
     pub async fn metric(&self, name: &str) -> u64 {
         let text = get(&self.url("/metrics")).await.text;
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value
-            .and_then(|value| value.parse().ok())
-            .unwrap_or_else(|| panic!("no `{name}` in:\n{text}"))
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no `{name}` in:\n{text}"))
     }
 
     #[must_use]
@@ -160,11 +136,7 @@ impl Running {
     /// Waits for the end; `None` is an end by a signal.
     pub async fn exit_code(&mut self) -> Option<i32> {
         let child = Mutex::new(&mut self.child);
-        eventually("the end of the process", || async {
-            child.lock().unwrap().try_wait().unwrap()
-        })
-        .await
-        .code()
+        eventually("the end of the process", || async { child.lock().unwrap().try_wait().unwrap() }).await.code()
     }
 }
 
@@ -184,12 +156,7 @@ impl Log {
 /// Runs a service that is not supposed to start, to its end.
 #[must_use]
 pub fn refused(program: &str, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(env.iter().copied())
-        .output()
-        .unwrap()
+    Command::new(program).args(arguments).env_clear().envs(env.iter().copied()).output().unwrap()
 }
 
 /// The binary of another service, beside that of the service under test. Testing the whole workspace builds it.
@@ -199,10 +166,6 @@ pub fn refused(program: &str, arguments: &[&str], env: &[(&str, &str)]) -> Outpu
 #[must_use]
 pub fn sibling(program: &str, name: &str) -> String {
     let sibling = Path::new(program).with_file_name(name);
-    assert!(
-        sibling.is_file(),
-        "`{}` is missing: run `cargo build -p {name}`",
-        sibling.display()
-    );
+    assert!(sibling.is_file(), "`{}` is missing: run `cargo build -p {name}`", sibling.display());
     sibling.to_str().unwrap().to_owned()
 }
