@@ -29,7 +29,8 @@ pub fn examine(scene: &Arc<Scene>, checks: &[Check]) -> Report {
 
 /// Runs those again that did not pass in `report`, and puts their new findings into it.
 pub fn again(scene: &Arc<Scene>, checks: Vec<Check>, report: &mut Report) {
-    let passed = |id: &str| report.checks.iter().any(|checked| checked.id == id && checked.finding.outcome == Outcome::Pass);
+    let passed =
+        |id: &str| report.checks.iter().any(|checked| checked.id == id && checked.finding.outcome == Outcome::Pass);
     let (settled, open): (Vec<Check>, Vec<Check>) = checks.into_iter().partition(|check| passed(&check.id));
     let mut second = examine(scene, &open);
     let settled = |checked: &Checked| settled.iter().any(|check| check.id == checked.id);

@@ -55,7 +55,10 @@ impl Sources<'_> {
         };
         let commands = commands(*source, package, outdated);
         let for_root_alone = is_system(*source) && !self.is_root;
-        commands.into_iter().map(|command| if for_root_alone { Fix::AsRoot(command) } else { Fix::Run(command) }).collect()
+        commands
+            .into_iter()
+            .map(|command| if for_root_alone { Fix::AsRoot(command) } else { Fix::Run(command) })
+            .collect()
     }
 
     /// Those that keep versions apart come first, then the system's own packages, then what builds from source or

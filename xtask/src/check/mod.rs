@@ -8,12 +8,12 @@ pub mod fix;
 mod machine;
 pub mod mend;
 mod ports;
-mod repository;
+mod question;
 pub mod render;
+mod repository;
 mod scene;
 mod state;
 mod tools;
-mod question;
 
 pub use examine::{again, examine};
 pub use scene::{Scene, Subject};

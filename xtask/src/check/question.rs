@@ -173,7 +173,8 @@ mod tests {
         };
         let rustup = "error: 'rustfmt' is not installed for the toolchain 'stable'\nhelp: run `rustup component add`\n";
         assert!(complaint(&finished(rustup)).ends_with("for the toolchain 'stable'"));
-        let python = "Traceback (most recent call last):\n  File \"<string>\", line 1\nModuleNotFoundError: No module\n";
+        let python =
+            "Traceback (most recent call last):\n  File \"<string>\", line 1\nModuleNotFoundError: No module\n";
         assert_eq!(complaint(&finished(python)), "exit status: 1: ModuleNotFoundError: No module");
         assert_eq!(complaint(&finished("")), "exit status: 1");
     }

@@ -60,7 +60,9 @@ fn headline(checked: &Checked) -> String {
     let want = finding.want.as_deref().map(|want| format!(", need {want}")).unwrap_or_default();
     match finding.outcome {
         // "redis-server 7.0.15" says it is Redis.
-        Outcome::Pass if found.is_some_and(|found| found.starts_with(&checked.title)) => found.unwrap_or_default().to_owned(),
+        Outcome::Pass if found.is_some_and(|found| found.starts_with(&checked.title)) => {
+            found.unwrap_or_default().to_owned()
+        }
         Outcome::Pass => format!("{} {}", checked.title, found.unwrap_or_default()).trim_end().to_owned(),
         Outcome::Skip => format!("{}: {}", checked.title, finding.detail.as_deref().unwrap_or_default()),
         Outcome::Warn | Outcome::Fail => format!("{} {}{want}", checked.title, found.unwrap_or(absent(checked))),
@@ -99,7 +101,8 @@ pub fn verdict(report: &Report, environment: &str, paint: Paint) -> String {
     let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if !report.ok() {
         let can_try = report.checks.iter().any(|checked| is_failed(checked) && runs(checked));
-        let next = if can_try { format!("cargo xtask doctor{flag} --fix") } else { format!("cargo xtask doctor{flag}") };
+        let next =
+            if can_try { format!("cargo xtask doctor{flag} --fix") } else { format!("cargo xtask doctor{flag}") };
         let first = if can_try { "try to fix that" } else { "mend that, then" };
         return format!("{} `{environment}`: {counts}; {first}: {next}", paint.bad("not ready for"));
     }
@@ -153,10 +156,12 @@ mod tests {
         let text = findings(&report, Paint::plain(), true);
         assert!(text.contains("✓ cargo 1.95.0\n") && text.contains("- helm: not needed for `prod`\n"));
         let document = report.to_json();
-        let ids: Vec<_> = document["checks"].as_array().unwrap().iter().map(|check| check["id"].as_str().unwrap()).collect();
+        let ids: Vec<_> =
+            document["checks"].as_array().unwrap().iter().map(|check| check["id"].as_str().unwrap()).collect();
         let titles: Vec<_> = report.checks.iter().map(|checked| (checked.id.as_str(), &checked.title)).collect();
         assert_eq!(ids, titles.iter().map(|(id, _)| *id).collect::<Vec<_>>());
-        let marked = text.lines().filter(|line| ["✓", "✗", "!", "-"].iter().any(|mark| line.starts_with(&format!("  {mark} "))));
+        let marked =
+            text.lines().filter(|line| ["✓", "✗", "!", "-"].iter().any(|mark| line.starts_with(&format!("  {mark} "))));
         for (line, (_, title)) in marked.zip(&titles) {
             assert!(line[..].contains(title.as_str()), "{line} is not about {title}");
         }

@@ -52,7 +52,15 @@ fn spec(scene: &Scene) -> Finding {
 /// cargo's own judgement, for this package alone: packages that only others need may not be downloaded yet.
 fn lock_question(scene: &Scene) -> CommandLine {
     let package = env!("CARGO_PKG_NAME");
-    cargo::command(&scene.vars, &scene.root).args(["tree", "--locked", "--offline", "--depth", "0", "--package", package])
+    cargo::command(&scene.vars, &scene.root).args([
+        "tree",
+        "--locked",
+        "--offline",
+        "--depth",
+        "0",
+        "--package",
+        package,
+    ])
 }
 
 fn lock(scene: &Scene) -> Finding {
@@ -77,7 +85,8 @@ fn update() -> Fix {
 
 /// The folders that builds and deployments write to, as far as they are there.
 fn folders(scene: &Scene) -> Vec<PathBuf> {
-    let target = scene.vars.get("CARGO_TARGET_DIR").map_or_else(|| scene.root.join("target"), |dir| scene.root.join(dir));
+    let target =
+        scene.vars.get("CARGO_TARGET_DIR").map_or_else(|| scene.root.join("target"), |dir| scene.root.join(dir));
     let all = [scene.root.clone(), target, scene.root.join(".slipway")];
     all.into_iter().filter(|folder| folder.is_dir()).collect()
 }

@@ -55,7 +55,10 @@ fn judge_lease(document: &Value, now: SystemTime, alive: &dyn Fn(u32) -> bool, d
             .want("free")
             .fix([Fix::by_hand(format!("kill {pid}"))]);
     }
-    Finding::warn("that run was killed; the next one takes over").found(format!("left by {owner}")).want("free").fix([deploy.clone()])
+    Finding::warn("that run was killed; the next one takes over")
+        .found(format!("left by {owner}"))
+        .want("free")
+        .fix([deploy.clone()])
 }
 
 fn remove(home: &Home) -> Fix {
@@ -124,7 +127,10 @@ mod tests {
     fn a_live_lease_names_its_owner() {
         let finding = lease(true, 10);
         assert_eq!(finding.outcome, Outcome::Warn);
-        assert_eq!(finding.found.as_deref(), Some("held by alice@laptop, `cargo xtask deploy`, since 2023-11-14T22:13:20Z"));
+        assert_eq!(
+            finding.found.as_deref(),
+            Some("held by alice@laptop, `cargo xtask deploy`, since 2023-11-14T22:13:20Z")
+        );
         assert_eq!(finding.fix[0].to_string(), "kill 4711");
     }
 

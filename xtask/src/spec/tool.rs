@@ -85,8 +85,7 @@ impl PackageSource {
 /// Everything that is wrong with the file.
 pub fn tools(root: &Path) -> Result<Vec<Tool>, SpecErrors> {
     let sink = Sink::default();
-    let tools = source::read_optional(root, FILE, &sink)
-        .map(|source| parse(&source.path, &source.text, &sink));
+    let tools = source::read_optional(root, FILE, &sink).map(|source| parse(&source.path, &source.text, &sink));
     sink.finish(Some(tools.unwrap_or_default()))
 }
 
@@ -104,24 +103,14 @@ fn read_tool(name: &str, table: &Table<'_>) -> Option<Tool> {
     let useful = targets(table, "useful");
     let purpose = table.required("purpose").and_then(|value| value.sentence());
     let page = table.required("page").and_then(|value| value.sentence());
-    let entries = table
-        .required("programs")
-        .and_then(|value| value.entries())?;
+    let entries = table.required("programs").and_then(|value| value.entries())?;
     if entries.is_empty() {
         table.missing("a program in `programs`");
         return None;
     }
-    let program =
-        |(name, value): &(&str, Value<'_>)| value.table(|table| read_program(name, table))?;
+    let program = |(name, value): &(&str, Value<'_>)| value.table(|table| read_program(name, table))?;
     let programs = entries.iter().filter_map(program).collect();
-    Some(Tool {
-        name: name.to_owned(),
-        needed: needed?,
-        useful: useful?,
-        purpose: purpose?,
-        page: page?,
-        programs,
-    })
+    Some(Tool { name: name.to_owned(), needed: needed?, useful: useful?, purpose: purpose?, page: page?, programs })
 }
 
 fn targets(table: &Table<'_>, key: &'static str) -> Option<BTreeSet<TargetKind>> {
@@ -129,11 +118,7 @@ fn targets(table: &Table<'_>, key: &'static str) -> Option<BTreeSet<TargetKind>>
     let Some(value) = table.optional(key) else {
         return Some(BTreeSet::new());
     };
-    value
-        .list()?
-        .iter()
-        .map(|value| value.choice(&choices))
-        .collect()
+    value.list()?.iter().map(|value| value.choice(&choices)).collect()
 }
 
 fn read_program(name: &str, table: &Table<'_>) -> Option<Program> {
@@ -141,15 +126,8 @@ fn read_program(name: &str, table: &Table<'_>) -> Option<Program> {
         Some(value) => read_wanted(&value),
         None => Some(Wanted::Any),
     };
-    let packages = table
-        .optional("packages")
-        .and_then(|value| value.table(read_packages))
-        .unwrap_or_default();
-    Some(Program {
-        name: name.to_owned(),
-        wanted: wanted?,
-        packages,
-    })
+    let packages = table.optional("packages").and_then(|value| value.table(read_packages)).unwrap_or_default();
+    Some(Program { name: name.to_owned(), wanted: wanted?, packages })
 }
 
 fn read_wanted(value: &Value<'_>) -> Option<Wanted> {
@@ -171,8 +149,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<Tool>, String> {
         let sink = Sink::default();
         let tools = parse(FILE, text, &sink);
-        sink.finish(Some(tools))
-            .map_err(|errors| errors.to_string())
+        sink.finish(Some(tools)).map_err(|errors| errors.to_string())
     }
 
     const REDIS: &str = "[redis]\nuseful = ['host']\npurpose = 'p'\npage = 'https://x'\n\
@@ -185,11 +162,7 @@ mod tests {
         let redis = &tools[0];
         assert_eq!((redis.name.as_str(), redis.needed.len()), ("redis", 0));
         assert!(redis.useful.contains(&TargetKind::Host));
-        let names: Vec<_> = redis
-            .programs
-            .iter()
-            .map(|program| program.name.as_str())
-            .collect();
+        let names: Vec<_> = redis.programs.iter().map(|program| program.name.as_str()).collect();
         assert_eq!(names, ["redis-server", "another"]);
         assert_eq!(redis.programs[0].packages[&PackageSource::Brew], "redis");
         assert_eq!(redis.programs[1].wanted, Wanted::Any);
@@ -198,31 +171,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (from, to, error) in [
-            (
-                "useful",
-                "usefull",
-                "deploy/tools.toml:2: unknown key `usefull` in `redis`; did you mean `useful`?",
-            ),
+            ("useful", "usefull", "deploy/tools.toml:2: unknown key `usefull` in `redis`; did you mean `useful`?"),
             (
                 "'host'",
                 "'laptop'",
                 "deploy/tools.toml:2: `redis.useful[0]`: unknown value `laptop`; valid values: `host`",
             ),
-            (
-                ">=6.2, <9",
-                "six",
-                "deploy/tools.toml:6: `redis.programs.redis-server.version`: `six` is not a range",
-            ),
-            (
-                "apt =",
-                "snap =",
-                "deploy/tools.toml:7: unknown key `snap` in `redis.programs.redis-server.packages`",
-            ),
-            (
-                "purpose = 'p'",
-                "",
-                "deploy/tools.toml:1: `redis`: missing key `purpose`",
-            ),
+            (">=6.2, <9", "six", "deploy/tools.toml:6: `redis.programs.redis-server.version`: `six` is not a range"),
+            ("apt =", "snap =", "deploy/tools.toml:7: unknown key `snap` in `redis.programs.redis-server.packages`"),
+            ("purpose = 'p'", "", "deploy/tools.toml:1: `redis`: missing key `purpose`"),
         ] {
             let errors = read(&REDIS.replace(from, to)).unwrap_err();
             assert!(errors.contains(error), "{errors}");

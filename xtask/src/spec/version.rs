@@ -13,11 +13,7 @@ pub struct Version {
 
 impl Version {
     pub const fn new(major: u64, minor: u64, patch: u64) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-        }
+        Self { major, minor, patch }
     }
 
     /// The first version in a program's words: `v1.2.3`, `1.2-rc1`. A number alone is none.
@@ -25,15 +21,9 @@ impl Version {
         let part_of_word = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
         text.split(|c| !part_of_word(c)).find_map(|word| {
             let word = word.strip_prefix('v').unwrap_or(word);
-            let end = word
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .unwrap_or(word.len());
+            let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
             let numbers = word[..end].trim_end_matches('.');
-            if numbers.contains('.') {
-                Self::leading(numbers)
-            } else {
-                None
-            }
+            if numbers.contains('.') { Self::leading(numbers) } else { None }
         })
     }
 
@@ -42,11 +32,7 @@ impl Version {
         let mut numbers = text.split('.');
         let major = numbers.next()?.parse().ok()?;
         let mut next = || numbers.next().map_or(Some(0), |number| number.parse().ok());
-        Some(Self {
-            major,
-            minor: next()?,
-            patch: next()?,
-        })
+        Some(Self { major, minor: next()?, patch: next()? })
     }
 }
 
@@ -82,10 +68,7 @@ enum Bound {
 impl Range {
     /// This version and everything after it.
     pub fn at_least(version: Version) -> Self {
-        Self {
-            text: format!(">={version}"),
-            bounds: vec![(Bound::AtLeast, version)],
-        }
+        Self { text: format!(">={version}"), bounds: vec![(Bound::AtLeast, version)] }
     }
 
     pub fn contains(&self, version: Version) -> bool {
@@ -113,16 +96,12 @@ impl FromStr for Range {
                 (None, Some(version)) => Some((Bound::Below, version)),
                 (None, None) => None,
             };
-            let (bound, version) = bound.ok_or_else(|| {
-                format!("`{text}` is not a range such as `>=3.14` or `>=3.14, <5`")
-            })?;
+            let (bound, version) =
+                bound.ok_or_else(|| format!("`{text}` is not a range such as `>=3.14` or `>=3.14, <5`"))?;
             Ok((bound, version.trim().parse()?))
         };
         let bounds = text.split(',').map(bound).collect::<Result<_, String>>()?;
-        Ok(Self {
-            text: text.to_owned(),
-            bounds,
-        })
+        Ok(Self { text: text.to_owned(), bounds })
     }
 }
 
@@ -134,10 +113,7 @@ mod tests {
     fn the_first_version_of_a_sentence_is_found() {
         for (text, version) in [
             ("git version 2.39.5 (Apple Git-154)", Some((2, 39, 5))),
-            (
-                "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0",
-                Some((7, 0, 15)),
-            ),
+            ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0", Some((7, 0, 15))),
             ("aws-cli/2.15.30 Python/3.11.8", Some((2, 15, 30))),
             ("v1.32.4-dispatcher", Some((1, 32, 4))),
             ("v3.14.2+gc309b6f", Some((3, 14, 2))),
@@ -148,11 +124,7 @@ mod tests {
             ("", None),
             ("99999999999999999999999.1", None),
         ] {
-            assert_eq!(
-                Version::find(text),
-                version.map(|(a, b, c)| Version::new(a, b, c)),
-                "{text}"
-            );
+            assert_eq!(Version::find(text), version.map(|(a, b, c)| Version::new(a, b, c)), "{text}");
         }
     }
 
@@ -168,10 +140,7 @@ mod tests {
     #[test]
     fn what_is_not_a_range_is_refused_with_an_example() {
         for text in ["", "3.14", "^3", ">=", ">= x", ">=1.2.3.4", ">=1,"] {
-            assert!(
-                text.parse::<Range>().unwrap_err().contains("such as"),
-                "{text}"
-            );
+            assert!(text.parse::<Range>().unwrap_err().contains("such as"), "{text}");
         }
     }
 }
