@@ -23,11 +23,7 @@ pub(super) struct Incoming<'s> {
 impl<'s> Incoming<'s> {
     pub(super) fn new(stream: TcpStream, exchange: Exchange<'s>) -> Self {
         let buffer = Vec::new();
-        Self {
-            stream,
-            exchange,
-            buffer,
-        }
+        Self { stream, exchange, buffer }
     }
 
     pub(super) fn read_response(&mut self, bodiless: bool) -> Result<Response, HttpError> {
@@ -38,11 +34,7 @@ impl<'s> Incoming<'s> {
                 break head;
             }
         };
-        let mut response = Response {
-            status,
-            headers,
-            body: Vec::new(),
-        };
+        let mut response = Response { status, headers, body: Vec::new() };
         if !bodiless && status != 204 && status != 304 {
             response.body = self.read_body(&response)?;
         }
@@ -60,11 +52,7 @@ impl<'s> Incoming<'s> {
             }
             if !self.read_more()? {
                 let nothing = self.buffer.is_empty();
-                let what = if nothing {
-                    "without an answer"
-                } else {
-                    "in the middle of the answer"
-                };
+                let what = if nothing { "without an answer" } else { "in the middle of the answer" };
                 return Err(HttpError(format!("the connection was closed {what}")));
             }
         }
@@ -78,12 +66,8 @@ impl<'s> Incoming<'s> {
         }
         match response.header("content-length") {
             Some(text) => {
-                let refuse = |_| {
-                    HttpError(format!(
-                        "malformed `content-length` in the answer: `{}`",
-                        text.escape_debug()
-                    ))
-                };
+                let refuse =
+                    |_| HttpError(format!("malformed `content-length` in the answer: `{}`", text.escape_debug()));
                 let length = text.trim().parse().map_err(refuse)?;
                 self.take(length)
             }
@@ -142,9 +126,7 @@ impl<'s> Incoming<'s> {
         if self.read_more()? {
             return Ok(());
         }
-        Err(HttpError(
-            "the connection was closed in the middle of the answer".to_owned(),
-        ))
+        Err(HttpError("the connection was closed in the middle of the answer".to_owned()))
     }
 
     /// Waits for more bytes; false at the end of the stream.
@@ -152,10 +134,7 @@ impl<'s> Incoming<'s> {
         let mut bytes = [0; 8192];
         loop {
             let slice = self.exchange.left(SLICE)?;
-            let read = self
-                .stream
-                .set_read_timeout(Some(slice))
-                .and_then(|()| self.stream.read(&mut bytes));
+            let read = self.stream.set_read_timeout(Some(slice)).and_then(|()| self.stream.read(&mut bytes));
             match read {
                 Ok(0) => return Ok(false),
                 Ok(count) => {
@@ -171,10 +150,7 @@ impl<'s> Incoming<'s> {
 
 /// Whether reading may go on: the slice has passed (which of the two depends on the system), or a signal came.
 fn is_pause(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-    )
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 fn check_size(length: usize) -> Result<(), HttpError> {
@@ -196,9 +172,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(usize, Head)>, HttpError> {
         Err(error) => {
             let start: String = String::from_utf8_lossy(bytes).chars().take(40).collect();
             let start = start.escape_debug();
-            return Err(HttpError(format!(
-                "the answer is not HTTP: {error} (it starts with `{start}`)"
-            )));
+            return Err(HttpError(format!("the answer is not HTTP: {error} (it starts with `{start}`)")));
         }
     };
     let headers = parsed.headers.iter().map(|header| {

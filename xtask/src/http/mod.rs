@@ -27,13 +27,7 @@ pub struct Request {
 
 impl Request {
     pub fn get(url: Url, timeout: Duration) -> Self {
-        Self {
-            method: "GET",
-            url,
-            headers: Vec::new(),
-            body: None,
-            timeout,
-        }
+        Self { method: "GET", url, headers: Vec::new(), body: None, timeout }
     }
 }
 
@@ -73,11 +67,7 @@ impl std::error::Error for HttpError {}
 /// waiting ends with an error.
 pub fn send(request: &Request, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
     let bytes = encode(request)?;
-    let exchange = Exchange {
-        deadline: Instant::now().checked_add(request.timeout),
-        timeout: request.timeout,
-        stop,
-    };
+    let exchange = Exchange { deadline: Instant::now().checked_add(request.timeout), timeout: request.timeout, stop };
     let mut stream = exchange.connect(&request.url.endpoint)?;
     exchange.write(&mut stream, &bytes)?;
     Incoming::new(stream, exchange).read_response(request.method == "HEAD")
@@ -87,9 +77,7 @@ fn encode(request: &Request) -> Result<Vec<u8>, HttpError> {
     let path = &request.url.path;
     if !is_path(path) {
         let shown = path.escape_debug();
-        return Err(HttpError(format!(
-            "`{shown}` cannot be the path of a request"
-        )));
+        return Err(HttpError(format!("`{shown}` cannot be the path of a request")));
     }
     let method = request.method;
     let host = request.url.endpoint.authority();
@@ -127,9 +115,7 @@ impl Exchange<'_> {
         if (self.stop)() {
             return Err(HttpError("interrupted".to_owned()));
         }
-        let left = self
-            .deadline
-            .map(|at| at.saturating_duration_since(Instant::now()));
+        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         match left {
             Some(Duration::ZERO) => {
                 let timeout = humantime::format_duration(self.timeout);
@@ -162,9 +148,7 @@ impl Exchange<'_> {
 
     fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> Result<(), HttpError> {
         let left = self.left(Duration::MAX)?;
-        let written = stream
-            .set_write_timeout(Some(left))
-            .and_then(|()| stream.write_all(bytes));
+        let written = stream.set_write_timeout(Some(left)).and_then(|()| stream.write_all(bytes));
         written.map_err(|error| failed("send the request", &error))
     }
 }

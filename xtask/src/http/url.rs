@@ -16,11 +16,7 @@ pub struct Endpoint {
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        Self {
-            host: address.ip().to_string(),
-            port: address.port(),
-            via: Some(address),
-        }
+        Self { host: address.ip().to_string(), port: address.port(), via: Some(address) }
     }
 }
 
@@ -56,12 +52,7 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || {
-            format!(
-                "`{}` is not a URL such as `http://127.0.0.1:80/`",
-                text.escape_debug()
-            )
-        };
+        let refuse = || format!("`{}` is not a URL such as `http://127.0.0.1:80/`", text.escape_debug());
         let rest = text.strip_prefix("http://").ok_or_else(refuse)?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -70,32 +61,16 @@ impl FromStr for Url {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
             _ => (authority, Some(80)),
         };
-        let inner = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let valid = match inner {
             Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-            None => {
-                !host.is_empty()
-                    && host
-                        .chars()
-                        .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-            }
+            None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)),
         };
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
-        };
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         match port {
-            Some(port) if valid && port != 0 && is_path(&path) => Ok(Self {
-                endpoint: Endpoint {
-                    host: inner.unwrap_or(host).to_owned(),
-                    port,
-                    via: None,
-                },
-                path,
-            }),
+            Some(port) if valid && port != 0 && is_path(&path) => {
+                Ok(Self { endpoint: Endpoint { host: inner.unwrap_or(host).to_owned(), port, via: None }, path })
+            }
             _ => Err(refuse()),
         }
     }

@@ -30,11 +30,7 @@ pub(super) fn differences(response: &Response, expect: &Expectation, now: u64) -
         found.extend(json_differences(&response.body, expected, now));
     }
     let body = String::from_utf8_lossy(&response.body);
-    if let Some(text) = expect
-        .contains
-        .as_ref()
-        .filter(|text| !body.contains(*text))
-    {
+    if let Some(text) = expect.contains.as_ref().filter(|text| !body.contains(*text)) {
         found.push(format!("the body does not contain `{text}`"));
     }
     found
@@ -43,10 +39,7 @@ pub(super) fn differences(response: &Response, expect: &Expectation, now: u64) -
 fn json_differences(body: &[u8], expected: &Value, now: u64) -> Vec<String> {
     match serde_json::from_slice(body) {
         Ok(actual) => {
-            let mut comparison = Comparison {
-                now,
-                found: Vec::new(),
-            };
+            let mut comparison = Comparison { now, found: Vec::new() };
             comparison.compare("", expected, &actual);
             comparison.found
         }
@@ -62,28 +55,21 @@ struct Comparison {
 impl Comparison {
     fn compare(&mut self, pointer: &str, expected: &Value, actual: &Value) {
         match (expected, actual) {
-            (Value::String(text), _)
-                if Kind::of(text).is_some_and(|kind| self.is(kind, actual)) => {}
+            (Value::String(text), _) if Kind::of(text).is_some_and(|kind| self.is(kind, actual)) => {}
             (Value::Object(expected), Value::Object(actual)) => {
                 for (key, expected) in expected {
                     let escaped = key.replace('~', "~0").replace('/', "~1");
                     let pointer = format!("{pointer}/{escaped}");
                     match actual.get(key) {
                         Some(actual) => self.compare(&pointer, expected, actual),
-                        None => self.report(format!(
-                            "`{pointer}` is missing, expected {}",
-                            wanted(expected)
-                        )),
+                        None => self.report(format!("`{pointer}` is missing, expected {}", wanted(expected))),
                     }
                 }
             }
             (Value::Array(expected), Value::Array(actual)) => {
                 if expected.len() != actual.len() {
                     let (want, have) = (expected.len(), actual.len());
-                    self.report(format!(
-                        "{} has {have} elements, expected {want}",
-                        place(pointer)
-                    ));
+                    self.report(format!("{} has {have} elements, expected {want}", place(pointer)));
                     return;
                 }
                 for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
@@ -94,11 +80,7 @@ impl Comparison {
             (expected, actual) if expected == actual => {}
             (expected, actual) => {
                 let actual = shown(actual);
-                self.report(format!(
-                    "{} is {actual}, expected {}",
-                    place(pointer),
-                    wanted(expected)
-                ));
+                self.report(format!("{} is {actual}, expected {}", place(pointer), wanted(expected)));
             }
         }
     }
@@ -116,17 +98,14 @@ impl Comparison {
             Kind::Integer => value.is_i64() || value.is_u64(),
             Kind::Number => value.is_number(),
             Kind::Boolean => value.is_boolean(),
-            Kind::Now => value
-                .as_u64()
-                .is_some_and(|second| second.abs_diff(self.now) <= NOW_WITHIN),
+            Kind::Now => value.as_u64().is_some_and(|second| second.abs_diff(self.now) <= NOW_WITHIN),
         }
     }
 }
 
 /// JSON has one kind of number: `1` and `1.0` are the same.
 fn same_number(expected: &Number, actual: &Number) -> bool {
-    expected == actual
-        || (expected.is_f64() || actual.is_f64()) && expected.as_f64() == actual.as_f64()
+    expected == actual || (expected.is_f64() || actual.is_f64()) && expected.as_f64() == actual.as_f64()
 }
 
 fn place(pointer: &str) -> String {
@@ -171,10 +150,7 @@ mod tests {
     fn objects_match_by_the_keys_that_are_named() {
         let none: Vec<String> = Vec::new();
         assert_eq!(compare(json!({"a": 1}), r#"{"a": 1, "b": 2}"#), none);
-        assert_eq!(
-            compare(json!({"a": {"b": 1.0}}), r#"{"a": {"b": 1}}"#),
-            none
-        );
+        assert_eq!(compare(json!({"a": {"b": 1.0}}), r#"{"a": {"b": 1}}"#), none);
         assert_eq!(compare(json!([1, "x", null]), r#"[1, "x", null]"#), none);
         assert_eq!(compare(json!("plain"), r#""plain""#), none);
     }
@@ -190,18 +166,9 @@ mod tests {
                 "`/0/paid` is `1`, expected a boolean",
             ]
         );
-        assert_eq!(
-            compare(expected, "[]"),
-            ["the body has 0 elements, expected 1"]
-        );
-        assert_eq!(
-            compare(json!({}), "[]"),
-            ["the body is `[]`, expected `{}`"]
-        );
-        assert_eq!(
-            compare(json!(1), "<html>"),
-            ["the body is not JSON: expected value at line 1 column 1"]
-        );
+        assert_eq!(compare(expected, "[]"), ["the body has 0 elements, expected 1"]);
+        assert_eq!(compare(json!({}), "[]"), ["the body is `[]`, expected `{}`"]);
+        assert_eq!(compare(json!(1), "<html>"), ["the body is not JSON: expected value at line 1 column 1"]);
     }
 
     #[test]
@@ -215,10 +182,7 @@ mod tests {
             ("${now}", "1700000120", Some("1700000121")),
             ("${now}", "1699999880", Some("\"1700000000\"")),
         ] {
-            assert!(
-                compare(json!(kind), matching).is_empty(),
-                "{kind} {matching}"
-            );
+            assert!(compare(json!(kind), matching).is_empty(), "{kind} {matching}");
             if let Some(other) = other {
                 assert_eq!(compare(json!(kind), other).len(), 1, "{kind} {other}");
             }

@@ -11,9 +11,9 @@ use crate::spec::name::ServiceName;
 use crate::spec::smoke::{DeniedPath, Expectation, Kind, Origin, SmokeCheck};
 use crate::spec::system::System;
 use names::{Names, Unknown};
-pub use verdict::verdict;
 use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+pub use verdict::verdict;
 
 /// The longest that a single request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,11 +72,7 @@ pub fn run(
     surroundings: &Surroundings<'_>,
     on_progress: &mut dyn FnMut(Progress<'_>),
 ) -> Vec<CheckResult> {
-    let mut run = Run {
-        surroundings,
-        on_progress,
-        names: Names::new(random_text()),
-    };
+    let mut run = Run { surroundings, on_progress, names: Names::new(random_text()) };
     let mut results = Vec::new();
     for check in &system.smoke {
         (run.on_progress)(Progress::Started(check));
@@ -149,9 +145,7 @@ impl Run<'_> {
         let (request, expect) = match self.prepare(check, endpoint) {
             Ok(prepared) => prepared,
             Err(Unknown(name)) => {
-                return skipped(format!(
-                    "needs `{name}`, which an earlier check did not capture"
-                ));
+                return skipped(format!("needs `{name}`, which an earlier check did not capture"));
             }
         };
         let started = Instant::now();
@@ -178,32 +172,19 @@ impl Run<'_> {
         }
     }
 
-    fn prepare(
-        &self,
-        check: &SmokeCheck,
-        endpoint: Endpoint,
-    ) -> Result<(Request, Expectation), Unknown> {
+    fn prepare(&self, check: &SmokeCheck, endpoint: Endpoint) -> Result<(Request, Expectation), Unknown> {
         let filled = |texts: &std::collections::BTreeMap<String, String>| {
-            let pairs = texts
-                .iter()
-                .map(|(name, text)| Ok((name.clone(), self.names.text(text)?)));
+            let pairs = texts.iter().map(|(name, text)| Ok((name.clone(), self.names.text(text)?)));
             pairs.collect::<Result<Vec<_>, _>>()
         };
         let mut headers = filled(&check.headers)?;
-        let body = check
-            .body
-            .as_ref()
-            .map(|body| self.names.json(body))
-            .transpose()?;
+        let body = check.body.as_ref().map(|body| self.names.json(body)).transpose()?;
         if body.is_some() && !check.headers.contains_key("content-type") {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
         let request = Request {
             method: check.method.as_str(),
-            url: Url {
-                endpoint,
-                path: self.names.path(&check.path)?,
-            },
+            url: Url { endpoint, path: self.names.path(&check.path)? },
             headers,
             body: body.map(|body| body.to_string().into_bytes()),
             timeout: REQUEST_TIMEOUT,
@@ -222,42 +203,26 @@ impl Run<'_> {
         Ok(Expectation {
             status: expect.status,
             headers: headers.collect::<Result<_, _>>()?,
-            json: expect
-                .json
-                .as_ref()
-                .map(|json| self.names.json(json))
-                .transpose()?,
+            json: expect.json.as_ref().map(|json| self.names.json(json)).transpose()?,
             contains: expect.contains.as_ref().map(filled).transpose()?,
         })
     }
 
     /// One request. The error names it, what was found and what was expected.
-    fn attempt(
-        &mut self,
-        check: &SmokeCheck,
-        request: &Request,
-        expect: &Expectation,
-    ) -> Result<(), String> {
+    fn attempt(&mut self, check: &SmokeCheck, request: &Request, expect: &Expectation) -> Result<(), String> {
         let about = |what: String| format!("{} {}: {what}", request.method, request.url);
-        let response = http::send(request, self.surroundings.stop)
-            .map_err(|error| about(error.to_string()))?;
+        let response = http::send(request, self.surroundings.stop).map_err(|error| about(error.to_string()))?;
         let mut wrong = compare::differences(&response, expect, now());
         if wrong.is_empty() {
             match capture(check, &response) {
-                Ok(captured) => captured
-                    .into_iter()
-                    .for_each(|(name, value)| self.names.insert(name, value)),
+                Ok(captured) => captured.into_iter().for_each(|(name, value)| self.names.insert(name, value)),
                 Err(missing) => wrong.push(missing),
             }
         }
         if wrong.is_empty() {
             return Ok(());
         }
-        Err(about(format!(
-            "{} (body: {})",
-            wrong.join("; "),
-            excerpt(&response.body)
-        )))
+        Err(about(format!("{} (body: {})", wrong.join("; "), excerpt(&response.body))))
     }
 
     fn rest(&self, pause: Duration) {
@@ -277,8 +242,7 @@ fn capture(check: &SmokeCheck, response: &Response) -> Result<Vec<(String, Value
         .map_err(|error| format!("the body is not JSON to capture from: {error}"))?;
     let captured = check.capture.iter().map(|(name, pointer)| {
         let value = body.pointer(pointer).cloned();
-        let value =
-            value.ok_or_else(|| format!("nothing at `{pointer}` to capture as `{name}`"))?;
+        let value = value.ok_or_else(|| format!("nothing at `{pointer}` to capture as `{name}`"))?;
         Ok((name.clone(), value))
     });
     captured.collect()
@@ -297,11 +261,7 @@ fn excerpt(body: &[u8]) -> String {
         return "empty".to_owned();
     }
     let text = String::from_utf8_lossy(body);
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut shown: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
@@ -311,10 +271,7 @@ fn excerpt(body: &[u8]) -> String {
 fn in_the_end(failure: String, attempts: u32, elapsed: Duration) -> String {
     match attempts {
         1 => failure,
-        _ => format!(
-            "{failure}, still so at request {attempts} after {:.1} s",
-            elapsed.as_secs_f64()
-        ),
+        _ => format!("{failure}, still so at request {attempts} after {:.1} s", elapsed.as_secs_f64()),
     }
 }
 

@@ -43,9 +43,7 @@ impl Names {
             },
             Value::Array(values) => values.iter().map(|value| self.json(value)).collect(),
             Value::Object(entries) => {
-                let filled = entries
-                    .iter()
-                    .map(|(key, value)| Ok((key.clone(), self.json(value)?)));
+                let filled = entries.iter().map(|(key, value)| Ok((key.clone(), self.json(value)?)));
                 filled.collect::<Result<_, _>>().map(Value::Object)
             }
             other => Ok(other.clone()),
@@ -108,14 +106,8 @@ mod tests {
 
     #[test]
     fn texts_and_paths_are_filled_in() {
-        assert_eq!(
-            names().text("x-${random} $$ ${id}"),
-            Ok("x-r4nd $ 7".to_owned())
-        );
-        assert_eq!(
-            names().path("/${code}?id=${id}"),
-            Ok("/a%2Fb%20c?id=7".to_owned())
-        );
+        assert_eq!(names().text("x-${random} $$ ${id}"), Ok("x-r4nd $ 7".to_owned()));
+        assert_eq!(names().path("/${code}?id=${id}"), Ok("/a%2Fb%20c?id=7".to_owned()));
         assert_eq!(names().text("${nope}"), Err(Unknown("nope".to_owned())));
     }
 

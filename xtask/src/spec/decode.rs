@@ -35,10 +35,7 @@ impl<'d> Document<'d> {
             let line = line_at(text, error.span().map_or(0, |span| span.start));
             if !seen.contains(&line) {
                 seen.push(line);
-                let place = Place::File {
-                    path: path.to_owned(),
-                    line: Some(line),
-                };
+                let place = Place::File { path: path.to_owned(), line: Some(line) };
                 sink.report(place, format!("not TOML: {}", error.message()));
             }
         }
@@ -47,12 +44,7 @@ impl<'d> Document<'d> {
 
     /// The whole file, which is one table.
     pub(super) fn root(&'d self, sink: &'d Sink) -> Value<'d> {
-        let at = At {
-            document: self,
-            sink,
-            key: String::new(),
-            span: 0..0,
-        };
+        let at = At { document: self, sink, key: String::new(), span: 0..0 };
         let value = &self.root;
         Value { at, value }
     }
@@ -75,10 +67,7 @@ pub(super) struct At<'d> {
 
 impl<'d> At<'d> {
     pub(super) fn place(&self) -> Place {
-        Place::File {
-            path: self.document.path.to_owned(),
-            line: Some(line_at(self.document.text, self.span.start)),
-        }
+        Place::File { path: self.document.path.to_owned(), line: Some(line_at(self.document.text, self.span.start)) }
     }
 
     /// Reports what is wrong with the value here.
@@ -97,19 +86,11 @@ impl<'d> At<'d> {
             (parent, true) => format!("{parent}.{key}"),
             (parent, false) => format!("{parent}.{key:?}"),
         };
-        Self {
-            key,
-            span,
-            ..self.clone()
-        }
+        Self { key, span, ..self.clone() }
     }
 
     fn element(&self, index: usize, span: Range<usize>) -> Self {
-        Self {
-            key: format!("{}[{index}]", self.key),
-            span,
-            ..self.clone()
-        }
+        Self { key: format!("{}[{index}]", self.key), span, ..self.clone() }
     }
 }
 
@@ -175,20 +156,13 @@ pub(super) struct Value<'d> {
 }
 
 impl<'d> Value<'d> {
-    fn new(
-        parent: &At<'d>,
-        name: &'d Spanned<std::borrow::Cow<'d, str>>,
-        value: &'d Spanned<DeValue<'d>>,
-    ) -> Self {
+    fn new(parent: &At<'d>, name: &'d Spanned<std::borrow::Cow<'d, str>>, value: &'d Spanned<DeValue<'d>>) -> Self {
         let span = match value.get_ref() {
             // The span of a table is that of its first header, which may belong to a table inside it.
             DeValue::Table(_) => name.span(),
             _ => value.span(),
         };
-        Self {
-            at: parent.child(name.get_ref(), span),
-            value: value.get_ref(),
-        }
+        Self { at: parent.child(name.get_ref(), span), value: value.get_ref() }
     }
 
     pub(super) fn report(&self, message: impl Display) {
@@ -240,9 +214,7 @@ impl<'d> Value<'d> {
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
-        self.value
-            .as_bool()
-            .or_else(|| self.expected("`true` or `false`"))
+        self.value.as_bool().or_else(|| self.expected("`true` or `false`"))
     }
 
     pub(super) fn port(&self) -> Option<u16> {
@@ -282,9 +254,7 @@ impl<'d> Value<'d> {
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let word = self.text()?;
-        choose(word, choices)
-            .map_err(|message| self.report(message))
-            .ok()
+        choose(word, choices).map_err(|message| self.report(message)).ok()
     }
 
     pub(super) fn list(&self) -> Option<Vec<Value<'d>>> {
@@ -292,10 +262,8 @@ impl<'d> Value<'d> {
             return self.expected("a list");
         };
         let elements = array.iter().enumerate();
-        let values = elements.map(|(index, value)| Value {
-            at: self.at.element(index, value.span()),
-            value: value.get_ref(),
-        });
+        let values =
+            elements.map(|(index, value)| Value { at: self.at.element(index, value.span()), value: value.get_ref() });
         Some(values.collect())
     }
 
@@ -304,11 +272,7 @@ impl<'d> Value<'d> {
         let Some(entries) = self.value.as_table() else {
             return self.expected("a table");
         };
-        let table = Table {
-            at: self.at.clone(),
-            entries,
-            asked: RefCell::default(),
-        };
+        let table = Table { at: self.at.clone(), entries, asked: RefCell::default() };
         let value = read(&table);
         table.report_unknown();
         Some(value)
@@ -321,9 +285,8 @@ impl<'d> Value<'d> {
         };
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
-        let located = entries
-            .into_iter()
-            .map(|(name, value)| (name.get_ref().as_ref(), Value::new(&self.at, name, value)));
+        let located =
+            entries.into_iter().map(|(name, value)| (name.get_ref().as_ref(), Value::new(&self.at, name, value)));
         Some(located.collect())
     }
 
@@ -354,9 +317,7 @@ impl<'d> Value<'d> {
                 let pair = |(name, value): &(&str, Self)| ((*name).to_owned(), value.json(check));
                 let pairs: Vec<_> = entries.iter().map(pair).collect();
                 let pairs = pairs.into_iter().map(|(name, value)| Some((name, value?)));
-                pairs
-                    .collect::<Option<serde_json::Map<_, _>>>()
-                    .map(Json::Object)
+                pairs.collect::<Option<serde_json::Map<_, _>>>().map(Json::Object)
             }
         }
     }

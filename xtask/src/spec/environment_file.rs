@@ -59,8 +59,7 @@ pub fn environment_names(root: &Path) -> Result<Vec<EnvironmentName>, SpecErrors
     let parsed = stems.iter().filter_map(|stem| {
         let path = format!("{FOLDER}/{stem}.toml");
         let name = stem.parse::<EnvironmentName>();
-        name.map_err(|error| sink.report(source::file(&path), error.to_string()))
-            .ok()
+        name.map_err(|error| sink.report(source::file(&path), error.to_string())).ok()
     });
     let names = parsed.collect();
     sink.finish(Some(names))
@@ -81,19 +80,13 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     let local = format!("{FOLDER}/{name}.local.toml");
     let local = source::read_optional(root, &local, sink);
     let files = [Some(&source), local.as_ref()].into_iter().flatten();
-    let parsed: Vec<_> = files
-        .map(|file| layer_file(file, &mut layered, sink))
-        .collect();
+    let parsed: Vec<_> = files.map(|file| layer_file(file, &mut layered, sink)).collect();
     layer_flags(sets, &mut layered, sink);
     // What a file sets that cannot be parsed is not known, so nothing can be missing from it.
     parsed.into_iter().collect::<Option<()>>()?;
     let target = read_target(&source, &layered, sink)?;
     check_use(target, &layered, sink);
-    let mut settings = Settings {
-        layered,
-        sink,
-        origins: Vec::new(),
-    };
+    let mut settings = Settings { layered, sink, origins: Vec::new() };
     let id = settings.parse("deployment_id", name.as_str(), DeploymentId::from_str);
     let ports = settings.parse("ports", "declared", |text| choose(text, &PORTS));
     let bind = settings.parse("bind", "127.0.0.1", parse_address);
@@ -125,20 +118,13 @@ fn find_file(root: &Path, name: &str, sink: &Sink) -> Option<(EnvironmentName, S
     let flag = || Place::Flag(format!("--env {name}"));
     let refuse = |message: String| sink.report(flag(), message);
     if let Some(of) = name.strip_suffix(".local") {
-        refuse(format!(
-            "not an environment of its own; its settings go into `{of}` by themselves"
-        ));
+        refuse(format!("not an environment of its own; its settings go into `{of}` by themselves"));
         return None;
     }
     let stems = stems(root, sink)?;
     let known = stems.iter().map(String::as_str);
-    find(name, "environment", "environments", known)
-        .map_err(refuse)
-        .ok()?;
-    let name: EnvironmentName = name
-        .parse()
-        .map_err(|error| refuse(format!("{error}")))
-        .ok()?;
+    find(name, "environment", "environments", known).map_err(refuse).ok()?;
+    let name: EnvironmentName = name.parse().map_err(|error| refuse(format!("{error}"))).ok()?;
     let source = source::read_optional(root, &format!("{FOLDER}/{name}.toml"), sink)?;
     Some((name, source))
 }
@@ -204,29 +190,17 @@ fn check_flag(key: &str, value: &str) -> Result<(), String> {
 fn read_target(source: &Source, layered: &Layered, sink: &Sink) -> Option<TargetKind> {
     let choices = TargetKind::ALL.map(|target| (target.as_str(), target));
     let Some(set) = layered.get("target") else {
-        let place = Place::File {
-            path: source.path.clone(),
-            line: Some(1),
-        };
+        let place = Place::File { path: source.path.clone(), line: Some(1) };
         let names = choices.map(|(name, _)| format!("`{name}`"));
-        sink.report(
-            place,
-            format!("missing key `target`; valid values: {}", names.join(", ")),
-        );
+        sink.report(place, format!("missing key `target`; valid values: {}", names.join(", ")));
         return None;
     };
     let target = choose(&set.value, &choices).and_then(|target| {
         let supported = SUPPORTED.map(|target| format!("`{target}`")).join(", ");
         let known = SUPPORTED.contains(&target).then_some(target);
-        known.ok_or_else(|| {
-            format!(
-                "target `{target}` is not supported by this version, which supports {supported}"
-            )
-        })
+        known.ok_or_else(|| format!("target `{target}` is not supported by this version, which supports {supported}"))
     });
-    target
-        .map_err(|message| set.report("target", message, sink))
-        .ok()
+    target.map_err(|message| set.report("target", message, sink)).ok()
 }
 
 /// Reports settings that do nothing on the target.
@@ -238,11 +212,7 @@ fn check_use(target: TargetKind, layered: &Layered, sink: &Sink) {
         if !targets.contains(&target) {
             let names: Vec<String> = targets.iter().map(|target| format!("`{target}`")).collect();
             let names = names.join(", ");
-            set.report(
-                key,
-                format!("does nothing on target `{target}`; it is for {names}"),
-                sink,
-            );
+            set.report(key, format!("does nothing on target `{target}`; it is for {names}"), sink);
         }
     }
 }
@@ -258,10 +228,7 @@ impl Set {
 
     fn setting(self, key: String) -> Setting {
         let origin = match self.place {
-            Place::File { path, line } => Origin::File {
-                path,
-                line: line.unwrap_or(1),
-            },
+            Place::File { path, line } => Origin::File { path, line: line.unwrap_or(1) },
             Place::Flag(_) => Origin::Flag,
         };
         let value = self.value;
@@ -277,27 +244,16 @@ struct Settings<'s> {
 }
 
 impl Settings<'_> {
-    fn parse<T, E: Display>(
-        &mut self,
-        key: &str,
-        default: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
+    fn parse<T, E: Display>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         let set = self.layered.remove(key);
         let text = set.as_ref().map_or(default, |set| &set.value);
         let parsed = parse(text).map_err(|error| match &set {
             Some(set) => set.report(key, error.to_string(), self.sink),
-            None => self
-                .sink
-                .report(source::file(FOLDER), format!("`{key}`: {error}")),
+            None => self.sink.report(source::file(FOLDER), format!("`{key}`: {error}")),
         });
         let setting = match set {
             Some(set) => set.setting(key.to_owned()),
-            None => Setting {
-                key: key.to_owned(),
-                value: default.to_owned(),
-                origin: Origin::Default,
-            },
+            None => Setting { key: key.to_owned(), value: default.to_owned(), origin: Origin::Default },
         };
         self.origins.push(setting);
         parsed.ok()

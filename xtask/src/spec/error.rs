@@ -16,10 +16,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File {
-                path,
-                line: Some(line),
-            } => write!(f, "{path}:{line}"),
+            Self::File { path, line: Some(line) } => write!(f, "{path}:{line}"),
             Self::File { path, line: None } => f.write_str(path),
             Self::Flag(flag) => f.write_str(&quoted(flag)),
         }
@@ -50,9 +47,7 @@ impl SpecErrors {
 
     /// Whether the command line alone is to blame; a broken file is not a usage error.
     pub fn is_usage(&self) -> bool {
-        self.0
-            .iter()
-            .all(|error| matches!(error.place, Place::Flag(_)))
+        self.0.iter().all(|error| matches!(error.place, Place::Flag(_)))
     }
 }
 
@@ -94,10 +89,7 @@ impl Sink {
         match value {
             Some(value) if errors.is_empty() => return Ok(value),
             None if errors.is_empty() => errors.push(SpecError {
-                place: Place::File {
-                    path: "deploy".to_owned(),
-                    line: None,
-                },
+                place: Place::File { path: "deploy".to_owned(), line: None },
                 message: "cannot be read".to_owned(),
             }),
             _ => {}
@@ -128,11 +120,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// ``; did you mean `port`? valid keys: `image`, `port` ``: what to add to an error about an unknown name.
 /// `what` is the plural of what is listed.
-pub(super) fn instead<'a>(
-    unknown: &str,
-    what: &str,
-    valid: impl IntoIterator<Item = &'a str>,
-) -> String {
+pub(super) fn instead<'a>(unknown: &str, what: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
     let valid: Vec<&str> = valid.into_iter().collect();
     let near = nearest(unknown, &valid).map(|near| format!("; did you mean `{near}`?"));
     if valid.is_empty() {
@@ -167,12 +155,7 @@ fn nearest<'a>(unknown: &str, valid: &[&'a str]) -> Option<&'a str> {
     let lower = unknown.to_lowercase();
     valid
         .iter()
-        .map(|name| {
-            (
-                strsim::damerau_levenshtein(&lower, &name.to_lowercase()),
-                name,
-            )
-        })
+        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= 1 + name.chars().count() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| *name)
@@ -185,18 +168,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_met_with_the_nearest_and_all_valid_ones() {
         let valid = ["image", "port"];
-        assert_eq!(
-            instead("prot", "valid keys", valid),
-            "; did you mean `port`? valid keys: `image`, `port`"
-        );
-        assert_eq!(
-            instead("colour", "valid keys", valid),
-            "; valid keys: `image`, `port`"
-        );
-        assert_eq!(
-            instead("prot", "valid keys", []),
-            "; there are no valid keys"
-        );
+        assert_eq!(instead("prot", "valid keys", valid), "; did you mean `port`? valid keys: `image`, `port`");
+        assert_eq!(instead("colour", "valid keys", valid), "; valid keys: `image`, `port`");
+        assert_eq!(instead("prot", "valid keys", []), "; there are no valid keys");
     }
 
     #[test]
@@ -208,10 +182,7 @@ mod tests {
     #[test]
     fn errors_come_sorted_and_once() {
         let sink = Sink::default();
-        let place = |line| Place::File {
-            path: "a.toml".to_owned(),
-            line: Some(line),
-        };
+        let place = |line| Place::File { path: "a.toml".to_owned(), line: Some(line) };
         sink.report(place(10), "late");
         sink.report(place(9), "early");
         sink.report(place(9), "early");

@@ -8,9 +8,7 @@ pub(super) fn check_variable(name: &str) -> Result<(), String> {
     let first = |c: char| c.is_ascii_alphabetic() || c == '_';
     let valid = name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit());
     if !valid {
-        return Err(
-            "not the name of a variable: letters, digits and `_`, the first no digit".to_owned(),
-        );
+        return Err("not the name of a variable: letters, digits and `_`, the first no digit".to_owned());
     }
     if name == "PORT" || name.starts_with("LISTEN_") {
         return Err("set by the target, which knows where the service listens".to_owned());
@@ -44,10 +42,7 @@ pub(super) fn check_requirement(text: &str) -> Result<(), String> {
     if printable && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.contains("==") {
         return Ok(());
     }
-    Err(format!(
-        "{} is not a pinned requirement such as `moto[server]==5.2.5`",
-        quoted(text)
-    ))
+    Err(format!("{} is not a pinned requirement such as `moto[server]==5.2.5`", quoted(text)))
 }
 
 pub(super) fn check_url(text: &str) -> Result<(), String> {
@@ -84,17 +79,7 @@ mod tests {
         for name in ["redis.conf", "moto_server", "a"] {
             assert_eq!(check_file_name(name), Ok(()), "{name}");
         }
-        for name in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "../a",
-            "-rf",
-            ".hidden",
-            "a b",
-            &"x".repeat(101),
-        ] {
+        for name in ["", ".", "..", "a/b", "../a", "-rf", ".hidden", "a b", &"x".repeat(101)] {
             assert!(check_file_name(name).is_err(), "{name}");
         }
     }

@@ -82,9 +82,7 @@ impl FromStr for Repository {
         }
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let part = |part: &str| {
-            part.starts_with(inner)
-                && part.ends_with(inner)
-                && part.chars().all(|c| inner(c) || "._-".contains(c))
+            part.starts_with(inner) && part.ends_with(inner) && part.chars().all(|c| inner(c) || "._-".contains(c))
         };
         let host = |c: char| c.is_ascii_alphanumeric() || ".:-".contains(c);
         if registry.chars().all(host) && path.split('/').all(part) {
@@ -101,9 +99,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         match text.strip_prefix("sha256:") {
-            Some(digits) if digits.len() == 64 && digits.chars().all(hex) => {
-                Ok(Self(text.to_owned()))
-            }
+            Some(digits) if digits.len() == 64 && digits.chars().all(hex) => Ok(Self(text.to_owned())),
             _ => Err("its digest is malformed"),
         }
     }
@@ -116,11 +112,8 @@ mod tests {
     #[test]
     fn a_pin_is_read_and_shown_the_same() {
         let digest = format!("sha256:{}", "0f".repeat(32));
-        for text in [
-            "docker.io/library/redis:7.4",
-            "localhost:5000/a/b_c:v1",
-            &format!("localhost/redis:7.4@{digest}"),
-        ] {
+        for text in ["docker.io/library/redis:7.4", "localhost:5000/a/b_c:v1", &format!("localhost/redis:7.4@{digest}")]
+        {
             let pin: ImagePin = text.parse().unwrap();
             assert_eq!(pin.to_string(), text);
         }

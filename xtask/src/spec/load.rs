@@ -30,10 +30,7 @@ pub struct Spec {
 pub fn load(root: &Path) -> Result<Spec, SpecErrors> {
     let sink = Sink::default();
     let (images, image_names) = read_images(root, &sink);
-    let known = Known {
-        crates: programs(root),
-        images: image_names,
-    };
+    let known = Known { crates: programs(root), images: image_names };
     let sources = read_systems(root, &sink);
     let documents: Vec<(SystemName, Document<'_>)> = sources
         .iter()
@@ -66,9 +63,7 @@ fn read_images(root: &Path, sink: &Sink) -> (ImagePins, Option<Vec<String>>) {
     };
     let entries = document.root(sink).entries().unwrap_or_default();
     let names = entries.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let pins = entries
-        .iter()
-        .filter_map(|(name, value)| Some(((*name).to_owned(), value.parse()?)));
+    let pins = entries.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.parse()?)));
     (pins.collect(), Some(names))
 }
 
@@ -94,9 +89,7 @@ fn programs(root: &Path) -> Vec<String> {
         let path = entry.path();
         path.join("Cargo.toml").is_file() && path.join("src/main.rs").is_file()
     });
-    let mut names: Vec<String> = folders
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }
@@ -120,14 +113,9 @@ fn check_ports(drafts: &[Draft<'_>]) {
     let mut taken: BTreeMap<u16, (&ServiceName, Place)> = BTreeMap::new();
     for draft in drafts {
         for (name, at) in &draft.host_ports {
-            let service = draft
-                .system
-                .services
-                .iter()
-                .find(|service| service.name == *name);
+            let service = draft.system.services.iter().find(|service| service.name == *name);
             let shares = [TargetKind::Host, TargetKind::Containers];
-            let Some(service) =
-                service.filter(|service| shares.iter().any(|kind| service.targets.contains(kind)))
+            let Some(service) = service.filter(|service| shares.iter().any(|kind| service.targets.contains(kind)))
             else {
                 continue;
             };

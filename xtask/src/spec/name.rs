@@ -28,9 +28,7 @@ fn parse_label(text: &str) -> Result<String, BadName> {
     if valid {
         Ok(text.to_owned())
     } else {
-        Err(BadName(format!(
-            "`{text}` is not a name: 1 to 40 lower-case letters, digits and inner hyphens"
-        )))
+        Err(BadName(format!("`{text}` is not a name: 1 to 40 lower-case letters, digits and inner hyphens")))
     }
 }
 

@@ -27,15 +27,9 @@ fn check_one(
     reference: &Reference,
     roster: &Roster<'_>,
 ) -> Result<(), String> {
-    let for_others = matches!(
-        reference,
-        Reference::Host | Reference::Port | Reference::Secret(_)
-    );
+    let for_others = matches!(reference, Reference::Host | Reference::Port | Reference::Secret(_));
     if placed.role == Role::Provided && !for_others {
-        return Err(
-            "others get this, so it may only hold `${host}`, `${port}` and `${secret.NAME}`"
-                .to_owned(),
-        );
+        return Err("others get this, so it may only hold `${host}`, `${port}` and `${secret.NAME}`".to_owned());
     }
     match reference {
         Reference::Address | Reference::Host | Reference::Port | Reference::Data => Ok(()),
@@ -47,9 +41,7 @@ fn check_one(
             let files = service.files.keys().map(String::as_str);
             find(name, "file", "files of this service", files)
         }
-        Reference::Provided { service: of, name } => {
-            check_provided(service, placed.role, of, name, roster)
-        }
+        Reference::Provided { service: of, name } => check_provided(service, placed.role, of, name, roster),
     }
 }
 
@@ -63,27 +55,16 @@ fn check_provided(
     let names = roster.keys().copied();
     find(of.as_str(), "service", "services of this system", names)?;
     if !service.needs.contains(of) {
-        return Err(format!(
-            "refers to `{of}`, which is not in `needs` of `{}`",
-            service.name
-        ));
+        return Err(format!("refers to `{of}`, which is not in `needs` of `{}`", service.name));
     }
     let Some(needed) = roster.get(of.as_str()).copied().flatten() else {
         return Ok(());
     };
     let provided = needed.provides.keys().map(String::as_str);
-    find(
-        name,
-        "name",
-        &format!("names that `{of}` provides"),
-        provided,
-    )?;
-    let always_there =
-        needed.presence == Presence::Always && needed.targets.is_superset(&service.targets);
+    find(name, "name", &format!("names that `{of}` provides"), provided)?;
+    let always_there = needed.presence == Presence::Always && needed.targets.is_superset(&service.targets);
     if role == Role::Variable || always_there {
         return Ok(());
     }
-    Err(format!(
-        "refers to `{of}`, which may be absent; only a variable in `env` is left out then"
-    ))
+    Err(format!("refers to `{of}`, which may be absent; only a variable in `env` is left out then"))
 }

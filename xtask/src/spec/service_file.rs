@@ -2,13 +2,9 @@
 
 use super::decode::{At, Table, Value};
 use super::error::find;
-use super::grammar::{
-    check_file_name, check_path, check_requirement, check_url, check_variable, check_word,
-};
+use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
 use super::name::ServiceName;
-use super::system::{
-    HostProgram, Presence, Probe, SecretSource, Service, Source, TargetKind, Template,
-};
+use super::system::{HostProgram, Presence, Probe, SecretSource, Service, Source, TargetKind, Template};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -59,39 +55,22 @@ pub(super) enum Role {
 }
 
 /// Reads the table of the service `name`.
-pub(super) fn read<'d>(
-    name: &ServiceName,
-    value: &Value<'d>,
-    known: &Known,
-) -> Option<DraftService<'d>> {
+pub(super) fn read<'d>(name: &ServiceName, value: &Value<'d>, known: &Known) -> Option<DraftService<'d>> {
     value.table(|table| read_table(name, table, known))?
 }
 
-fn read_table<'d>(
-    name: &ServiceName,
-    table: &Table<'d>,
-    known: &Known,
-) -> Option<DraftService<'d>> {
+fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Option<DraftService<'d>> {
     let source = read_source(table, known);
     let is_image = table.optional("image").is_some() && table.optional("crate").is_none();
     let mut templates = Vec::new();
     let port = table.required("port");
     let host_port = table.optional("host_port").or_else(|| port.clone());
-    let host_port_at = host_port
-        .as_ref()
-        .map_or(&table.at, |value| &value.at)
-        .clone();
+    let host_port_at = host_port.as_ref().map_or(&table.at, |value| &value.at).clone();
     let port = port.and_then(|value| value.port());
     let host_port = host_port.and_then(|value| value.port());
     let (needs, needs_at) = read_needs(table);
     let env = read_templates(table, "env", Role::Variable, check_variable, &mut templates);
-    let mut provides = read_templates(
-        table,
-        "provides",
-        Role::Provided,
-        check_word,
-        &mut templates,
-    );
+    let mut provides = read_templates(table, "provides", Role::Provided, check_word, &mut templates);
     if !is_image && !provides.contains_key("url") {
         provides.insert("url".to_owned(), http_url());
     }
@@ -100,18 +79,10 @@ fn read_table<'d>(
     let args = read_args(table, &mut templates);
     let public = table.optional("public").and_then(|value| value.boolean());
     let team = table.optional("team").and_then(|value| value.parse());
-    let presence = table
-        .optional("presence")
-        .and_then(|value| value.choice(&PRESENCES));
-    let targets = table
-        .optional("targets")
-        .and_then(|value| read_targets(&value));
+    let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
+    let targets = table.optional("targets").and_then(|value| read_targets(&value));
     let ready = read_probe(table, "ready", (!is_image).then_some("/readyz"));
-    let live_default = if is_image {
-        ready.clone()
-    } else {
-        http_probe("/livez")
-    };
+    let live_default = if is_image { ready.clone() } else { http_probe("/livez") };
     let live = match table.optional("live") {
         Some(value) => parse_probe(&value),
         None => live_default,
@@ -138,13 +109,7 @@ fn read_table<'d>(
         ready_within,
         stop_within,
     };
-    Some(DraftService {
-        service,
-        at: table.at.clone(),
-        host_port_at,
-        needs_at,
-        templates,
-    })
+    Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates })
 }
 
 fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
@@ -155,13 +120,7 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
                 host.report("only for a service with `image`; a crate runs as it is");
             }
             let crates = known.crates.iter().map(String::as_str);
-            read_known(
-                &name,
-                "crate",
-                "crates in `app` with a `src/main.rs`",
-                crates,
-            )
-            .map(Source::Crate)
+            read_known(&name, "crate", "crates in `app` with a `src/main.rs`", crates).map(Source::Crate)
         }
         (None, Some(name)) => {
             let host = host.map(|value| value.table(read_host_program));
@@ -177,19 +136,14 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
                 Some(program) => Some(program??),
                 None => None,
             };
-            Some(Source::Image {
-                image: image?,
-                host,
-            })
+            Some(Source::Image { image: image?, host })
         }
         (Some(_), Some(image)) => {
             image.report("a service has `crate` or `image`, not both");
             None
         }
         (None, None) => {
-            table.missing(
-                "key `crate` (a folder in `app`) or `image` (a name in `deploy/images.toml`)",
-            );
+            table.missing("key `crate` (a folder in `app`) or `image` (a name in `deploy/images.toml`)");
             None
         }
     }
@@ -210,24 +164,12 @@ fn read_host_program(table: &Table<'_>) -> Option<HostProgram> {
         if programs.is_empty() {
             value.report("names no program");
         }
-        programs
-            .iter()
-            .map(|program| program.checked(&check_file_name))
-            .collect()
+        programs.iter().map(|program| program.checked(&check_file_name)).collect()
     });
-    let python = table
-        .optional("python")
-        .map(|value| value.checked(&check_requirement));
-    let running = table
-        .optional("running")
-        .map(|value| value.checked(&check_url));
+    let python = table.optional("python").map(|value| value.checked(&check_requirement));
+    let running = table.optional("running").map(|value| value.checked(&check_url));
     let enable = table.required("enable").and_then(|value| value.sentence());
-    Some(HostProgram {
-        programs: programs?,
-        python: python.flatten(),
-        running: running.flatten(),
-        enable: enable?,
-    })
+    Some(HostProgram { programs: programs?, python: python.flatten(), running: running.flatten(), enable: enable? })
 }
 
 fn read_needs<'d>(table: &Table<'d>) -> (Vec<ServiceName>, Vec<At<'d>>) {
@@ -245,10 +187,7 @@ fn read_targets(value: &Value<'_>) -> Option<BTreeSet<TargetKind>> {
         value.report("names no target");
     }
     let choices = TargetKind::ALL.map(|target| (target.as_str(), target));
-    targets
-        .iter()
-        .map(|target| target.choice(&choices))
-        .collect()
+    targets.iter().map(|target| target.choice(&choices)).collect()
 }
 
 fn read_templates<'d>(
@@ -274,21 +213,12 @@ fn read_templates<'d>(
 fn read_args<'d>(table: &Table<'d>, templates: &mut Vec<PlacedTemplate<'d>>) -> Vec<Template> {
     let values = table.optional("args").and_then(|value| value.list());
     let read = values.into_iter().flatten();
-    read.filter_map(|value| read_template(value, Role::Argument, templates))
-        .collect()
+    read.filter_map(|value| read_template(value, Role::Argument, templates)).collect()
 }
 
-fn read_template<'d>(
-    value: Value<'d>,
-    role: Role,
-    templates: &mut Vec<PlacedTemplate<'d>>,
-) -> Option<Template> {
+fn read_template<'d>(value: Value<'d>, role: Role, templates: &mut Vec<PlacedTemplate<'d>>) -> Option<Template> {
     let template: Template = value.parse()?;
-    templates.push(PlacedTemplate {
-        role,
-        template: template.clone(),
-        at: value.at,
-    });
+    templates.push(PlacedTemplate { role, template: template.clone(), at: value.at });
     Some(template)
 }
 
@@ -321,26 +251,21 @@ fn read_probe(table: &Table<'_>, key: &'static str, default: Option<&str>) -> Op
 }
 
 fn parse_probe(value: &Value<'_>) -> Option<Probe> {
-    value.table(
-        |probe| match (probe.optional("http"), probe.optional("tcp")) {
-            (Some(path), None) => {
-                let path = path.checked(&check_path)?;
-                Some(Probe::Http { path })
-            }
-            (None, Some(tcp)) => tcp.table(|tcp| {
-                let text = |key| {
-                    tcp.optional(key)
-                        .and_then(|value| value.text().map(str::to_owned))
-                };
-                let (send, expect) = (text("send"), text("expect"));
-                Probe::Tcp { send, expect }
-            }),
-            _ => {
-                value.report("expected either `http` or `tcp`");
-                None
-            }
-        },
-    )?
+    value.table(|probe| match (probe.optional("http"), probe.optional("tcp")) {
+        (Some(path), None) => {
+            let path = path.checked(&check_path)?;
+            Some(Probe::Http { path })
+        }
+        (None, Some(tcp)) => tcp.table(|tcp| {
+            let text = |key| tcp.optional(key).and_then(|value| value.text().map(str::to_owned));
+            let (send, expect) = (text("send"), text("expect"));
+            Probe::Tcp { send, expect }
+        }),
+        _ => {
+            value.report("expected either `http` or `tcp`");
+            None
+        }
+    })?
 }
 
 fn read_wait(table: &Table<'_>, key: &'static str, default: Duration) -> Duration {

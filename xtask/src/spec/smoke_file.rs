@@ -22,9 +22,7 @@ pub(super) fn read_checks(value: &Value<'_>, roster: &Roster<'_>) -> Vec<SmokeCh
     let mut names = BTreeSet::new();
     let mut checks = Vec::new();
     for value in value.list().unwrap_or_default() {
-        let check = value
-            .table(|table| read_check(table, roster, &captured))
-            .flatten();
+        let check = value.table(|table| read_check(table, roster, &captured)).flatten();
         let Some(check) = check else { continue };
         if !names.insert(check.name.clone()) {
             value.report(format!("a second check named {}", quoted(&check.name)));
@@ -39,9 +37,7 @@ fn read_check(table: &Table<'_>, roster: &Roster<'_>, captured: &Captured) -> Op
     let fixed = |text: &str| check_text(text, captured);
     let name = table.required("name").and_then(|value| value.sentence());
     let service = read_service(table, roster);
-    let request = table
-        .required("request")
-        .and_then(|value| read_request(&value, captured));
+    let request = table.required("request").and_then(|value| read_request(&value, captured));
     let headers = read_headers(table, "headers", &fixed);
     let body = table.optional("body").map(|value| value.json(&fixed));
     let expect = read_expectation(table, captured);
@@ -50,9 +46,7 @@ fn read_check(table: &Table<'_>, roster: &Roster<'_>, captured: &Captured) -> Op
     let within = within.and_then(|value| value.duration(Duration::ZERO..=LONGEST_WAIT));
     let (method, path) = request?;
     if method == Method::Head && (expect.json.is_some() || expect.contains.is_some()) {
-        table
-            .at
-            .report("the answer to `HEAD` has no body to look at");
+        table.at.report("the answer to `HEAD` has no body to look at");
     }
     Some(SmokeCheck {
         name: name?,
@@ -87,12 +81,7 @@ fn read_service(table: &Table<'_>, roster: &Roster<'_>) -> Option<ServiceName> {
 
 fn read_roster_name(value: &Value<'_>, roster: &Roster<'_>) -> Option<ServiceName> {
     let name = value.text()?;
-    let known = find(
-        name,
-        "service",
-        "services of this system",
-        roster.keys().copied(),
-    );
+    let known = find(name, "service", "services of this system", roster.keys().copied());
     known.map_err(|message| value.report(message)).ok()?;
     name.parse().ok()
 }
@@ -103,9 +92,7 @@ fn read_request(value: &Value<'_>, captured: &Captured) -> Option<(Method, Strin
     let (method, path) = text.split_once(' ').unwrap_or((text, ""));
     let methods = Method::ALL.map(|method| (method.as_str(), method));
     let method = choose(method, &methods).map_err(|message| {
-        value.report(format!(
-            "{message}; expected a method and a path such as `GET /`"
-        ));
+        value.report(format!("{message}; expected a method and a path such as `GET /`"));
     });
     let checked = check_text(path, captured).and_then(|()| check_path(path));
     let checked = checked.map_err(|message| value.report(message));
@@ -143,10 +130,7 @@ fn read_expectation(table: &Table<'_>, captured: &Captured) -> Expectation {
     let expected = table.optional("expect_headers");
     let json = table.optional("json");
     let contains = table.optional("contains");
-    if [&status, &expected, &json, &contains]
-        .into_iter()
-        .all(Option::is_none)
-    {
+    if [&status, &expected, &json, &contains].into_iter().all(Option::is_none) {
         table.missing("what to expect: `status`, `json`, `contains` or `expect_headers`");
     }
     let status = status.and_then(|value| value.number(100..=599));
@@ -161,12 +145,7 @@ fn read_expectation(table: &Table<'_>, captured: &Captured) -> Expectation {
         })
     });
     let contains = contains.and_then(|value| value.checked(&|text| check_text(text, captured)));
-    Expectation {
-        status,
-        headers,
-        json,
-        contains,
-    }
+    Expectation { status, headers, json, contains }
 }
 
 fn read_capture(value: &Value<'_>) -> BTreeMap<String, String> {
@@ -190,10 +169,7 @@ fn check_pointer(text: &str) -> Result<(), String> {
     if text.is_empty() || text.starts_with('/') {
         return Ok(());
     }
-    Err(format!(
-        "{} is not a JSON pointer such as `/code`",
-        quoted(text)
-    ))
+    Err(format!("{} is not a JSON pointer such as `/code`", quoted(text)))
 }
 
 /// Whether all names in a text are known when its check runs.
@@ -201,9 +177,7 @@ fn check_text(text: &str, captured: &Captured) -> Result<(), String> {
     for part in split(text)? {
         let Part::Name(name) = part else { continue };
         if Kind::NAMES.iter().any(|(kind, _)| *kind == name) {
-            return Err(format!(
-                "`${{{name}}}` cannot stand here; it is the whole of a string in `json`"
-            ));
+            return Err(format!("`${{{name}}}` cannot stand here; it is the whole of a string in `json`"));
         }
         let known = captured.iter().map(String::as_str).chain([RANDOM]);
         find(name, "name", "names known by then", known)?;
@@ -226,12 +200,8 @@ pub(super) fn read_denied<'d>(
     let values = value.list().unwrap_or_default();
     let read = values.iter().filter_map(|value| {
         value.table(|table| {
-            let to = table
-                .required("to")
-                .and_then(|to| read_roster_name(&to, roster));
-            let from = table
-                .required("from")
-                .and_then(|from| read_origin(&from, foreign));
+            let to = table.required("to").and_then(|to| read_roster_name(&to, roster));
+            let from = table.required("from").and_then(|from| read_origin(&from, foreign));
             let (to, from) = (to?, from?);
             Some(DeniedPath { to, from })
         })?
@@ -245,10 +215,7 @@ fn read_origin<'d>(value: &Value<'d>, foreign: &mut Vec<ForeignOrigin<'d>>) -> O
         "other-services" => Some(Origin::OtherServices),
         _ => {
             let service: ServiceName = value.parse()?;
-            foreign.push(ForeignOrigin {
-                service: service.clone(),
-                at: value.at.clone(),
-            });
+            foreign.push(ForeignOrigin { service: service.clone(), at: value.at.clone() });
             Some(Origin::Service(service))
         }
     }

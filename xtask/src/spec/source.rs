@@ -72,9 +72,7 @@ pub(super) fn stems(root: &Path, folder: &str, sink: &Sink) -> Option<Vec<String
     let refuse = |error| sink.report(file(folder), format!("cannot be read: {error}"));
     let names = names.map_err(refuse).ok()?;
     let visible = names.iter().filter(|name| !name.starts_with('.'));
-    let mut stems: Vec<String> = visible
-        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
-        .collect();
+    let mut stems: Vec<String> = visible.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect();
     stems.sort();
     Some(stems)
 }

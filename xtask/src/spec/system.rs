@@ -57,10 +57,7 @@ pub enum Source {
     /// A crate under `app/`, whose binary has the crate's name.
     Crate(String),
     /// A public image, by its short name in `deploy/images.toml`, and what stands in for it on `host`.
-    Image {
-        image: String,
-        host: Option<HostProgram>,
-    },
+    Image { image: String, host: Option<HostProgram> },
 }
 
 /// How a public image's program is had on a laptop without containers.
@@ -126,10 +123,7 @@ pub enum Probe {
     /// `GET` of this path answers 2xx.
     Http { path: String },
     /// A connection is accepted and, when named, the answer to `send` starts with `expect`.
-    Tcp {
-        send: Option<String>,
-        expect: Option<String>,
-    },
+    Tcp { send: Option<String>, expect: Option<String> },
 }
 
 /// A text with `${…}` references, already parsed.

@@ -26,9 +26,7 @@ pub(super) fn read<'d>(name: &SystemName, root: &Value<'d>, known: &Known) -> Op
 }
 
 fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<'d> {
-    let description = table
-        .required("description")
-        .and_then(|value| value.sentence());
+    let description = table.required("description").and_then(|value| value.sentence());
     let mut declared = Vec::new();
     let mut drafts = Vec::new();
     let entries = table.required("services").and_then(|value| value.entries());
@@ -38,10 +36,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
             declared.push((service, value.at));
         }
     }
-    let mut roster: Roster<'_> = declared
-        .iter()
-        .map(|(name, _)| (name.as_str(), None))
-        .collect();
+    let mut roster: Roster<'_> = declared.iter().map(|(name, _)| (name.as_str(), None)).collect();
     for draft in &drafts {
         roster.insert(draft.service.name.as_str(), Some(&draft.service));
     }
@@ -50,19 +45,12 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
         references::check(draft, &roster);
     }
     let mut foreign = Vec::new();
-    let smoke = table
-        .optional("smoke")
-        .map(|value| read_checks(&value, &roster));
-    let denied = table
-        .optional("denied")
-        .map(|value| read_denied(&value, &roster, &mut foreign));
+    let smoke = table.optional("smoke").map(|value| read_checks(&value, &roster));
+    let denied = table.optional("denied").map(|value| read_denied(&value, &roster, &mut foreign));
     let order = order(&drafts);
     let place = |draft: &DraftService<'d>| (draft.service.name.clone(), draft.host_port_at.clone());
     let host_ports = drafts.iter().map(place).collect();
-    let services = order
-        .into_iter()
-        .map(|index| drafts[index].service.clone())
-        .collect();
+    let services = order.into_iter().map(|index| drafts[index].service.clone()).collect();
     Draft {
         system: System {
             name: name.clone(),
@@ -79,9 +67,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
 
 fn read_name(text: &str, value: &Value<'_>) -> Option<ServiceName> {
     if RESERVED.contains(&text) {
-        value.report(format!(
-            "`{text}` means something else where a service can be named"
-        ));
+        value.report(format!("`{text}` means something else where a service can be named"));
         return None;
     }
     text.parse().map_err(|error| value.report(error)).ok()
@@ -99,14 +85,9 @@ fn check_needs(draft: &DraftService<'_>, roster: &Roster<'_>) {
 
 /// The order to start services in, as indices; without one, the cycle is reported and it is that of the file.
 fn order(drafts: &[DraftService<'_>]) -> Vec<usize> {
-    let needs: Vec<_> = drafts
-        .iter()
-        .map(|draft| (&draft.service.name, draft.service.needs.as_slice()))
-        .collect();
+    let needs: Vec<_> = drafts.iter().map(|draft| (&draft.service.name, draft.service.needs.as_slice())).collect();
     in_order(&needs).unwrap_or_else(|cycle| {
-        let first = drafts
-            .iter()
-            .find(|draft| cycle.first() == Some(&draft.service.name));
+        let first = drafts.iter().find(|draft| cycle.first() == Some(&draft.service.name));
         let names: Vec<String> = cycle.iter().map(|name| format!("`{name}`")).collect();
         let at = first.map(|draft| draft.needs_at.first().unwrap_or(&draft.at));
         if let Some(at) = at {

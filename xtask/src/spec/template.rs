@@ -27,9 +27,8 @@ pub fn split(text: &str) -> Result<Vec<Part<'_>>, String> {
             parts.push(Part::Text(&from[..1]));
             rest = after;
         } else if let Some(inside) = from.strip_prefix("${") {
-            let (name, after) = inside
-                .split_once('}')
-                .ok_or_else(|| format!("{} has no closing `}}`", quoted(from)))?;
+            let (name, after) =
+                inside.split_once('}').ok_or_else(|| format!("{} has no closing `}}`", quoted(from)))?;
             parts.push(Part::Name(name));
             rest = after;
         } else {
@@ -43,12 +42,8 @@ pub fn split(text: &str) -> Result<Vec<Part<'_>>, String> {
 }
 
 /// The references without a name of their own.
-const WORDS: [(&str, Reference); 4] = [
-    ("address", Reference::Address),
-    ("data", Reference::Data),
-    ("host", Reference::Host),
-    ("port", Reference::Port),
-];
+const WORDS: [(&str, Reference); 4] =
+    [("address", Reference::Address), ("data", Reference::Data), ("host", Reference::Host), ("port", Reference::Port)];
 
 impl FromStr for Reference {
     type Err = String;
@@ -69,9 +64,8 @@ impl FromStr for Reference {
             "secret" => Ok(Self::Secret(name)),
             "file" => Ok(Self::File(name)),
             service => {
-                let service: ServiceName = service
-                    .parse()
-                    .map_err(|error| format!("unknown reference {}: {error}", quoted(text)))?;
+                let service: ServiceName =
+                    service.parse().map_err(|error| format!("unknown reference {}: {error}", quoted(text)))?;
                 Ok(Self::Provided { service, name })
             }
         }
@@ -104,10 +98,7 @@ impl Template {
     }
 
     /// Fills in each reference with what `resolve` says; its first error ends it.
-    pub fn render<E>(
-        &self,
-        mut resolve: impl FnMut(&Reference) -> Result<String, E>,
-    ) -> Result<String, E> {
+    pub fn render<E>(&self, mut resolve: impl FnMut(&Reference) -> Result<String, E>) -> Result<String, E> {
         let mut rendered = String::new();
         for piece in &self.0 {
             match piece {
@@ -136,23 +127,14 @@ mod tests {
     #[test]
     fn references_are_filled_in_and_the_rest_is_kept() {
         assert_eq!(render(""), Ok(String::new()));
-        assert_eq!(
-            render("redis://:${secret.password}@h:${port}/0"),
-            Ok("redis://:<password>@h:80/0".to_owned())
-        );
-        assert_eq!(
-            render("${file.redis.conf} ${redis.url}"),
-            Ok("<redis.conf> <url of redis>".to_owned())
-        );
+        assert_eq!(render("redis://:${secret.password}@h:${port}/0"), Ok("redis://:<password>@h:80/0".to_owned()));
+        assert_eq!(render("${file.redis.conf} ${redis.url}"), Ok("<redis.conf> <url of redis>".to_owned()));
         assert_eq!(render("${data}"), Err("no Data".to_owned()));
     }
 
     #[test]
     fn a_doubled_dollar_is_one_and_refers_to_nothing() {
-        assert_eq!(
-            render("a$$b $${port} $$$$"),
-            Ok("a$b ${port} $$".to_owned())
-        );
+        assert_eq!(render("a$$b $${port} $$$$"), Ok("a$b ${port} $$".to_owned()));
         let template: Template = "a$$b".parse().unwrap();
         assert_eq!(template.0, [Piece::Text("a$b".to_owned())]);
     }
@@ -160,10 +142,7 @@ mod tests {
     #[test]
     fn what_is_not_a_reference_is_refused() {
         let refused = |text: &str| text.parse::<Template>().unwrap_err();
-        assert_eq!(
-            refused("cost: 5$"),
-            "a lone `$`; write `$$` for a dollar sign"
-        );
+        assert_eq!(refused("cost: 5$"), "a lone `$`; write `$$` for a dollar sign");
         assert_eq!(refused("${port"), "`${port` has no closing `}`");
         assert!(refused("${prot}").starts_with("unknown reference `prot`; did you mean `port`?"));
         assert!(refused("${}").starts_with("unknown reference ``; valid references:"));

@@ -118,18 +118,11 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 fn check(errors: &SpecErrors, changed: &str, content: &[u8]) {
     let lines = content.iter().filter(|byte| **byte == b'\n').count() + 1;
     for error in errors.iter() {
-        let Place::File {
-            path,
-            line: Some(line),
-        } = &error.place
-        else {
+        let Place::File { path, line: Some(line) } = &error.place else {
             panic!("without a line: {error}");
         };
         let known = path.starts_with("deploy/") && *line >= 1;
-        assert!(
-            known && (path != changed || *line <= lines),
-            "no such place: {error}"
-        );
+        assert!(known && (path != changed || *line <= lines), "no such place: {error}");
         assert!(!error.message.contains('\n'), "more than a line: {error:?}");
     }
 }
@@ -147,10 +140,7 @@ fn no_change_to_a_file_makes_the_reader_panic_or_lose_the_place() {
             mutate(&mut content, &mut random);
         }
         root.write(path, &content);
-        for result in [
-            load(root.path()).map(drop),
-            environment(root.path(), "local", &[]).map(drop),
-        ] {
+        for result in [load(root.path()).map(drop), environment(root.path(), "local", &[]).map(drop)] {
             match result {
                 Ok(()) => accepted += 1,
                 Err(errors) => {
@@ -163,8 +153,5 @@ fn no_change_to_a_file_makes_the_reader_panic_or_lose_the_place() {
         root.write(path, text);
     }
     // A mutator that changes nothing, or nothing but nonsense, would prove little.
-    assert!(
-        refused > ROUNDS / 2 && accepted > ROUNDS / 2,
-        "{refused} refused, {accepted} accepted"
-    );
+    assert!(refused > ROUNDS / 2 && accepted > ROUNDS / 2, "{refused} refused, {accepted} accepted");
 }

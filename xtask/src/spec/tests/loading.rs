@@ -15,18 +15,13 @@ fn own_spec() -> Spec {
 }
 
 fn system<'s>(spec: &'s Spec, name: &str) -> &'s System {
-    let found = spec
-        .systems
-        .iter()
-        .find(|system| system.name.as_str() == name);
+    let found = spec.systems.iter().find(|system| system.name.as_str() == name);
     found.unwrap()
 }
 
 fn service<'s>(spec: &'s Spec, name: &str) -> &'s Service {
     let mut services = spec.systems.iter().flat_map(|system| &system.services);
-    services
-        .find(|service| service.name.as_str() == name)
-        .unwrap()
+    services.find(|service| service.name.as_str() == name).unwrap()
 }
 
 fn names(system: &System) -> Vec<&str> {
@@ -46,19 +41,9 @@ fn this_repository_is_in_order() {
 fn services_come_after_those_they_need() {
     let spec = own_spec();
     assert_eq!(names(system(&spec, "shortener")), ["redis", "shortener"]);
-    assert_eq!(
-        names(system(&spec, "invoices")),
-        ["ledger", "payment-provider", "invoice-app"]
-    );
-    let systems: Vec<&str> = spec
-        .systems
-        .iter()
-        .map(|system| system.name.as_str())
-        .collect();
-    assert_eq!(
-        systems,
-        ["epoch", "invoices", "messages", "shortener", "web"]
-    );
+    assert_eq!(names(system(&spec, "invoices")), ["ledger", "payment-provider", "invoice-app"]);
+    let systems: Vec<&str> = spec.systems.iter().map(|system| system.name.as_str()).collect();
+    assert_eq!(systems, ["epoch", "invoices", "messages", "shortener", "web"]);
 }
 
 #[test]
@@ -66,21 +51,12 @@ fn a_crate_needs_little_to_be_said() {
     let spec = own_spec();
     let epoch = service(&spec, "epoch");
     assert_eq!(epoch.source, Source::Crate("epoch".to_owned()));
-    assert_eq!(
-        (epoch.port, epoch.host_port, epoch.public),
-        (1337, 1337, true)
-    );
+    assert_eq!((epoch.port, epoch.host_port, epoch.public), (1337, 1337, true));
     assert_eq!(epoch.presence, Presence::Always);
     assert_eq!(epoch.targets, TargetKind::ALL.into());
-    let http = |path: &str| Probe::Http {
-        path: path.to_owned(),
-    };
-    assert_eq!(
-        (&epoch.ready, &epoch.live),
-        (&http("/readyz"), &http("/livez"))
-    );
-    let text =
-        epoch.provides["url"].render(|reference| Ok::<_, Infallible>(format!("{reference:?}")));
+    let http = |path: &str| Probe::Http { path: path.to_owned() };
+    assert_eq!((&epoch.ready, &epoch.live), (&http("/readyz"), &http("/livez")));
+    let text = epoch.provides["url"].render(|reference| Ok::<_, Infallible>(format!("{reference:?}")));
     assert_eq!(text, Ok("http://Host:Port".to_owned()));
 }
 
@@ -88,47 +64,27 @@ fn a_crate_needs_little_to_be_said() {
 fn an_image_says_what_a_crate_need_not() {
     let spec = own_spec();
     let redis = service(&spec, "redis");
-    let Source::Image {
-        image,
-        host: Some(host),
-    } = &redis.source
-    else {
+    let Source::Image { image, host: Some(host) } = &redis.source else {
         panic!("{:?}", redis.source);
     };
-    assert_eq!(
-        spec.images[image].to_string(),
-        "docker.io/library/redis:7.4"
-    );
+    assert_eq!(spec.images[image].to_string(), "docker.io/library/redis:7.4");
     assert_eq!(host.programs, ["redis-server", "valkey-server"]);
     assert_eq!(redis.presence, Presence::WhenAvailable);
     assert_eq!(redis.live, redis.ready);
     let emulator = service(&spec, "emulator");
     assert_eq!(emulator.ready_within, Duration::from_secs(60));
     assert!(!emulator.targets.contains(&TargetKind::Eks));
-    assert!(matches!(
-        service(&spec, "web").source,
-        Source::Image { host: None, .. }
-    ));
+    assert!(matches!(service(&spec, "web").source, Source::Image { host: None, .. }));
 }
 
 #[test]
 fn a_smoke_check_is_read_with_its_defaults() {
     let spec = own_spec();
     let shortener = system(&spec, "shortener");
-    let check = shortener
-        .smoke
-        .iter()
-        .find(|check| !check.capture.is_empty())
-        .unwrap();
-    assert_eq!(
-        (check.method, check.path.as_str()),
-        (Method::Post, "/api/urls")
-    );
+    let check = shortener.smoke.iter().find(|check| !check.capture.is_empty()).unwrap();
+    assert_eq!((check.method, check.path.as_str()), (Method::Post, "/api/urls"));
     assert_eq!(check.service, "shortener".parse::<ServiceName>().unwrap());
-    assert_eq!(
-        check.body,
-        Some(json!({"url": "https://example.com/smoke/${random}"}))
-    );
+    assert_eq!(check.body, Some(json!({"url": "https://example.com/smoke/${random}"})));
     assert_eq!(check.expect.status, Some(201));
     assert_eq!(check.within, Duration::ZERO);
     let denied = &system(&spec, "invoices").denied;
@@ -143,22 +99,14 @@ fn settings_are_laid_over_each_other_and_remember_their_origin() {
         "deploy/environments/local.toml",
         "target = 'host'\nports = 'declared'\n[env]\nA = 'file'\nB = 'file'\n",
     );
-    root.write(
-        "deploy/environments/local.local.toml",
-        "\nports = 'free'\nenv.B = 'local'\n",
-    );
+    root.write("deploy/environments/local.local.toml", "\nports = 'free'\nenv.B = 'local'\n");
     let sets = ["bind=::1", "env.C=a=b", "env.C=flag"].map(str::to_owned);
     let environment = environment(root.path(), "local", &sets).unwrap();
     assert_eq!(environment.ports, Ports::Free);
     assert_eq!(environment.bind.to_string(), "::1");
     assert_eq!(environment.deployment_id.as_str(), "local");
     let pairs = [("A", "file"), ("B", "local"), ("C", "flag")];
-    assert_eq!(
-        environment.env,
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into()
-    );
+    assert_eq!(environment.env, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     let origins: Vec<String> = environment
         .origins
         .iter()
@@ -189,17 +137,8 @@ fn settings_are_laid_over_each_other_and_remember_their_origin() {
 fn local_settings_and_hidden_files_are_no_environments() {
     let root = Root::new();
     for file in ["b", "a", "a.local", ".#a"] {
-        root.write(
-            &format!("deploy/environments/{file}.toml"),
-            "target = 'host'",
-        );
+        root.write(&format!("deploy/environments/{file}.toml"), "target = 'host'");
     }
     let names = environment_names(root.path()).unwrap();
-    assert_eq!(
-        names
-            .iter()
-            .map(EnvironmentName::as_str)
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(names.iter().map(EnvironmentName::as_str).collect::<Vec<_>>(), ["a", "b"]);
 }

@@ -24,14 +24,7 @@ impl Root {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("slipway-spec-{}-{number}", std::process::id());
         let root = Self(std::env::temp_dir().join(name));
-        for name in [
-            "epoch",
-            "shortener",
-            "invoice-app",
-            "payment-provider",
-            "producer",
-            "consumer",
-        ] {
+        for name in ["epoch", "shortener", "invoice-app", "payment-provider", "producer", "consumer"] {
             root.write(&format!("app/{name}/Cargo.toml"), "");
             root.write(&format!("app/{name}/src/main.rs"), "");
         }

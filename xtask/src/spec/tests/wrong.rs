@@ -15,10 +15,7 @@ public = true
 /// A root with one system `epoch`, and one image `redis`.
 fn root(epoch: &str) -> Root {
     let root = Root::new();
-    root.write(
-        "deploy/images.toml",
-        "redis = 'docker.io/library/redis:7.4'\n",
-    );
+    root.write("deploy/images.toml", "redis = 'docker.io/library/redis:7.4'\n");
     root.write("deploy/systems/epoch.toml", epoch);
     root
 }
@@ -62,21 +59,10 @@ fn what_is_wrong_with_a_system_is_said_with_its_place() {
 #[test]
 fn a_cycle_is_named() {
     let chain = |name: &str, need: &str| {
-        format!(
-            "[services.{name}]\ncrate = 'epoch'\nport = 1{name_len}\nneeds = ['{need}']\n",
-            name_len = name.len()
-        )
+        format!("[services.{name}]\ncrate = 'epoch'\nport = 1{name_len}\nneeds = ['{need}']\n", name_len = name.len())
     };
-    let text = format!(
-        "description = 'x'\n{}{}{}",
-        chain("a", "bb"),
-        chain("bb", "ccc"),
-        chain("ccc", "bb")
-    );
-    assert_eq!(
-        said_about(&text),
-        "epoch.toml:9: `services.bb.needs[0]`: a cycle of needs: `bb` → `ccc` → `bb`"
-    );
+    let text = format!("description = 'x'\n{}{}{}", chain("a", "bb"), chain("bb", "ccc"), chain("ccc", "bb"));
+    assert_eq!(said_about(&text), "epoch.toml:9: `services.bb.needs[0]`: a cycle of needs: `bb` → `ccc` → `bb`");
 }
 
 #[test]
@@ -111,10 +97,7 @@ fn a_port_that_no_machine_shares_is_no_clash() {
 #[test]
 fn files_that_cannot_be_parsed_are_named_with_the_line() {
     let root = root("description = 'x\n\n[services\n");
-    root.write(
-        "deploy/images.toml",
-        "a = 'docker.io/a:1'\na = 'docker.io/a:2'\nb = 'b:1'",
-    );
+    root.write("deploy/images.toml", "a = 'docker.io/a:1'\na = 'docker.io/a:2'\nb = 'b:1'");
     root.write("deploy/systems/bytes.toml", b"\n\n\xff\n");
     root.write("deploy/systems/Upper.toml", EPOCH);
     root.write("deploy/systems/large.toml", " ".repeat(1024 * 1024 + 1));
@@ -141,20 +124,14 @@ fn a_root_without_a_spec_says_what_is_not_there() {
     );
     let errors = environment(root.path(), "local", &[]).unwrap_err();
     assert!(!errors.is_usage());
-    assert_eq!(
-        errors.to_string(),
-        "deploy/environments: cannot be read: No such file or directory (os error 2)"
-    );
+    assert_eq!(errors.to_string(), "deploy/environments: cannot be read: No such file or directory (os error 2)");
 }
 
 /// What is said when `local` has this text and these flags.
 fn said_about_environment(text: &str, name: &str, sets: &[&str]) -> (String, bool) {
     let root = Root::new();
     root.write("deploy/environments/local.toml", text);
-    root.write(
-        "deploy/environments/cluster.toml",
-        "\ntarget = 'kubernetes'\n",
-    );
+    root.write("deploy/environments/cluster.toml", "\ntarget = 'kubernetes'\n");
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let errors = environment(root.path(), name, &sets).unwrap_err();
     let text = errors.to_string().replace("deploy/environments/", "");
@@ -164,10 +141,7 @@ fn said_about_environment(text: &str, name: &str, sets: &[&str]) -> (String, boo
 #[test]
 fn a_wrong_environment_file_is_said_with_its_place() {
     for (text, expected) in [
-        (
-            "",
-            "local.toml:1: missing key `target`; valid values: `host`, `containers`, `kubernetes`, `eks`",
-        ),
+        ("", "local.toml:1: missing key `target`; valid values: `host`, `containers`, `kubernetes`, `eks`"),
         (
             "target = 'hots'",
             "local.toml:1: `target`: unknown value `hots`; did you mean `host`? valid values: `host`, `containers`, \
@@ -196,24 +170,18 @@ fn a_wrong_environment_file_is_said_with_its_place() {
              local.toml:5: `env.C`: expected a string, a number or a boolean, found a list",
         ),
     ] {
-        assert_eq!(
-            said_about_environment(text, "local", &[]),
-            (expected.to_owned(), false)
-        );
+        assert_eq!(said_about_environment(text, "local", &[]), (expected.to_owned(), false));
     }
     let unknown = said_about_environment("target = 'host'\nport = 1", "local", &[]);
-    let start =
-        "local.toml:2: unknown key `port`; did you mean `ports`? valid keys: `account`, `bind`,";
+    let start = "local.toml:2: unknown key `port`; did you mean `ports`? valid keys: `account`, `bind`,";
     assert!(unknown.0.starts_with(start), "{unknown:?}");
 }
 
 #[test]
 fn a_target_of_a_later_version_is_not_supported_yet() {
-    let expected = "cluster.toml:2: `target`: target `kubernetes` is not supported by this version, which supports `host`";
-    assert_eq!(
-        said_about_environment("", "cluster", &[]),
-        (expected.to_owned(), false)
-    );
+    let expected =
+        "cluster.toml:2: `target`: target `kubernetes` is not supported by this version, which supports `host`";
+    assert_eq!(said_about_environment("", "cluster", &[]), (expected.to_owned(), false));
 }
 
 #[test]
@@ -229,33 +197,17 @@ fn a_wrong_flag_is_a_usage_error() {
             "",
             "`--env local.local`: not an environment of its own; its settings go into `local` by themselves",
         ),
-        (
-            "../local",
-            "",
-            "`--env ../local`: unknown environment `../local`; environments: `cluster`, `local`",
-        ),
+        ("../local", "", "`--env ../local`: unknown environment `../local`; environments: `cluster`, `local`"),
         ("local", "ports", "`--set ports`: expected `KEY=VALUE`"),
         (
             "local",
             "ports=fre",
             "`--set ports`: unknown value `fre`; did you mean `free`? valid values: `declared`, `free`",
         ),
-        (
-            "local",
-            "env.PORT=1",
-            "`--set env.PORT`: set by the target, which knows where the service listens",
-        ),
+        ("local", "env.PORT=1", "`--set env.PORT`: set by the target, which knows where the service listens"),
         ("local", "env.A=\0", "`--set env.A`: holds a NUL character"),
-        (
-            "local",
-            "region=eu",
-            "`--set region`: does nothing on target `host`; it is for `eks`",
-        ),
-        (
-            "local",
-            "target=eks",
-            "`--set target`: target `eks` is not supported by this version, which supports `host`",
-        ),
+        ("local", "region=eu", "`--set region`: does nothing on target `host`; it is for `eks`"),
+        ("local", "target=eks", "`--set target`: target `eks` is not supported by this version, which supports `host`"),
     ] {
         let sets: &[&str] = if set.is_empty() { &[] } else { &[set] };
         let said = said_about_environment("target = 'host'", name, sets);
