@@ -63,11 +63,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let source = read_source(table, known);
     let is_image = table.optional("image").is_some() && table.optional("crate").is_none();
     let mut templates = Vec::new();
-    let port = table.required("port");
-    let host_port = table.optional("host_port").or_else(|| port.clone());
-    let host_port_at = host_port.as_ref().map_or(&table.at, |value| &value.at).clone();
-    let port = port.and_then(|value| value.port());
-    let host_port = host_port.and_then(|value| value.port());
+    let (port, host_port, host_port_at) = read_ports(table);
     let (needs, needs_at) = read_needs(table);
     let env = read_templates(table, "env", Role::Variable, check_variable, &mut templates);
     let mut provides = read_templates(table, "provides", Role::Provided, check_word, &mut templates);
@@ -81,12 +77,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let team = table.optional("team").and_then(|value| value.parse());
     let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
     let targets = table.optional("targets").and_then(|value| read_targets(&value));
-    let ready = read_probe(table, "ready", (!is_image).then_some("/readyz"));
-    let live_default = if is_image { ready.clone() } else { http_probe("/livez") };
-    let live = match table.optional("live") {
-        Some(value) => parse_probe(&value),
-        None => live_default,
-    };
+    let (ready, live) = read_probes(table, is_image);
     let ready_within = read_wait(table, "ready_within", READY_WITHIN);
     let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
     let service = Service {
@@ -110,6 +101,15 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         stop_within,
     };
     Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates })
+}
+
+/// The port, that of a shared machine, and where the latter is said.
+fn read_ports<'d>(table: &Table<'d>) -> (Option<u16>, Option<u16>, At<'d>) {
+    let port = table.required("port");
+    let host_port = table.optional("host_port").or_else(|| port.clone());
+    let at = host_port.as_ref().map_or(&table.at, |value| &value.at).clone();
+    let read = |value: Option<Value<'_>>| value.and_then(|value| value.port());
+    (read(port), read(host_port), at)
 }
 
 fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
@@ -203,9 +203,9 @@ fn read_templates<'d>(
         if let Err(message) = check_name(name) {
             value.report(message);
         }
-        if let Some(template) = read_template(value, role, templates) {
-            read.insert(name.to_owned(), template);
-        }
+        // One that is broken is there all the same for those that refer to it.
+        let template = read_template(value, role, templates);
+        read.insert(name.to_owned(), template.unwrap_or_else(|| Template(Vec::new())));
     }
     read
 }
@@ -230,24 +230,27 @@ fn read_secrets(table: &Table<'_>) -> BTreeMap<String, SecretSource> {
             value.report(message);
         }
         let from = value.table(|secret| secret.required("from")).flatten();
-        if let Some(source) = from.and_then(|from| from.choice(&SECRET_SOURCES)) {
-            secrets.insert(name.to_owned(), source);
-        }
+        let source = from.and_then(|from| from.choice(&SECRET_SOURCES));
+        // One that is broken is there all the same for those that refer to it.
+        secrets.insert(name.to_owned(), source.unwrap_or(SecretSource::Generated));
     }
     secrets
 }
 
-fn read_probe(table: &Table<'_>, key: &'static str, default: Option<&str>) -> Option<Probe> {
-    match (table.optional(key), default) {
-        (Some(value), _) => parse_probe(&value),
-        (None, Some(path)) => http_probe(path),
-        (None, None) => {
-            table.missing(&format!(
-                "key `{key}`; an image needs one, such as `{key} = {{ http = \"/\" }}` or `{key} = {{ tcp = {{}} }}`"
-            ));
-            None
-        }
+/// How the service is asked whether it is ready, and whether it is alive. All crates answer the same paths; of an
+/// image nothing is known.
+fn read_probes(table: &Table<'_>, is_image: bool) -> (Option<Probe>, Option<Probe>) {
+    let (ready, live) = (table.optional("ready"), table.optional("live"));
+    if ready.is_none() && is_image {
+        table.missing("key `ready`; an image needs one, such as `ready = { http = \"/\" }` or `ready = { tcp = {} }`");
     }
+    let crate_probe = |path: &str| (!is_image).then(|| Probe::Http { path: path.to_owned() });
+    let ready = ready.map_or_else(|| crate_probe("/readyz"), |value| parse_probe(&value));
+    let live = match live {
+        Some(value) => parse_probe(&value),
+        None => crate_probe("/livez").or_else(|| ready.clone()),
+    };
+    (ready, live)
 }
 
 fn parse_probe(value: &Value<'_>) -> Option<Probe> {
@@ -272,11 +275,6 @@ fn read_wait(table: &Table<'_>, key: &'static str, default: Duration) -> Duratio
     let range = Duration::from_millis(1)..=LONGEST_WAIT;
     let wait = table.optional(key).and_then(|value| value.duration(range));
     wait.unwrap_or(default)
-}
-
-fn http_probe(path: &str) -> Option<Probe> {
-    let path = path.to_owned();
-    Some(Probe::Http { path })
 }
 
 /// `http://${host}:${port}`: where a crate's service is reached, since each of them speaks HTTP.
