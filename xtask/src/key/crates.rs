@@ -85,7 +85,9 @@ impl Root {
     /// The parts that a set of crates see: those they inherit, and those that nobody needs to ask for.
     pub(super) fn seen<'a>(&'a self, inherited: &'a BTreeSet<&str>) -> impl Iterator<Item = (&'a str, Digest)> {
         let for_all = |name: &str| {
-            !["workspace.package.", "workspace.dependencies.", "workspace.lints"].iter().any(|part| name.starts_with(part))
+            !["workspace.package.", "workspace.dependencies.", "workspace.lints"]
+                .iter()
+                .any(|part| name.starts_with(part))
         };
         let sections = self.sections.iter().map(|(name, digest)| (name.as_str(), *digest));
         sections.filter(move |(name, _)| for_all(name) || inherited.contains(name))
@@ -135,7 +137,10 @@ impl Crate {
 fn inherited_fields(table: &DeTable<'_>, package: &DeTable<'_>) -> BTreeSet<String> {
     let fields = document::pairs(package).filter(|(_, value)| is_inherited(value));
     let lints = table.get("lints").filter(|lints| is_inherited(lints.get_ref()));
-    fields.map(|(field, _)| format!("workspace.package.{field}")).chain(lints.map(|_| "workspace.lints".to_owned())).collect()
+    fields
+        .map(|(field, _)| format!("workspace.package.{field}"))
+        .chain(lints.map(|_| "workspace.lints".to_owned()))
+        .collect()
 }
 
 fn is_inherited(value: &DeValue<'_>) -> bool {
@@ -145,7 +150,8 @@ fn is_inherited(value: &DeValue<'_>) -> bool {
 /// The folders that stand in for packages from elsewhere: `[patch]` and `[replace]` of a manifest or of cargo's
 /// configuration. `manifest` is the file whose folder their paths start from.
 pub(super) fn patched_folders(manifest: &Path, table: &DeTable<'_>) -> Result<Vec<PathBuf>> {
-    let patches = document::entries(table, "patch").filter_map(|(_, source)| source.as_table()).flat_map(document::pairs);
+    let patches =
+        document::entries(table, "patch").filter_map(|(_, source)| source.as_table()).flat_map(document::pairs);
     let paths = patches.chain(document::entries(table, "replace")).filter_map(|(_, value)| value.as_table());
     paths.filter_map(|value| document::string(value, "path")).map(|path| below_root(manifest, path)).collect()
 }

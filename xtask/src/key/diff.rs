@@ -173,10 +173,7 @@ mod tests {
         assert_eq!(sentence(file(0o700, "1"), file(0o600, "1")), "app/a/run.sh is no longer executable");
         assert_eq!(sentence(file(0o600, "1"), file(0o400, "1")), "app/a/run.sh changed its mode: 0600 → 0400");
         assert_eq!(sentence(file(0o600, "1"), link.clone()), "app/a/run.sh changed from a file to a symlink");
-        assert_eq!(
-            sentence(link.clone(), pipe),
-            "app/a/run.sh changed from a symlink to a socket, pipe or device"
-        );
+        assert_eq!(sentence(link.clone(), pipe), "app/a/run.sh changed from a symlink to a socket, pipe or device");
         let retargeted = Input::new(Kind::Link, "app/a/run.sh", "y");
         assert_eq!(sentence(link, retargeted), "app/a/run.sh leads elsewhere");
         let (old, new) = (Input::new(PLAIN, "a.rs", ""), Input::new(PLAIN, "b.rs", ""));

@@ -20,7 +20,8 @@ pub(super) fn read(root: &Path, path: &Path) -> Result<Option<String>> {
 }
 
 pub(super) fn parse<'t>(path: &Path, text: &'t str) -> Result<DeTable<'t>> {
-    let document = DeTable::parse(text).map_err(|error| anyhow!("`{}`: {}", path.display(), error.to_string().trim()))?;
+    let document =
+        DeTable::parse(text).map_err(|error| anyhow!("`{}`: {}", path.display(), error.to_string().trim()))?;
     Ok(document.into_inner())
 }
 

@@ -49,7 +49,11 @@ impl Lock {
             let resolved: Result<Vec<Entry>> = named
                 .map(|dependency| {
                     lock.resolve(dependency).with_context(|| {
-                        format!("`{}`: `{}` needs `{dependency}`, which it does not list", path.display(), lock.name(entry))
+                        format!(
+                            "`{}`: `{}` needs `{dependency}`, which it does not list",
+                            path.display(),
+                            lock.name(entry)
+                        )
                     })
                 })
                 .collect();
@@ -68,7 +72,8 @@ impl Lock {
             let package = &self.packages[*entry];
             // The commit of a git source is written in the entry alone.
             let origin = package.source.as_deref().and_then(|source| source.split('#').next());
-            version.is_none_or(|version| package.version == version) && source.is_none_or(|source| origin == Some(source))
+            version.is_none_or(|version| package.version == version)
+                && source.is_none_or(|source| origin == Some(source))
         };
         let fitting: Vec<Entry> = candidates.iter().copied().filter(fits).collect();
         // A package from a folder has no source that could be named.
@@ -96,12 +101,19 @@ impl Lock {
     pub(super) fn inputs(&self, closure: &BTreeSet<Entry>) -> Vec<Input> {
         let versions = self.versions(closure);
         let foreign = closure.iter().filter(|&&entry| !self.is_local(entry));
-        foreign.map(|&entry| self.packages[entry].input(&self.edges(&self.packages[entry].dependencies, &versions))).collect()
+        foreign
+            .map(|&entry| self.packages[entry].input(&self.edges(&self.packages[entry].dependencies, &versions)))
+            .collect()
     }
 
     /// What the lock decides about a crate of this repository beyond what its manifest says: the versions it gets of
     /// packages of which the closure has several.
-    pub(super) fn choices(&self, name: &str, dependencies: &BTreeSet<Entry>, closure: &BTreeSet<Entry>) -> Option<Input> {
+    pub(super) fn choices(
+        &self,
+        name: &str,
+        dependencies: &BTreeSet<Entry>,
+        closure: &BTreeSet<Entry>,
+    ) -> Option<Input> {
         let versions = self.versions(closure);
         let undecided = |entry: &Entry| versions.get(self.name(*entry)).is_some_and(|count| *count > 1);
         let chosen: Vec<Entry> = dependencies.iter().copied().filter(undecided).collect();

@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn every_field_of_an_input_is_in_the_key() {
+        let key = |kind, name: &str, content: &str| Manifest::new(vec![Input::new(kind, name, content)]).key();
+        let keys = [
+            key(Kind::Base, "a", ""),
+            key(Kind::Base, "b", ""),
+            key(Kind::Base, "ab", ""),
+            key(Kind::Base, "a", "b"),
+            key(Kind::Spec, "a", ""),
+            key(Kind::Lock, "a", ""),
+            key(Kind::Link, "a", ""),
+            key(Kind::File { mode: 0 }, "a", ""),
+            key(Kind::File { mode: 0o100 }, "a", ""),
+            Manifest::default().key(),
+        ];
+        assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());
+    }
+
+    #[test]
     fn text_and_key_read_back() {
         let manifest = Manifest::new(vec![argument("FLAGS", "-C debuginfo=0"), argument("line\nbreak", "")]);
         let text = manifest.to_text();

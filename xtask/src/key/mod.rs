@@ -18,8 +18,9 @@
 //! sticky; those of group and others follow the umask of whoever made the checkout.
 //!
 //! Limits: what a build reads from elsewhere (environment variables, `~/.cargo/config.toml`, a file outside the
-//! crate's folder named by `include_str!` rather than by a symlink) is the caller's to add. Features are not resolved:
-//! an optional dependency counts whether or not it is switched on. Every profile of the root `Cargo.toml` counts.
+//! crate's folder named by `include_str!` rather than by a symlink) is the caller's to add. Features and platforms are
+//! not resolved: an optional dependency counts whether or not it is switched on, and so does what the lock lists for
+//! another system. Every profile of the root `Cargo.toml` counts.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {

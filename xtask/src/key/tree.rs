@@ -61,7 +61,11 @@ impl<'a> Forest<'a> {
     /// # Errors
     ///
     /// When something is there and cannot be read; the message names it.
-    pub(super) fn read(&self, paths: &[PathBuf], separate: &dyn Fn(&Path, &Path) -> bool) -> Result<BTreeMap<PathBuf, Tree>> {
+    pub(super) fn read(
+        &self,
+        paths: &[PathBuf],
+        separate: &dyn Fn(&Path, &Path) -> bool,
+    ) -> Result<BTreeMap<PathBuf, Tree>> {
         let mut found = Vec::new();
         for (tree, path) in paths.iter().enumerate() {
             let metadata = fs::symlink_metadata(self.root.join(path));
@@ -213,4 +217,17 @@ fn unless_gone<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
 
 fn cannot_read(path: &Path) -> String {
     format!("cannot read `{}`, which the build would see", printable(path.as_os_str().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_gone_is_passed_over() {
+        let failure = |kind: ErrorKind| unless_gone(Err::<(), _>(kind.into()));
+        assert!(matches!(failure(ErrorKind::NotFound), Ok(None)));
+        assert!(failure(ErrorKind::PermissionDenied).is_err());
+        assert!(failure(ErrorKind::NotADirectory).is_err());
+    }
 }

@@ -11,8 +11,10 @@ use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Files at the root that cargo and rustup read wherever they start.
-const SETTINGS: [&str; 4] = [".cargo/config", ".cargo/config.toml", "rust-toolchain", "rust-toolchain.toml"];
+/// What rustup reads to choose a toolchain.
+const TOOLCHAIN_FILES: [&str; 2] = ["rust-toolchain", "rust-toolchain.toml"];
+/// Cargo's configuration; it still reads the name without an extension.
+const CONFIGURATION: [&str; 2] = [".cargo/config", ".cargo/config.toml"];
 
 /// A cargo workspace, its manifests and its lock read once.
 ///
@@ -24,6 +26,7 @@ pub struct Workspace {
     /// Every crate of the repository that cargo may come upon, by its folder.
     crates: BTreeMap<PathBuf, Crate>,
     lock: Lock,
+    /// Files outside of the crates that every build reads, there or not.
     settings: BTreeSet<PathBuf>,
 }
 
@@ -58,13 +61,13 @@ impl Workspace {
             manifest: Root::parse(path, &table)?,
             crates: BTreeMap::new(),
             lock: Lock::parse(lock_path, &lock)?,
-            settings: BTreeSet::new(),
+            settings: TOOLCHAIN_FILES.iter().map(PathBuf::from).collect(),
         };
         let mut folders = crates::patched_folders(path, &table)?;
         if let Some(section) = document::table(&table, "workspace") {
             folders.extend(workspace.members(section)?);
         }
-        folders.extend(workspace.read_settings()?);
+        folders.extend(workspace.read_configuration()?);
         if table.contains_key("package") {
             folders.push(PathBuf::new());
         }
@@ -86,11 +89,11 @@ impl Workspace {
     }
 
     /// Notes the files of cargo's configuration, and returns the folders that it puts in the place of packages.
-    fn read_settings(&mut self) -> Result<Vec<PathBuf>> {
+    fn read_configuration(&mut self) -> Result<Vec<PathBuf>> {
         let mut patched = Vec::new();
-        let mut pending: Vec<PathBuf> = SETTINGS.iter().map(PathBuf::from).collect();
+        let mut pending: Vec<PathBuf> = CONFIGURATION.iter().map(PathBuf::from).collect();
         while let Some(path) = pending.pop() {
-            if !self.settings.insert(path.clone()) || !path.starts_with(".cargo") {
+            if !self.settings.insert(path.clone()) {
                 continue;
             }
             let Some(text) = document::read(&self.root, &path)? else { continue };
@@ -253,9 +256,7 @@ fn follow_links(paths: &mut BTreeSet<PathBuf>, trees: &BTreeMap<PathBuf, Tree>) 
     let mut pending: Vec<PathBuf> = paths.iter().cloned().collect();
     while let Some(path) = pending.pop() {
         for lead in trees.get(&path).into_iter().flat_map(|tree| &tree.leads) {
-            // A path within one that counts already counts already.
-            if !lead.ancestors().any(|folder| paths.contains(folder)) {
-                paths.insert(lead.clone());
+            if paths.insert(lead.clone()) {
                 pending.push(lead.clone());
             }
         }
