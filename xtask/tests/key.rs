@@ -329,6 +329,20 @@ fn the_closure_is_what_cargo_would_build() {
 }
 
 #[test]
+fn a_repository_may_be_one_crate() {
+    let sample = Sample::new();
+    sample.package(".", "solo", "");
+    sample.edit("Cargo.toml", "version.workspace = true", "version = \"0.1.0\"");
+    let before = sample.manifest("solo");
+    for unseen in [".git/HEAD", ".slipway/local/journal", "target/debug/solo"] {
+        sample.write(unseen, "new");
+        assert_eq!(diff(&before, &sample.manifest("solo")), [], "{unseen}");
+    }
+    sample.write("assets/deep/.slipway", "new");
+    assert_eq!(diff(&before, &sample.manifest("solo"))[0].to_string(), "assets/deep/.slipway added");
+}
+
+#[test]
 fn this_repository_is_read() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let workspace = Workspace::read(&root).unwrap();
