@@ -29,9 +29,7 @@ impl Service for Epoch {
 
     async fn start((): (), _context: &Context) -> kit::Result<Router> {
         let time: MethodRouter = get(current_time);
-        Ok(Router::new()
-            .route("/", time.clone())
-            .route("/{*path}", time))
+        Ok(Router::new().route("/", time.clone()).route("/{*path}", time))
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
@@ -57,25 +55,15 @@ impl Time {
     /// `None` for a clock that is set before 1970.
     fn at(now: SystemTime) -> Option<Self> {
         let epoch = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
-        Some(Self {
-            text: epoch.to_string(),
-            epoch,
-        })
+        Some(Self { text: epoch.to_string(), epoch })
     }
 }
 
 /// The current time. Every other path that is not documented here answers the same.
 #[utoipa::path(get, path = "/", responses((status = 200, body = Time)))]
 async fn current_time() -> Result<Json<Time>, ApiError> {
-    let before_epoch = || {
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the clock is set before 1970",
-        )
-    };
-    Time::at(SystemTime::now())
-        .map(Json)
-        .ok_or_else(before_epoch)
+    let before_epoch = || ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the clock is set before 1970");
+    Time::at(SystemTime::now()).map(Json).ok_or_else(before_epoch)
 }
 
 #[cfg(test)]
@@ -87,10 +75,7 @@ mod tests {
     fn both_fields_tell_the_same_second() {
         let time = Time::at(UNIX_EPOCH + Duration::from_millis(1_700_000_000_999)).unwrap();
         let json = serde_json::to_string(&time).unwrap();
-        assert_eq!(
-            json,
-            r#"{"The current epoch time":"1700000000","epoch":1700000000}"#
-        );
+        assert_eq!(json, r#"{"The current epoch time":"1700000000","epoch":1700000000}"#);
     }
 
     #[test]

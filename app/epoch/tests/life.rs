@@ -21,9 +21,7 @@ const EPOCH: &str = env!("CARGO_BIN_EXE_epoch");
 #[ignore = "the other tests run it"]
 fn become_the_service() {
     if std::env::var_os("LISTEN_FDNAMES").is_some() {
-        let error = Command::new(EPOCH)
-            .env("LISTEN_PID", std::process::id().to_string())
-            .exec();
+        let error = Command::new(EPOCH).env("LISTEN_PID", std::process::id().to_string()).exec();
         panic!("{error}");
     }
 }
@@ -33,21 +31,12 @@ fn supervised(sockets: &[(&str, &TcpListener)], env: &[(&str, &str)]) -> Running
     let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
     let mappings = sockets.iter().zip(3..).map(|((_, socket), child_fd)| {
         let parent_fd = socket.try_clone().unwrap().into();
-        FdMapping {
-            parent_fd,
-            child_fd,
-        }
+        FdMapping { parent_fd, child_fd }
     });
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "become_the_service", "--ignored", "--nocapture"]);
-    command
-        .env_clear()
-        .env("PORT", "0")
-        .env("LISTEN_ADDRESS", "127.0.0.1")
-        .envs(env.iter().copied());
-    command
-        .env("LISTEN_FDS", sockets.len().to_string())
-        .env("LISTEN_FDNAMES", names.join(":"));
+    command.env_clear().env("PORT", "0").env("LISTEN_ADDRESS", "127.0.0.1").envs(env.iter().copied());
+    command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
     command.fd_mappings(mappings.collect()).unwrap();
     Running::spawn(command)
 }
@@ -61,34 +50,22 @@ fn socket() -> (TcpListener, SocketAddr) {
 /// Sends a request and leaves the answer for later.
 async fn ask(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     stream
 }
 
 async fn answer(mut stream: TcpStream) -> String {
     let mut text = String::new();
-    tokio::time::timeout(testkit::DEADLINE, stream.read_to_string(&mut text))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(testkit::DEADLINE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
     text
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_serves_on_the_sockets_it_is_given() {
     let ((http, public), (admin, private)) = (socket(), socket());
-    for sockets in [
-        [("http", &http), ("admin", &admin)],
-        [("admin", &admin), ("http", &http)],
-    ] {
+    for sockets in [[("http", &http), ("admin", &admin)], [("admin", &admin), ("http", &http)]] {
         let mut epoch = supervised(&sockets, &[]);
-        assert_eq!(
-            (epoch.address("http"), epoch.address("admin")),
-            (public, private)
-        );
+        assert_eq!((epoch.address("http"), epoch.address("admin")), (public, private));
         for path in ["livez", "readyz", "metrics"] {
             assert_eq!(get(&format!("http://{private}/{path}")).await.status, 200);
             assert_eq!(get(&format!("http://{public}/{path}")).await.status, 200);
@@ -103,22 +80,11 @@ async fn it_serves_on_the_sockets_it_is_given() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_not_ready_takes_no_request() {
     let ((http, public), (admin, private), (other_admin, _)) = (socket(), socket(), socket());
-    let mut never = supervised(
-        &[("http", &http), ("admin", &admin)],
-        &[("FAULT", "never-ready")],
-    );
+    let mut never = supervised(&[("http", &http), ("admin", &admin)], &[("FAULT", "never-ready")]);
     never.address("http");
     let not_ready = get(&format!("http://{private}/readyz")).await;
-    assert_eq!(
-        (not_ready.status, not_ready.json()["status"].as_str()),
-        (503, Some("not ready"))
-    );
-    assert!(
-        not_ready.json()["reason"]
-            .as_str()
-            .unwrap()
-            .contains("never-ready")
-    );
+    assert_eq!((not_ready.status, not_ready.json()["status"].as_str()), (503, Some("not ready")));
+    assert!(not_ready.json()["reason"].as_str().unwrap().contains("never-ready"));
     assert_eq!(get(&format!("http://{private}/livez")).await.status, 200);
 
     // Asked while only the first one holds the socket, answered by the second: the first took none.
@@ -154,10 +120,7 @@ async fn replaced_without_a_gap() {
     });
     let more = async |wanted: u32| {
         let until = answered.load(Ordering::Relaxed) + wanted;
-        eventually("requests", || async {
-            (answered.load(Ordering::Relaxed) >= until).then_some(())
-        })
-        .await;
+        eventually("requests", || async { (answered.load(Ordering::Relaxed) >= until).then_some(()) }).await;
     };
     for _ in 0..3 {
         more(100).await;
@@ -176,11 +139,7 @@ async fn replaced_without_a_gap() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_that_are_meant_for_another_process_are_left_alone() {
-    let env = [
-        ("LISTEN_FDS", "1"),
-        ("LISTEN_FDNAMES", "http"),
-        ("LISTEN_PID", "1"),
-    ];
+    let env = [("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "http"), ("LISTEN_PID", "1")];
     let epoch = Running::start_ready(EPOCH, &env).await;
     assert_eq!(get(&epoch.url("/")).await.status, 200);
 }
@@ -188,10 +147,7 @@ async fn sockets_that_are_meant_for_another_process_are_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_of_the_port_moves_it_elsewhere() {
     let ((http, public), (admin, private)) = (socket(), socket());
-    let epoch = supervised(
-        &[("http", &http), ("admin", &admin)],
-        &[("FAULT", "wrong-port")],
-    );
+    let epoch = supervised(&[("http", &http), ("admin", &admin)], &[("FAULT", "wrong-port")]);
     let elsewhere = epoch.address("http");
     assert!(elsewhere != public && elsewhere != private);
     assert_eq!(get(&format!("http://{elsewhere}/readyz")).await.status, 200);
@@ -208,9 +164,7 @@ async fn without_an_admin_socket_it_answers_before_it_is_ready() {
 async fn unhealthy_after_a_while() {
     let epoch = Running::start(EPOCH, &[("FAULT", "unhealthy-after=1")]);
     let livez = epoch.url("/livez");
-    let sick = eventually("unhealthy", || async {
-        Some(get(&livez).await).filter(|answer| answer.status == 500)
-    });
+    let sick = eventually("unhealthy", || async { Some(get(&livez).await).filter(|answer| answer.status == 500) });
     assert_eq!(sick.await.json()["status"], "unhealthy");
 }
 
@@ -233,12 +187,7 @@ async fn signals_end_it_with_0_and_free_the_port() {
 async fn healthcheck_asks_the_running_service() {
     let epoch = Running::start_ready(EPOCH, &[]).await;
     let port = epoch.address("http").port().to_string();
-    assert_eq!(
-        refused(EPOCH, &["healthcheck"], &[("PORT", &port)])
-            .status
-            .code(),
-        Some(0)
-    );
+    assert_eq!(refused(EPOCH, &["healthcheck"], &[("PORT", &port)]).status.code(), Some(0));
 
     let sick = Running::start_ready(EPOCH, &[("FAULT", "unhealthy-after=0")]).await;
     let port = sick.address("http").port().to_string();
@@ -248,11 +197,7 @@ async fn healthcheck_asks_the_running_service() {
     drop(sick);
     let output = refused(EPOCH, &["healthcheck"], &[("PORT", &port)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("refused")
-    );
+    assert!(String::from_utf8(output.stderr).unwrap().contains("refused"));
 }
 
 #[test]
@@ -261,26 +206,11 @@ fn what_keeps_it_from_starting_is_said_in_a_line() {
     let port = address.port().to_string();
     let taken = [("LISTEN_ADDRESS", "127.0.0.1"), ("PORT", port.as_str())];
     for (arguments, env, code, said) in [
-        (
-            &[][..],
-            &[("FAULT", "slow")][..],
-            2,
-            "`FAULT` is `slow`; valid is `never-ready`",
-        ),
-        (
-            &[],
-            &[("PORT", "http")],
-            2,
-            "`PORT` is `http`; valid is a port number",
-        ),
+        (&[][..], &[("FAULT", "slow")][..], 2, "`FAULT` is `slow`; valid is `never-ready`"),
+        (&[], &[("PORT", "http")], 2, "`PORT` is `http`; valid is a port number"),
         (&[], &[("LOG", "loud")], 2, "`LOG` is `loud`"),
         (&["serve"], &[], 2, "`serve` is not understood"),
-        (
-            &[],
-            &[("FAULT", "crash-at-start")],
-            1,
-            "`FAULT` is `crash-at-start`",
-        ),
+        (&[], &[("FAULT", "crash-at-start")], 1, "`FAULT` is `crash-at-start`"),
         (&[], &taken, 1, "cannot listen on `127.0.0.1:"),
     ] {
         let output = refused(EPOCH, arguments, env);
@@ -289,44 +219,23 @@ fn what_keeps_it_from_starting_is_said_in_a_line() {
         assert!(all.contains(said), "{all}");
     }
     let version = refused(EPOCH, &["--version"], &[("FAULT", "crash-at-start")]);
-    assert_eq!(
-        version.stdout,
-        concat!("epoch ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()
-    );
+    assert_eq!(version.stdout, concat!("epoch ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
 }
 
 /// Logs that cannot be written must not take the service down.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_behind_the_logs_does_no_harm() {
-    let full = || {
-        Stdio::from(
-            std::fs::File::options()
-                .write(true)
-                .open("/dev/full")
-                .unwrap(),
-        )
-    };
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
     let (free, address) = socket();
     drop(free);
     let mut command = Command::new(EPOCH);
-    command
-        .env_clear()
-        .env("LISTEN_ADDRESS", "127.0.0.1")
-        .env("PORT", address.port().to_string());
+    command.env_clear().env("LISTEN_ADDRESS", "127.0.0.1").env("PORT", address.port().to_string());
     let mut child = command.stdout(full()).stderr(full()).spawn().unwrap();
     let listens = || async { TcpStream::connect(address).await.ok() };
     eventually("a listening service", listens).await;
-    let answers = [
-        answer(ask(address).await).await,
-        answer(ask(address).await).await,
-    ];
+    let answers = [answer(ask(address).await).await, answer(ask(address).await).await];
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(
-        answers
-            .iter()
-            .all(|answer| answer.starts_with("HTTP/1.1 200 OK")),
-        "{answers:?}"
-    );
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200 OK")), "{answers:?}");
 }

@@ -20,14 +20,8 @@ pub(crate) fn routes(invoices: Invoices, provider: Provider, metrics: &Metrics) 
     let app = App {
         invoices,
         provider,
-        paid: metrics.counter(
-            "invoices_paid",
-            "Payments that the provider confirmed and that were recorded",
-        ),
-        failed: metrics.counter(
-            "invoices_failed",
-            "Payments that the provider or the store failed",
-        ),
+        paid: metrics.counter("invoices_paid", "Payments that the provider confirmed and that were recorded"),
+        failed: metrics.counter("invoices_failed", "Payments that the provider or the store failed"),
     };
     Router::new()
         .route("/invoices", get(list))
@@ -74,15 +68,8 @@ async fn list(State(app): State<App>) -> Result<Json<Vec<Invoice>>, ApiError> {
     (status = 502, body = Refusal, description = "which are not, and why")))]
 async fn pay(State(app): State<App>) -> Result<Json<Done>, ApiError> {
     let invoices = app.invoices.all().await?;
-    let payments = invoices
-        .into_iter()
-        .filter(|invoice| !invoice.is_paid)
-        .map(|invoice| app.pay_one(invoice));
-    let failures: Vec<String> = join_all(payments)
-        .await
-        .into_iter()
-        .filter_map(Result::err)
-        .collect();
+    let payments = invoices.into_iter().filter(|invoice| !invoice.is_paid).map(|invoice| app.pay_one(invoice));
+    let failures: Vec<String> = join_all(payments).await.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() {
         Ok(Json(Done {}))
     } else {
@@ -96,11 +83,9 @@ impl App {
     async fn pay_one(&self, invoice: Invoice) -> Result<(), String> {
         let id = invoice.invoice_id.clone();
         let outcome = match self.provider.pay(&invoice).await {
-            Ok(()) => self
-                .invoices
-                .record_paid(invoice)
-                .await
-                .map_err(|error| format!("charged, but not recorded: {error}")),
+            Ok(()) => {
+                self.invoices.record_paid(invoice).await.map_err(|error| format!("charged, but not recorded: {error}"))
+            }
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -123,7 +108,5 @@ impl App {
     (status = 200, body = Up), (status = 502, body = Refusal)))]
 async fn provider_health(State(app): State<App>) -> Result<Json<Up>, ApiError> {
     let answer = app.provider.check().await;
-    answer
-        .map(|()| Json(Up { status: "UP" }))
-        .map_err(|reason| ApiError::new(StatusCode::BAD_GATEWAY, reason))
+    answer.map(|()| Json(Up { status: "UP" })).map_err(|reason| ApiError::new(StatusCode::BAD_GATEWAY, reason))
 }

@@ -36,10 +36,7 @@ impl Invoices {
     /// # Errors
     /// The first invoices are not what they should be.
     pub(crate) fn new(store: &Store) -> kit::Result<Self> {
-        Ok(Self {
-            table: store.table("invoices"),
-            first: serde_json::from_str(FIRST)?,
-        })
+        Ok(Self { table: store.table("invoices"), first: serde_json::from_str(FIRST)? })
     }
 
     /// All invoices in the order of their ids.
@@ -49,21 +46,15 @@ impl Invoices {
     pub(crate) async fn all(&self) -> Result<Vec<Invoice>, ApiError> {
         let mut stored = self.table.all().await?;
         // The store may have come only now, or a process may have died after the first of them.
-        let is_missing =
-            |invoice: &&Invoice| !stored.iter().any(|(id, _)| *id == invoice.invoice_id);
+        let is_missing = |invoice: &&Invoice| !stored.iter().any(|(id, _)| *id == invoice.invoice_id);
         let missing: Vec<&Invoice> = self.first.iter().filter(is_missing).collect();
         if !missing.is_empty() {
             for invoice in missing {
-                self.table
-                    .insert_new(&invoice.invoice_id, &text(invoice))
-                    .await?;
+                self.table.insert_new(&invoice.invoice_id, &text(invoice)).await?;
             }
             stored = self.table.all().await?;
         }
-        stored
-            .iter()
-            .map(|(id, invoice)| parse(id, invoice))
-            .collect()
+        stored.iter().map(|(id, invoice)| parse(id, invoice)).collect()
     }
 
     /// Records that an invoice has been paid.
@@ -71,10 +62,7 @@ impl Invoices {
     /// # Errors
     /// The store failed.
     pub(crate) async fn record_paid(&self, invoice: Invoice) -> Result<(), StoreError> {
-        let paid = Invoice {
-            is_paid: true,
-            ..invoice
-        };
+        let paid = Invoice { is_paid: true, ..invoice };
         self.table.put(&paid.invoice_id, &text(&paid)).await
     }
 }
@@ -86,10 +74,7 @@ fn text(invoice: &Invoice) -> String {
 fn parse(id: &str, stored: &str) -> Result<Invoice, ApiError> {
     serde_json::from_str(stored).map_err(|error| {
         tracing::error!(id, %error, "a stored invoice cannot be read");
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the stored invoice `{id}` is damaged"),
-        )
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the stored invoice `{id}` is damaged"))
     })
 }
 

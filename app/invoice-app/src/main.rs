@@ -37,20 +37,12 @@ impl Service for InvoiceApp {
 
     fn config(env: &Env) -> Result<Config, ConfigError> {
         let url = "an absolute URL with `http`, without query and fragment";
-        let seconds = env.parse_with(
-            "PAYMENT_TIMEOUT_SECONDS",
-            "a number of seconds, 1 to 60",
-            |text| {
-                text.parse()
-                    .ok()
-                    .filter(|seconds| (1..=60).contains(seconds))
-            },
-        )?;
+        let seconds = env.parse_with("PAYMENT_TIMEOUT_SECONDS", "a number of seconds, 1 to 60", |text| {
+            text.parse().ok().filter(|seconds| (1..=60).contains(seconds))
+        })?;
         Ok(Config {
             store: StoreConfig::parse(env)?,
-            provider: env
-                .parse_with("PAYMENT_PROVIDER_URL", url, ProviderUrl::parse)?
-                .unwrap_or_default(),
+            provider: env.parse_with("PAYMENT_PROVIDER_URL", url, ProviderUrl::parse)?.unwrap_or_default(),
             provider_timeout: Duration::from_secs(seconds.unwrap_or(5)),
         })
     }
@@ -58,11 +50,7 @@ impl Service for InvoiceApp {
     async fn start(config: Config, context: &Context) -> kit::Result<Router> {
         let store = Store::open(config.store, Self::NAME, context).await?;
         let provider = Provider::new(config.provider, config.provider_timeout)?;
-        Ok(api::routes(
-            Invoices::new(&store)?,
-            provider,
-            &context.metrics,
-        ))
+        Ok(api::routes(Invoices::new(&store)?, provider, &context.metrics))
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {

@@ -49,11 +49,7 @@ impl Provider {
     pub(crate) fn new(url: ProviderUrl, timeout: Duration) -> kit::Result<Self> {
         // No proxy: the provider is next door. No idle connections: one that the provider closes at its replacement, in
         // the moment it is used again, would fail a payment.
-        let client = Client::builder()
-            .timeout(timeout)
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .build()?;
+        let client = Client::builder().timeout(timeout).no_proxy().pool_max_idle_per_host(0).build()?;
         Ok(Self { client, url: url.0 })
     }
 
@@ -62,14 +58,8 @@ impl Provider {
     /// # Errors
     /// Why it is not known to be paid.
     pub(crate) async fn pay(&self, invoice: &Invoice) -> Result<(), String> {
-        let body =
-            json!({"id": invoice.invoice_id, "value": invoice.value, "currency": invoice.currency});
-        self.expect_ok(
-            self.client
-                .post(format!("{}/payments/pay", self.url))
-                .json(&body),
-        )
-        .await
+        let body = json!({"id": invoice.invoice_id, "value": invoice.value, "currency": invoice.currency});
+        self.expect_ok(self.client.post(format!("{}/payments/pay", self.url)).json(&body)).await
     }
 
     /// Asks whether the provider can be reached and is ready.
@@ -77,22 +67,14 @@ impl Provider {
     /// # Errors
     /// Why not.
     pub(crate) async fn check(&self) -> Result<(), String> {
-        self.expect_ok(self.client.get(format!("{}/readyz", self.url)))
-            .await
+        self.expect_ok(self.client.get(format!("{}/readyz", self.url))).await
     }
 
     async fn expect_ok(&self, request: reqwest::RequestBuilder) -> Result<(), String> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         match response.status() {
             StatusCode::OK => Ok(()),
-            status => Err(format!(
-                "the provider at `{}` answered {status}: {}",
-                self.url,
-                quote(response).await
-            )),
+            status => Err(format!("the provider at `{}` answered {status}: {}", self.url, quote(response).await)),
         }
     }
 
@@ -125,21 +107,9 @@ mod tests {
     #[test]
     fn an_address_may_end_with_a_slash() {
         let parse = |text| ProviderUrl::parse(text).map(|url| url.0);
-        assert_eq!(
-            parse("http://provider:8082/").as_deref(),
-            Some("http://provider:8082")
-        );
-        assert_eq!(
-            parse("http://provider/base").as_deref(),
-            Some("http://provider/base")
-        );
-        for text in [
-            "provider:8082",
-            "https://provider",
-            "http://",
-            "http://provider/?q",
-            "http://provider/#f",
-        ] {
+        assert_eq!(parse("http://provider:8082/").as_deref(), Some("http://provider:8082"));
+        assert_eq!(parse("http://provider/base").as_deref(), Some("http://provider/base"));
+        for text in ["provider:8082", "https://provider", "http://", "http://provider/?q", "http://provider/#f"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

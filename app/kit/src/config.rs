@@ -36,12 +36,7 @@ impl Env {
 
     /// An environment made of these pairs.
     pub fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
     /// The value of a variable as a `T`, if it is set; `valid` says in words what a value may be.
@@ -66,9 +61,7 @@ impl Env {
             return Ok(None);
         };
         let parsed = value.to_str().and_then(parse);
-        parsed
-            .map(Some)
-            .ok_or_else(|| ConfigError::new(name, &value.to_string_lossy(), valid))
+        parsed.map(Some).ok_or_else(|| ConfigError::new(name, &value.to_string_lossy(), valid))
     }
 
     /// As [`Env::parse_with`] for a value that must not be shown.
@@ -92,9 +85,7 @@ impl Env {
     }
 
     fn raw(&self, name: &str) -> Option<&OsString> {
-        self.0
-            .get(&OsString::from(name))
-            .filter(|value| !value.is_empty())
+        self.0.get(&OsString::from(name)).filter(|value| !value.is_empty())
     }
 }
 
@@ -103,21 +94,13 @@ impl ConfigError {
     #[must_use]
     pub fn new(name: &str, value: &str, valid: &str) -> Self {
         let value = Value::Shown(value.to_owned());
-        Self {
-            name: name.to_owned(),
-            value,
-            valid: valid.to_owned(),
-        }
+        Self { name: name.to_owned(), value, valid: valid.to_owned() }
     }
 
     /// A variable that has to be set and is not.
     #[must_use]
     pub fn missing(name: &str, valid: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            value: Value::Missing,
-            valid: valid.to_owned(),
-        }
+        Self { name: name.to_owned(), value: Value::Missing, valid: valid.to_owned() }
     }
 }
 
@@ -126,15 +109,8 @@ impl fmt::Display for ConfigError {
         let Self { name, value, valid } = self;
         match value {
             // `escape_debug` keeps the message on one line whatever the value holds.
-            Value::Shown(value) => write!(
-                f,
-                "`{name}` is `{}`; valid is {valid}",
-                value.escape_debug()
-            ),
-            Value::Secret => write!(
-                f,
-                "`{name}` has a value that cannot be used (not shown); valid is {valid}"
-            ),
+            Value::Shown(value) => write!(f, "`{name}` is `{}`; valid is {valid}", value.escape_debug()),
+            Value::Secret => write!(f, "`{name}` has a value that cannot be used (not shown); valid is {valid}"),
             Value::Missing => write!(f, "`{name}` is not set; valid is {valid}"),
         }
     }
@@ -156,18 +132,13 @@ mod tests {
     fn an_error_names_variable_value_and_what_is_valid_on_one_line() {
         let env = Env::of_pairs([("PORT", "eighty\nfour")]);
         let error = env.get::<u16>("PORT", "a port").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            r"`PORT` is `eighty\nfour`; valid is a port"
-        );
+        assert_eq!(error.to_string(), r"`PORT` is `eighty\nfour`; valid is a port");
     }
 
     #[test]
     fn a_secret_is_not_shown() {
         let env = Env::of_pairs([("REDIS_URL", "hunter2")]);
-        let error = env
-            .secret::<()>("REDIS_URL", |_| Err("redis://…".into()))
-            .unwrap_err();
+        let error = env.secret::<()>("REDIS_URL", |_| Err("redis://…".into())).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
 }

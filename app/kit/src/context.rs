@@ -22,12 +22,7 @@ pub struct Context {
 
 impl Context {
     pub(crate) fn new(health: Health, metrics: Metrics) -> Self {
-        Self {
-            health,
-            metrics,
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        }
+        Self { health, metrics, stopping: CancellationToken::new(), tasks: TaskTracker::new() }
     }
 
     /// Runs background work that is waited for at shutdown: it has to end soon after [`Context::stopping`].

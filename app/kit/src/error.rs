@@ -22,10 +22,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error with this status and message.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-        }
+        Self { status, message: message.into() }
     }
 
     /// 400: the request itself is wrong.
@@ -106,19 +103,14 @@ pub(crate) fn render(response: Response, method: &Method, path: &str, field: &st
     if !(status.is_client_error() || status.is_server_error()) || is_json(&response) {
         return response;
     }
-    let allowed = response
-        .headers()
-        .get(ALLOW)
-        .and_then(|value| value.to_str().ok());
+    let allowed = response.headers().get(ALLOW).and_then(|value| value.to_str().ok());
     let message = match response.extensions().get::<Message>() {
         Some(Message(message)) => message.clone(),
         None => default_message(status, method, path, allowed),
     };
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(CONTENT_LENGTH);
-    parts
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let body = serde_json::json!({ field: message }).to_string();
     Response::from_parts(parts, body.into())
 }
@@ -128,24 +120,14 @@ fn is_json(response: &Response) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
-fn default_message(
-    status: StatusCode,
-    method: &Method,
-    path: &str,
-    allowed: Option<&str>,
-) -> String {
+fn default_message(status: StatusCode, method: &Method, path: &str, allowed: Option<&str>) -> String {
     match (status, allowed) {
         (StatusCode::NOT_FOUND, _) => format!("there is nothing at `{path}`"),
         (StatusCode::METHOD_NOT_ALLOWED, Some(allowed)) => {
             format!("`{method}` is not allowed on `{path}`; allowed: {allowed}")
         }
         (StatusCode::METHOD_NOT_ALLOWED, None) => format!("`{method}` is not allowed on `{path}`"),
-        (StatusCode::INTERNAL_SERVER_ERROR, _) => {
-            "the service failed on this request; its log says why".to_owned()
-        }
-        _ => status
-            .canonical_reason()
-            .unwrap_or("the request failed")
-            .to_lowercase(),
+        (StatusCode::INTERNAL_SERVER_ERROR, _) => "the service failed on this request; its log says why".to_owned(),
+        _ => status.canonical_reason().unwrap_or("the request failed").to_lowercase(),
     }
 }

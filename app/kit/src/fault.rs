@@ -16,8 +16,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const VALID: &str =
-        "`never-ready`, `unhealthy-after=SECONDS`, `wrong-port` or `crash-at-start`";
+    pub(crate) const VALID: &str = "`never-ready`, `unhealthy-after=SECONDS`, `wrong-port` or `crash-at-start`";
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
@@ -40,20 +39,10 @@ mod tests {
     #[test]
     fn every_fault_and_nothing_else() {
         assert_eq!(Fault::parse("never-ready"), Some(Fault::NeverReady));
-        assert_eq!(
-            Fault::parse("unhealthy-after=7"),
-            Some(Fault::UnhealthyAfter(Duration::from_secs(7)))
-        );
+        assert_eq!(Fault::parse("unhealthy-after=7"), Some(Fault::UnhealthyAfter(Duration::from_secs(7))));
         assert_eq!(Fault::parse("wrong-port"), Some(Fault::WrongPort));
         assert_eq!(Fault::parse("crash-at-start"), Some(Fault::CrashAtStart));
-        for text in [
-            "",
-            "off",
-            "unhealthy-after",
-            "unhealthy-after=",
-            "unhealthy-after=-1",
-            "Never-Ready",
-        ] {
+        for text in ["", "off", "unhealthy-after", "unhealthy-after=", "unhealthy-after=-1", "Never-Ready"] {
             assert_eq!(Fault::parse(text), None, "{text}");
         }
     }

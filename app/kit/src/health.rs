@@ -48,11 +48,7 @@ impl Health {
             Some(Fault::UnhealthyAfter(after)) => Some(Instant::now() + after),
             _ => None,
         };
-        let health = Self(Arc::new(Inner {
-            unmet: watch::Sender::default(),
-            pulses: Mutex::default(),
-            unhealthy_at,
-        }));
+        let health = Self(Arc::new(Inner { unmet: watch::Sender::default(), pulses: Mutex::default(), unhealthy_at }));
         if fault == Some(Fault::NeverReady) {
             health.condition("fault", "`FAULT` is `never-ready`");
         }
@@ -61,10 +57,7 @@ impl Health {
 
     /// Adds a condition that is not met yet, for this reason.
     pub fn condition(&self, name: &'static str, reason: &str) -> Condition {
-        let condition = Condition {
-            health: self.clone(),
-            name,
-        };
+        let condition = Condition { health: self.clone(), name };
         condition.unmet(reason);
         condition
     }
@@ -72,11 +65,7 @@ impl Health {
     /// Watches over a loop that will [beat](Heartbeat::beat) at least once in `max_silence`.
     #[must_use]
     pub fn heartbeat(&self, name: &'static str, max_silence: Duration) -> Heartbeat {
-        let heartbeat = Heartbeat {
-            health: self.clone(),
-            name,
-            max_silence,
-        };
+        let heartbeat = Heartbeat { health: self.clone(), name, max_silence };
         heartbeat.beat();
         heartbeat
     }
@@ -100,8 +89,7 @@ impl Health {
             Pulse::Dead => Some(format!("`{name}` has died")),
             Pulse::Last { at, max_silence } => {
                 let silence = now.saturating_duration_since(*at);
-                (silence > *max_silence)
-                    .then(|| format!("`{name}` has been stuck for {} s", silence.as_secs()))
+                (silence > *max_silence).then(|| format!("`{name}` has been stuck for {} s", silence.as_secs()))
             }
         })
     }
@@ -125,11 +113,7 @@ impl Health {
 impl Condition {
     /// It is so.
     pub fn met(&self) {
-        let changed = self
-            .health
-            .0
-            .unmet
-            .send_if_modified(|unmet| unmet.remove(self.name).is_some());
+        let changed = self.health.0.unmet.send_if_modified(|unmet| unmet.remove(self.name).is_some());
         if changed {
             tracing::info!(condition = self.name, "condition met");
         }
@@ -155,13 +139,7 @@ impl Heartbeat {
 
     /// The loop is alive now.
     pub fn beat(&self) {
-        self.health.set_pulse(
-            self.name,
-            Pulse::Last {
-                at: Instant::now(),
-                max_silence: self.max_silence,
-            },
-        );
+        self.health.set_pulse(self.name, Pulse::Last { at: Instant::now(), max_silence: self.max_silence });
     }
 }
 
@@ -186,10 +164,7 @@ mod tests {
         assert_eq!(health.not_ready_because(), None);
         let store = health.condition("store", "redis unreachable");
         let queue = health.condition("queue", "no queue yet");
-        assert_eq!(
-            health.not_ready_because().unwrap(),
-            "no queue yet; redis unreachable"
-        );
+        assert_eq!(health.not_ready_because().unwrap(), "no queue yet; redis unreachable");
         store.met();
         queue.met();
         assert_eq!(health.not_ready_because(), None);
@@ -206,12 +181,7 @@ mod tests {
         while health.not_alive_because().is_none() {
             std::thread::yield_now();
         }
-        assert!(
-            health
-                .not_alive_because()
-                .unwrap()
-                .starts_with("`silent` has been stuck")
-        );
+        assert!(health.not_alive_because().unwrap().starts_with("`silent` has been stuck"));
         drop(silent);
         assert_eq!(health.not_alive_because().unwrap(), "`silent` has died");
         let health = Health::new(None);
@@ -222,11 +192,7 @@ mod tests {
 
     #[test]
     fn faults() {
-        assert!(
-            Health::new(Some(Fault::NeverReady))
-                .not_ready_because()
-                .is_some()
-        );
+        assert!(Health::new(Some(Fault::NeverReady)).not_ready_because().is_some());
         let unhealthy = Health::new(Some(Fault::UnhealthyAfter(Duration::ZERO)));
         assert!(unhealthy.not_alive_because().is_some());
         let later = Health::new(Some(Fault::UnhealthyAfter(Duration::from_secs(60))));

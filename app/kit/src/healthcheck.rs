@@ -13,15 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Why it is not alive.
 pub(crate) fn ask(listens_on: IpAddr, port: u16) -> Result<(), String> {
     let address = SocketAddr::new(reachable(listens_on), port);
-    let status =
-        status_line(address).map_err(|error| format!("`http://{address}/livez`: {error}"))?;
+    let status = status_line(address).map_err(|error| format!("`http://{address}/livez`: {error}"))?;
     if status.split(' ').nth(1) == Some("200") {
         return Ok(());
     }
-    Err(format!(
-        "`http://{address}/livez` answered `{}`",
-        status.trim_end()
-    ))
+    Err(format!("`http://{address}/livez` answered `{}`", status.trim_end()))
 }
 
 /// "All addresses" is where one can listen, not where one can connect to.
@@ -37,10 +33,7 @@ fn status_line(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     Ok(line)

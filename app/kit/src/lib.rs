@@ -58,8 +58,7 @@ pub trait Service: 'static {
     ///
     /// # Errors
     /// Whatever makes it useless to go on; the process then exits with 1.
-    fn start(config: Self::Config, context: &Context)
-    -> impl Future<Output = Result<axum::Router>>;
+    fn start(config: Self::Config, context: &Context) -> impl Future<Output = Result<axum::Router>>;
 
     /// Describes the service's own paths; those of the kit are added.
     fn openapi() -> utoipa::openapi::OpenApi;

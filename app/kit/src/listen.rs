@@ -32,9 +32,7 @@ impl Sockets {
         let mut passed = passed(env)?;
         let (mut http, mut admin) = (None, None);
         for (index, role) in roles(env, passed.len())?.into_iter().enumerate() {
-            let socket = passed
-                .take_tcp_listener(index)
-                .context("the passed sockets cannot be used")?;
+            let socket = passed.take_tcp_listener(index).context("the passed sockets cannot be used")?;
             match role {
                 Role::Http => http = socket,
                 Role::Admin => admin = socket,
@@ -49,21 +47,14 @@ impl Sockets {
 
     /// Ignores what was passed and binds any free port.
     pub(crate) fn elsewhere(address: IpAddr) -> anyhow::Result<Self> {
-        Ok(Self {
-            http: bind(address, 0)?,
-            admin: None,
-        })
+        Ok(Self { http: bind(address, 0)?, admin: None })
     }
 }
 
 /// The sockets that are meant for this process. Without its own id in `LISTEN_PID` they are another's, inherited.
 fn passed(env: &Env) -> Result<ListenFd, ConfigError> {
     let meant: Option<u32> = env.get("LISTEN_PID", "a process id")?;
-    if meant == Some(std::process::id()) {
-        Ok(ListenFd::from_env())
-    } else {
-        Ok(ListenFd::empty())
-    }
+    if meant == Some(std::process::id()) { Ok(ListenFd::from_env()) } else { Ok(ListenFd::empty()) }
 }
 
 fn bind(address: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
@@ -72,17 +63,13 @@ fn bind(address: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
 }
 
 /// Makes a listener known to the runtime, and its address to the log.
-pub(crate) fn register(
-    name: &str,
-    listener: TcpListener,
-) -> anyhow::Result<tokio::net::TcpListener> {
+pub(crate) fn register(name: &str, listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener> {
     let ready = || -> io::Result<_> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         Ok((listener.local_addr()?, listener))
     };
-    let (address, listener) =
-        ready().with_context(|| format!("the socket `{name}` cannot be used"))?;
+    let (address, listener) = ready().with_context(|| format!("the socket `{name}` cannot be used"))?;
     tracing::info!(socket = name, %address, "listening");
     Ok(listener)
 }
@@ -90,13 +77,8 @@ pub(crate) fn register(
 /// The roles of `count` passed sockets, in their order. A single socket without a name is `http`.
 fn roles(env: &Env, count: usize) -> Result<Vec<Role>, ConfigError> {
     let name = "LISTEN_FDNAMES";
-    let valid =
-        format!("`http`, `admin` or both, separated by a colon, for {count} passed socket(s)");
-    let names: Option<String> = if count == 0 {
-        None
-    } else {
-        env.get(name, &valid)?
-    };
+    let valid = format!("`http`, `admin` or both, separated by a colon, for {count} passed socket(s)");
+    let names: Option<String> = if count == 0 { None } else { env.get(name, &valid)? };
     let Some(names) = names else {
         return match count {
             0 => Ok(vec![]),
@@ -139,14 +121,9 @@ mod tests {
 
     #[test]
     fn names_that_do_not_fit_are_refused() {
-        for (names, count) in [
-            ("http", 2),
-            ("http:admin", 1),
-            ("http:http", 2),
-            ("https", 1),
-            ("", 2),
-            ("http:admin:admin", 3),
-        ] {
+        for (names, count) in
+            [("http", 2), ("http:admin", 1), ("http:http", 2), ("https", 1), ("", 2), ("http:admin:admin", 3)]
+        {
             assert_eq!(named(names, count), None, "{names} for {count}");
         }
     }

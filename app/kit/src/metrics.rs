@@ -15,9 +15,7 @@ use prometheus_client::registry::Registry;
 pub type Counter = prometheus_client::metrics::counter::Counter;
 
 /// Upper bounds in seconds: from a lookup in memory to the slowest call of an outside service.
-const DURATION_BUCKETS: [f64; 12] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0,
-];
+const DURATION_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
 
 /// The metrics of this process; clones share them.
 #[derive(Clone)]
@@ -62,22 +60,10 @@ impl Metrics {
             let mut registry = metrics.registry();
             let build = Info::new(vec![("service", service), ("version", version)]);
             registry.register("build", "The service and its version", build);
-            registry.register(
-                "http_requests",
-                "Requests answered",
-                metrics.requests.clone(),
-            );
+            registry.register("http_requests", "Requests answered", metrics.requests.clone());
             let help = "Seconds from the head of a request to the head of its answer";
-            registry.register(
-                "http_request_duration_seconds",
-                help,
-                metrics.durations.clone(),
-            );
-            registry.register(
-                "http_requests_in_flight",
-                "Requests not answered yet",
-                metrics.in_flight.clone(),
-            );
+            registry.register("http_request_duration_seconds", help, metrics.durations.clone());
+            registry.register("http_requests_in_flight", "Requests not answered yet", metrics.in_flight.clone());
         }
         metrics
     }
@@ -98,20 +84,9 @@ impl Metrics {
 
     pub(crate) fn end_request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let (method, route) = (method.to_owned(), route.to_owned());
-        let route_labels = RouteLabels {
-            method: method.clone(),
-            route: route.clone(),
-        };
-        self.durations
-            .get_or_create(&route_labels)
-            .observe(took.as_secs_f64());
-        self.requests
-            .get_or_create(&RequestLabels {
-                method,
-                route,
-                status,
-            })
-            .inc();
+        let route_labels = RouteLabels { method: method.clone(), route: route.clone() };
+        self.durations.get_or_create(&route_labels).observe(took.as_secs_f64());
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -148,10 +123,7 @@ mod tests {
             "http_requests_in_flight 1",
             "payments_charges_total 1",
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "no `{line}` in:\n{text}"
-            );
+            assert!(text.lines().any(|found| found == line), "no `{line}` in:\n{text}");
         }
         drop(in_flight);
         assert!(metrics.text().contains("http_requests_in_flight 0"));

@@ -32,10 +32,7 @@ pub fn run<S: Service>() -> ExitCode {
         Ok(Command::Help) => print(&USAGE.replace("SERVICE", S::NAME)),
         Err(argument) => {
             let usage = USAGE.replace("SERVICE", S::NAME);
-            complain(&format!(
-                "{}: `{argument}` is not understood\n{usage}",
-                S::NAME
-            ));
+            complain(&format!("{}: `{argument}` is not understood\n{usage}", S::NAME));
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -48,12 +45,7 @@ fn serve<S: Service>(env: &Env) -> ExitCode {
         Err(error) => return refuse::<S>(&error),
     };
     logs::start(settings.log.clone());
-    tracing::info!(
-        service = S::NAME,
-        version = S::VERSION,
-        pid = std::process::id(),
-        "starting"
-    );
+    tracing::info!(service = S::NAME, version = S::VERSION, pid = std::process::id(), "starting");
     match live_to_the_end::<S>(env, &settings, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<ConfigError>() {
@@ -66,11 +58,7 @@ fn serve<S: Service>(env: &Env) -> ExitCode {
     }
 }
 
-fn live_to_the_end<S: Service>(
-    env: &Env,
-    settings: &Settings,
-    config: S::Config,
-) -> anyhow::Result<()> {
+fn live_to_the_end<S: Service>(env: &Env, settings: &Settings, config: S::Config) -> anyhow::Result<()> {
     // Taking passed sockets changes the process's environment, which is safe as long as there is one thread.
     let sockets = match settings.fault {
         Some(Fault::CrashAtStart) => anyhow::bail!("`FAULT` is `crash-at-start`"),
@@ -84,16 +72,9 @@ fn live_to_the_end<S: Service>(
     outcome
 }
 
-async fn live<S: Service>(
-    sockets: Sockets,
-    settings: &Settings,
-    config: S::Config,
-) -> anyhow::Result<()> {
+async fn live<S: Service>(sockets: Sockets, settings: &Settings, config: S::Config) -> anyhow::Result<()> {
     let mut stop = StopSignals::listen()?;
-    let context = Context::new(
-        Health::new(settings.fault),
-        Metrics::new(S::NAME, S::VERSION),
-    );
+    let context = Context::new(Health::new(settings.fault), Metrics::new(S::NAME, S::VERSION));
     let (public, private) = (Connections::default(), Connections::default());
 
     let first_wait_for_readiness = sockets.admin.is_some();
@@ -102,11 +83,7 @@ async fn live<S: Service>(
         private.accept_on(listen::register("admin", admin)?, probes);
     }
     let routes = S::start(config, &context).await?;
-    let app = http::wrap(
-        with_operations::<S>(routes, &context),
-        &context,
-        S::ERROR_FIELD,
-    );
+    let app = http::wrap(with_operations::<S>(routes, &context), &context, S::ERROR_FIELD);
     let listener = listen::register("http", sockets.http)?;
     let signal = tokio::select! {
         // Another version may still be answering on the same socket, and better than this one could.
@@ -128,9 +105,7 @@ async fn live<S: Service>(
 }
 
 fn with_operations<S: Service>(routes: axum::Router, context: &Context) -> axum::Router {
-    routes
-        .merge(operations::probes(context))
-        .merge(operations::docs(S::NAME, S::VERSION, S::openapi()))
+    routes.merge(operations::probes(context)).merge(operations::docs(S::NAME, S::VERSION, S::openapi()))
 }
 
 /// Lets requests and background work come to their end.
@@ -140,10 +115,7 @@ async fn finish(context: &Context, public: &Connections, budget: Duration) {
     context.tasks.close();
     let both = async { tokio::join!(public.stop(), context.tasks.wait()) };
     if tokio::time::timeout(budget, both).await.is_err() {
-        tracing::warn!(
-            seconds = budget.as_secs(),
-            "work was left unfinished after `SHUTDOWN_SECONDS`"
-        );
+        tracing::warn!(seconds = budget.as_secs(), "work was left unfinished after `SHUTDOWN_SECONDS`");
     }
 }
 
@@ -156,10 +128,7 @@ struct StopSignals {
 impl StopSignals {
     fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
     async fn received(&mut self) -> &'static str {

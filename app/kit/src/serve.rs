@@ -42,11 +42,7 @@ impl Connections {
     pub(crate) fn accept_on(&self, listener: TcpListener, app: Router) {
         let connections = self.clone();
         tokio::spawn(async move {
-            while let Some(accepted) = connections
-                .stopping
-                .run_until_cancelled(listener.accept())
-                .await
-            {
+            while let Some(accepted) = connections.stopping.run_until_cancelled(listener.accept()).await {
                 match accepted {
                     Ok((stream, _)) => connections.open(stream, app.clone()),
                     Err(error) => {
@@ -82,16 +78,10 @@ impl Connections {
         });
     }
 
-    async fn answer(
-        &self,
-        mut app: Router,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
+    async fn answer(&self, mut app: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let mut response = app.call(request.map(Body::new)).await?;
         if self.stopping.is_cancelled() {
-            response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
     }
@@ -100,10 +90,7 @@ impl Connections {
     pub(crate) async fn stop(&self) {
         self.stopping.cancel();
         self.open.close();
-        if tokio::time::timeout(LINGER, self.open.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(LINGER, self.open.wait()).await.is_err() {
             self.hang_up.cancel();
             self.open.wait().await;
         }

@@ -34,25 +34,12 @@ macro_rules! on_both {
     )*};
 }
 
-on_both!(
-    keeps_text_as_it_is,
-    tables_are_apart,
-    of_many_inserts_one_is_new,
-    no_write_is_lost,
-    deletes_once
-);
+on_both!(keeps_text_as_it_is, tables_are_apart, of_many_inserts_one_is_new, no_write_is_lost, deletes_once);
 
 async fn keeps_text_as_it_is(variable: &str, value: &str) {
     let table = open(variable, value).await.table("text");
     assert_eq!(table.get("nothing").await.unwrap(), None);
-    let odd = [
-        "",
-        " ",
-        "ключ 🗝",
-        "a\0b",
-        "it's \"quoted\" %00 \\ * ?",
-        &"x".repeat(60_000),
-    ];
+    let odd = ["", " ", "ключ 🗝", "a\0b", "it's \"quoted\" %00 \\ * ?", &"x".repeat(60_000)];
     for text in odd {
         table.put(text, text).await.unwrap();
         table.put(text, &format!("{text}!")).await.unwrap();
@@ -72,10 +59,7 @@ async fn tables_are_apart(variable: &str, value: &str) {
     store.table("one").put("key", "1").await.unwrap();
     store.table("two").put("key", "2").await.unwrap();
     assert!(store.table("one").delete("key").await.unwrap());
-    assert_eq!(
-        store.table("two").get("key").await.unwrap().as_deref(),
-        Some("2")
-    );
+    assert_eq!(store.table("two").get("key").await.unwrap().as_deref(), Some("2"));
     assert_eq!(store.table("one").all().await.unwrap(), []);
 }
 
@@ -83,12 +67,7 @@ async fn of_many_inserts_one_is_new(variable: &str, value: &str) {
     let stores = [open(variable, value).await, open(variable, value).await];
     let inserts = (0..50).map(|number| {
         let table = stores[number % 2].table("race");
-        tokio::spawn(async move {
-            (
-                number,
-                table.insert_new("key", &number.to_string()).await.unwrap(),
-            )
-        })
+        tokio::spawn(async move { (number, table.insert_new("key", &number.to_string()).await.unwrap()) })
     });
     let mut winner = None;
     let mut seen = HashSet::new();
@@ -110,11 +89,7 @@ async fn no_write_is_lost(variable: &str, value: &str) {
     let writes = (0..100).map(|number| {
         let store = stores[number % 2].clone();
         tokio::spawn(async move {
-            store
-                .table("written")
-                .put(&number.to_string(), "x")
-                .await
-                .unwrap();
+            store.table("written").put(&number.to_string(), "x").await.unwrap();
             store.table("counts").increment("sum").await.unwrap()
         })
     });
@@ -124,15 +99,7 @@ async fn no_write_is_lost(variable: &str, value: &str) {
     }
     assert_eq!(sums, (1..=100).collect());
     assert_eq!(stores[0].table("written").all().await.unwrap().len(), 100);
-    assert_eq!(
-        stores[1]
-            .table("counts")
-            .get("sum")
-            .await
-            .unwrap()
-            .as_deref(),
-        Some("100")
-    );
+    assert_eq!(stores[1].table("counts").get("sum").await.unwrap().as_deref(), Some("100"));
 }
 
 async fn deletes_once(variable: &str, value: &str) {
@@ -140,10 +107,7 @@ async fn deletes_once(variable: &str, value: &str) {
     table.put("key", "value").await.unwrap();
     assert!(table.delete("key").await.unwrap());
     assert!(!table.delete("key").await.unwrap());
-    assert_eq!(
-        table.insert_new("key", "again").await.unwrap(),
-        Inserted::New
-    );
+    assert_eq!(table.insert_new("key", "again").await.unwrap(), Inserted::New);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,10 +117,7 @@ async fn redis_may_come_late_and_go_and_come_back() {
     };
     let table = open("REDIS_URL", &redis.url()).await.table("late");
     let error = table.put("key", "value").await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("redis unreachable: ") && error.contains("refused"),
-        "{error}"
-    );
+    assert!(error.starts_with("redis unreachable: ") && error.contains("refused"), "{error}");
     assert!(!error.contains("only-for-this-test"), "{error}");
 
     for value in ["first", "second"] {
@@ -175,35 +136,15 @@ async fn redis_may_come_late_and_go_and_come_back() {
 async fn a_wrong_password_is_said_without_showing_it() {
     let Some(redis) = Redis::start() else { return };
     let url = redis.url().replace("only-for-this-test", "guessed");
-    let error = open("REDIS_URL", &url)
-        .await
-        .table("any")
-        .get("key")
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("auth") && !error.contains("guessed"),
-        "{error}"
-    );
+    let error = open("REDIS_URL", &url).await.table("any").get("key").await.unwrap_err().to_string();
+    assert!(error.contains("auth") && !error.contains("guessed"), "{error}");
 }
 
 #[test]
 fn a_bad_address_of_redis_is_refused_without_showing_it() {
-    for url in [
-        "localhost",
-        "rediss://:hunter2@h",
-        "http://:hunter2@h",
-        "redis://:hunter2@h:port",
-    ] {
-        let error = StoreConfig::parse(&Env::of_pairs([("REDIS_URL", url)]))
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            error.contains("redis://:PASSWORD@HOST") && !error.contains("hunter2"),
-            "{error}"
-        );
+    for url in ["localhost", "rediss://:hunter2@h", "http://:hunter2@h", "redis://:hunter2@h:port"] {
+        let error = StoreConfig::parse(&Env::of_pairs([("REDIS_URL", url)])).err().unwrap().to_string();
+        assert!(error.contains("redis://:PASSWORD@HOST") && !error.contains("hunter2"), "{error}");
     }
 }
 
@@ -212,12 +153,7 @@ async fn a_directory_that_cannot_be_made_is_named() {
     let scratch = TempDir::new().unwrap();
     let file = scratch.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let config =
-        StoreConfig::parse(&Env::of_pairs([("DATA_DIR", file.to_str().unwrap())])).unwrap();
-    let error = Store::connect(config, "test")
-        .await
-        .err()
-        .unwrap()
-        .to_string();
+    let config = StoreConfig::parse(&Env::of_pairs([("DATA_DIR", file.to_str().unwrap())])).unwrap();
+    let error = Store::connect(config, "test").await.err().unwrap().to_string();
     assert!(error.contains(file.to_str().unwrap()), "{error}");
 }

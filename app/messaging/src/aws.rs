@@ -37,23 +37,15 @@ impl AwsConfig {
             Some(region) => Some(region),
             None => region("AWS_DEFAULT_REGION")?,
         };
-        env.parse_with("AWS_ENDPOINT_URL", "a URL with `http` or `https`", |url| {
-            is_url(url).then_some(())
-        })?;
-        region
-            .map(|region| Self { region })
-            .ok_or_else(|| ConfigError::missing("AWS_REGION", valid))
+        env.parse_with("AWS_ENDPOINT_URL", "a URL with `http` or `https`", |url| is_url(url).then_some(()))?;
+        region.map(|region| Self { region }).ok_or_else(|| ConfigError::missing("AWS_REGION", valid))
     }
 
     /// What the clients of the services are made of. Nothing is contacted yet.
     pub async fn load(self) -> SdkConfig {
-        let https = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ANSWER)
-            .build();
+        let https =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build();
         aws_config::defaults(BehaviorVersion::latest())
             .region(self.region)
             .http_client(https)
@@ -64,18 +56,14 @@ impl AwsConfig {
 }
 
 fn parse_region(text: &str) -> Option<Region> {
-    let fits = text
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let fits = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     fits.then(|| Region::new(text.to_owned()))
 }
 
 /// Whether this is an address to which requests can be sent.
 #[must_use]
 pub fn is_url(text: &str) -> bool {
-    let rest = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"));
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
 }
 
@@ -103,29 +91,13 @@ mod tests {
     #[test]
     fn a_region_is_needed() {
         let error = |pairs: &[(&'static str, &'static str)]| {
-            AwsConfig::parse(&Env::of_pairs(pairs.iter().copied()))
-                .err()
-                .map(|error| error.to_string())
+            AwsConfig::parse(&Env::of_pairs(pairs.iter().copied())).err().map(|error| error.to_string())
         };
         assert_eq!(error(&[("AWS_REGION", "eu-central-1")]), None);
         assert_eq!(error(&[("AWS_DEFAULT_REGION", "eu-central-1")]), None);
-        assert_eq!(
-            error(&[]).unwrap(),
-            "`AWS_REGION` is not set; valid is a region such as `eu-central-1`"
-        );
-        assert!(
-            error(&[("AWS_REGION", "Frankfurt am Main")])
-                .unwrap()
-                .contains("`Frankfurt am Main`")
-        );
-        let endpoint = error(&[
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ENDPOINT_URL", "localhost:5000"),
-        ]);
-        assert!(
-            endpoint
-                .unwrap()
-                .contains("`AWS_ENDPOINT_URL` is `localhost:5000`")
-        );
+        assert_eq!(error(&[]).unwrap(), "`AWS_REGION` is not set; valid is a region such as `eu-central-1`");
+        assert!(error(&[("AWS_REGION", "Frankfurt am Main")]).unwrap().contains("`Frankfurt am Main`"));
+        let endpoint = error(&[("AWS_REGION", "eu-central-1"), ("AWS_ENDPOINT_URL", "localhost:5000")]);
+        assert!(endpoint.unwrap().contains("`AWS_ENDPOINT_URL` is `localhost:5000`"));
     }
 }

@@ -15,9 +15,7 @@ pub struct HealthDescription;
 
 /// The route; it says the same as `/livez`, in other words.
 pub fn health(health: &Health) -> Router {
-    Router::new()
-        .route("/health", get(up))
-        .with_state(health.clone())
+    Router::new().route("/health", get(up)).with_state(health.clone())
 }
 
 #[derive(Serialize, ToSchema)]

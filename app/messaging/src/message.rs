@@ -32,12 +32,10 @@ impl Message {
     /// # Errors
     /// Why it is none.
     pub fn of_body(body: &str) -> Result<Self, String> {
-        let json: Value =
-            serde_json::from_str(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        let json: Value = serde_json::from_str(body).map_err(|error| format!("the body is not JSON: {error}"))?;
         let is_envelope = json.get("Type").is_some_and(|kind| kind == "Notification");
         let message = if is_envelope {
-            let envelope: Envelope =
-                serde_json::from_value(json).map_err(|error| format!("the envelope: {error}"))?;
+            let envelope: Envelope = serde_json::from_value(json).map_err(|error| format!("the envelope: {error}"))?;
             serde_json::from_str(&envelope.message)
         } else {
             serde_json::from_value(json)
@@ -52,15 +50,10 @@ mod tests {
 
     #[test]
     fn comes_raw_or_in_an_envelope() {
-        let message = Message {
-            id: "1".into(),
-            text: "said \"ключ\"\n\u{0}".into(),
-        };
+        let message = Message { id: "1".into(), text: "said \"ключ\"\n\u{0}".into() };
         let raw = message.to_body().unwrap();
         assert_eq!(Message::of_body(&raw), Ok(message.clone()));
-        let envelope =
-            serde_json::json!({"Type": "Notification", "MessageId": "x", "Message": raw})
-                .to_string();
+        let envelope = serde_json::json!({"Type": "Notification", "MessageId": "x", "Message": raw}).to_string();
         assert_eq!(Message::of_body(&envelope), Ok(message));
     }
 
@@ -72,18 +65,9 @@ mod tests {
             ("5", "not a message"),
             ("{}", "missing field `id`"),
             (r#"{"id":1,"text":"x"}"#, "expected a string"),
-            (
-                r#"{"Type":"Notification"}"#,
-                "the envelope: missing field `Message`",
-            ),
-            (
-                r#"{"Type":"Notification","Message":"hello"}"#,
-                "not a message",
-            ),
-            (
-                r#"{"Type":"SubscriptionConfirmation","Message":"{}"}"#,
-                "not a message",
-            ),
+            (r#"{"Type":"Notification"}"#, "the envelope: missing field `Message`"),
+            (r#"{"Type":"Notification","Message":"hello"}"#, "not a message"),
+            (r#"{"Type":"SubscriptionConfirmation","Message":"{}"}"#, "not a message"),
         ] {
             let error = Message::of_body(body).unwrap_err();
             assert!(error.contains(reason), "{body}: {error}");

@@ -21,14 +21,10 @@ impl Topic {
     /// One of them is not what it should be.
     pub fn parse(env: &Env) -> Result<Self, ConfigError> {
         let arn = "the ARN of a topic, `arn:aws:sns:REGION:ACCOUNT:NAME`";
-        if let Some(arn) = env.parse_with("TOPIC_ARN", arn, |text| {
-            is_topic_arn(text).then(|| text.to_owned())
-        })? {
+        if let Some(arn) = env.parse_with("TOPIC_ARN", arn, |text| is_topic_arn(text).then(|| text.to_owned()))? {
             return Ok(Self::Given(arn));
         }
-        let name = env.parse_with("TOPIC_NAME", NAME, |text| {
-            is_name(text, 256).then(|| text.to_owned())
-        })?;
+        let name = env.parse_with("TOPIC_NAME", NAME, |text| is_name(text, 256).then(|| text.to_owned()))?;
         Ok(Self::Made(name.unwrap_or_else(|| "messages".to_owned())))
     }
 
@@ -41,11 +37,8 @@ impl Topic {
             Self::Given(arn) => Ok(arn.clone()),
             Self::Made(name) => {
                 let made = sns.create_topic().name(name).send().await;
-                let made = made.map_err(|error| {
-                    format!("cannot make the topic `{name}`: {}", aws::reason(&error))
-                })?;
-                made.topic_arn
-                    .ok_or_else(|| format!("the topic `{name}` was made without an ARN"))
+                let made = made.map_err(|error| format!("cannot make the topic `{name}`: {}", aws::reason(&error)))?;
+                made.topic_arn.ok_or_else(|| format!("the topic `{name}` was made without an ARN"))
             }
         }
     }
@@ -79,24 +72,14 @@ mod tests {
     fn given_or_made() {
         let arn = "arn:aws:sns:eu-central-1:123456789012:orders";
         assert_eq!(topic("TOPIC_ARN", arn), Some(Topic::Given(arn.into())));
-        assert_eq!(
-            topic("TOPIC_NAME", "orders"),
-            Some(Topic::Made("orders".into()))
-        );
-        assert_eq!(
-            topic("TOPIC_NAME", ""),
-            Some(Topic::Made("messages".into()))
-        );
+        assert_eq!(topic("TOPIC_NAME", "orders"), Some(Topic::Made("orders".into())));
+        assert_eq!(topic("TOPIC_NAME", ""), Some(Topic::Made("messages".into())));
     }
 
     #[test]
     fn what_is_neither_is_refused() {
-        for arn in [
-            "messages",
-            "arn:aws:sqs:eu-central-1:123456789012:orders",
-            "arn:aws:sns:::",
-            "arn:aws:sns:a:b:c:d",
-        ] {
+        for arn in ["messages", "arn:aws:sqs:eu-central-1:123456789012:orders", "arn:aws:sns:::", "arn:aws:sns:a:b:c:d"]
+        {
             assert_eq!(topic("TOPIC_ARN", arn), None, "{arn}");
         }
         for name in ["two words", "a.fifo", "ключ"] {

@@ -21,9 +21,7 @@ impl FromStr for Amount {
             true => Decimal::from_scientific(text),
             false => Decimal::from_str_exact(text),
         };
-        let amount = parsed.map_err(|error| {
-            format!("`{text}` is not an amount that can be kept exactly: {error}")
-        })?;
+        let amount = parsed.map_err(|error| format!("`{text}` is not an amount that can be kept exactly: {error}"))?;
         if amount <= Decimal::ZERO {
             return Err(format!("`{text}` is not more than 0"));
         }
@@ -46,10 +44,7 @@ impl Serialize for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Number::deserialize(deserializer)?
-            .to_string()
-            .parse()
-            .map_err(de::Error::custom)
+        Number::deserialize(deserializer)?.to_string().parse().map_err(de::Error::custom)
     }
 }
 
@@ -63,20 +58,10 @@ impl FromStr for Currency {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut letters = text.chars();
-        let code = (
-            letters.next(),
-            letters.next(),
-            letters.next(),
-            letters.next(),
-        );
+        let code = (letters.next(), letters.next(), letters.next(), letters.next());
         match code {
-            (Some(a), Some(b), Some(c), None) if [a, b, c].iter().all(char::is_ascii_uppercase) => {
-                Ok(Self([a, b, c]))
-            }
-            _ => Err(format!(
-                "`{}` is not a currency of three letters from A to Z",
-                text.escape_debug()
-            )),
+            (Some(a), Some(b), Some(c), None) if [a, b, c].iter().all(char::is_ascii_uppercase) => Ok(Self([a, b, c])),
+            _ => Err(format!("`{}` is not a currency of three letters from A to Z", text.escape_debug())),
         }
     }
 }
@@ -107,13 +92,7 @@ mod tests {
 
     #[test]
     fn an_amount_keeps_its_digits() {
-        for text in [
-            "12.15",
-            "10.50",
-            "0.1",
-            "1234567890123456789012.345678",
-            "0.0000000000000000000000000001",
-        ] {
+        for text in ["12.15", "10.50", "0.1", "1234567890123456789012.345678", "0.0000000000000000000000000001"] {
             let amount: Amount = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&amount).unwrap(), text);
         }
@@ -128,28 +107,16 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in [
-            "0",
-            "-1",
-            "0.00",
-            "-0.0",
-            "1e400",
-            "1e-40",
-            "0.00000000000000000000000000001",
-            "\"1\"",
-            "null",
-            "[1]",
-        ] {
+        for text in
+            ["0", "-1", "0.00", "-0.0", "1e400", "1e-40", "0.00000000000000000000000000001", "\"1\"", "null", "[1]"]
+        {
             assert!(serde_json::from_str::<Amount>(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_currency_is_three_capital_letters() {
-        assert_eq!(
-            serde_json::to_string(&"EUR".parse::<Currency>().unwrap()).unwrap(),
-            r#""EUR""#
-        );
+        assert_eq!(serde_json::to_string(&"EUR".parse::<Currency>().unwrap()).unwrap(), r#""EUR""#);
         for text in ["", "eur", "EU", "EURO", "E R", "ÄÖÜ", "€"] {
             assert!(text.parse::<Currency>().is_err(), "{text}");
         }

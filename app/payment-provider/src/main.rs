@@ -36,21 +36,13 @@ impl Service for PaymentProvider {
         let store = Store::open(config, Self::NAME, context).await?;
         let provider = Provider {
             charges: store.table("charges"),
-            charged: context
+            charged: context.metrics.counter("payments_charges", "Payments charged, each counted once"),
+            repeated: context.metrics.counter("payments_repeated", "Requests for a payment that was charged before"),
+            conflicts: context
                 .metrics
-                .counter("payments_charges", "Payments charged, each counted once"),
-            repeated: context.metrics.counter(
-                "payments_repeated",
-                "Requests for a payment that was charged before",
-            ),
-            conflicts: context.metrics.counter(
-                "payments_conflicts",
-                "Requests for a charged payment with another amount",
-            ),
+                .counter("payments_conflicts", "Requests for a charged payment with another amount"),
         };
-        Ok(Router::new()
-            .route("/payments/pay", post(pay))
-            .with_state(provider))
+        Ok(Router::new().route("/payments/pay", post(pay)).with_state(provider))
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
@@ -89,16 +81,9 @@ struct Refusal {
 #[utoipa::path(post, path = "/payments/pay", request_body = Payment, responses(
     (status = 200, body = Paid), (status = 400, body = Refusal),
     (status = 409, body = Refusal, description = "charged before, with another amount")))]
-async fn pay(
-    State(provider): State<Provider>,
-    kit::Json(payment): kit::Json<Payment>,
-) -> Result<Json<Paid>, ApiError> {
+async fn pay(State(provider): State<Provider>, kit::Json(payment): kit::Json<Payment>) -> Result<Json<Paid>, ApiError> {
     let (id, charge) = payment.into_parts();
-    match provider
-        .charges
-        .insert_new(id.as_str(), &serde_json::json!(charge).to_string())
-        .await?
-    {
+    match provider.charges.insert_new(id.as_str(), &serde_json::json!(charge).to_string()).await? {
         Inserted::New => {
             provider.charged.inc();
             tracing::info!(id = id.as_str(), %charge, "charged");
@@ -106,17 +91,12 @@ async fn pay(
         Inserted::Existing(stored) => {
             let before: Charge = serde_json::from_str(&stored).map_err(|error| {
                 tracing::error!(id = id.as_str(), %error, "a stored charge cannot be read");
-                ApiError::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the earlier charge with this `id` is damaged",
-                )
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the earlier charge with this `id` is damaged")
             })?;
             if before != charge {
                 provider.conflicts.inc();
                 let id = id.as_str();
-                let message = format!(
-                    "payment `{id}` has been charged with {before} before, and not with {charge}"
-                );
+                let message = format!("payment `{id}` has been charged with {before} before, and not with {charge}");
                 return Err(ApiError::new(StatusCode::CONFLICT, message));
             }
             provider.repeated.inc();

@@ -22,13 +22,7 @@ pub(crate) struct Payment {
 
 impl Payment {
     pub(crate) fn into_parts(self) -> (PaymentId, Charge) {
-        (
-            self.id,
-            Charge {
-                value: self.value,
-                currency: self.currency,
-            },
-        )
+        (self.id, Charge { value: self.value, currency: self.currency })
     }
 }
 

@@ -27,11 +27,7 @@ macro_rules! on_both {
     )*};
 }
 
-on_both!(
-    charges_once,
-    many_at_once_charge_once,
-    another_amount_conflicts_and_one_of_them_wins
-);
+on_both!(charges_once, many_at_once_charge_once, another_amount_conflicts_and_one_of_them_wins);
 
 async fn charges_once(store: (&str, &str)) {
     let mut provider = Running::start_ready(PROVIDER, &[store]).await;
@@ -46,11 +42,7 @@ async fn charges_once(store: (&str, &str)) {
     assert_eq!(provider.metric("payments_charges_total").await, 1);
     assert_eq!(provider.metric("payments_repeated_total").await, 3);
 
-    for (value, currency) in [
-        ("12.51", "EUR"),
-        ("12.5", "GBP"),
-        ("12.500000000000000001", "EUR"),
-    ] {
+    for (value, currency) in [("12.51", "EUR"), ("12.5", "GBP"), ("12.500000000000000001", "EUR")] {
         let other = format!(r#"{{"id":"I1","value":{value},"currency":"{currency}"}}"#);
         let refused = post_raw(&provider.url("/payments/pay"), "application/json", other).await;
         assert_eq!(refused.status, 409);
@@ -60,19 +52,13 @@ async fn charges_once(store: (&str, &str)) {
     provider.terminate();
     assert_eq!(provider.exit_code().await, Some(0));
     let provider = Running::start_ready(PROVIDER, &[store]).await;
-    assert_eq!(
-        post(&provider.url("/payments/pay"), &body).await.status,
-        200
-    );
+    assert_eq!(post(&provider.url("/payments/pay"), &body).await.status, 200);
     assert_eq!(provider.metric("payments_charges_total").await, 0);
 }
 
 /// Asked of two processes, as there are two while one version replaces the other.
 async fn many_at_once_charge_once(store: (&str, &str)) {
-    let both = [
-        Running::start_ready(PROVIDER, &[store]).await,
-        Running::start_ready(PROVIDER, &[store]).await,
-    ];
+    let both = [Running::start_ready(PROVIDER, &[store]).await, Running::start_ready(PROVIDER, &[store]).await];
     let pays = (0..40).map(|number| {
         let url = both[number % 2].url("/payments/pay");
         let body = json!({"id": format!("P{}", number / 20), "value": 1, "currency": "EUR"});
@@ -89,11 +75,7 @@ async fn another_amount_conflicts_and_one_of_them_wins(store: (&str, &str)) {
     let provider = Running::start_ready(PROVIDER, &[store]).await;
     let pays = (1..=20).map(|value| {
         let url = provider.url("/payments/pay");
-        tokio::spawn(async move {
-            post(&url, &json!({"id": "P", "value": value, "currency": "EUR"}))
-                .await
-                .status
-        })
+        tokio::spawn(async move { post(&url, &json!({"id": "P", "value": value, "currency": "EUR"})).await.status })
     });
     let mut statuses = Vec::new();
     for pay in pays.collect::<Vec<_>>() {
@@ -107,76 +89,25 @@ async fn another_amount_conflicts_and_one_of_them_wins(store: (&str, &str)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_is_said_in_json() {
     let scratch = TempDir::new().unwrap();
-    let provider =
-        Running::start_ready(PROVIDER, &[("DATA_DIR", scratch.path().to_str().unwrap())]).await;
+    let provider = Running::start_ready(PROVIDER, &[("DATA_DIR", scratch.path().to_str().unwrap())]).await;
     let url = provider.url("/payments/pay");
-    let long = format!(
-        r#"{{"id":"{}","value":1,"currency":"EUR"}}"#,
-        "x".repeat(129)
-    );
-    let large = format!(
-        r#"{{"id":"{}","value":1,"currency":"EUR"}}"#,
-        "x".repeat(70_000)
-    );
+    let long = format!(r#"{{"id":"{}","value":1,"currency":"EUR"}}"#, "x".repeat(129));
+    let large = format!(r#"{{"id":"{}","value":1,"currency":"EUR"}}"#, "x".repeat(70_000));
     for (body, status, reason) in [
         (r#"{"value":1,"currency":"EUR"}"#, 400, "missing field `id`"),
-        (
-            r#"{"id":"P","currency":"EUR"}"#,
-            400,
-            "missing field `value`",
-        ),
+        (r#"{"id":"P","currency":"EUR"}"#, 400, "missing field `value`"),
         (r#"{"id":"P","value":1}"#, 400, "missing field `currency`"),
-        (
-            r#"{"id":7,"value":1,"currency":"EUR"}"#,
-            400,
-            "`id`: invalid type",
-        ),
-        (
-            r#"{"id":"","value":1,"currency":"EUR"}"#,
-            400,
-            "`id`: an id must not be empty",
-        ),
+        (r#"{"id":7,"value":1,"currency":"EUR"}"#, 400, "`id`: invalid type"),
+        (r#"{"id":"","value":1,"currency":"EUR"}"#, 400, "`id`: an id must not be empty"),
         (&long, 400, "at most 128 characters"),
-        (
-            r#"{"id":"P","value":"1","currency":"EUR"}"#,
-            400,
-            "`value`: invalid type",
-        ),
-        (
-            r#"{"id":"P","value":0,"currency":"EUR"}"#,
-            400,
-            "`value`: `0` is not more than 0",
-        ),
-        (
-            r#"{"id":"P","value":-1.5,"currency":"EUR"}"#,
-            400,
-            "`-1.5` is not more than 0",
-        ),
-        (
-            r#"{"id":"P","value":1e99,"currency":"EUR"}"#,
-            400,
-            "kept exactly",
-        ),
-        (
-            r#"{"id":"P","value":NaN,"currency":"EUR"}"#,
-            400,
-            "expected value",
-        ),
-        (
-            r#"{"id":"P","value":1,"currency":"eur"}"#,
-            400,
-            "`currency`: `eur` is not a currency",
-        ),
-        (
-            r#"{"id":"P","value":1,"currency":"EURO"}"#,
-            400,
-            "`EURO` is not a currency",
-        ),
-        (
-            r#"{"id":"P","value":1,"currency":["EUR"]}"#,
-            400,
-            "`currency`: invalid type",
-        ),
+        (r#"{"id":"P","value":"1","currency":"EUR"}"#, 400, "`value`: invalid type"),
+        (r#"{"id":"P","value":0,"currency":"EUR"}"#, 400, "`value`: `0` is not more than 0"),
+        (r#"{"id":"P","value":-1.5,"currency":"EUR"}"#, 400, "`-1.5` is not more than 0"),
+        (r#"{"id":"P","value":1e99,"currency":"EUR"}"#, 400, "kept exactly"),
+        (r#"{"id":"P","value":NaN,"currency":"EUR"}"#, 400, "expected value"),
+        (r#"{"id":"P","value":1,"currency":"eur"}"#, 400, "`currency`: `eur` is not a currency"),
+        (r#"{"id":"P","value":1,"currency":"EURO"}"#, 400, "`EURO` is not a currency"),
+        (r#"{"id":"P","value":1,"currency":["EUR"]}"#, 400, "`currency`: invalid type"),
         (r#"["P",1,"EUR"]"#, 400, "not a JSON object"),
         (r#""P""#, 400, "not a JSON object"),
         (r#"{"id":"P","#, 400, "EOF"),
@@ -187,18 +118,8 @@ async fn whatever_is_wrong_is_said_in_json() {
         assert_eq!(answer.status, status, "{body}: {answer:?}");
         assert!(answer.error("error").contains(reason), "{body}: {answer:?}");
     }
-    assert_eq!(
-        post_raw(&url, "application/json", b"{\"id\":\"\xff\"}".as_slice())
-            .await
-            .status,
-        400
-    );
-    assert_eq!(
-        post_raw(&url, "application/x-www-form-urlencoded", "id=P")
-            .await
-            .status,
-        415
-    );
+    assert_eq!(post_raw(&url, "application/json", b"{\"id\":\"\xff\"}".as_slice()).await.status, 400);
+    assert_eq!(post_raw(&url, "application/x-www-form-urlencoded", "id=P").await.status, 415);
     let wrong = send(client().put(&url)).await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, "POST"));
     assert!(wrong.error("error").contains("PUT"));

@@ -25,11 +25,7 @@ const RESERVED: [&str; 12] = [
 /// A random code that is none of the service's own paths.
 pub(crate) fn random() -> String {
     loop {
-        let code: String = rand::rng()
-            .sample_iter(Alphanumeric)
-            .take(LENGTH)
-            .map(char::from)
-            .collect();
+        let code: String = rand::rng().sample_iter(Alphanumeric).take(LENGTH).map(char::from).collect();
         if !is_reserved(&code) {
             return code;
         }
@@ -49,25 +45,12 @@ mod tests {
     fn codes_fit_into_a_path_and_differ() {
         let codes: HashSet<String> = (0..1000).map(|_| random()).collect();
         assert_eq!(codes.len(), 1000);
-        assert!(
-            codes
-                .iter()
-                .all(|code| code.len() == 7 && code.chars().all(|c| c.is_ascii_alphanumeric()))
-        );
+        assert!(codes.iter().all(|code| code.len() == 7 && code.chars().all(|c| c.is_ascii_alphanumeric())));
     }
 
     #[test]
     fn the_services_own_paths_are_no_codes() {
-        for path in [
-            "pw",
-            "api",
-            "docs",
-            "openapi.json",
-            "livez",
-            "readyz",
-            "metrics",
-            "health",
-        ] {
+        for path in ["pw", "api", "docs", "openapi.json", "livez", "readyz", "metrics", "health"] {
             assert!(is_reserved(path), "{path}");
         }
         assert!(!is_reserved("Metrics"));

@@ -39,23 +39,15 @@ async fn welcome() -> Json<&'static str> {
 /// The value of a key.
 #[utoipa::path(get, path = "/pw/{key}", tag = "keys", params(("key" = String, Path)), responses(
     (status = 200, body = String), (status = 404, body = Refusal)))]
-async fn read(
-    State(keys): State<Table>,
-    Path(key): Path<String>,
-) -> Result<Json<String>, ApiError> {
+async fn read(State(keys): State<Table>, Path(key): Path<String>) -> Result<Json<String>, ApiError> {
     let value = keys.get(&key).await?;
-    value
-        .map(Json)
-        .ok_or_else(|| ApiError::not_found("Key not found"))
+    value.map(Json).ok_or_else(|| ApiError::not_found("Key not found"))
 }
 
 /// Gives a key a value.
 #[utoipa::path(post, path = "/pw/{key}/{value}", tag = "keys",
     params(("key" = String, Path), ("value" = String, Path)), responses((status = 200, body = Entry)))]
-async fn write(
-    State(keys): State<Table>,
-    Path((key, value)): Path<(String, String)>,
-) -> Result<Json<Entry>, ApiError> {
+async fn write(State(keys): State<Table>, Path((key, value)): Path<(String, String)>) -> Result<Json<Entry>, ApiError> {
     keys.put(&key, &value).await?;
     Ok(Json(Entry { key, value }))
 }

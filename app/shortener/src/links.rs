@@ -85,16 +85,11 @@ impl Links {
 
     async fn find(&self, code: &str) -> Result<Link, ApiError> {
         let Some(link) = self.links.get(code).await? else {
-            return Err(ApiError::not_found(format!(
-                "there is no short link `{code}`"
-            )));
+            return Err(ApiError::not_found(format!("there is no short link `{code}`")));
         };
         serde_json::from_str(&link).map_err(|error| {
             tracing::error!(code, %error, "a stored link cannot be read");
-            ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("the short link `{code}` is damaged"),
-            )
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the short link `{code}` is damaged"))
         })
     }
 }
@@ -119,13 +114,8 @@ async fn create(
     headers: HeaderMap,
     kit::Json(new): kit::Json<NewLink>,
 ) -> Result<(StatusCode, Json<CreatedLink>), ApiError> {
-    let url = Target::parse(&new.url)
-        .map_err(ApiError::bad_request)?
-        .into_string();
-    let created = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let url = Target::parse(&new.url).map_err(ApiError::bad_request)?.into_string();
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let link = serde_json::json!(Link { url, created }).to_string();
     for _ in 0..ATTEMPTS {
         let code = code::random();
@@ -141,11 +131,7 @@ async fn create(
 /// Leads to the target and counts the click.
 #[utoipa::path(get, path = "/{code}", tag = "links", params(("code" = String, Path)), responses(
     (status = 307, description = "the target is in `Location`"), (status = 404, body = Refusal)))]
-async fn follow(
-    State(links): State<Links>,
-    method: Method,
-    Path(code): Path<String>,
-) -> Result<Response, ApiError> {
+async fn follow(State(links): State<Links>, method: Method, Path(code): Path<String>) -> Result<Response, ApiError> {
     let link = links.find(&code).await?;
     // `HEAD` only looks where it would lead.
     if method == Method::GET {
@@ -153,10 +139,7 @@ async fn follow(
         links.followed.inc();
     }
     // A cached answer would be a click that nobody counts.
-    let headers = [
-        (header::LOCATION, link.url),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-    ];
+    let headers = [(header::LOCATION, link.url), (header::CACHE_CONTROL, "no-store".to_owned())];
     Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
 }
 
@@ -169,18 +152,7 @@ async fn describe(
     Path(code): Path<String>,
 ) -> Result<Json<DescribedLink>, ApiError> {
     let Link { url, created } = links.find(&code).await?;
-    let clicks = links
-        .clicks
-        .get(&code)
-        .await?
-        .and_then(|clicks| clicks.parse().ok())
-        .unwrap_or(0);
+    let clicks = links.clicks.get(&code).await?.and_then(|clicks| clicks.parse().ok()).unwrap_or(0);
     let short_url = links.short_url(&code, &headers)?;
-    Ok(Json(DescribedLink {
-        code,
-        short_url,
-        url,
-        clicks,
-        created,
-    }))
+    Ok(Json(DescribedLink { code, short_url, url, clicks, created }))
 }

@@ -37,10 +37,7 @@ impl Service for Shortener {
 
     fn config(env: &Env) -> Result<Config, ConfigError> {
         let valid = "an absolute URL with `http` or `https`, without query and fragment";
-        Ok(Config {
-            store: StoreConfig::parse(env)?,
-            base_url: env.parse_with("BASE_URL", valid, BaseUrl::parse)?,
-        })
+        Ok(Config { store: StoreConfig::parse(env)?, base_url: env.parse_with("BASE_URL", valid, BaseUrl::parse)? })
     }
 
     async fn start(config: Config, context: &Context) -> kit::Result<Router> {

@@ -16,27 +16,16 @@ impl Target {
     /// Says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
-            return Err(format!(
-                "`url` is {} bytes long; at most {MAX_LENGTH} are allowed",
-                text.len()
-            ));
+            return Err(format!("`url` is {} bytes long; at most {MAX_LENGTH} are allowed", text.len()));
         }
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err("`url` contains white space or control characters".to_owned());
         }
-        let url =
-            Url::parse(text).map_err(|error| format!("`url` is not an absolute URL: {error}"))?;
+        let url = Url::parse(text).map_err(|error| format!("`url` is not an absolute URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!(
-                "`url` has the scheme `{}`; allowed are `http` and `https`",
-                url.scheme()
-            ));
+            return Err(format!("`url` has the scheme `{}`; allowed are `http` and `https`", url.scheme()));
         }
-        let sent = if text.is_ascii() {
-            text.to_owned()
-        } else {
-            url.to_string()
-        };
+        let sent = if text.is_ascii() { text.to_owned() } else { url.to_string() };
         Ok(Self(sent))
     }
 
@@ -55,21 +44,14 @@ mod tests {
 
     #[test]
     fn what_was_given_is_kept() {
-        for text in [
-            "https://example.com",
-            "HTTP://Example.com:8080/a?b=c#d",
-            "http://[::1]/%20",
-        ] {
+        for text in ["https://example.com", "HTTP://Example.com:8080/a?b=c#d", "http://[::1]/%20"] {
             assert_eq!(parse(text).as_deref(), Ok(text));
         }
     }
 
     #[test]
     fn what_a_header_cannot_hold_is_encoded() {
-        assert_eq!(
-            parse("https://müller.example/ö").as_deref(),
-            Ok("https://xn--mller-kva.example/%C3%B6")
-        );
+        assert_eq!(parse("https://müller.example/ö").as_deref(), Ok("https://xn--mller-kva.example/%C3%B6"));
     }
 
     #[test]

@@ -31,20 +31,12 @@ macro_rules! on_both {
     )*};
 }
 
-on_both!(
-    keys_and_values,
-    a_link_lives,
-    links_survive_a_restart,
-    fifty_at_once_get_codes_of_their_own
-);
+on_both!(keys_and_values, a_link_lives, links_survive_a_restart, fifty_at_once_get_codes_of_their_own);
 
 async fn keys_and_values(store: (&str, &str)) {
     let shortener = Running::start_ready(SHORTENER, &[store]).await;
     for path in ["/pw", "/pw/"] {
-        assert_eq!(
-            get(&shortener.url(path)).await.json(),
-            "Your redis crud server is running!"
-        );
+        assert_eq!(get(&shortener.url(path)).await.json(), "Your redis crud server is running!");
     }
     for (path, key, value) in [
         ("/pw/colour/red", "colour", "red"),
@@ -55,10 +47,7 @@ async fn keys_and_values(store: (&str, &str)) {
     ] {
         let url = shortener.url(path);
         let answer = send(client().post(&url)).await;
-        assert_eq!(
-            (answer.status, answer.json()),
-            (200, json!({"key": key, "value": value}))
-        );
+        assert_eq!((answer.status, answer.json()), (200, json!({"key": key, "value": value})));
         let key_url = url.rsplit_once('/').unwrap().0;
         assert_eq!(get(key_url).await.json(), value);
     }
@@ -66,10 +55,7 @@ async fn keys_and_values(store: (&str, &str)) {
     assert_eq!(delete(&url).await.json(), 1);
     assert_eq!(delete(&url).await.json(), 0);
     let gone = get(&url).await;
-    assert_eq!(
-        (gone.status, gone.json()),
-        (404, json!({"detail": "Key not found"}))
-    );
+    assert_eq!((gone.status, gone.json()), (404, json!({"detail": "Key not found"})));
 }
 
 async fn a_link_lives(store: (&str, &str)) {
@@ -103,10 +89,7 @@ async fn a_link_lives(store: (&str, &str)) {
     assert_eq!(shortener.metric("links_followed_total").await, 20);
 
     // Keys and links do not meet.
-    assert_eq!(
-        get(&shortener.url(&format!("/pw/{code}"))).await.status,
-        404
-    );
+    assert_eq!(get(&shortener.url(&format!("/pw/{code}"))).await.status, 404);
     for path in ["/nothing", "/api/urls/nothing"] {
         let missing = get(&shortener.url(path)).await;
         assert_eq!(missing.status, 404);
@@ -116,43 +99,24 @@ async fn a_link_lives(store: (&str, &str)) {
 
 async fn links_survive_a_restart(store: (&str, &str)) {
     let mut shortener = Running::start_ready(SHORTENER, &[store]).await;
-    let created = post(
-        &shortener.url("/api/urls"),
-        &json!({"url": "https://example.com"}),
-    )
-    .await
-    .json();
+    let created = post(&shortener.url("/api/urls"), &json!({"url": "https://example.com"})).await.json();
     let path = format!("/{}", created["code"].as_str().unwrap());
     get(&shortener.url(&path)).await;
     shortener.terminate();
     assert_eq!(shortener.exit_code().await, Some(0));
 
     let shortener = Running::start_ready(SHORTENER, &[store]).await;
-    assert_eq!(
-        get(&shortener.url(&path)).await.header("location"),
-        "https://example.com"
-    );
-    let described = get(&shortener.url(&format!("/api/urls{path}")))
-        .await
-        .json();
+    assert_eq!(get(&shortener.url(&path)).await.header("location"), "https://example.com");
+    let described = get(&shortener.url(&format!("/api/urls{path}"))).await.json();
     assert_eq!(described["clicks"], 2);
 }
 
 /// By two processes that share the store, as two versions do while one replaces the other.
 async fn fifty_at_once_get_codes_of_their_own(store: (&str, &str)) {
-    let both = [
-        Running::start_ready(SHORTENER, &[store]).await,
-        Running::start_ready(SHORTENER, &[store]).await,
-    ];
+    let both = [Running::start_ready(SHORTENER, &[store]).await, Running::start_ready(SHORTENER, &[store]).await];
     let creates = (0..50).map(|number| {
         let url = both[number % 2].url("/api/urls");
-        tokio::spawn(async move {
-            post(
-                &url,
-                &json!({"url": format!("https://example.com/{number}")}),
-            )
-            .await
-        })
+        tokio::spawn(async move { post(&url, &json!({"url": format!("https://example.com/{number}")})).await })
     });
     let mut codes = HashSet::new();
     for (number, create) in creates.collect::<Vec<_>>().into_iter().enumerate() {
@@ -160,10 +124,7 @@ async fn fifty_at_once_get_codes_of_their_own(store: (&str, &str)) {
         assert_eq!(created.status, 201, "{created:?}");
         let code = created.json()["code"].as_str().unwrap().to_owned();
         let target = get(&both[(number + 1) % 2].url(&format!("/{code}"))).await;
-        assert_eq!(
-            target.header("location"),
-            format!("https://example.com/{number}")
-        );
+        assert_eq!(target.header("location"), format!("https://example.com/{number}"));
         codes.insert(code);
     }
     assert_eq!(codes.len(), 50);
@@ -178,66 +139,31 @@ async fn short_urls_start_with_what_is_configured_or_asked_for() {
 
     let shortener = Running::start_ready(SHORTENER, &[data]).await;
     let request = client().post(shortener.url("/api/urls")).json(&body);
-    let answer = send(
-        request
-            .header("host", "go.example")
-            .header("x-forwarded-proto", "https"),
-    )
-    .await;
+    let answer = send(request.header("host", "go.example").header("x-forwarded-proto", "https")).await;
     assert!(short_url(answer).starts_with("https://go.example/"));
 
-    let shortener =
-        Running::start_ready(SHORTENER, &[data, ("BASE_URL", "https://s.example/x/")]).await;
-    assert!(
-        short_url(post(&shortener.url("/api/urls"), &body).await)
-            .starts_with("https://s.example/x/")
-    );
+    let shortener = Running::start_ready(SHORTENER, &[data, ("BASE_URL", "https://s.example/x/")]).await;
+    assert!(short_url(post(&shortener.url("/api/urls"), &body).await).starts_with("https://s.example/x/"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_is_said_in_json() {
     let scratch = TempDir::new().unwrap();
-    let shortener =
-        Running::start_ready(SHORTENER, &[("DATA_DIR", scratch.path().to_str().unwrap())]).await;
+    let shortener = Running::start_ready(SHORTENER, &[("DATA_DIR", scratch.path().to_str().unwrap())]).await;
     let urls = shortener.url("/api/urls");
     let json_type = "application/json";
     let large = json!({"url": "x".repeat(70_000)}).to_string();
     for (kind, body, status, reason) in [
-        (
-            json_type,
-            &br#"{"url":"example.com"}"#[..],
-            400,
-            "not an absolute URL",
-        ),
-        (
-            json_type,
-            br#"{"url":"ftp://example.com"}"#,
-            400,
-            "scheme `ftp`",
-        ),
+        (json_type, &br#"{"url":"example.com"}"#[..], 400, "not an absolute URL"),
+        (json_type, br#"{"url":"ftp://example.com"}"#, 400, "scheme `ftp`"),
         (json_type, br#"{"url":5}"#, 400, "expected a string"),
         (json_type, br#"{"url":null}"#, 400, "expected a string"),
-        (
-            json_type,
-            br#"{"target":"https://example.com"}"#,
-            400,
-            "missing field `url`",
-        ),
+        (json_type, br#"{"target":"https://example.com"}"#, 400, "missing field `url`"),
         (json_type, br#"["https://example.com"]"#, 400, "JSON object"),
         (json_type, br#"{"url":"#, 400, "EOF"),
         (json_type, b"", 400, "EOF"),
-        (
-            json_type,
-            b"{\"url\":\"https://example.com/\xff\"}",
-            400,
-            "unicode",
-        ),
-        (
-            "text/plain",
-            br#"{"url":"https://example.com"}"#,
-            415,
-            "application/json",
-        ),
+        (json_type, b"{\"url\":\"https://example.com/\xff\"}", 400, "unicode"),
+        ("text/plain", br#"{"url":"https://example.com"}"#, 415, "application/json"),
         (json_type, large.as_bytes(), 413, "length limit"),
     ] {
         let answer = post_raw(&urls, kind, body).await;
@@ -260,11 +186,7 @@ async fn whatever_is_wrong_is_said_in_json() {
         let answer = send(client().request(method.parse().unwrap(), shortener.url(path))).await;
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
         answer.error("detail");
-        assert_eq!(
-            status == 405,
-            !answer.header("allow").is_empty(),
-            "{answer:?}"
-        );
+        assert_eq!(status == 405, !answer.header("allow").is_empty(), "{answer:?}");
     }
     assert_eq!(get(&shortener.url("/livez")).await.status, 200);
 }
@@ -280,16 +202,12 @@ async fn without_redis_it_says_so_and_recovers() {
         if down {
             redis.stop();
             let not_ready = eventually("not ready", || async {
-                Some(get(&shortener.url("/readyz")).await)
-                    .filter(|answer| answer.text.contains("redis unreachable"))
+                Some(get(&shortener.url("/readyz")).await).filter(|answer| answer.text.contains("redis unreachable"))
             });
             assert_eq!(not_ready.await.status, 503);
             let answer = send(client().post(&url)).await;
             assert_eq!(answer.status, 503);
-            assert!(
-                answer.error("detail").contains("redis unreachable"),
-                "{answer:?}"
-            );
+            assert!(answer.error("detail").contains("redis unreachable"), "{answer:?}");
             assert_eq!(get(&shortener.url("/livez")).await.status, 200);
         } else {
             redis.resume();
@@ -316,19 +234,12 @@ async fn a_request_in_flight_is_finished_before_the_end() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let metrics = shortener.url("/metrics");
     eventually("a request in flight", || async {
-        get(&metrics)
-            .await
-            .text
-            .contains("http_requests_in_flight 2")
-            .then_some(())
+        get(&metrics).await.text.contains("http_requests_in_flight 2").then_some(())
     })
     .await;
 
     shortener.terminate();
-    eventually("a closed listener", || async {
-        TcpStream::connect(address).await.is_err().then_some(())
-    })
-    .await;
+    eventually("a closed listener", || async { TcpStream::connect(address).await.is_err().then_some(()) }).await;
     stream.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -341,26 +252,17 @@ async fn a_request_in_flight_is_finished_before_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_does_not_keep_it() {
     let scratch = TempDir::new().unwrap();
-    let env = [
-        ("DATA_DIR", scratch.path().to_str().unwrap()),
-        ("SHUTDOWN_SECONDS", "1"),
-    ];
+    let env = [("DATA_DIR", scratch.path().to_str().unwrap()), ("SHUTDOWN_SECONDS", "1")];
     let mut shortener = Running::start_ready(SHORTENER, &env).await;
     let mut stream = TcpStream::connect(shortener.address("http")).await.unwrap();
     let head = "POST /api/urls HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
     let metrics = shortener.url("/metrics");
     eventually("a request in flight", || async {
-        get(&metrics)
-            .await
-            .text
-            .contains("http_requests_in_flight 2")
-            .then_some(())
+        get(&metrics).await.text.contains("http_requests_in_flight 2").then_some(())
     })
     .await;
     shortener.terminate();
     assert_eq!(shortener.exit_code().await, Some(0));
-    shortener.logged("what was left", |line| {
-        line["message"].as_str().unwrap().contains("unfinished")
-    });
+    shortener.logged("what was left", |line| line["message"].as_str().unwrap().contains("unfinished"));
 }

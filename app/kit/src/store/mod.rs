@@ -37,9 +37,7 @@ impl StoreConfig {
             return Ok(Self(Kind::Redis(address)));
         }
         let directory = env.get("DATA_DIR", "a directory")?;
-        Ok(Self(Kind::Directory(
-            directory.unwrap_or_else(|| PathBuf::from("data")),
-        )))
+        Ok(Self(Kind::Directory(directory.unwrap_or_else(|| PathBuf::from("data")))))
     }
 }
 
@@ -93,23 +91,11 @@ impl Store {
     ///
     /// # Errors
     /// The file cannot be opened. A Redis out of reach is none: it may come.
-    pub async fn open(
-        config: StoreConfig,
-        service: &'static str,
-        context: &Context,
-    ) -> Result<Self, StoreError> {
+    pub async fn open(config: StoreConfig, service: &'static str, context: &Context) -> Result<Self, StoreError> {
         let store = Self::connect(config, service).await?;
-        let condition = context
-            .health
-            .condition("store", "the store has not answered yet");
+        let condition = context.health.condition("store", "the store has not answered yet");
         let (probed, stopping) = (store.clone(), context.stopping.clone());
-        context.spawn(async move {
-            while stopping
-                .run_until_cancelled(probed.probe(&condition))
-                .await
-                .is_some()
-            {}
-        });
+        context.spawn(async move { while stopping.run_until_cancelled(probed.probe(&condition)).await.is_some() {} });
         Ok(store)
     }
 
@@ -120,9 +106,7 @@ impl Store {
     pub async fn connect(config: StoreConfig, service: &'static str) -> Result<Self, StoreError> {
         Ok(Self(match config.0 {
             Kind::Redis(address) => Backend::Redis(redis::Redis::connect(address, service)?),
-            Kind::Directory(directory) => {
-                Backend::Sqlite(sqlite::Sqlite::open(directory, service).await?)
-            }
+            Kind::Directory(directory) => Backend::Sqlite(sqlite::Sqlite::open(directory, service).await?),
         }))
     }
 
@@ -141,10 +125,7 @@ impl Store {
     /// A table by its name; it need not exist before.
     #[must_use]
     pub fn table(&self, name: &'static str) -> Table {
-        Table {
-            store: self.clone(),
-            name,
-        }
+        Table { store: self.clone(), name }
     }
 }
 

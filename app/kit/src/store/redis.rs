@@ -32,10 +32,7 @@ pub(super) struct Redis {
 
 impl Redis {
     /// Does not wait for the server: the connection is made by the first command, and again after it broke.
-    pub(super) fn connect(
-        Address(client): Address,
-        service: &'static str,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn connect(Address(client): Address, service: &'static str) -> Result<Self, StoreError> {
         // A command is never sent twice, and a caller learns soon that there is no connection.
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -43,10 +40,7 @@ impl Redis {
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
         let connection = ConnectionManager::new_lazy_with_config(client, config)?;
-        Ok(Self {
-            connection,
-            service,
-        })
+        Ok(Self { connection, service })
     }
 
     fn hash(&self, table: &str) -> String {
@@ -70,26 +64,13 @@ impl Redis {
     }
 
     pub(super) async fn put(&self, table: &str, key: &str, value: &str) -> Result<(), StoreError> {
-        self.connection
-            .clone()
-            .hset(self.hash(table), key, value)
-            .await?;
+        self.connection.clone().hset(self.hash(table), key, value).await?;
         Ok(())
     }
 
-    pub(super) async fn insert_new(
-        &self,
-        table: &str,
-        key: &str,
-        value: &str,
-    ) -> Result<Inserted, StoreError> {
+    pub(super) async fn insert_new(&self, table: &str, key: &str, value: &str) -> Result<Inserted, StoreError> {
         loop {
-            if self
-                .connection
-                .clone()
-                .hset_nx(self.hash(table), key, value)
-                .await?
-            {
+            if self.connection.clone().hset_nx(self.hash(table), key, value).await? {
                 return Ok(Inserted::New);
             }
             // A key that is gone by now is free again.
@@ -113,13 +94,8 @@ impl Redis {
 
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
-        let unreachable =
-            error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
-        let state = if unreachable {
-            "redis unreachable"
-        } else {
-            "redis refused"
-        };
+        let unreachable = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
+        let state = if unreachable { "redis unreachable" } else { "redis refused" };
         Self(format!("{state}: {}", error.to_string().to_lowercase()))
     }
 }

@@ -28,18 +28,11 @@ impl Sqlite {
     pub(super) async fn open(directory: PathBuf, service: &str) -> Result<Self, StoreError> {
         let file = directory.join(format!("{service}.sqlite3"));
         blocking(move || {
-            std::fs::create_dir_all(&directory).map_err(|error| {
-                StoreError(format!(
-                    "cannot make the directory `{}`: {error}",
-                    directory.display()
-                ))
-            })?;
-            let connection = prepared(&file).map_err(|error| {
-                StoreError(format!("cannot open `{}`: {error}", file.display()))
-            })?;
-            Ok(Self {
-                connection: Arc::new(Mutex::new(connection)),
-            })
+            std::fs::create_dir_all(&directory)
+                .map_err(|error| StoreError(format!("cannot make the directory `{}`: {error}", directory.display())))?;
+            let connection =
+                prepared(&file).map_err(|error| StoreError(format!("cannot open `{}`: {error}", file.display())))?;
+            Ok(Self { connection: Arc::new(Mutex::new(connection)) })
         })
         .await
     }
@@ -59,44 +52,27 @@ impl Sqlite {
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.with(|connection| {
-            connection.query_row(
-                "SELECT count(*) FROM (SELECT 1 FROM entries LIMIT 1)",
-                [],
-                |_| Ok(()),
-            )
+            connection.query_row("SELECT count(*) FROM (SELECT 1 FROM entries LIMIT 1)", [], |_| Ok(()))
         })
         .await
     }
 
-    pub(super) async fn get(
-        &self,
-        space: &'static str,
-        key: &str,
-    ) -> Result<Option<String>, StoreError> {
+    pub(super) async fn get(&self, space: &'static str, key: &str) -> Result<Option<String>, StoreError> {
         let key = key.to_owned();
-        self.with(move |connection| value(connection, space, &key))
-            .await
+        self.with(move |connection| value(connection, space, &key)).await
     }
 
-    pub(super) async fn all(
-        &self,
-        space: &'static str,
-    ) -> Result<Vec<(String, String)>, StoreError> {
+    pub(super) async fn all(&self, space: &'static str) -> Result<Vec<(String, String)>, StoreError> {
         self.with(move |connection| {
-            let mut select = connection
-                .prepare_cached("SELECT key, value FROM entries WHERE space = ?1 ORDER BY key")?;
+            let mut select =
+                connection.prepare_cached("SELECT key, value FROM entries WHERE space = ?1 ORDER BY key")?;
             let rows = select.query_map([space], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
         })
         .await
     }
 
-    pub(super) async fn put(
-        &self,
-        space: &'static str,
-        key: &str,
-        value: &str,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn put(&self, space: &'static str, key: &str, value: &str) -> Result<(), StoreError> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.with(move |connection| {
             let sql = "INSERT INTO entries VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = excluded.value";
@@ -105,21 +81,12 @@ impl Sqlite {
         .await
     }
 
-    pub(super) async fn insert_new(
-        &self,
-        space: &'static str,
-        key: &str,
-        new: &str,
-    ) -> Result<Inserted, StoreError> {
+    pub(super) async fn insert_new(&self, space: &'static str, key: &str, new: &str) -> Result<Inserted, StoreError> {
         let (key, new) = (key.to_owned(), new.to_owned());
         self.with(move |connection| {
             loop {
                 let sql = "INSERT INTO entries VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-                if connection
-                    .prepare_cached(sql)?
-                    .execute(params![space, key, new])?
-                    == 1
-                {
+                if connection.prepare_cached(sql)?.execute(params![space, key, new])? == 1 {
                     return Ok(Inserted::New);
                 }
                 // A key that is gone by now is free again.
@@ -135,19 +102,12 @@ impl Sqlite {
         let key = key.to_owned();
         self.with(move |connection| {
             let sql = "DELETE FROM entries WHERE space = ?1 AND key = ?2";
-            Ok(connection
-                .prepare_cached(sql)?
-                .execute(params![space, key])?
-                > 0)
+            Ok(connection.prepare_cached(sql)?.execute(params![space, key])? > 0)
         })
         .await
     }
 
-    pub(super) async fn increment(
-        &self,
-        space: &'static str,
-        key: &str,
-    ) -> Result<u64, StoreError> {
+    pub(super) async fn increment(&self, space: &'static str, key: &str) -> Result<u64, StoreError> {
         let key = key.to_owned();
         self.with(move |connection| {
             let sql = "INSERT INTO entries VALUES (?1, ?2, '1')
@@ -163,11 +123,8 @@ impl Sqlite {
 }
 
 fn value(connection: &Connection, space: &str, key: &str) -> rusqlite::Result<Option<String>> {
-    let mut select =
-        connection.prepare_cached("SELECT value FROM entries WHERE space = ?1 AND key = ?2")?;
-    select
-        .query_row(params![space, key], |row| row.get(0))
-        .optional()
+    let mut select = connection.prepare_cached("SELECT value FROM entries WHERE space = ?1 AND key = ?2")?;
+    select.query_row(params![space, key], |row| row.get(0)).optional()
 }
 
 /// Opens the file and brings it into its form.
@@ -194,10 +151,7 @@ fn into_form(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 async fn blocking<T: Send + 'static>(
