@@ -1,0 +1,12 @@
+//! The promises of the commands, kept by the real binary with real services: each test has an environment of its own,
+//! on free ports, and leaves nothing behind.
+
+#![expect(clippy::disallowed_methods, reason = "tests start the program that they are about")]
+
+mod sandbox;
+
+mod cli;
+mod failure;
+mod interrupt;
+mod life;
+mod systems;

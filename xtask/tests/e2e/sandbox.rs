@@ -1,0 +1,271 @@
+//! A scratch copy of this repository that all tests share, and for each test an environment of its own in it.
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use xtask::scratch::copy_repository;
+
+/// Long enough for a cold build of a service on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The checkout that the tests belong to.
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Where nested builds go: the checkout's own, so that what is built once is built for all.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from)
+}
+
+fn shared_copy() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let copy = target().join("scratch/e2e");
+        copy_repository(checkout(), &copy).unwrap();
+        copy
+    })
+}
+
+/// An environment of its own; torn down when dropped.
+pub(crate) struct Sandbox {
+    pub(crate) root: PathBuf,
+    pub(crate) env: String,
+    /// The copy is this test's alone and goes with it.
+    own: bool,
+}
+
+impl Sandbox {
+    /// An environment in the shared copy. Its sources must not be changed.
+    pub(crate) fn new(env: &str) -> Self {
+        Self::in_copy(shared_copy().to_owned(), env, false)
+    }
+
+    /// A copy of its own, whose sources may be changed.
+    pub(crate) fn with_own_copy(env: &str) -> Self {
+        let copy = target().join("scratch").join(env);
+        copy_repository(checkout(), &copy).unwrap();
+        Self::in_copy(copy, env, true)
+    }
+
+    fn in_copy(root: PathBuf, env: &str, own: bool) -> Self {
+        let sandbox = Self { root, env: env.to_owned(), own };
+        // A test that was killed may have left something of its own.
+        sandbox.write_environment("");
+        sandbox.xtask(["teardown", "--yes"]);
+        sandbox
+    }
+
+    /// Writes the environment's file, with more settings than it needs.
+    pub(crate) fn write_environment(&self, more: &str) {
+        let text = format!("target = \"host\"\nports = \"free\"\n{more}");
+        std::fs::write(self.root.join(format!("deploy/environments/{}.toml", self.env)), text).unwrap();
+    }
+
+    /// The environment's folder of state.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.root.join(".slipway").join(&self.env)
+    }
+
+    /// The program with these arguments, in this environment, not started yet.
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let takes_env = args.first().is_some_and(|verb| verb != "completions" && verb != "ci" && verb != "--help");
+        command.args(&args);
+        if takes_env {
+            command.args(["--env", &self.env]);
+        }
+        // What `cargo test` sets is not there when a person calls the program.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text.starts_with("XTASK_") {
+                command.env_remove(&name);
+            }
+        }
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", target()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn xtask<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Run {
+        Run::of(&mut self.command(args))
+    }
+
+    /// Starts the program and watches its journal.
+    pub(crate) fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Running {
+        self.start_command(self.command(args))
+    }
+
+    pub(crate) fn start_command(&self, mut command: Command) -> Running {
+        let before = self.journals();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running { child: Some(child), runs: self.home().join("runs"), before }
+    }
+
+    fn journals(&self) -> Vec<PathBuf> {
+        journals_in(&self.home().join("runs"))
+    }
+
+    /// A service's entry in `status --json`.
+    pub(crate) fn status(&self, service: &str) -> Value {
+        let document = self.xtask(["status", "--json"]).success().json();
+        let systems = document["systems"].as_array().unwrap();
+        let services = systems.iter().flat_map(|system| system["services"].as_array().unwrap());
+        services.into_iter().find(|entry| entry["name"] == service).unwrap().clone()
+    }
+
+    /// `address:port` of a running service.
+    pub(crate) fn via(&self, service: &str) -> String {
+        self.status(service)["via"].as_str().unwrap().to_owned()
+    }
+
+    /// The processes that carry this environment's mark, other than the short-lived.
+    pub(crate) fn processes(&self) -> Vec<xtask::os::Process> {
+        xtask::os::processes_with_env("SLIPWAY_STATE", &self.home().to_string_lossy())
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let run = self.xtask(["teardown", "--yes"]);
+        let _ = std::fs::remove_file(self.root.join(format!("deploy/environments/{}.toml", self.env)));
+        let left = self.processes();
+        if self.own {
+            let _ = std::fs::remove_dir_all(&self.root);
+        }
+        if !std::thread::panicking() {
+            run.success();
+            assert!(left.is_empty(), "still running: {left:?}");
+        }
+    }
+}
+
+fn journals_in(runs: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(runs).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
+    entries.unwrap_or_default()
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code(), code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn success(self) -> Self {
+        self.exits(0)
+    }
+
+    /// Standard output as the one document it must be.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in stdout:\n{}", self.stdout))
+    }
+}
+
+/// A program that runs, and the journal it writes.
+pub(crate) struct Running {
+    child: Option<Child>,
+    runs: PathBuf,
+    before: Vec<PathBuf>,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// What the journal of this run has so far.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let new = journals_in(&self.runs).into_iter().find(|path| !self.before.contains(path));
+        let text = new.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits until the journal has such a record. `false` when the program ended without one.
+    pub(crate) fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap().is_some();
+            if self.records().iter().any(&wanted) {
+                return true;
+            }
+            if ended {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "no such record: {:#?}", self.records());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Run {
+        let output = self.child.take().unwrap().wait_with_output().unwrap();
+        Run {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits until an answer comes, and says what was seen last when none does.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(last) if Instant::now() >= deadline => panic!("{what}: {last}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// `GET` of a path; status and body.
+pub(crate) fn get(via: &str, path: &str) -> Result<(u16, String), String> {
+    use xtask::http::{Request, send};
+    let url = format!("http://{via}{path}").parse()?;
+    let answer = send(&Request::get(url, Duration::from_secs(5)), &|| false).map_err(|error| error.to_string())?;
+    Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
+}
