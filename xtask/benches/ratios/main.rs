@@ -1,0 +1,24 @@
+//! What the tool costs, as ratios taken in one run: absolute times tell more of the machine than of the tool.
+//!
+//! `cargo bench -p xtask` runs all of them, `cargo bench -p xtask -- NAME` those whose name contains NAME. Nothing here
+//! fails because it was slow; the README names the figures that are aimed at.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark starts the programs that it measures")]
+
+mod build;
+mod deploy;
+mod doctor;
+mod measure;
+mod start;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let all: [(&str, fn()); 4] =
+        [("start", start::run), ("doctor", doctor::run), ("deploy", deploy::run), ("build", build::run)];
+    for (name, run) in all {
+        if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
+            println!("{name}");
+            run();
+        }
+    }
+}
