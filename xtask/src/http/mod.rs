@@ -51,6 +51,9 @@ impl Response {
     }
 }
 
+/// The longest that is asked of a socket at once; some systems refuse more than a few hours.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// Why there is no answer: what failed, and the system's own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpError(String);
@@ -137,7 +140,7 @@ impl Exchange<'_> {
         };
         let mut last = HttpError(format!("`{host}` has no address"));
         for address in addresses {
-            let left = self.left(Duration::MAX)?;
+            let left = self.left(LONGEST)?;
             match TcpStream::connect_timeout(&address, left) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = failed(&format!("connect to {address}"), &error),
@@ -147,7 +150,7 @@ impl Exchange<'_> {
     }
 
     fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> Result<(), HttpError> {
-        let left = self.left(Duration::MAX)?;
+        let left = self.left(LONGEST)?;
         let written = stream.set_write_timeout(Some(left)).and_then(|()| stream.write_all(bytes));
         written.map_err(|error| failed("send the request", &error))
     }

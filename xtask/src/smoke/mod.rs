@@ -12,6 +12,7 @@ use crate::spec::smoke::{DeniedPath, Expectation, Kind, Origin, SmokeCheck};
 use crate::spec::system::System;
 use names::{Names, Unknown};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use verdict::verdict;
 
@@ -173,7 +174,7 @@ impl Run<'_> {
     }
 
     fn prepare(&self, check: &SmokeCheck, endpoint: Endpoint) -> Result<(Request, Expectation), Unknown> {
-        let filled = |texts: &std::collections::BTreeMap<String, String>| {
+        let filled = |texts: &BTreeMap<String, String>| {
             let pairs = texts.iter().map(|(name, text)| Ok((name.clone(), self.names.text(text)?)));
             pairs.collect::<Result<Vec<_>, _>>()
         };

@@ -150,7 +150,9 @@ fn a_check_is_given_up_when_its_time_has_passed() {
     let text = failure(&results[0]);
     let start = format!("GET http://{address}/: status 404, expected 200 (body: empty), still so at request ");
     assert!(text.starts_with(&start), "{text}");
-    assert!(results[0].attempts > 1 && results[0].elapsed >= Duration::from_millis(200));
+    assert!(results[0].elapsed >= Duration::from_millis(200));
+    // Pauses of 50, 75 and 112 milliseconds fit, and one last attempt.
+    assert!((2..=5).contains(&results[0].attempts), "{}", results[0].attempts);
 }
 
 #[test]
