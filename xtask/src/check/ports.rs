@@ -6,7 +6,8 @@ use super::{Check, Finding, Group, Scene};
 use crate::os;
 use crate::spec::environment::Ports;
 use crate::spec::system::{HostProgram, Presence, Service, Source, TargetKind};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Loopback accepts or refuses at once.
@@ -67,31 +68,44 @@ fn judge(scene: &Scene, address: SocketAddr, environment: &str) -> Finding {
     Finding::fail(detail).found(format!("held by {holder}")).want(want).fix([Fix::by_hand(other)])
 }
 
-/// Who keeps an address from being bound. The port is tried only when somebody listens on it on some address, so that
-/// a service which is just starting never finds it taken by us.
+/// Who keeps an address from being bound. It is not bound to find out: a service that is just starting must never find
+/// its port taken by us.
 fn holder(address: SocketAddr) -> Option<String> {
-    match os::port_holder(address.port()) {
-        Some(holder) => TcpListener::bind(address).is_err().then(|| holder.to_string()),
-        // Other users' listeners are not always shown.
-        None => {
-            let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
-            let answered = TcpStream::connect_timeout(&loopback, CONNECT_WITHIN).is_ok();
-            answered.then(|| "something this user may not see".to_owned())
-        }
+    let everywhere = address.ip().is_unspecified();
+    let ip = if everywhere { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    let answers = answers(SocketAddr::new(ip, address.port()));
+    // Listeners of one interface keep others only from taking all of them. To ask for those costs more.
+    if !answers && !everywhere {
+        return None;
+    }
+    let holder = os::port_holder(address.port()).map(|holder| holder.to_string());
+    // Other users' listeners are not always shown.
+    holder.or_else(|| answers.then(|| "something this user may not see".to_owned()))
+}
+
+/// Whether anybody listens. A listener that is too busy to accept does.
+fn answers(address: SocketAddr) -> bool {
+    match TcpStream::connect_timeout(&address, CONNECT_WITHIN) {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::TimedOut,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     #[test]
     fn a_port_is_held_as_long_as_somebody_listens() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let own = format!("process {}", std::process::id());
-        assert!(holder(address).is_some_and(|holder| holder.contains(&own)));
+        let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+        for address in [address, everywhere] {
+            assert!(holder(address).is_some_and(|holder| holder.contains(&own)));
+        }
         drop(listener);
-        assert_eq!(holder(address), None);
+        assert_eq!((holder(address), holder(everywhere)), (None, None));
     }
 }
