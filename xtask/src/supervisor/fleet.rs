@@ -153,6 +153,10 @@ impl Fleet {
             }
             told.insert(instance.number, line);
         }
+        for (_, line) in self.told.iter().filter(|(number, _)| !told.contains_key(number)) {
+            let name = line.split_once(": ").map_or(line.as_str(), |(name, _)| name);
+            note(&format!("{name}: gone"));
+        }
         self.told = told;
     }
 
@@ -174,8 +178,7 @@ impl Fleet {
                 })
             })
             .collect();
-        // Writing would make the folder again that somebody has removed.
-        if self.written.as_ref() == Some(&records) || !self.state_dir.is_dir() {
+        if self.written.as_ref() == Some(&records) {
             return;
         }
         match records::write(&self.state_dir, &records) {
@@ -192,7 +195,7 @@ impl Fleet {
     }
 }
 
-/// "epoch 3 (r1): failed, restarts 2: exited with code 1"
+/// "epoch 3 (r1): failed, restarts 2: exited with code 1". The part before the first colon is its name.
 fn describe(service: &ServiceName, status: &InstanceStatus) -> String {
     let InstanceStatus { instance, release, state, restarts, .. } = status;
     let process = status.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();

@@ -8,10 +8,13 @@ use super::launch::millis;
 use crate::home;
 use crate::os::{self, ProcessId};
 use crate::spec::name::ServiceName;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,7 +61,7 @@ impl Contact {
             "schema": 1, "protocol": self.protocol, "process": self.process.to_json(), "port": self.port,
             "token": self.token,
         });
-        home::write_json(&contact_file(state_dir), &document)
+        replace(&contact_file(state_dir), &document)
     }
 
     /// That of the supervisor that runs now; a file without a live process is nothing.
@@ -101,7 +104,21 @@ impl Record {
 /// When the file cannot be written.
 pub(super) fn write(state_dir: &Path, records: &[Record]) -> Result<()> {
     let services: Vec<Value> = records.iter().map(Record::to_json).collect();
-    home::write_json(&services_file(state_dir), &json!({"schema": 1, "services": services}))
+    replace(&services_file(state_dir), &json!({"schema": 1, "services": services}))
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+///
+/// Unlike what the rest of the tool writes, it need not survive a crash of the machine, which would end all it tells
+/// of; and it must not make the folder again when somebody has removed that.
+fn replace(path: &Path, document: &Value) -> Result<()> {
+    let beside = path.with_extension("tmp");
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        writeln!(file, "{document:#}")?;
+        std::fs::rename(&beside, path)
+    };
+    write().with_context(|| format!("write `{}`", path.display()))
 }
 
 /// A service's process whose supervisor is gone.

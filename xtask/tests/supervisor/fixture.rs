@@ -1,7 +1,7 @@
 //! A small service for these tests: this test binary, told to run one test that serves until SIGTERM.
 //!
 //! `/livez` answers 503 while a file `VERSION.unhealthy` is there, `/readyz` while `VERSION.unready` is; every other
-//! path answers with the version. With `VERSION.crash` it ends at once.
+//! path answers with the version. With `VERSION.crash` it ends at once, with `VERSION.slow` it takes its time to.
 
 use listenfd::ListenFd;
 use signal_hook::consts::SIGTERM;
@@ -50,6 +50,9 @@ fn serve() {
     }
     fixture.accept_on(&http);
     drop(http);
+    if fixture.is("slow") {
+        std::thread::sleep(Duration::from_millis(300));
+    }
     while fixture.open.load(Ordering::SeqCst) > 0 {
         std::thread::sleep(Duration::from_millis(1));
     }

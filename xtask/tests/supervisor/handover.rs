@@ -11,7 +11,6 @@ fn no_request_is_lost_while_one_version_follows_another() {
     let scratch = Scratch::new("handover");
     let client = scratch.supervisor();
     scratch.deploy(&client, &scratch.spec("v1"));
-    let old = os::identity(status(&client).current.unwrap().pid.unwrap()).unwrap();
 
     let done = AtomicBool::new(false);
     let answers = std::thread::scope(|scope| {
@@ -35,7 +34,6 @@ fn no_request_is_lost_while_one_version_follows_another() {
         clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
     });
 
-    assert!(!os::is_alive(&old), "the promotion answers when the old version has ended");
     let lost: Vec<_> = answers.iter().flatten().filter_map(|answer| answer.as_ref().err()).collect();
     assert!(lost.is_empty(), "of {} requests: {lost:?}", answers.iter().flatten().count());
     for answers in &answers {
@@ -43,6 +41,28 @@ fn no_request_is_lost_while_one_version_follows_another() {
     }
     let stopped = scratch.log_lines().iter().filter(|line| line.ends_with(" stopped")).count();
     assert_eq!(stopped, 3, "the old versions end by themselves");
+}
+
+#[test]
+fn a_promotion_answers_when_the_old_version_has_ended() {
+    let scratch = Scratch::new("ended");
+    let client = scratch.supervisor();
+    scratch.tell("v1", "slow");
+    scratch.deploy(&client, &scratch.spec("v1"));
+    let old = os::identity(status(&client).current.unwrap().pid.unwrap()).unwrap();
+    scratch.deploy(&client, &scratch.spec("v2"));
+    assert!(!os::is_alive(&old));
+}
+
+#[test]
+fn a_version_that_takes_too_long_to_end_is_killed() {
+    let scratch = Scratch::new("killed");
+    let client = scratch.supervisor();
+    scratch.tell("v1", "slow");
+    scratch.deploy(&client, &LaunchSpec { stop_within: Duration::from_millis(50), ..scratch.spec("v1") });
+    scratch.deploy(&client, &scratch.spec("v2"));
+    assert!(!scratch.log_lines().iter().any(|line| line.starts_with("v1 ") && line.ends_with(" stopped")));
+    assert_eq!(scratch.get().unwrap(), "v2");
 }
 
 #[test]

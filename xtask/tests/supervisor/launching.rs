@@ -131,3 +131,20 @@ fn what_a_service_has_started_ends_with_it() {
     client.discard(&service(), number).unwrap();
     crate::scratch::eventually("the whole tree has ended", || (scratch.processes().len() == 1).then_some(()));
 }
+
+#[test]
+fn what_a_crashed_service_leaves_running_is_killed() {
+    let scratch = Scratch::new("leftover");
+    let client = scratch.supervisor();
+    let mut spec = LaunchSpec {
+        program: "/bin/sh".into(),
+        args: vec!["-c".to_owned(), "trap '' TERM; sleep 600 & exit 3".to_owned()],
+        handover: false,
+        ..scratch.spec("v1")
+    };
+    spec.env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+    client.start(&spec).unwrap();
+    let failed = await_candidate(&client, State::Failed);
+    assert_eq!(failed.reason.as_deref(), Some("exited with code 3"));
+    crate::scratch::eventually("nothing of it is left", || (scratch.processes().len() == 1).then_some(()));
+}
