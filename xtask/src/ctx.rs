@@ -105,7 +105,8 @@ impl Vars {
 
     /// Variables with this beginning.
     pub fn starting_with(&self, prefix: &str) -> Vec<(String, String)> {
-        let text = |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        let text =
+            |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
         self.0.iter().filter_map(text).filter(|(name, _)| name.starts_with(prefix)).collect()
     }
 }

@@ -47,19 +47,40 @@ pub struct StepEnd {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    Run { run: String, command: String, environment: String },
+    Run {
+        run: String,
+        command: String,
+        environment: String,
+    },
     /// The steps that will be run, in the order of the plan.
-    Plan { steps: Vec<PlannedStep> },
+    Plan {
+        steps: Vec<PlannedStep>,
+    },
     /// A step found something to do and begins to do it.
-    Started { step: String },
+    Started {
+        step: String,
+    },
     /// What a running step waits for or does at this moment.
-    Status { step: String, text: String },
+    Status {
+        step: String,
+        text: String,
+    },
     /// An outside program was started for a step.
-    Command { step: String, argv: Vec<String> },
-    Ended { step: String, end: StepEnd },
+    Command {
+        step: String,
+        argv: Vec<String>,
+    },
+    Ended {
+        step: String,
+        end: StepEnd,
+    },
     /// A sentence about the run itself: a lease taken over, children waited for.
-    Note { text: String },
-    Finished { result: String },
+    Note {
+        text: String,
+    },
+    Finished {
+        result: String,
+    },
 }
 
 /// What is known of a step before it runs.
@@ -79,9 +100,7 @@ impl Event {
                 json!({"event": "run", "schema": SCHEMA, "run": run, "command": command, "env": environment})
             }
             Self::Plan { steps } => {
-                let step = |step: &PlannedStep| {
-                    json!({"id": step.id, "title": step.title, "system": step.system, "needs": step.needs})
-                };
+                let step = |step: &PlannedStep| json!({"id": step.id, "title": step.title, "system": step.system, "needs": step.needs});
                 json!({"event": "plan", "steps": steps.iter().map(step).collect::<Vec<_>>()})
             }
             Self::Started { step } => json!({"event": "started", "step": step}),

@@ -57,7 +57,13 @@ impl Lease {
     ///
     /// # Errors
     /// When a live owner holds it, the wait for a dead owner's tools is interrupted, or the file system refuses.
-    pub fn take(home: &Home, claim: &Claim<'_>, children: &Children, interrupts: &Interrupts, journal: &Journal) -> Result<Self> {
+    pub fn take(
+        home: &Home,
+        claim: &Claim<'_>,
+        children: &Children,
+        interrupts: &Interrupts,
+        journal: &Journal,
+    ) -> Result<Self> {
         let lock = lock(&home.lease_lock(), || held(home))?;
         let left = home::read_json(&home.lease())?;
         let document = Arc::new(Mutex::new(Document {

@@ -27,7 +27,7 @@ fn copy_folder(sh: &Shell, from: &Path, to: &Path, top: bool) -> Result<()> {
         let left_out = LEFT_OUT.iter().any(|left_out| name == *left_out);
         // One's own settings are not part of the repository, and would make two copies differ.
         let personal = name.to_string_lossy().ends_with(".local.toml");
-        if !(top && left_out) && !personal {
+        if !(personal || top && left_out) {
             copy_entry(sh, &path, &to.join(name))?;
         }
     }

@@ -115,9 +115,9 @@ impl Execution {
             let reason = end.reason.clone().or(end.failure.as_ref().map(|fault| fault.cause.clone()));
             json!({"id": id.as_str(), "result": end.result.word(), "seconds": end.seconds, "reason": reason})
         };
-        let failure = self.failure().map(|(id, fault)| {
-            json!({"step": id.as_str(), "code": fault.code, "cause": fault.cause, "hint": fault.hint})
-        });
+        let failure = self.failure().map(
+            |(id, fault)| json!({"step": id.as_str(), "code": fault.code, "cause": fault.cause, "hint": fault.hint}),
+        );
         json!({
             "schema": 1, "run": self.run, "env": environment, "result": self.result(),
             "systems": self.system_results(systems, skipped),

@@ -32,7 +32,8 @@ fn result(changes: &SystemChanges) -> &'static str {
 }
 
 fn document(changes: &SystemChanges) -> Value {
-    let service = |(name, why): &(crate::spec::name::ServiceName, Vec<String>)| json!({"name": name.as_str(), "why": why});
+    let service =
+        |(name, why): &(crate::spec::name::ServiceName, Vec<String>)| json!({"name": name.as_str(), "why": why});
     json!({
         "name": changes.name.as_str(), "result": result(changes), "reason": changes.skipped,
         "services": changes.services.iter().map(service).collect::<Vec<_>>(),

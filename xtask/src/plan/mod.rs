@@ -112,7 +112,8 @@ impl Plan {
         let mut placed = BTreeSet::new();
         let mut sorted = Vec::new();
         while !waiting.is_empty() {
-            let ready = |id: &&StepId| waiting.get(id).is_some_and(|step| step.needs.iter().all(|n| placed.contains(n)));
+            let ready =
+                |id: &&StepId| waiting.get(id).is_some_and(|step| step.needs.iter().all(|n| placed.contains(n)));
             let Some(id) = order.iter().find(ready).cloned() else {
                 let stuck: Vec<_> = waiting.keys().map(StepId::as_str).collect();
                 bail!("steps need each other in a circle: {}", stuck.join(", "));
@@ -218,10 +219,8 @@ mod tests {
     #[test]
     fn a_dry_run_prints_needs_and_exact_lines() {
         let mut second = step("b", &["a"], Nothing);
-        second.preview = vec![
-            Preview::Run(CommandLine::new("cargo").args(["build", "x y"])),
-            Preview::Do("start it".to_owned()),
-        ];
+        second.preview =
+            vec![Preview::Run(CommandLine::new("cargo").args(["build", "x y"])), Preview::Do("start it".to_owned())];
         let plan = Plan::new(vec![step("a", &[], Nothing), second]).unwrap();
         assert_eq!(plan.to_string(), "a  do a\nb  do b  (after a)\n    $ cargo build 'x y'\n    - start it\n");
     }

@@ -80,8 +80,7 @@ impl Children {
     }
 
     fn notify(&self) {
-        let children: Vec<Child> =
-            self.list.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let children: Vec<Child> = self.list.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         if let Some(observer) = &*self.observer.lock().unwrap_or_else(PoisonError::into_inner) {
             observer(&children);
         }
@@ -248,6 +247,7 @@ fn relay(reader: PipeReader, on_line: &dyn Fn(&str)) -> String {
     Vec::from(tail).join("\n")
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
 fn expression(command: &CommandLine) -> duct::Expression {
     let mut expression = duct::cmd(&command.program, &command.args).unchecked();
     if let Some(dir) = &command.dir {
@@ -262,6 +262,7 @@ fn expression(command: &CommandLine) -> duct::Expression {
     expression
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
 fn start(expression: &duct::Expression, command: &CommandLine) -> Result<Handle> {
     expression.start().map_err(|error| {
         let fault = match error.kind() {
@@ -269,7 +270,9 @@ fn start(expression: &duct::Expression, command: &CommandLine) -> Result<Handle>
                 Fault::could_not_run("tool-missing", format!("`{}` is not installed, or not on PATH", command.name()))
                     .hint("`cargo xtask doctor` says how to install it")
             }
-            _ => Fault::could_not_run("tool-not-started", format!("`{}` could not be started: {error}", command.name())),
+            _ => {
+                Fault::could_not_run("tool-not-started", format!("`{}` could not be started: {error}", command.name()))
+            }
         };
         fault.into()
     })

@@ -2,12 +2,12 @@
 
 use crate::cli::EnvironmentArgs;
 use crate::ctx::Ctx;
-use crate::error::{Exit, Fault};
+use crate::error::Fault;
 use crate::home::Home;
 use crate::spec::environment::Environment;
 use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::{Service, System};
-use crate::spec::{self, Spec, SpecErrors};
+use crate::spec::{self, Spec};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -42,8 +42,8 @@ impl Deployment {
     /// # Errors
     /// When a file is wrong, or the command line names what does not exist.
     pub fn load(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
-        let loaded = spec::load(&ctx.root).map_err(fault)?;
-        let environment = spec::environment(&ctx.root, &environment.name, &environment.set).map_err(fault)?;
+        let loaded = spec::load(&ctx.root).map_err(Fault::from)?;
+        let environment = spec::environment(&ctx.root, &environment.name, &environment.set).map_err(Fault::from)?;
         let scope = scope(&loaded, systems)?;
         let home = Home::new(&ctx.root, &environment.name);
         Ok(Self { root: ctx.root.clone(), spec: loaded, environment, scope, home })
@@ -71,9 +71,11 @@ impl Deployment {
     /// # Errors
     /// When there is none of that name.
     pub fn system(&self, name: &str) -> Result<&System> {
-        self.spec.systems.iter().find(|system| system.name.as_str() == name).ok_or_else(|| {
-            unknown("system", name, self.spec.systems.iter().map(|system| system.name.as_str())).into()
-        })
+        self.spec
+            .systems
+            .iter()
+            .find(|system| system.name.as_str() == name)
+            .ok_or_else(|| unknown("system", name, self.spec.systems.iter().map(|system| system.name.as_str())).into())
     }
 
     pub fn find_service(&self, name: &ServiceName) -> Option<&Service> {
@@ -104,9 +106,4 @@ pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>)
         _ => String::new(),
     };
     Fault::usage(format!("unknown {what} `{name}`{meant}")).hint(format!("there are: {}", known.join(", ")))
-}
-
-fn fault(errors: SpecErrors) -> Fault {
-    let exit = if errors.is_usage() { Exit::Usage } else { Exit::CouldNotRun };
-    Fault { exit, code: "spec", cause: errors.to_string(), hint: None }
 }

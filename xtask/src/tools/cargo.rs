@@ -62,10 +62,7 @@ mod tests {
     fn all_crates_are_built_in_one_go() {
         let crates = ["epoch".to_owned(), "shortener".to_owned()];
         let line = build(CommandLine::new("cargo"), &crates).to_string();
-        assert_eq!(
-            line,
-            "cargo build --keep-going '--message-format=json' --bins --package epoch --package shortener"
-        );
+        assert_eq!(line, "cargo build --keep-going '--message-format=json' --bins --package epoch --package shortener");
     }
 
     #[test]

@@ -17,7 +17,10 @@ pub enum Runner {
     Uvx(PathBuf),
     Pipx(PathBuf),
     /// A virtual environment of the deployment's own.
-    Venv { python: PathBuf, folder: PathBuf },
+    Venv {
+        python: PathBuf,
+        folder: PathBuf,
+    },
 }
 
 impl Runner {

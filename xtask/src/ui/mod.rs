@@ -69,7 +69,8 @@ fn end_line(paint: Paint, step: &str, end: &StepEnd) -> String {
     // The whole cause, which may be many lines, is printed once at the end.
     let reason = reason.lines().next().unwrap_or_default();
     let separator = if reason.is_empty() { "" } else { ": " };
-    let took = if end.seconds >= 0.05 { format!(" {}", paint.dim(&format!("({:.1} s)", end.seconds))) } else { String::new() };
+    let took =
+        if end.seconds >= 0.05 { format!(" {}", paint.dim(&format!("({:.1} s)", end.seconds))) } else { String::new() };
     let (mark, word) = match end.result {
         StepResult::Done => (paint.good("✓"), "done"),
         StepResult::Unchanged => (paint.dim("="), "unchanged"),

@@ -2,6 +2,7 @@
 //! on free ports, and leaves nothing behind.
 
 #![expect(clippy::disallowed_methods, reason = "tests start the program that they are about")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod sandbox;
 

@@ -46,7 +46,8 @@ impl Work for LocalWork {
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let gone = || Fault::could_not_run("no-program", "the system does not say where this program is");
         let program = self.program.as_ref().ok_or_else(gone)?;
-        let story = Story { work: self, program, cx, transcript: Transcript::open(self.target().join("ci/local.log"))? };
+        let story =
+            Story { work: self, program, cx, transcript: Transcript::open(self.target().join("ci/local.log"))? };
         // An interrupted check may have left its processes; the copy is only replaced when they are gone.
         if self.scratch().exists() {
             story.run(&["teardown", "--yes"])?;

@@ -34,7 +34,11 @@ pub fn run(args: &CiArgs, ctx: &Ctx) -> Result<Exit> {
             ui::print_fault(fault);
         }
     }
-    if args.json.json { ui::document(&document(&ends))? } else { ui::result(&summary(&ends))? }
+    if args.json.json {
+        ui::document(&document(&ends))?;
+    } else {
+        ui::result(&summary(&ends))?;
+    }
     Ok(exit)
 }
 

@@ -55,7 +55,8 @@ pub(super) fn choose<'a>(
     for service in services {
         let usable = addresses.get(&service.name).is_some_and(|address| !taken(&service.name, *address));
         if !usable {
-            let listener = TcpListener::bind((ip(environment, service), 0)).context("ask the system for a free port")?;
+            let listener =
+                TcpListener::bind((ip(environment, service), 0)).context("ask the system for a free port")?;
             addresses.insert(service.name.clone(), listener.local_addr()?);
             held.push(listener);
         }

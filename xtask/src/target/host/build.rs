@@ -161,7 +161,8 @@ fn keep(wanted: &Wanted, binary: &Path, home: &Home) -> Result<()> {
     let folder = wanted.folder(home);
     home::write_private(&folder.join(INPUTS), wanted.manifest.to_text().as_bytes())?;
     let beside = folder.join("incomplete");
-    let copy = || std::fs::copy(binary, &beside).and_then(|_| std::fs::rename(&beside, folder.join(wanted.service.as_str())));
+    let copy =
+        || std::fs::copy(binary, &beside).and_then(|_| std::fs::rename(&beside, folder.join(wanted.service.as_str())));
     copy().with_context(|| format!("keep `{}` in `{}`", binary.display(), folder.display()))
 }
 

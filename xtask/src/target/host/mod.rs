@@ -292,10 +292,8 @@ impl<'a> Steps<'a> {
 
     /// The steps that start exactly these recipes; their binaries are kept already.
     fn add_recipes(&mut self, system: &System, recipes: Vec<Recipe>) {
-        let found: BTreeMap<ServiceName, Provision> = recipes
-            .iter()
-            .map(|recipe| (recipe.service.clone(), Provision::Native(recipe.program.clone())))
-            .collect();
+        let found: BTreeMap<ServiceName, Provision> =
+            recipes.iter().map(|recipe| (recipe.service.clone(), Provision::Native(recipe.program.clone()))).collect();
         for recipe in &recipes {
             let Some(service) = self.host.deployment.find_service(&recipe.service).cloned() else { continue };
             let needs = vec![StepId::new("ports"), StepId::new("supervisor")];
@@ -347,8 +345,7 @@ impl<'a> Steps<'a> {
             _ => String::new(),
         };
         let preview = runner.install(script).into_iter().map(Preview::Run).collect();
-        let work =
-            InstallWork { host: Arc::clone(self.host), runner: runner.clone(), script: script.clone(), enable };
+        let work = InstallWork { host: Arc::clone(self.host), runner: runner.clone(), script: script.clone(), enable };
         let id = StepId::new(format!("install:{}", service.name));
         let title = format!("install {}", script.requirement);
         self.push(id, title, Some(system), vec![StepId::new("ports")], preview, work);

@@ -34,7 +34,8 @@ impl Work for PortsWork {
         let deployment = &self.host.deployment;
         if deployment.environment.ports == Ports::Free {
             let services = self.services.iter().filter_map(|name| deployment.find_service(name));
-            let taken = |service: &ServiceName, address| !ours.serves(service, address) && conflict(address, &ours).is_some();
+            let taken =
+                |service: &ServiceName, address| !ours.serves(service, address) && conflict(address, &ours).is_some();
             addresses::choose(&deployment.environment, services, &mut addresses, &taken, &self.host.home().ports())?;
         }
         self.refuse_conflicts(&addresses, &ours)?;

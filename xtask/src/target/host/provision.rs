@@ -16,10 +16,15 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Provision {
     /// Built from its crate.
-    Built { name: String },
+    Built {
+        name: String,
+    },
     Native(Program),
     /// A Python package that is fetched first.
-    Python { runner: Runner, script: Script },
+    Python {
+        runner: Runner,
+        script: Script,
+    },
     /// An equivalent runs on this machine already and is used as it is.
     External(SocketAddr),
 }
@@ -62,11 +67,11 @@ fn of_program(service: &Service, host: &HostProgram, ctx: &Ctx, home: &Home) -> 
     if let Some(path) = host.programs.iter().find_map(|program| ctx.proc.find(program)) {
         return Ok(Provision::Native(Program::Native { path, prefix: Vec::new() }));
     }
-    if let (Some(requirement), Some(name)) = (&host.python, host.programs.first()) {
-        if let Some(runner) = python_runner(service, ctx, home) {
-            let script = Script { requirement: requirement.clone(), name: name.clone() };
-            return Ok(Provision::Python { runner, script });
-        }
+    if let (Some(requirement), Some(name)) = (&host.python, host.programs.first())
+        && let Some(runner) = python_runner(service, ctx, home)
+    {
+        let script = Script { requirement: requirement.clone(), name: name.clone() };
+        return Ok(Provision::Python { runner, script });
     }
     let names = host.programs.iter().map(|program| format!("`{program}`")).collect::<Vec<_>>().join(" or ");
     Err(format!("`{}` needs {names}, which is not on PATH; to enable it: {}", service.name, host.enable))

@@ -33,7 +33,8 @@ impl Work for StartWork {
         let host = &self.host;
         let Some(spec) = host.launch_spec(&self.recipe, Secrets::Known)? else { return Ok(None) };
         let status = host.supervised()?;
-        let current = status.iter().find(|status| status.service == self.recipe.service).and_then(|s| s.current.as_ref());
+        let current =
+            status.iter().find(|status| status.service == self.recipe.service).and_then(|s| s.current.as_ref());
         let same = current.filter(|current| current.release == spec.release && current.listen == spec.listen);
         Ok(same.filter(|current| current.state == State::Ready).map(|_| format!("{} runs", self.recipe.version())))
     }
@@ -93,7 +94,9 @@ fn until_ready(client: &Client, spec: &LaunchSpec, instance: u64, cx: &StepCx<'_
     let ask = || {
         let candidate = find(client, &spec.service)?.and_then(|status| status.candidate);
         let Some(candidate) = candidate.filter(|candidate| candidate.instance == instance) else {
-            return Err(Fault::failed("start-superseded", format!("another start of `{}` took over", spec.service)).into());
+            return Err(
+                Fault::failed("start-superseded", format!("another start of `{}` took over", spec.service)).into()
+            );
         };
         match candidate.state {
             State::Ready => Ok(Some(())),
@@ -132,7 +135,8 @@ fn explain(spec: &LaunchSpec, candidate: &InstanceStatus, log_start: u64, before
         Some(_) => "\n  the version that ran before serves on",
         None => "",
     };
-    Fault::failed(code, format!("{cause}{reason}{old}{words}")).hint(format!("`cargo xtask logs {service}` has all it said"))
+    Fault::failed(code, format!("{cause}{reason}{old}{words}"))
+        .hint(format!("`cargo xtask logs {service}` has all it said"))
 }
 
 /// The last lines that were logged after `start`, indented.

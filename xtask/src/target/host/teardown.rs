@@ -254,7 +254,8 @@ impl Host {
         let kept = |entry: &Entry| keep_data && entry.id.starts_with(DATA);
         if !scope.everything {
             let gone = |entry: &Entry| {
-                let named = entry.system.as_deref().is_some_and(|name| scope.systems.iter().any(|s| s.as_str() == name));
+                let named =
+                    entry.system.as_deref().is_some_and(|name| scope.systems.iter().any(|s| s.as_str() == name));
                 named && !kept(entry)
             };
             return self.ledger.lock().unwrap_or_else(PoisonError::into_inner).strike(gone);
@@ -278,4 +279,3 @@ impl Host {
         Ok(())
     }
 }
-
