@@ -78,6 +78,8 @@ async fn live<S: Service>(sockets: Sockets, settings: &Settings, config: S::Conf
     let (public, private) = (Connections::default(), Connections::default());
 
     let first_wait_for_readiness = sockets.admin.is_some();
+    // Whoever asks before the service has said what it needs must not take that for needing nothing.
+    let started = context.health.condition("start", "the service is starting");
     if let Some(admin) = sockets.admin {
         let probes = http::wrap(operations::probes(&context), &context, S::ERROR_FIELD);
         private.accept_on(listen::register("admin", admin)?, probes);
@@ -85,6 +87,7 @@ async fn live<S: Service>(sockets: Sockets, settings: &Settings, config: S::Conf
     let routes = S::start(config, &context).await?;
     let app = http::wrap(with_operations::<S>(routes, &context), &context, S::ERROR_FIELD);
     let listener = listen::register("http", sockets.http)?;
+    started.met();
     let signal = tokio::select! {
         // Another version may still be answering on the same socket, and better than this one could.
         () = context.health.wait_until_ready(), if first_wait_for_readiness => None,
@@ -168,4 +171,44 @@ fn print(line: &str) -> ExitCode {
 /// A reader that has gone away is no reason to panic.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, TcpListener};
+
+    /// Asks for its own readiness while it starts, and gives up with the answer.
+    struct Curious;
+
+    impl Service for Curious {
+        const NAME: &'static str = "curious";
+        const VERSION: &'static str = "0";
+        const PORT: u16 = 0;
+
+        type Config = SocketAddr;
+
+        fn config(_env: &Env) -> Result<SocketAddr, ConfigError> {
+            Err(ConfigError::new("ADMIN", "", "given by the test"))
+        }
+
+        async fn start(admin: SocketAddr, _context: &Context) -> crate::Result<axum::Router> {
+            let answer = testkit::get(&format!("http://{admin}/readyz")).await;
+            anyhow::bail!("{} {}", answer.status, answer.json()["reason"])
+        }
+
+        fn openapi() -> utoipa::openapi::OpenApi {
+            utoipa::openapi::OpenApi::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_starts_is_not_ready() {
+        let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let sockets = Sockets { http: socket(), admin: Some(socket()) };
+        let admin = sockets.admin.as_ref().unwrap().local_addr().unwrap();
+        let settings = Settings::parse(&Env::default(), 0).unwrap();
+        let error = live::<Curious>(sockets, &settings, admin).await.unwrap_err();
+        assert_eq!(error.to_string(), "503 \"the service is starting\"");
+    }
 }
