@@ -1,4 +1,4 @@
-//! Runs checks, all at once, each with its deadline.
+//! Runs checks side by side, each with its deadline.
 
 use super::{Ask, Check, Checked, DEADLINE, Finding, Outcome, Probe, Report, Scene};
 use std::any::Any;

@@ -1,4 +1,4 @@
-//! Is this machine ready? Checks, each with an id that scripts rely on, run all at once into one [`Report`].
+//! Is this machine ready? Checks, each with an id that scripts rely on, run side by side into one [`Report`].
 //!
 //! A group of checks is a module that says which checks there are for a [`Scene`]. Nothing here changes anything; what
 //! would mend a finding is part of it, and [`mend`] runs it when asked.

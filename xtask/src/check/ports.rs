@@ -3,15 +3,16 @@
 use super::fix::Fix;
 use super::state::SUPERVISOR;
 use super::{Check, Finding, Group, Scene};
+use crate::http::{self, Request};
 use crate::os;
-use crate::spec::environment::Ports;
+use crate::spec::environment::{Environment, Ports};
 use crate::spec::system::{HostProgram, Presence, Service, Source, TargetKind};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Loopback accepts or refuses at once.
-const CONNECT_WITHIN: Duration = Duration::from_millis(300);
+/// How long somebody on this machine may take to accept a connection, or to answer.
+const WITHIN: Duration = Duration::from_millis(300);
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let (Some(spec), Some(environment)) = (&scene.subject.spec, &scene.subject.environment) else {
@@ -22,22 +23,29 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     }
     let services = spec.systems.iter().flat_map(|system| &system.services);
     let here = services.filter(|service| service.targets.contains(&environment.target));
-    here.map(|service| {
-        let id = format!("port.{}", service.name);
-        let title = format!("port {} of {}", service.host_port, service.name);
-        let idle = match environment.ports {
-            Ports::Free => Some("ports are chosen by the deploy".to_owned()),
-            Ports::Declared => idle(scene, service, environment.target),
-        };
-        if let Some(reason) = idle {
-            return Check::known(Group::Machine, id, title, Finding::skip(reason));
-        }
-        let ip = if service.public { environment.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
-        let address = SocketAddr::new(ip, service.host_port);
-        let environment = environment.name.to_string();
-        Check::new(Group::Machine, id, title, move |scene| judge(scene, address, &environment)).after(SUPERVISOR)
-    })
-    .collect()
+    here.map(|service| check(scene, service, environment)).collect()
+}
+
+fn check(scene: &Scene, service: &Service, environment: &Environment) -> Check {
+    let id = format!("port.{}", service.name);
+    let title = format!("port {} of {}", service.host_port, service.name);
+    let idle = match environment.ports {
+        Ports::Free => Some("ports are chosen by the deploy".to_owned()),
+        Ports::Declared => idle(scene, service, environment.target),
+    };
+    if let Some(reason) = idle {
+        return Check::known(Group::Machine, id, title, Finding::skip(reason));
+    }
+    let ip = if service.public { environment.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let address = SocketAddr::new(ip, service.host_port);
+    let stand_in = match &service.source {
+        Source::Image { host: Some(host), .. } => host.running.clone(),
+        _ => None,
+    };
+    let flag = super::render::env_flag(environment.name.as_str());
+    let other_ports = Fix::by_hand(format!("cargo xtask deploy{flag} --set ports=free"));
+    let ask = move |scene: &Scene| judge(scene, address, stand_in.as_deref(), &other_ports);
+    Check::new(Group::Machine, id, title, ask).after(SUPERVISOR)
 }
 
 /// Why a service will not listen here, if so.
@@ -46,16 +54,21 @@ fn idle(scene: &Scene, service: &Service, target: TargetKind) -> Option<String> 
         return Some("only runs beside more than one replica".to_owned());
     }
     match &service.source {
-        Source::Image { host: Some(HostProgram { programs, python: None, .. }), .. } if target == TargetKind::Host => {
-            let names: Vec<_> = programs.iter().map(|program| format!("`{program}`")).collect();
-            let missing = programs.iter().all(|program| scene.find(program).is_none());
-            missing.then(|| format!("does not run without {}", names.join(" or ")))
-        }
+        Source::Image { host, .. } if target == TargetKind::Host => match host {
+            None => Some("a public image, which takes containers to run".to_owned()),
+            Some(HostProgram { programs, python: None, .. }) => {
+                let names: Vec<_> = programs.iter().map(|program| format!("`{program}`")).collect();
+                let missing = programs.iter().all(|program| scene.find(program).is_none());
+                missing.then(|| format!("does not run without {}", names.join(" or ")))
+            }
+            Some(_) => None,
+        },
         _ => None,
     }
 }
 
-fn judge(scene: &Scene, address: SocketAddr, environment: &str) -> Finding {
+/// `stand_in` is the URL under which an equivalent service may run already, which is then used as it is.
+fn judge(scene: &Scene, address: SocketAddr, stand_in: Option<&str>, other_ports: &Fix) -> Finding {
     let want = "free";
     if scene.own_ports().contains(&address.port()) {
         return Finding::pass("held by this deployment").want(want);
@@ -63,9 +76,18 @@ fn judge(scene: &Scene, address: SocketAddr, environment: &str) -> Finding {
     let Some(holder) = holder(address) else {
         return Finding::pass("free").want(want);
     };
-    let other = format!("cargo xtask deploy{} --set ports=free", super::render::env_flag(environment));
+    let found = format!("held by {holder}");
+    if stand_in.is_some_and(serves) {
+        return Finding::pass(format!("{found}, which serves as well")).want(want);
+    }
     let detail = "stop it, or let the deploy choose other ports";
-    Finding::fail(detail).found(format!("held by {holder}")).want(want).fix([Fix::by_hand(other)])
+    Finding::fail(detail).found(found).want(want).fix([other_ports.clone()])
+}
+
+fn serves(url: &str) -> bool {
+    let Ok(url) = url.parse() else { return false };
+    let answer = http::send(&Request::get(url, WITHIN), &|| false);
+    answer.is_ok_and(|answer| answer.status == 200)
 }
 
 /// Who keeps an address from being bound. It is not bound to find out: a service that is just starting must never find
@@ -85,7 +107,7 @@ fn holder(address: SocketAddr) -> Option<String> {
 
 /// Whether anybody listens. A listener that is too busy to accept does.
 fn answers(address: SocketAddr) -> bool {
-    match TcpStream::connect_timeout(&address, CONNECT_WITHIN) {
+    match TcpStream::connect_timeout(&address, WITHIN) {
         Ok(_) => true,
         Err(error) => error.kind() == ErrorKind::TimedOut,
     }

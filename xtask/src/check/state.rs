@@ -97,10 +97,11 @@ fn without_supervisor(home: &Home, deploy: &Fix) -> Finding {
         let detail = format!("nobody restarts {} when they fail", names.join(", "));
         return Finding::warn(detail).found("gone, its services run on").fix([deploy.clone()]);
     }
-    // A ledger that cannot be read is reported by its own check.
-    let deployed = Ledger::open(&home.ledger()).is_ok_and(|ledger| !ledger.entries().is_empty());
+    // A ledger that cannot be read is reported by its own check; data alone may be there because it was to be kept.
+    let ledger = Ledger::open(&home.ledger());
+    let deployed = ledger.is_ok_and(|ledger| ledger.entries().iter().any(|entry| entry.kind == "process"));
     if deployed {
-        let detail = "something is deployed and nothing runs, as after a restart of the machine";
+        let detail = "something was deployed and nothing of it runs, as after a restart of the machine";
         return Finding::warn(detail).found("gone").fix([deploy.clone()]);
     }
     Finding::pass("nothing is deployed")

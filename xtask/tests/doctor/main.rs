@@ -7,6 +7,7 @@ mod scratch;
 use scratch::{Doctor, Scratch};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -209,6 +210,48 @@ fn a_taken_port_names_its_holder() {
     assert!(port["found"].as_str().unwrap().contains(&format!("process {}", std::process::id())), "{port:#}");
     drop(listener);
     assert_eq!(scratch.doctor(&["--json"]).check("port.epoch")["found"], "free");
+}
+
+#[test]
+fn a_service_that_will_not_run_here_needs_no_port() {
+    let scratch = Scratch::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    scratch.write("deploy/environments/local.toml", "target = \"host\"\n");
+    scratch.write("deploy/images.toml", "mock = \"docker.io/library/mock:1\"\n");
+    let service =
+        format!("description = \"x\"\n[services.mock]\nimage = \"mock\"\nport = {port}\nready = {{ http = \"/\" }}\n");
+    scratch.write("deploy/systems/mock.toml", &service);
+    assert_eq!(outcome(&scratch.doctor(&["--json"]), "port.mock"), "skip");
+    let host = format!(
+        "[services.mock.host]\nprograms = [\"git\"]\nrunning = \"http://127.0.0.1:{port}/health\"\nenable = \"git\"\n"
+    );
+    scratch.write("deploy/systems/mock.toml", &format!("{service}{host}"));
+    assert_eq!(
+        outcome(&scratch.doctor(&["--json"]), "port.mock"),
+        "fail",
+        "it is taken by somebody who does not answer"
+    );
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let _ = (&connection).read(&mut [0; 1024]);
+            let _ = (&connection).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    let doctor = scratch.doctor(&["--json"]);
+    assert_eq!(outcome(&doctor, "port.mock"), "pass", "{:#}", doctor.check("port.mock"));
+}
+
+#[test]
+fn a_deployment_that_is_gone_is_a_warning() {
+    let scratch = Scratch::new();
+    let entry = |kind: &str| json!({"kind": kind, "id": "x", "system": null, "identity": {}});
+    let ledger = |kind: &str| json!({"schema": 1, "entries": [entry(kind)]}).to_string();
+    scratch.write(".slipway/local/ledger.json", &ledger("folder"));
+    assert_eq!(outcome(&scratch.doctor(&["--json"]), "state.supervisor"), "pass", "data may be kept");
+    scratch.write(".slipway/local/ledger.json", &ledger("process"));
+    let supervisor = scratch.doctor(&["--json"]).check("state.supervisor");
+    assert_eq!((&supervisor["outcome"], &supervisor["fix"]), (&json!("warn"), &json!(["cargo xtask deploy"])));
 }
 
 #[test]
