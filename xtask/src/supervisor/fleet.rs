@@ -1,6 +1,6 @@
 //! All services of a supervisor, what can be asked of them, and what is written down about them.
 
-use super::instance::Instance;
+use super::instance::{Instance, Mark};
 use super::launch::LaunchSpec;
 use super::note;
 use super::question::{Answer, Question};
@@ -25,8 +25,10 @@ pub(super) struct Fleet {
     closing: bool,
     /// Nothing is left to do.
     pub(super) over: bool,
-    /// What the file of records holds; none when it could not be written.
-    written: Option<Vec<Record>>,
+    /// The instances as they were last told of.
+    marks: Vec<Mark>,
+    /// Whether the file of records is up to date.
+    written: bool,
     complained: bool,
     /// The last line the log has about an instance.
     told: BTreeMap<u64, String>,
@@ -42,7 +44,8 @@ impl Fleet {
             next_number: 1,
             closing: false,
             over: false,
-            written: None,
+            marks: Vec::new(),
+            written: false,
             complained: false,
             told: BTreeMap::new(),
         }
@@ -108,8 +111,15 @@ impl Fleet {
         }
         self.services.retain(|_, service| !service.is_over());
         self.started.retain(|service| self.services.contains_key(service));
-        self.tell();
-        self.save();
+        let marks: Vec<Mark> = self.services.values().flat_map(Service::instances).map(Instance::mark).collect();
+        if marks != self.marks {
+            self.marks = marks;
+            self.tell();
+            self.written = false;
+        }
+        if !self.written {
+            self.save();
+        }
     }
 
     pub(super) fn questions(&mut self, now: Instant) -> Vec<(ServiceName, Question)> {
@@ -178,12 +188,9 @@ impl Fleet {
                 })
             })
             .collect();
-        if self.written.as_ref() == Some(&records) {
-            return;
-        }
         match records::write(&self.state_dir, &records) {
             Ok(()) => {
-                self.written = Some(records);
+                self.written = true;
                 self.complained = false;
             }
             Err(error) if !self.complained => {

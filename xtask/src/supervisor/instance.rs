@@ -2,6 +2,7 @@
 //!
 //! Time is passed in and nothing here waits, so that one loop can watch all instances.
 
+use super::backoff::Backoff;
 use super::launch::LaunchSpec;
 use super::question::{Answer, Question};
 use super::status::{Ending, InstanceStatus, State};
@@ -69,6 +70,9 @@ pub(super) enum Phase {
     /// A candidate that will not become ready.
     Failed,
 }
+
+/// Cheap to take and to compare: number, phase, restarts, process.
+pub(super) type Mark = (u64, Phase, u64, Option<u32>);
 
 impl Instance {
     pub(super) fn new(number: u64, spec: LaunchSpec, now: Instant) -> Self {
@@ -271,6 +275,11 @@ impl Instance {
         }
     }
 
+    /// Differs whenever something is worth telling.
+    pub(super) fn mark(&self) -> Mark {
+        (self.number, self.phase, self.restarts, self.process.as_ref().map(|process| process.child.pid()))
+    }
+
     pub(super) fn id(&self) -> Option<&ProcessId> {
         self.process.as_ref()?.id.as_ref()
     }
@@ -305,22 +314,6 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// The pauses between starts that follow one another: half a second, doubling, up to half a minute.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        const FIRST: Duration = Duration::from_millis(500);
-        const LONGEST: Duration = Duration::from_secs(30);
-        let pause = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
-        self.failures += 1;
-        pause
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::launch::tests::example;
@@ -341,15 +334,6 @@ mod tests {
 
     fn answer(live: Option<bool>, ready: bool) -> Answer {
         Answer { number: 1, starts: 0, live: live.map(seen), ready: seen(ready), elsewhere: Vec::new(), overdue: false }
-    }
-
-    #[test]
-    fn pauses_double_up_to_half_a_minute() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<f64> = (0..9).map(|_| backoff.next().as_secs_f64()).collect();
-        assert_eq!(pauses, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
-        backoff.failures = u32::MAX - 1;
-        assert_eq!(backoff.next(), Duration::from_secs(30));
     }
 
     #[test]
@@ -395,10 +379,11 @@ mod tests {
     fn being_well_for_a_while_forgets_former_failures() {
         let now = Instant::now();
         let mut instance = ready_instance(now);
-        instance.backoff.failures = 5;
+        instance.backoff.next();
+        instance.backoff.next();
         instance.settle(now + STEADY / 2);
-        assert_eq!(instance.backoff.failures, 5);
+        assert_ne!(instance.backoff, Backoff::default());
         instance.settle(now + STEADY);
-        assert_eq!(instance.backoff.failures, 0);
+        assert_eq!(instance.backoff, Backoff::default());
     }
 }

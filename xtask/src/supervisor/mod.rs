@@ -13,6 +13,7 @@
 //! What a service writes once the disk is full is lost. Services have to survive that failing write, and the
 //! supervisor does.
 
+mod backoff;
 mod client;
 mod control;
 mod ensure;

@@ -95,7 +95,8 @@ fn ask(shared: &Arc<Shared>, service: ServiceName, question: Question) {
     let (number, name, other) = (question.number, service.clone(), Arc::clone(shared));
     let thread = std::thread::Builder::new().spawn(move || {
         let answer = question.ask();
-        other.with(|fleet, now| fleet.learn(&service, answer, now));
+        // Nobody is woken for it: what follows from most answers is nothing, and the loop comes round soon.
+        other.lock().learn(&service, answer, Instant::now());
     });
     if thread.is_err() {
         shared.with(|fleet, _| fleet.unasked(&name, number));
