@@ -20,7 +20,7 @@ Exit codes:
 /// Takes this repository's systems from a fresh clone to running and proven, and back to nothing.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXAMPLES, max_term_width = 100)]
-#[command(disable_help_subcommand = true, infer_subcommands = false, arg_required_else_help = true)]
+#[command(arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -223,7 +223,14 @@ pub struct CiArgs {
     pub json: JsonArgs,
 }
 
+const COMPLETIONS: &str = "\
+Kept for every new shell:
+  bash  cargo xtask completions bash > ~/.cargo-xtask.bash && echo '. ~/.cargo-xtask.bash' >> ~/.bashrc
+  zsh   cargo xtask completions zsh > \"${fpath[1]}/_cargo-xtask\"
+  fish  cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish";
+
 #[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS)]
 pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }

@@ -50,7 +50,7 @@ pub fn apply(ctx: &Ctx, remedies: &[Remedy], yes: bool) -> Result<bool> {
         for command in &remedy.commands {
             ui::say(&format!("  {command}"));
         }
-        if ui::confirm(ctx, yes, "Run this to try to fix it?")? {
+        if ui::confirm(ctx, yes, "this would be run to fix it")? {
             any = true;
             run(ctx, remedy);
         }

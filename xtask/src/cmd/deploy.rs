@@ -1,11 +1,11 @@
 //! `deploy`: from whatever is to running and proven.
 
+use super::dry_run::Rehearsal;
 use super::execute::{Execution, execute};
 use crate::cli::DeployArgs;
 use crate::ctx::Ctx;
 use crate::error::Exit;
 use crate::plan::Plan;
-use crate::spec::environment::Origin;
 use crate::target::{self, Deployment, ServiceState, SkippedSystem, Target};
 use crate::ui::{self, Paint, table};
 use anyhow::Result;
@@ -21,10 +21,8 @@ pub fn run(args: &DeployArgs, ctx: &Ctx) -> Result<Exit> {
     let contribution = Arc::clone(&target).deploy(ctx, args.verify)?;
     let plan = Plan::new(contribution.steps)?;
     if args.mutation.dry_run {
-        print_settings(&environment.origins);
-        print_skipped(ctx, &contribution.skipped);
-        ui::result(plan.to_string().trim_end())?;
-        return Ok(Exit::Done);
+        let rehearsal = Rehearsal { environment: &environment, plan: &plan, skipped: &contribution.skipped };
+        return rehearsal.print(args.json.json);
     }
     let execution = execute(ctx, target.home(), "deploy", environment.name.as_str(), &plan)?;
     if args.json.json {
@@ -38,17 +36,6 @@ pub fn run(args: &DeployArgs, ctx: &Ctx) -> Result<Exit> {
     Ok(execution.exit())
 }
 
-fn print_settings(settings: &[crate::spec::environment::Setting]) {
-    for setting in settings {
-        let origin = match &setting.origin {
-            Origin::Default => "default".to_owned(),
-            Origin::File { path, line } => format!("{path}:{line}"),
-            Origin::Flag => "--set".to_owned(),
-        };
-        ui::say(&format!("{} = {}  ({origin})", setting.key, setting.value));
-    }
-}
-
 fn print_skipped(ctx: &Ctx, skipped: &[SkippedSystem]) {
     let paint = Paint::new(ctx);
     for system in skipped {
@@ -59,6 +46,7 @@ fn print_skipped(ctx: &Ctx, skipped: &[SkippedSystem]) {
 /// Where everything is now, and what to do with it.
 fn print_outcome(ctx: &Ctx, target: &dyn Target, execution: &Execution) -> Result<()> {
     let word = match execution.result() {
+        _ if execution.ends.is_empty() => return ui::result("nothing of it can run here, so nothing was deployed"),
         "unchanged" => "nothing changed; everything runs as it should",
         _ => "deployed and proven",
     };

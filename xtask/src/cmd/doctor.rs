@@ -6,7 +6,6 @@ use crate::ctx::Ctx;
 use crate::error::{Exit, Fault};
 use crate::ui::{self, Paint};
 use anyhow::Result;
-use std::io::IsTerminal;
 
 /// # Errors
 /// When the command line names what does not exist, a question meets nobody, or the run is interrupted.
@@ -57,9 +56,7 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn new(args: &'a DoctorArgs, ctx: &Ctx) -> Self {
-        // The report goes to standard output, whatever standard error is.
-        let paint = if std::io::stdout().is_terminal() { Paint::new(ctx) } else { Paint::plain() };
-        Self { args, paint }
+        Self { args, paint: Paint::of_result(ctx) }
     }
 
     fn findings(&self, report: &Report) -> Result<()> {

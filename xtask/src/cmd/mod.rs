@@ -4,6 +4,7 @@ pub mod ci;
 pub mod completions;
 pub mod deploy;
 pub mod doctor;
+mod dry_run;
 mod execute;
 pub mod hidden;
 pub mod logs;

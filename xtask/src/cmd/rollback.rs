@@ -1,5 +1,6 @@
 //! `rollback`: back to the previous revision that was healthy, gated and proven like any deploy.
 
+use super::dry_run::Rehearsal;
 use super::execute::execute;
 use crate::cli::RollbackArgs;
 use crate::ctx::Ctx;
@@ -15,17 +16,16 @@ use std::sync::Arc;
 pub fn run(args: &RollbackArgs, ctx: &Ctx) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &[])?;
     let system = deployment.system(&args.system)?.clone();
-    let environment = deployment.environment.name.clone();
+    let environment = deployment.environment.clone();
     let target = target::of(deployment, ctx)?;
     let contribution = Arc::clone(&target).rollback(ctx, &system)?;
     let plan = Plan::new(contribution.steps)?;
     if args.mutation.dry_run {
-        ui::result(plan.to_string().trim_end())?;
-        return Ok(Exit::Done);
+        return Rehearsal { environment: &environment, plan: &plan, skipped: &[] }.print(args.json.json);
     }
-    let execution = execute(ctx, target.home(), "rollback", environment.as_str(), &plan)?;
+    let execution = execute(ctx, target.home(), "rollback", environment.name.as_str(), &plan)?;
     if args.json.json {
-        ui::document(&execution.document(environment.as_str(), &[system.name.to_string()], &[]))?;
+        ui::document(&execution.document(environment.name.as_str(), &[system.name.to_string()], &[]))?;
     }
     execution.print_failures();
     if !args.json.json && execution.exit() == Exit::Done {

@@ -25,7 +25,12 @@ pub fn run(args: &SmokeArgs, ctx: &Ctx) -> Result<Exit> {
     };
     let (there, absent): (Vec<_>, Vec<_>) = systems.into_iter().partition(|system| deployed(&system.name));
     if there.is_empty() {
-        let cause = format!("nothing of it is deployed in environment `{environment}`");
+        let what = match args.systems.systems.as_slice() {
+            [] => "nothing is".to_owned(),
+            [system] => format!("`{system}` is not"),
+            systems => format!("none of {} is", systems.join(", ")),
+        };
+        let cause = format!("{what} deployed in environment `{environment}`");
         return Err(Fault::failed("not-deployed", cause).hint("`cargo xtask deploy` comes first").into());
     }
     let check = |system: &System| {
@@ -56,7 +61,7 @@ pub fn run(args: &SmokeArgs, ctx: &Ctx) -> Result<Exit> {
 }
 
 fn print(ctx: &Ctx, systems: &[(SystemName, Vec<CheckResult>)]) -> Result<()> {
-    let paint = Paint::new(ctx);
+    let paint = Paint::of_result(ctx);
     for (system, results) in systems {
         for result in results {
             let line = match &result.outcome {

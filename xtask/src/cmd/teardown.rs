@@ -1,5 +1,6 @@
 //! `teardown`: removes what deploy made and nothing else, then looks everything up again and shows the receipt.
 
+use super::dry_run::Rehearsal;
 use super::execute::{Execution, execute};
 use crate::cli::TeardownArgs;
 use crate::ctx::Ctx;
@@ -15,17 +16,17 @@ use std::sync::Arc;
 /// When nothing could be tried; what could not be removed is in the receipt and in the exit code.
 pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
-    let scope = deployment.scope.clone();
-    let environment = deployment.environment.name.clone();
+    let environment = deployment.environment.clone();
+    let named = deployment.scope.clone();
     let target = target::of(deployment, ctx)?;
+    let scope = target.widened(named)?;
     if args.verify {
         let remains = target.remains(&scope, false)?;
         return conclude(args, &Receipt { result: verdict(&remains), removed: Vec::new(), remains });
     }
     let plan = Plan::new(Arc::clone(&target).teardown(&scope, args.keep_data)?)?;
     if args.mutation.dry_run {
-        ui::result(plan.to_string().trim_end())?;
-        return Ok(Exit::Done);
+        return Rehearsal { environment: &environment, plan: &plan, skipped: &[] }.print(args.json.json);
     }
     let before = target.remains(&scope, args.keep_data)?;
     if before.survivors.is_empty() && !target.home().exists() {
@@ -35,7 +36,7 @@ pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
         ui::say("nothing was removed");
         return Ok(Exit::Failed);
     }
-    let execution = execute(ctx, target.home(), "teardown", environment.as_str(), &plan)?;
+    let execution = execute(ctx, target.home(), "teardown", environment.name.as_str(), &plan)?;
     execution.print_failures();
     let remains = target.remains(&scope, args.keep_data)?;
     let result = match execution.exit() {
@@ -55,8 +56,9 @@ fn may_remove_data(args: &TeardownArgs, ctx: &Ctx, target: &dyn Target, scope: &
     if args.keep_data || stored.is_empty() {
         return Ok(true);
     }
-    let question = format!("This removes what {} stored (`--keep-data` keeps it). Go on?", stored.join(", "));
-    ui::confirm(ctx, args.mutation.yes, &question)
+    let stored: Vec<_> = stored.iter().map(|service| format!("`{service}`")).collect();
+    let loss = format!("this removes what {} stored (`--keep-data` keeps it)", stored.join(", "));
+    ui::confirm(ctx, args.mutation.yes, &loss)
 }
 
 fn worse(execution: &Execution, exit: Exit) -> Exit {
@@ -105,8 +107,11 @@ impl Receipt {
             lines.push(format!("    remove it with `{}`", found.remove));
         }
         lines.push(match self.result {
-            "clean" => "receipt: clean, nothing is left".to_owned(),
-            "survivors" => format!("receipt: {} things are still there", self.remains.survivors.len()),
+            "clean" if self.remains.kept.is_empty() => "receipt: clean, nothing is left".to_owned(),
+            "clean" => "receipt: clean, nothing is left but the data that was to be kept".to_owned(),
+            "survivors" => {
+                format!("receipt: {} still there", ui::counted(self.remains.survivors.len(), "thing is", "things are"))
+            }
             _ => "receipt: the teardown failed; run it again, it goes on where it stopped".to_owned(),
         });
         lines.join("\n")

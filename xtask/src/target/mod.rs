@@ -50,6 +50,12 @@ pub trait Target: Send + Sync {
     /// When there is none.
     fn rollback(self: Arc<Self>, ctx: &Ctx, system: &System) -> Result<Contribution>;
 
+    /// The scope of a teardown: everything, when nothing is deployed beside the systems that were named.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn widened(&self, scope: Scope) -> Result<Scope>;
+
     /// The steps to nothing.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::error::{Exit, Fault};
 use crate::journal::{Event, StepEnd, StepResult, Watcher};
 use anyhow::Result;
 use serde_json::Value;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 
 /// Whether and how to colour. Colour only repeats what a mark or a word says already.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,11 @@ impl Paint {
     /// Colour on a terminal, unless `NO_COLOR` is set (no-color.org).
     pub fn new(ctx: &Ctx) -> Self {
         Self { colour: ctx.terminal && ctx.vars.get("NO_COLOR").is_none() }
+    }
+
+    /// For what goes to standard output, which may be a file while a person watches standard error.
+    pub fn of_result(ctx: &Ctx) -> Self {
+        if std::io::stdout().is_terminal() { Self::new(ctx) } else { Self::plain() }
     }
 
     pub fn plain() -> Self {
@@ -99,6 +104,11 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// "1 service", "3 services"
+pub fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Prints a result.
 ///
 /// # Errors
@@ -119,19 +129,19 @@ pub fn document(value: &Value) -> Result<()> {
     result(&format!("{value:#}"))
 }
 
-/// Asks a question that `--yes` answers; the default answer is no.
+/// Says what is about to happen and asks whether to go on, which `--yes` answers; the default answer is no.
 ///
 /// # Errors
 /// When nobody can be asked: the flag is then named (exit 2).
-pub fn confirm(ctx: &Ctx, yes: bool, question: &str) -> Result<bool> {
+pub fn confirm(ctx: &Ctx, yes: bool, about: &str) -> Result<bool> {
     if yes {
         return Ok(true);
     }
     if !ctx.can_ask {
-        let cause = format!("{question} Nobody is there to answer: this is not a terminal");
+        let cause = format!("{about}, and nobody can be asked: this is not a terminal");
         return Err(Fault::usage(cause).hint("add `--yes`").into());
     }
-    let _ = write!(std::io::stderr().lock(), "{question} [y/N] ");
+    let _ = write!(std::io::stderr().lock(), "{about}. Go on? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -30,29 +30,75 @@ fn shared_copy() -> &'static Path {
     })
 }
 
+/// The program in a folder, with no arguments yet and nobody to ask.
+pub(crate) fn program(folder: &Path) -> Command {
+    as_typed(env!("CARGO_BIN_EXE_xtask"), folder)
+}
+
+/// cargo itself, as a person calls it in a folder of the checkout.
+pub(crate) fn cargo(folder: &str) -> Command {
+    as_typed(env!("CARGO"), &checkout().join(folder))
+}
+
+/// A program as a person starts it: what `cargo test` sets is not there.
+fn as_typed(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text.starts_with("XTASK_") {
+            command.env_remove(&name);
+        }
+    }
+    command.current_dir(folder).env("CARGO_TARGET_DIR", target()).stdin(Stdio::null());
+    command
+}
+
 /// An environment of its own; torn down when dropped.
 pub(crate) struct Sandbox {
     pub(crate) root: PathBuf,
     pub(crate) env: String,
     /// The copy is this test's alone and goes with it.
     own: bool,
+    /// Where its nested builds go.
+    builds: PathBuf,
 }
 
 impl Sandbox {
     /// An environment in the shared copy. Its sources must not be changed.
     pub(crate) fn new(env: &str) -> Self {
-        Self::in_copy(shared_copy().to_owned(), env, false)
+        Self::in_folder(shared_copy().to_owned(), env, false, target())
     }
 
     /// A copy of its own, whose sources may be changed.
     pub(crate) fn with_own_copy(env: &str) -> Self {
         let copy = target().join("scratch").join(env);
         copy_repository(checkout(), &copy).unwrap();
-        Self::in_copy(copy, env, true)
+        Self::in_folder(copy, env, true, target())
     }
 
-    fn in_copy(root: PathBuf, env: &str, own: bool) -> Self {
-        let sandbox = Self { root, env: env.to_owned(), own };
+    /// An environment in a second shared copy, whose `epoch` has to be ready within seconds.
+    pub(crate) fn impatient(env: &str) -> Self {
+        static COPY: OnceLock<PathBuf> = OnceLock::new();
+        let copy = COPY.get_or_init(|| {
+            let copy = target().join("scratch/e2e-impatient");
+            copy_repository(checkout(), &copy).unwrap();
+            let system = copy.join("deploy/systems/epoch.toml");
+            let text = std::fs::read_to_string(&system).unwrap();
+            let text = text.replace("[services.epoch]\n", "[services.epoch]\nready_within = \"3s\"\n");
+            std::fs::write(&system, text).unwrap();
+            copy
+        });
+        Self::in_folder(copy.clone(), env, false, target())
+    }
+
+    /// An environment in a repository that the test has made, which goes with it, and with it what it has built.
+    pub(crate) fn in_own_repository(root: PathBuf, env: &str) -> Self {
+        let builds = root.join("target");
+        Self::in_folder(root, env, true, builds)
+    }
+
+    fn in_folder(root: PathBuf, env: &str, own: bool, builds: PathBuf) -> Self {
+        let sandbox = Self { root, env: env.to_owned(), own, builds };
         // A test that was killed may have left something of its own.
         sandbox.write_environment("");
         sandbox.xtask(["teardown", "--yes"]);
@@ -72,21 +118,13 @@ impl Sandbox {
 
     /// The program with these arguments, in this environment, not started yet.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let takes_env = args.first().is_some_and(|verb| verb != "completions" && verb != "ci" && verb != "--help");
-        command.args(&args);
+        let mut command = program(&self.root);
+        command.args(&args).env("CARGO_TARGET_DIR", &self.builds);
         if takes_env {
             command.args(["--env", &self.env]);
         }
-        // What `cargo test` sets is not there when a person calls the program.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text.starts_with("XTASK_") {
-                command.env_remove(&name);
-            }
-        }
-        command.current_dir(&self.root).env("CARGO_TARGET_DIR", target()).stdin(Stdio::null());
         command
     }
 
@@ -227,6 +265,12 @@ impl Running {
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// To the program and all it runs, as a terminal's keys do. It has to be started as the leader of its group.
+    pub(crate) fn signal_group(&self, signal: nix::sys::signal::Signal) {
+        let group = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        nix::sys::signal::killpg(group, signal).unwrap();
     }
 
     /// Waits for its end.

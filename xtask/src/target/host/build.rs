@@ -10,6 +10,7 @@ use crate::plan::{Outcome, Preview, Work};
 use crate::proc::{CommandLine, Proc, Stream};
 use crate::spec::name::ServiceName;
 use crate::tools::{cargo, rustc};
+use crate::ui::counted;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -118,8 +119,8 @@ impl BuildWork {
 
 impl Work for BuildWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        let count = self.wanted.len();
-        Ok(self.missing().is_empty().then(|| format!("{count} binaries are current")))
+        let all = || counted(self.wanted.len(), "binary is", "binaries are");
+        Ok(self.missing().is_empty().then(|| format!("{} current", all())))
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {

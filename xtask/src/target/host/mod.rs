@@ -37,6 +37,7 @@ use crate::spec::smoke::DeniedPath;
 use crate::spec::system::{Service, System};
 use crate::supervisor::{self, Client, Connection, ServiceStatus};
 use crate::tools::cargo;
+use crate::ui::counted;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -172,6 +173,10 @@ impl Target for Host {
 
     fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
         teardown::steps(&self, scope, keep_data)
+    }
+
+    fn widened(&self, scope: Scope) -> Result<Scope> {
+        self.widened_scope(scope)
     }
 
     fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {
@@ -379,7 +384,7 @@ impl<'a> Steps<'a> {
             return self.steps;
         }
         let ports = PortsWork { host: Arc::clone(self.host), services: self.services.clone() };
-        let preview = vec![Preview::Do(format!("of {} services", self.services.len()))];
+        let preview = vec![Preview::Do(format!("of {}", counted(self.services.len(), "service", "services")))];
         self.push(StepId::new("ports"), "check that the ports are free".to_owned(), None, vec![], preview, ports);
         let supervisor = SupervisorWork { host: Arc::clone(self.host) };
         let preview = vec![Preview::Do(format!("in the background, for `{}`", self.host.deployment.environment.name))];
@@ -392,7 +397,7 @@ impl<'a> Steps<'a> {
                 cargo: cargo::command(&self.ctx.vars, &self.host.deployment.root),
                 wanted: std::mem::take(&mut self.wanted),
             };
-            let title = format!("build {} services with cargo", work.wanted.len());
+            let title = format!("build {} with cargo", counted(work.wanted.len(), "service", "services"));
             let preview = work.preview();
             self.push(StepId::new("build"), title, None, vec![StepId::new("ports")], preview, work);
             if let Some(build) = self.steps.last_mut() {
@@ -438,7 +443,10 @@ impl Work for SupervisorWork {
             words.push("instead of one of another version".to_owned());
         }
         if !ensured.orphans.is_empty() {
-            words.push(format!("ended {} services of one that was killed", ensured.orphans.len()));
+            words.push(format!(
+                "ended {} of one that was killed",
+                counted(ensured.orphans.len(), "service", "services")
+            ));
         }
         Ok(Outcome::DoneWith(words.join(", ")))
     }

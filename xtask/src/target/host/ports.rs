@@ -9,6 +9,7 @@ use crate::plan::{Outcome, Work};
 use crate::spec::environment::Ports;
 use crate::spec::name::ServiceName;
 use crate::supervisor;
+use crate::ui::counted;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
@@ -40,7 +41,7 @@ impl Work for PortsWork {
         }
         self.refuse_conflicts(&addresses, &ours)?;
         self.host.settle(addresses);
-        Ok(Outcome::DoneWith(format!("{} are free", self.services.len())))
+        Ok(Outcome::DoneWith(format!("{} free", counted(self.services.len(), "port is", "ports are"))))
     }
 }
 

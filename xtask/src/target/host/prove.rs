@@ -11,6 +11,7 @@ use crate::plan::{Outcome, Work};
 use crate::smoke::{self, Progress, Surroundings};
 use crate::spec::system::System;
 use crate::target::Target;
+use crate::ui::counted;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl Work for ProveWork {
         match self.check(cx) {
             Ok(passed) => {
                 let number = self.record()?;
-                Ok(Outcome::DoneWith(format!("{passed} checks passed, revision {number}")))
+                Ok(Outcome::DoneWith(format!("{} passed, revision {number}", counted(passed, "check", "checks"))))
             }
             Err(error) if cx.interrupts.stopping() => Err(error),
             Err(error) => Err(self.go_back(Fault::of(&error), cx).into()),

@@ -96,18 +96,18 @@ impl Host {
         };
         let status = supervised.iter().find(|status| status.service == service.name);
         let Some(current) = status.and_then(|status| status.current.as_ref()) else {
-            return because(vec!["does not run".to_owned()]);
+            return because(vec!["it does not run".to_owned()]);
         };
         let present: Vec<ServiceName> = found.keys().cloned().collect();
         let recipe = Recipe::new(service, program, &self.deployment.environment, &present);
         let spec = self.launch_spec(&recipe, start::Secrets::Known)?;
         if spec.as_ref().is_some_and(|spec| spec.listen != current.listen) {
-            return because(vec![format!("moves from {}", current.listen)]);
+            return because(vec![format!("it moves away from {}", current.listen)]);
         }
         if spec.is_some_and(|spec| spec.release == current.release) {
             return match current.state {
                 State::Ready => Ok(None),
-                other => because(vec![format!("is {}: {}", other.as_str(), why(current))]),
+                other => because(vec![format!("it is {}: {}", other.as_str(), why(current))]),
             };
         }
         let running = self.version(&service.name)(&current.release);

@@ -13,7 +13,7 @@ use crate::supervisor::{self, Client, Connection};
 use crate::target::Survivor;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -41,13 +41,14 @@ pub(super) fn steps(host: &Arc<Host>, scope: &Scope, keep_data: bool) -> Result<
             work: Box::new(StopWork { host: Arc::clone(host), services: services.clone() }),
         });
         let paths = paths(host, system.name.as_str(), &services, keep_data);
+        let preview = preview_removal(&host.deployment.root, &paths);
         steps.push(Step {
             id: StepId::new(format!("remove:{}", system.name)),
             title: format!("remove what `{}` left on disk", system.name),
             system: Some(system.name.to_string()),
             needs: vec![stop],
             holds: Holds::Nothing,
-            preview: paths.iter().map(|path| Preview::Do(format!("remove `{}`", path.display()))).collect(),
+            preview,
             work: Box::new(RemoveWork { paths }),
         });
     }
@@ -65,6 +66,13 @@ pub(super) fn steps(host: &Arc<Host>, scope: &Scope, keep_data: bool) -> Result<
     Ok(steps)
 }
 
+fn preview_removal(root: &Path, paths: &[PathBuf]) -> Vec<Preview> {
+    let inside = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+    let there = paths.iter().filter(|path| path.exists());
+    let preview: Vec<_> = there.map(|path| Preview::Do(format!("remove `{}`", inside(path)))).collect();
+    if preview.is_empty() { vec![Preview::Do("nothing: nothing is there".to_owned())] } else { preview }
+}
+
 /// Everything on disk that belongs to a system.
 fn paths(host: &Host, system: &str, services: &[ServiceName], keep_data: bool) -> Vec<PathBuf> {
     let home = host.home();
@@ -72,7 +80,7 @@ fn paths(host: &Host, system: &str, services: &[ServiceName], keep_data: bool) -
     for service in services {
         paths.extend([home.log(service), home.log(service).with_extension("log.1")]);
         paths.extend([home.files(service), home.artifacts(service)]);
-        if !keep_data {
+        if !keep_data || is_empty(&home.data(service)) {
             paths.push(home.data(service));
         }
     }
@@ -80,6 +88,10 @@ fn paths(host: &Host, system: &str, services: &[ServiceName], keep_data: bool) -
         paths.push(home.releases(&system));
     }
     paths
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 struct StopWork {
@@ -153,11 +165,23 @@ impl Work for StopSupervisorWork {
 }
 
 impl Host {
+    /// The supervisor and what all systems share serve nobody any more once the last system goes.
+    pub(super) fn widened_scope(&self, scope: Scope) -> Result<Scope> {
+        let other = |name: &str| !scope.systems.iter().any(|system| system.as_str() == name);
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let entered = ledger.entries().iter().filter_map(|entry| entry.system.as_deref()).any(other);
+        let services = self.scope_services(&scope);
+        let running = self.supervised()?.iter().any(|status| !services.contains(&status.service));
+        let everything = scope.everything || (!entered && !running);
+        Ok(Scope { everything, ..scope })
+    }
+
     /// The services of the scope that have stored something.
     pub(super) fn data_in(&self, scope: &Scope) -> Vec<String> {
         let services = self.scope_services(scope);
         let has_data = |service: &&ServiceName| {
-            std::fs::read_dir(self.home().data(service)).is_ok_and(|mut entries| entries.next().is_some())
+            let data = self.home().data(service);
+            data.is_dir() && !is_empty(&data)
         };
         services.iter().filter(has_data).map(ToString::to_string).collect()
     }
@@ -172,6 +196,12 @@ impl Host {
     pub(super) fn find_remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {
         let mut remains = Remains::default();
         let mut seen = BTreeSet::new();
+        // The same process may be known to more than one of those who are asked.
+        let mut add = |remains: &mut Remains, id: &ProcessId, found| {
+            if seen.insert(id.pid) {
+                remains.survivors.push(found);
+            }
+        };
         let in_scope = |system: Option<&str>| match system {
             Some(name) => scope.systems.iter().any(|system| system.as_str() == name),
             None => scope.everything,
@@ -180,7 +210,8 @@ impl Host {
         for entry in ledger.entries().iter().filter(|entry| in_scope(entry.system.as_deref())) {
             if entry.kind == "process" {
                 if let Some(id) = ProcessId::from_json(&entry.identity).filter(os::is_alive) {
-                    self.add_process(&mut remains, &mut seen, &id, &entry.id, entry.system.as_deref());
+                    let found = self.found_process(&id, &entry.id, entry.system.as_deref());
+                    add(&mut remains, &id, found);
                 }
             } else if entry_path(&self.deployment.root, &entry.identity).is_some_and(|path| path.exists()) {
                 let found = self.found_path(entry);
@@ -188,47 +219,48 @@ impl Host {
                 if kept { remains.kept.push(found) } else { remains.survivors.push(found) }
             }
         }
-        for service in self.supervised_processes(scope)? {
-            self.add_process(&mut remains, &mut seen, &service.1, service.0.as_str(), None);
+        for (service, id, remove) in self.supervised_processes(scope)? {
+            let found = self.found_process(&id, service.as_str(), None);
+            add(&mut remains, &id, Survivor { remove, ..found });
         }
         if scope.everything {
             let state = self.home().dir().to_string_lossy().into_owned();
             for process in os::processes_with_env("SLIPWAY_STATE", &state) {
-                self.add_process(&mut remains, &mut seen, &process.id, "a process with this deployment's mark", None);
+                let found = self.found_process(&process.id, "a process with this deployment's mark", None);
+                add(&mut remains, &process.id, found);
             }
         }
         Ok(remains)
     }
 
-    fn supervised_processes(&self, scope: &Scope) -> Result<Vec<(ServiceName, ProcessId)>> {
+    /// Each service's process, and how to end it: one that is supervised would be started again after a `kill`.
+    fn supervised_processes(&self, scope: &Scope) -> Result<Vec<(ServiceName, ProcessId, String)>> {
         let services = self.scope_services(scope);
-        let pids = self.supervised()?.into_iter().filter_map(|status| Some((status.service, status.current?.pid?)));
-        let mut all: Vec<_> = pids.filter_map(|(service, pid)| Some((service, os::identity(pid)?))).collect();
-        let orphans = supervisor::orphans(self.home().dir());
-        all.extend(orphans.into_iter().map(|orphan| (orphan.service, orphan.process)));
-        all.retain(|(service, _)| services.contains(service));
+        let mut all = Vec::new();
+        for status in self.supervised()? {
+            if let Some(id) = status.current.and_then(|current| os::identity(current.pid?)) {
+                let system = self.owner(status.service.as_str()).unwrap_or_default();
+                let remove = format!("cargo xtask teardown {system} --env {}", self.deployment.environment.name);
+                all.push((status.service, id, remove));
+            }
+        }
+        for orphan in supervisor::orphans(self.home().dir()) {
+            let remove = format!("kill {}", orphan.process.pid);
+            all.push((orphan.service, orphan.process, remove));
+        }
+        all.retain(|(service, ..)| services.contains(service));
         Ok(all)
     }
 
-    fn add_process(
-        &self,
-        remains: &mut Remains,
-        seen: &mut BTreeSet<u32>,
-        id: &ProcessId,
-        name: &str,
-        system: Option<&str>,
-    ) {
-        if !seen.insert(id.pid) {
-            return;
-        }
+    fn found_process(&self, id: &ProcessId, name: &str, system: Option<&str>) -> Survivor {
         let owner = self.owner(name).or(system.map(str::to_owned));
-        remains.survivors.push(Survivor {
+        Survivor {
             kind: "process".to_owned(),
             id: format!("{name} ({})", id.pid),
             owner: owner.unwrap_or_else(|| self.deployment.environment.deployment_id.to_string()),
             monthly_usd: None,
             remove: format!("kill {}", id.pid),
-        });
+        }
     }
 
     fn owner(&self, service: &str) -> Option<String> {
