@@ -1,15 +1,18 @@
 //! Parse, run, exit code.
 
-use clap::Parser;
 use std::process::ExitCode;
-use xtask::cli::{Cli, Command};
+use xtask::cli::{self, Command};
 use xtask::cmd;
 use xtask::ctx::Ctx;
 use xtask::error::{Exit, Fault};
 use xtask::ui;
 
 fn main() -> ExitCode {
-    let exit = run(Cli::parse().command).unwrap_or_else(|error| {
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(wrong) => return ui::print_usage(&wrong),
+    };
+    let exit = run(command).unwrap_or_else(|error| {
         let fault = Fault::of(&error);
         ui::print_fault(&fault);
         fault.exit

@@ -19,9 +19,9 @@ pub fn run(args: &DoctorArgs, ctx: &Ctx) -> Result<Exit> {
         let (remedies, by_hand) = mend::remedies(&report);
         printer.findings(&report)?;
         printer.advice(&by_hand);
-        if args.dry_run {
+        if args.mutation.dry_run {
             printer.rehearsal(&remedies)?;
-        } else if mend::apply(ctx, &remedies, args.yes)? {
+        } else if mend::apply(ctx, &remedies, args.mutation.yes)? {
             let scene = Scene::new(ctx, Subject::load(ctx, &args.environment)?);
             check::again(&scene, check::all(&scene), &mut report);
             interrupted(ctx)?;

@@ -1,6 +1,6 @@
 //! `plan`: what a deploy would change, and why. Changes nothing.
 
-use crate::cli::PlanArgs;
+use crate::cli::ReadArgs;
 use crate::ctx::Ctx;
 use crate::error::Exit;
 use crate::target::{self, Deployment, SystemChanges};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// # Errors
 /// When what is there cannot be read.
-pub fn run(args: &PlanArgs, ctx: &Ctx) -> Result<Exit> {
+pub fn run(args: &ReadArgs, ctx: &Ctx) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
     let environment = deployment.environment.name.clone();
     let changes = target::of(deployment, ctx)?.changes(ctx)?;

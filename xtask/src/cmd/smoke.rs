@@ -1,6 +1,6 @@
 //! `smoke`: the smoke contracts against what runs, at any time, without changing anything that matters.
 
-use crate::cli::SmokeArgs;
+use crate::cli::ReadArgs;
 use crate::ctx::Ctx;
 use crate::error::{Exit, Fault};
 use crate::smoke::{self, CheckResult, Outcome, Surroundings};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// # Errors
 /// When nothing is deployed, or what is there cannot be read.
-pub fn run(args: &SmokeArgs, ctx: &Ctx) -> Result<Exit> {
+pub fn run(args: &ReadArgs, ctx: &Ctx) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
     let environment = deployment.environment.name.clone();
     let systems: Vec<_> = deployment.systems().cloned().collect();

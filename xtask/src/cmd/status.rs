@@ -1,6 +1,6 @@
 //! `status`: what runs where, at which version, how healthy.
 
-use crate::cli::StatusArgs;
+use crate::cli::ReadArgs;
 use crate::ctx::Ctx;
 use crate::error::Exit;
 use crate::spec::system::TargetKind;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// # Errors
 /// When what is there cannot be read.
-pub fn run(args: &StatusArgs, ctx: &Ctx) -> Result<Exit> {
+pub fn run(args: &ReadArgs, ctx: &Ctx) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
     let environment = deployment.environment.clone();
     let systems = target::of(deployment, ctx)?.status(ctx)?;

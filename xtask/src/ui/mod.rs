@@ -10,6 +10,7 @@ use crate::journal::{Event, StepEnd, StepResult, Watcher};
 use anyhow::Result;
 use serde_json::Value;
 use std::io::{BufRead, IsTerminal, Write};
+use std::process::ExitCode;
 
 /// Whether and how to colour. Colour only repeats what a mark or a word says already.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +98,13 @@ pub fn print_fault(fault: &Fault) {
     if let Some(hint) = &fault.hint {
         let _ = writeln!(err, "  hint: {hint}");
     }
+}
+
+/// Prints what is wrong with a command line, or the help that it asked for; the latter is a result.
+pub fn print_usage(wrong: &clap::Error) -> ExitCode {
+    // A reader that has gone away has seen enough.
+    let _ = wrong.print();
+    if wrong.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
 }
 
 /// Says something to whoever watches.

@@ -49,7 +49,7 @@ fn plain_text(text: &str) {
 
 /// The names of all commands that people may type.
 fn commands() -> Vec<String> {
-    let cli = <xtask::cli::Cli as clap::CommandFactory>::command();
+    let cli = xtask::cli::command();
     let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
     shown.map(|command| command.get_name().to_owned()).collect()
 }

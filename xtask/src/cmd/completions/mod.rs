@@ -1,10 +1,10 @@
 //! `completions`: the script that lets a shell complete our command line, also behind `cargo`.
 
-use crate::cli::{Cli, CompletionsArgs};
+use crate::cli::{self, CompletionsArgs};
 use crate::error::Exit;
 use crate::ui;
 use anyhow::Result;
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 
 /// What the script calls us. zsh's own completion of cargo looks for the name with a hyphen when it meets
@@ -26,7 +26,7 @@ pub fn run(args: &CompletionsArgs) -> Result<Exit> {
 
 /// The command line without what only this program itself calls.
 fn public(name: &'static str) -> Command {
-    let all = Cli::command();
+    let all = cli::command();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     Command::new(name).version(env!("CARGO_PKG_VERSION")).subcommands(shown)
 }

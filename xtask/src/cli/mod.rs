@@ -1,0 +1,302 @@
+//! The whole command line, without behaviour: what each command is called, what it takes, and the types that its
+//! arguments become.
+//!
+//! Built with clap's builder and not its derive macros, which would be a sixth of this tool's cold build.
+
+mod surface;
+
+pub use surface::command;
+
+use clap::ArgMatches;
+use clap::error::Error;
+use clap_complete::Shell;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A command with its arguments.
+#[derive(Debug)]
+pub enum Command {
+    Doctor(DoctorArgs),
+    Deploy(DeployArgs),
+    Plan(ReadArgs),
+    Status(ReadArgs),
+    Logs(LogsArgs),
+    Smoke(ReadArgs),
+    Rollback(RollbackArgs),
+    Teardown(TeardownArgs),
+    Ci(CiArgs),
+    Completions(CompletionsArgs),
+    Supervise(SuperviseArgs),
+    Exec(ExecArgs),
+}
+
+/// Which environment, and how its settings differ for this run.
+#[derive(Debug, Clone)]
+pub struct EnvironmentArgs {
+    pub name: String,
+    /// `KEY=VALUE`
+    pub set: Vec<String>,
+}
+
+/// Which systems; all of them unless some are named.
+#[derive(Debug)]
+pub struct SystemsArgs {
+    pub systems: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct JsonArgs {
+    pub json: bool,
+}
+
+/// How a command that changes something is held back or let go.
+#[derive(Debug, Clone, Copy)]
+pub struct MutationArgs {
+    pub dry_run: bool,
+    pub yes: bool,
+}
+
+#[derive(Debug)]
+pub struct DoctorArgs {
+    pub environment: EnvironmentArgs,
+    pub json: JsonArgs,
+    pub fix: bool,
+    pub mutation: MutationArgs,
+    pub verbose: bool,
+}
+
+#[derive(Debug)]
+pub struct DeployArgs {
+    pub systems: SystemsArgs,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+    pub json: JsonArgs,
+    pub verify: bool,
+}
+
+/// What a command takes that only looks.
+#[derive(Debug)]
+pub struct ReadArgs {
+    pub systems: SystemsArgs,
+    pub environment: EnvironmentArgs,
+    pub json: JsonArgs,
+}
+
+#[derive(Debug)]
+pub struct LogsArgs {
+    pub service: String,
+    pub environment: EnvironmentArgs,
+    pub follow: bool,
+    pub lines: usize,
+}
+
+#[derive(Debug)]
+pub struct RollbackArgs {
+    pub system: String,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+    pub json: JsonArgs,
+}
+
+#[derive(Debug)]
+pub struct TeardownArgs {
+    pub systems: SystemsArgs,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+    pub json: JsonArgs,
+    pub keep_data: bool,
+    pub verify: bool,
+}
+
+#[derive(Debug)]
+pub struct CiArgs {
+    pub only: Vec<String>,
+    pub skip: Vec<String>,
+    pub list: bool,
+    pub strict: bool,
+    pub full: bool,
+    pub json: JsonArgs,
+}
+
+#[derive(Debug)]
+pub struct CompletionsArgs {
+    pub shell: Shell,
+}
+
+#[derive(Debug)]
+pub struct SuperviseArgs {
+    /// The folder that holds the deployment's state.
+    pub state_dir: PathBuf,
+}
+
+#[derive(Debug)]
+pub struct ExecArgs {
+    /// Where the program's output is appended.
+    pub log: PathBuf,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// When it is wrong, or asks for help or the version; the error prints itself and knows its exit code.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
+    let mut matches = command().try_get_matches_from(line)?;
+    match matches.remove_subcommand() {
+        Some((name, matches)) => Command::read(&name, &mut Matches(matches)),
+        None => None,
+    }
+    .ok_or_else(|| Error::new(clap::error::ErrorKind::MissingSubcommand))
+}
+
+impl Command {
+    /// `None` for a command that [`command`] does not have, or that lacks what clap has seen to.
+    fn read(name: &str, m: &mut Matches) -> Option<Self> {
+        Some(match name {
+            "doctor" => Self::Doctor(DoctorArgs {
+                environment: m.environment(),
+                json: m.json(),
+                fix: m.flag("fix"),
+                mutation: m.mutation(),
+                verbose: m.flag("verbose"),
+            }),
+            "deploy" => Self::Deploy(DeployArgs {
+                systems: m.systems(),
+                environment: m.environment(),
+                mutation: m.mutation(),
+                json: m.json(),
+                verify: m.flag("verify"),
+            }),
+            "plan" => Self::Plan(m.read_args()),
+            "status" => Self::Status(m.read_args()),
+            "smoke" => Self::Smoke(m.read_args()),
+            "logs" => Self::Logs(LogsArgs {
+                service: m.one("service")?,
+                environment: m.environment(),
+                follow: m.flag("follow"),
+                lines: m.one("lines")?,
+            }),
+            "rollback" => Self::Rollback(RollbackArgs {
+                system: m.one("system")?,
+                environment: m.environment(),
+                mutation: m.mutation(),
+                json: m.json(),
+            }),
+            "teardown" => Self::Teardown(TeardownArgs {
+                systems: m.systems(),
+                environment: m.environment(),
+                mutation: m.mutation(),
+                json: m.json(),
+                keep_data: m.flag("keep-data"),
+                verify: m.flag("verify"),
+            }),
+            "ci" => Self::Ci(CiArgs {
+                only: m.many("only"),
+                skip: m.many("skip"),
+                list: m.flag("list"),
+                strict: m.flag("strict"),
+                full: m.flag("full"),
+                json: m.json(),
+            }),
+            "completions" => Self::Completions(CompletionsArgs { shell: m.one("shell")? }),
+            surface::SUPERVISE => Self::Supervise(SuperviseArgs { state_dir: m.one("state-dir")? }),
+            surface::EXEC => Self::Exec(ExecArgs { log: m.one("log")?, command: m.many("command") }),
+            _ => return None,
+        })
+    }
+}
+
+/// What clap has read, by the names that [`surface`] gives the arguments.
+struct Matches(ArgMatches);
+
+impl Matches {
+    fn flag(&self, id: &str) -> bool {
+        self.0.get_flag(id)
+    }
+
+    fn one<T: Clone + Send + Sync + 'static>(&mut self, id: &str) -> Option<T> {
+        self.0.remove_one(id)
+    }
+
+    fn many<T: Clone + Send + Sync + 'static>(&mut self, id: &str) -> Vec<T> {
+        self.0.remove_many(id).into_iter().flatten().collect()
+    }
+
+    fn environment(&mut self) -> EnvironmentArgs {
+        EnvironmentArgs { name: self.one("env").unwrap_or_default(), set: self.many("set") }
+    }
+
+    fn systems(&mut self) -> SystemsArgs {
+        SystemsArgs { systems: self.many("systems") }
+    }
+
+    fn json(&self) -> JsonArgs {
+        JsonArgs { json: self.flag("json") }
+    }
+
+    fn mutation(&self) -> MutationArgs {
+        MutationArgs { dry_run: self.flag("dry-run"), yes: self.flag("yes") }
+    }
+
+    fn read_args(&mut self) -> ReadArgs {
+        ReadArgs { systems: self.systems(), environment: self.environment(), json: self.json() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(line: &str) -> Result<Command, Error> {
+        parse(std::iter::once("cargo xtask").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    /// An argument that is read but not declared would panic, and one that is declared but not read be for nothing.
+    #[test]
+    fn every_command_is_read_with_all_that_it_takes() {
+        let lines = [
+            "doctor --env x --set a=b --json --fix --dry-run --yes --verbose",
+            "deploy a b --env x --set a=b --dry-run --yes --json --verify",
+            "plan a --env x --set a=b --json",
+            "status a --env x --set a=b --json",
+            "smoke a --env x --set a=b --json",
+            "logs a --env x --set a=b --follow --lines 7",
+            "rollback a --env x --set a=b --dry-run --yes --json",
+            "teardown a --env x --set a=b --dry-run --yes --json --keep-data",
+            "ci --only a,b --skip c --list --strict --full --json",
+            "completions zsh",
+            "__supervise /state",
+            "__exec --log /log -- program --flag",
+        ];
+        for line in lines {
+            let read = parse_words(line).map(|command| format!("{command:?}"));
+            assert!(read.is_ok(), "{line}: {read:?}");
+        }
+        let names: Vec<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
+        let declared = command();
+        let declared: Vec<_> = declared.get_subcommands().map(clap::Command::get_name).collect();
+        assert!(declared.iter().all(|name| names.contains(name)), "{declared:?}");
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_given() {
+        let Ok(Command::Deploy(args)) = parse_words("deploy a b --env x --set k=v --set l=w --yes --verify") else {
+            panic!("not read as a deploy");
+        };
+        assert_eq!(args.systems.systems, ["a", "b"]);
+        assert_eq!((args.environment.name.as_str(), args.environment.set), ("x", vec!["k=v".into(), "l=w".into()]));
+        assert!(args.mutation.yes && args.verify && !args.mutation.dry_run && !args.json.json);
+        let Ok(Command::Exec(args)) = parse_words("__exec --log /l -- p --json") else {
+            panic!("not read as an exec");
+        };
+        assert_eq!(args.command, ["p", "--json"]);
+        let Ok(Command::Logs(args)) = parse_words("logs epoch") else { panic!("not read as logs") };
+        assert_eq!((args.lines, args.environment.name.as_str()), (100, "local"));
+    }
+}

@@ -1,0 +1,186 @@
+//! What `--help` shows: the commands, what they take, and the words for it.
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, Command, value_parser};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+pub(super) const SUPERVISE: &str = crate::proc::SUPERVISE;
+pub(super) const EXEC: &str = crate::proc::EXEC;
+
+const EXAMPLES: &str = "\
+Start here:
+  cargo xtask deploy             from a fresh clone to running and proven, on this machine
+  cargo xtask status             what runs, where, how healthy
+  cargo xtask teardown           removes it all, and shows that nothing is left
+  cargo xtask ci                 every check, the same here and in a pipeline
+
+Exit codes:
+  0  done
+  1  a step or a check failed, or a teardown left something behind
+  2  the command line is wrong, or needs an answer that nobody is there to give
+  3  could not run: a tool is missing, the spec is wrong, someone else is at it
+  130, 143  interrupted (Ctrl-C, SIGTERM)";
+
+const COMPLETIONS: &str = "\
+Kept for every new shell:
+  bash  cargo xtask completions bash > ~/.cargo-xtask.bash && echo '. ~/.cargo-xtask.bash' >> ~/.bashrc
+  zsh   cargo xtask completions zsh > \"${fpath[1]}/_cargo-xtask\"
+  fish  cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish";
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("cargo xtask")
+        .bin_name("cargo xtask")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Takes this repository's systems from a fresh clone to running and proven, and back to nothing")
+        .after_help(EXAMPLES)
+        .max_term_width(100)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([
+            doctor(),
+            deploy(),
+            plan(),
+            status(),
+            logs(),
+            smoke(),
+            rollback(),
+            teardown(),
+            ci(),
+            completions(),
+        ])
+        .subcommands([supervise(), exec()])
+}
+
+fn doctor() -> Command {
+    Command::new("doctor")
+        .about("Say whether this machine is ready for an environment, and how to mend what is not")
+        .args(environment())
+        .arg(json())
+        .arg(flag("fix", "Try to mend what can be mended here and undone again; asks first, never uses sudo"))
+        .arg(flag("dry-run", "With --fix: print what would be run, run nothing").requires("fix"))
+        .arg(flag("yes", "With --fix: do not ask").short('y'))
+        .arg(flag("verbose", "Show passed checks one by one").short('v'))
+}
+
+fn deploy() -> Command {
+    Command::new("deploy")
+        .about("Take systems from nothing to running and proven; again, it does only what is missing")
+        .arg(systems())
+        .args(environment())
+        .args(mutation())
+        .arg(json())
+        .arg(flag("verify", "Also look for drift: run the smoke contracts though nothing changed"))
+}
+
+fn plan() -> Command {
+    reading("plan", "Show what a deploy would change, and why")
+}
+
+fn status() -> Command {
+    reading("status", "Show what runs where, at which version, how healthy")
+}
+
+fn smoke() -> Command {
+    reading("smoke", "Check what runs against its smoke contract")
+}
+
+fn logs() -> Command {
+    let lines = option("lines", "LINES", "How many of the last lines to print first").short('n');
+    Command::new("logs")
+        .about("Show the logs of a service")
+        .arg(Arg::new("service").value_name("SERVICE").required(true).help("The service"))
+        .args(environment())
+        .arg(flag("follow", "Go on printing what is added").short('f'))
+        .arg(lines.value_parser(value_parser!(usize)).default_value("100"))
+}
+
+fn rollback() -> Command {
+    Command::new("rollback")
+        .about("Go back to the previous revision of a system that was healthy")
+        .arg(Arg::new("system").value_name("SYSTEM").required(true).help("The system"))
+        .args(environment())
+        .args(mutation())
+        .arg(json())
+}
+
+fn teardown() -> Command {
+    let verify = "Change nothing; look for what an earlier teardown or a lost ledger left behind";
+    Command::new("teardown")
+        .about("Remove what deploy made and nothing else, then prove that nothing is left")
+        .arg(systems())
+        .args(environment())
+        .args(mutation())
+        .arg(json())
+        .arg(flag("keep-data", "Keep what the services have stored"))
+        .arg(flag("verify", verify).conflicts_with_all(["keep-data", "dry-run"]))
+}
+
+fn ci() -> Command {
+    let ids = |id: &'static str, help| option(id, "ID", help).value_delimiter(',').action(ArgAction::Append);
+    Command::new("ci")
+        .about("Run every check of this repository")
+        .arg(ids("only", "Run only these checks"))
+        .arg(ids("skip", "Leave these checks out"))
+        .arg(flag("list", "Print the checks and what each does"))
+        .arg(flag("strict", "A check that would be skipped because its tool is missing fails"))
+        .arg(flag("full", "Add the long matrices"))
+        .arg(json())
+}
+
+fn completions() -> Command {
+    let shell = Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell));
+    Command::new("completions").about("Print a completion script for a shell").after_help(COMPLETIONS).arg(shell)
+}
+
+fn supervise() -> Command {
+    Command::new(SUPERVISE).hide(true).arg(Arg::new("state-dir").required(true).value_parser(path()))
+}
+
+fn exec() -> Command {
+    let command = Arg::new("command").num_args(1..).required(true).trailing_var_arg(true).allow_hyphen_values(true);
+    Command::new(EXEC)
+        .hide(true)
+        .arg(Arg::new("log").long("log").required(true).value_parser(path()))
+        .arg(command.value_parser(ValueParser::os_string()))
+}
+
+fn path() -> ValueParser {
+    value_parser!(PathBuf).into()
+}
+
+/// A command that only looks.
+fn reading(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about).arg(systems()).args(environment()).arg(json())
+}
+
+fn systems() -> Arg {
+    Arg::new("systems").value_name("SYSTEM").num_args(0..).help("Only these systems")
+}
+
+fn environment() -> [Arg; 2] {
+    [
+        option("env", "NAME", "The environment: a file in `deploy/environments/`").default_value("local"),
+        option("set", "KEY=VALUE", "Change one setting for this run").action(ArgAction::Append),
+    ]
+}
+
+fn mutation() -> [Arg; 2] {
+    [
+        flag("dry-run", "Print the steps and their exact command lines, run nothing"),
+        flag("yes", "Answer every question with yes").short('y'),
+    ]
+}
+
+fn json() -> Arg {
+    flag("json", "Print one JSON document on standard output and nothing else")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
+}
