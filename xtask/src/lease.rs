@@ -23,10 +23,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How often the owner says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(4);
-/// How long a dead owner's tool may go on before it is asked to stop; a build's compiler ends well within it.
-const ORPHAN_BUDGET: Duration = Duration::from_secs(60);
-/// How long it then has until it is killed.
-const ORPHAN_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a dead owner's tools are waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// Until one is asked to stop; a build's compiler ends well within it.
+    finish: Duration,
+    /// From then until it is killed, and from then until it is given up.
+    stop: Duration,
+}
+
+const PATIENCE: Patience = Patience { finish: Duration::from_secs(60), stop: Duration::from_secs(10) };
+
+/// How often they are looked for.
+const ORPHAN_POLL: Duration = Duration::from_millis(50);
 
 /// The right to change an environment, held until it is dropped.
 pub struct Lease {
@@ -64,8 +74,23 @@ impl Lease {
         interrupts: &Interrupts,
         journal: &Journal,
     ) -> Result<Self> {
+        Self::take_with(PATIENCE, home, claim, children, interrupts, journal)
+    }
+
+    fn take_with(
+        patience: Patience,
+        home: &Home,
+        claim: &Claim<'_>,
+        children: &Children,
+        interrupts: &Interrupts,
+        journal: &Journal,
+    ) -> Result<Self> {
         let lock = lock(&home.lease_lock(), || held(home))?;
-        let left = home::read_json(&home.lease())?;
+        // The lock is ours, so that what stands there does not decide anything but whom to wait for.
+        let left = home::read_json(&home.lease()).unwrap_or_else(|error| {
+            journal.note(format!("what an earlier run has left running is not known: {error:#}"));
+            None
+        });
         let document = Arc::new(Mutex::new(Document {
             path: home.lease(),
             owner: owner(claim),
@@ -77,7 +102,7 @@ impl Lease {
         lease.start_heartbeat();
         if let Some(left) = left {
             journal.note(format!("taking over from {}, which ended without giving the lease back", describe(&left)));
-            lease.outlast_orphans(interrupts, journal)?;
+            lease.outlast_orphans(patience, interrupts, journal)?;
         }
         let document = Arc::clone(&lease.document);
         children.observe(move |list| {
@@ -100,40 +125,42 @@ impl Lease {
     }
 
     /// Waits for the tools of a killed run and ends those that take too long.
-    fn outlast_orphans(&self, interrupts: &Interrupts, journal: &Journal) -> Result<()> {
-        let orphans = self.document.lock().unwrap_or_else(PoisonError::into_inner).children.clone();
-        let alive = |orphans: &[Child]| -> Vec<Child> {
-            orphans.iter().filter(|child| os::is_alive(&child.id)).cloned().collect()
-        };
-        for (budget, signal) in
-            [(ORPHAN_BUDGET, Some(Signal::SIGTERM)), (ORPHAN_GRACE, Some(Signal::SIGKILL)), (ORPHAN_GRACE, None)]
-        {
-            let deadline = Instant::now() + budget;
-            let mut left = alive(&orphans);
+    fn outlast_orphans(&self, patience: Patience, interrupts: &Interrupts, journal: &Journal) -> Result<()> {
+        let mut left = self.document.lock().unwrap_or_else(PoisonError::into_inner).children.clone();
+        for (signal, what, budget) in [
+            (None, "may finish", patience.finish),
+            (Some(Signal::SIGTERM), "took too long and was asked to end", patience.stop),
+            (Some(Signal::SIGKILL), "was killed", patience.stop),
+        ] {
+            left.retain(|child| os::is_alive(&child.id));
             if left.is_empty() {
                 break;
             }
-            let names: Vec<_> = left.iter().map(|child| format!("`{}` ({})", child.program, child.id.pid)).collect();
-            journal.note(format!("waiting up to {} s for its {}", budget.as_secs(), names.join(", ")));
-            while !left.is_empty() && Instant::now() < deadline {
-                if interrupts.pause(Duration::from_millis(100)) {
+            if let Some(signal) = signal {
+                left.iter().for_each(|child| os::signal(&child.id, signal));
+            }
+            journal.note(format!("its {} {what}; waiting up to {} s", names(&left), budget.as_secs_f64()));
+            let deadline = Instant::now() + budget;
+            while left.iter().any(|child| os::is_alive(&child.id)) && Instant::now() < deadline {
+                if interrupts.pause(ORPHAN_POLL) {
                     return Err(Fault::interrupted(interrupts.first().unwrap_or_default()).into());
                 }
-                left = alive(&left);
             }
-            for child in &left {
-                match signal {
-                    Some(signal) => os::signal(&child.id, signal),
-                    None => {
-                        let cause = format!("`{}` ({}) of a killed run does not end", child.program, child.id.pid);
-                        return Err(Fault::could_not_run("orphan-survives", cause).into());
-                    }
-                }
-            }
+        }
+        left.retain(|child| os::is_alive(&child.id));
+        if !left.is_empty() {
+            let cause = format!("{} of a killed run does not end", names(&left));
+            return Err(Fault::could_not_run("orphan-survives", cause).into());
         }
         self.document.lock().unwrap_or_else(PoisonError::into_inner).children.clear();
         write(&self.document)
     }
+}
+
+/// "`cargo` (4711), `terraform` (4712)"
+fn names(children: &[Child]) -> String {
+    let names: Vec<_> = children.iter().map(|child| format!("`{}` ({})", child.program, child.id.pid)).collect();
+    names.join(", ")
 }
 
 impl Drop for Lease {
@@ -143,8 +170,12 @@ impl Drop for Lease {
         if let Some(heart) = self.heart.take() {
             let _ = heart.join();
         }
-        // The document goes before the lock, so that nobody finds a lease whose owner gave it back.
-        let _ = std::fs::remove_file(&self.document.lock().unwrap_or_else(PoisonError::into_inner).path);
+        let document = self.document.lock().unwrap_or_else(PoisonError::into_inner);
+        // Tools that a killed run has left, and that nobody had the patience for, must be known to the next run, too.
+        if document.children.is_empty() {
+            // The document goes before the lock, so that nobody finds a lease whose owner gave it back.
+            let _ = std::fs::remove_file(&document.path);
+        }
         let _ = self.lock.unlock();
     }
 }
@@ -226,4 +257,107 @@ fn orphans(document: &Value) -> Vec<Child> {
 /// UTC with seconds, as RFC 3339 writes it.
 pub fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui;
+    use std::process::{Command, Stdio};
+
+    /// A scratch home, gone with the test.
+    struct Scratch(Home, std::path::PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let root = std::env::temp_dir().join(format!("xtask-lease-{name}-{}", std::process::id()));
+            Self(Home::new(&root, &name.parse().unwrap()), root)
+        }
+
+        fn take(&self, patience: Patience) -> (Result<Lease>, Vec<String>) {
+            let journal = Journal::open(None, "deploy", "test", ui::nobody()).unwrap();
+            let claim = Claim { who: "me@here".to_owned(), command: "deploy", run: "r" };
+            let (children, interrupts) = (Children::default(), Interrupts::default());
+            let lease = Lease::take_with(patience, &self.0, &claim, &children, &interrupts, &journal);
+            let notes = journal.events().into_iter().filter_map(|event| match event {
+                crate::journal::Event::Note { text } => Some(text),
+                _ => None,
+            });
+            (lease, notes.collect())
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.1);
+        }
+    }
+
+    const IMPATIENT: Patience = Patience { finish: Duration::from_millis(100), stop: Duration::from_millis(300) };
+
+    /// A tool that ignores SIGTERM or does not, left behind by a run that is gone. It ends with its standard input.
+    #[expect(clippy::disallowed_methods, reason = "a test starts the program that it is about")]
+    fn orphan(scratch: &Scratch, on_term: &str) -> std::process::Child {
+        let script = format!("trap {on_term} TERM; echo ready; while read line; do :; done");
+        let mut command = Command::new("sh");
+        let mut tool = command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = [0; 6];
+        std::io::Read::read_exact(tool.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        let id = os::identity(tool.id()).unwrap();
+        let children = json!([{"program": "terraform", "id": id.to_json()}]);
+        let owner = json!({"who": "you@there", "pid": 7, "command": "deploy", "children": children});
+        home::write_json(&scratch.0.lease(), &owner).unwrap();
+        tool
+    }
+
+    fn ended_by(tool: &mut std::process::Child) -> Option<i32> {
+        use std::os::unix::process::ExitStatusExt;
+        tool.try_wait().unwrap().and_then(|status| status.signal())
+    }
+
+    #[test]
+    fn a_tool_that_takes_too_long_is_asked_to_end() {
+        let scratch = Scratch::new("asked");
+        let mut tool = orphan(&scratch, "-");
+        let (lease, notes) = scratch.take(IMPATIENT);
+        assert_eq!(ended_by(&mut tool), Some(15), "{notes:?}");
+        assert!(notes[0].starts_with("taking over from you@there (process 7, `cargo xtask deploy`)"), "{notes:?}");
+        assert!(notes[1].contains("`terraform`") && notes[1].contains("waiting up to 0.1 s"), "{notes:?}");
+        drop(lease.unwrap());
+        assert!(!scratch.0.lease().exists());
+    }
+
+    #[test]
+    fn a_tool_that_does_not_listen_is_killed() {
+        let scratch = Scratch::new("deaf");
+        let mut tool = orphan(&scratch, "''");
+        let (lease, notes) = scratch.take(IMPATIENT);
+        assert!(lease.is_ok());
+        assert_eq!(ended_by(&mut tool), Some(9), "{notes:?}");
+        assert!(notes.last().unwrap().contains("was killed"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_lease_that_cannot_be_read_is_replaced() {
+        let scratch = Scratch::new("garbage");
+        for garbage in ["", "{", "no lease", "[]", "null", "{\"children\": 3}"] {
+            home::write_private(&scratch.0.lease(), garbage.as_bytes()).unwrap();
+            let (lease, notes) = scratch.take(IMPATIENT);
+            drop(lease.unwrap());
+            assert_eq!(notes.len(), 1, "{garbage}: {notes:?}");
+        }
+        assert!(scratch.take(IMPATIENT).1.is_empty());
+    }
+
+    #[test]
+    fn a_live_owner_is_named() {
+        let scratch = Scratch::new("held");
+        let (lease, _) = scratch.take(IMPATIENT);
+        let (refused, _) = scratch.take(IMPATIENT);
+        let fault = Fault::of(&refused.err().unwrap());
+        assert_eq!(fault.code, "lease-held");
+        assert!(fault.cause.starts_with("environment `held` is held by me@here (process "), "{}", fault.cause);
+        drop(lease);
+        assert!(scratch.take(IMPATIENT).0.is_ok());
+    }
 }

@@ -68,6 +68,11 @@ impl Interrupts {
         self.first().is_some()
     }
 
+    /// How many have arrived.
+    pub fn count(&self) -> usize {
+        self.state.count.load(Ordering::SeqCst)
+    }
+
     /// Waits, and returns early with `true` as soon as a signal has arrived.
     pub fn pause(&self, duration: Duration) -> bool {
         let deadline = Instant::now() + duration;

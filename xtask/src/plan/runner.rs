@@ -11,8 +11,11 @@ use crate::signal::Interrupts;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+/// How long after a signal a step that is still running is worth a word.
+const SIGNAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a step is given to work with.
 pub struct StepCx<'a> {
@@ -106,6 +109,7 @@ pub fn run(plan: &Plan, proc: &Proc, interrupts: &Interrupts, journal: &Journal)
     let mut ends: BTreeMap<StepId, StepEnd> = BTreeMap::new();
     let mut running: Vec<&Step> = Vec::new();
     let (sender, receiver) = mpsc::channel::<(StepId, StepEnd)>();
+    let mut told = 0;
     std::thread::scope(|scope| {
         loop {
             for step in plan.steps() {
@@ -132,7 +136,7 @@ pub fn run(plan: &Plan, proc: &Proc, interrupts: &Interrupts, journal: &Journal)
             if running.is_empty() {
                 break;
             }
-            let Ok((id, end)) = receiver.recv() else { break };
+            let Some((id, end)) = next_end(&receiver, &running, interrupts, &mut told, journal) else { break };
             running.retain(|step| step.id != id);
             record_end(journal, &id, &end);
             ends.insert(id, end);
@@ -140,6 +144,38 @@ pub fn run(plan: &Plan, proc: &Proc, interrupts: &Interrupts, journal: &Journal)
     });
     let in_order = |step: &Step| ends.get(&step.id).map(|end| (step.id.clone(), end.clone()));
     plan.steps().iter().filter_map(in_order).collect()
+}
+
+/// Waits for a step to end. A person who has interrupted the run is told what it waits for, and what another time does.
+fn next_end(
+    receiver: &mpsc::Receiver<(StepId, StepEnd)>,
+    running: &[&Step],
+    interrupts: &Interrupts,
+    told: &mut usize,
+    journal: &Journal,
+) -> Option<(StepId, StepEnd)> {
+    loop {
+        match receiver.recv_timeout(SIGNAL_PAUSE) {
+            Ok(end) => return Some(end),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let count = interrupts.count();
+        if count > *told {
+            *told = count;
+            let names: Vec<_> = running.iter().map(|step| format!("`{}`", step.id)).collect();
+            journal.note(patience(count, &names.join(", ")));
+        }
+    }
+}
+
+/// What so many signals have brought about, and what one more would.
+fn patience(signals: usize, steps: &str) -> String {
+    match signals {
+        1 => format!("interrupted; {steps} may finish first; another Ctrl-C asks the tools it runs to stop"),
+        2 => format!("asked the tools of {steps} to stop; another Ctrl-C kills them"),
+        _ => format!("killed the tools of {steps}"),
+    }
 }
 
 fn record_end(journal: &Journal, id: &StepId, end: &StepEnd) {

@@ -235,6 +235,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// A program that was started without watching its journal.
+    pub(crate) fn of(child: Child) -> Self {
+        Self { child: Some(child), runs: PathBuf::new(), before: Vec::new() }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
@@ -264,13 +269,14 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
+        // It may have ended by itself meanwhile.
+        let _ = nix::sys::signal::kill(pid, signal);
     }
 
     /// To the program and all it runs, as a terminal's keys do. It has to be started as the leader of its group.
     pub(crate) fn signal_group(&self, signal: nix::sys::signal::Signal) {
         let group = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
-        nix::sys::signal::killpg(group, signal).unwrap();
+        let _ = nix::sys::signal::killpg(group, signal);
     }
 
     /// Waits for its end.
