@@ -2,6 +2,7 @@
 
 use super::dry_run::Rehearsal;
 use super::execute::{Execution, execute};
+use crate::check;
 use crate::cli::DeployArgs;
 use crate::ctx::Ctx;
 use crate::error::Exit;
@@ -24,6 +25,9 @@ pub fn run(args: &DeployArgs, ctx: &Ctx) -> Result<Exit> {
         let rehearsal = Rehearsal { environment: &environment, plan: &plan, skipped: &contribution.skipped };
         return rehearsal.print(args.json.json);
     }
+    if contribution.builds {
+        preflight(args, ctx)?;
+    }
     let execution = execute(ctx, target.home(), "deploy", environment.name.as_str(), &plan)?;
     if args.json.json {
         ui::document(&execution.document(environment.name.as_str(), &systems, &contribution.skipped))?;
@@ -34,6 +38,13 @@ pub fn run(args: &DeployArgs, ctx: &Ctx) -> Result<Exit> {
         print_outcome(ctx, target.as_ref(), &execution)?;
     }
     Ok(execution.exit())
+}
+
+/// What a build needs of this machine is looked at before anything is begun, by the checks that `doctor` has.
+fn preflight(args: &DeployArgs, ctx: &Ctx) -> Result<()> {
+    let scene = check::Scene::new(ctx, check::Subject::load(ctx, &args.environment)?);
+    let failed = check::preflight(&scene);
+    if failed.is_empty() { Ok(()) } else { Err(check::fault(&failed).into()) }
 }
 
 fn print_skipped(ctx: &Ctx, skipped: &[SkippedSystem]) {

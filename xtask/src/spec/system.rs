@@ -2,6 +2,7 @@
 
 use super::name::{ServiceName, SystemName, TeamName};
 use super::smoke::{DeniedPath, SmokeCheck};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -124,6 +125,26 @@ pub enum Probe {
     Http { path: String },
     /// A connection is accepted and, when named, the answer to `send` starts with `expect`.
     Tcp { send: Option<String>, expect: Option<String> },
+}
+
+impl Probe {
+    /// For state that outlives a run and for the supervisor.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Http { path } => json!({"http": path}),
+            Self::Tcp { send, expect } => json!({"tcp": {"send": send, "expect": expect}}),
+        }
+    }
+
+    /// `None` when the value was not made by [`Probe::to_json`].
+    pub fn from_json(value: &Value) -> Option<Self> {
+        if let Some(path) = value["http"].as_str() {
+            return Some(Self::Http { path: path.to_owned() });
+        }
+        let tcp = value["tcp"].as_object()?;
+        let text = |key: &str| tcp.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Self::Tcp { send: text("send"), expect: text("expect") })
+    }
 }
 
 /// A text with `${…}` references, already parsed.

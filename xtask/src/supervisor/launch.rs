@@ -65,7 +65,7 @@ impl LaunchSpec {
             "service": self.service.as_str(), "release": self.release, "program": self.program.to_string_lossy(),
             "args": self.args, "dir": self.dir.to_string_lossy(), "env": self.env, "log": self.log.to_string_lossy(),
             "listen": self.listen.to_string(), "handover": self.handover,
-            "ready": probe_to_json(&self.ready), "live": probe_to_json(&self.live),
+            "ready": self.ready.to_json(), "live": self.live.to_json(),
             "ready_within_ms": millis(self.ready_within), "stop_within_ms": millis(self.stop_within),
             "probe_every_ms": millis(self.probe_every), "promote_within_ms": millis(self.promote_within),
         })
@@ -87,8 +87,8 @@ impl LaunchSpec {
             log: text("log")?.into(),
             listen: value["listen"].as_str()?.parse().ok()?,
             handover: value["handover"].as_bool()?,
-            ready: probe_from_json(&value["ready"])?,
-            live: probe_from_json(&value["live"])?,
+            ready: Probe::from_json(&value["ready"])?,
+            live: Probe::from_json(&value["live"])?,
             ready_within: duration("ready_within_ms")?,
             stop_within: duration("stop_within_ms")?,
             probe_every: duration("probe_every_ms")?,
@@ -112,22 +112,6 @@ impl fmt::Debug for LaunchSpec {
 /// Whole milliseconds, which is as fine as anything here is told.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn probe_to_json(probe: &Probe) -> Value {
-    match probe {
-        Probe::Http { path } => json!({"http": path}),
-        Probe::Tcp { send, expect } => json!({"tcp": {"send": send, "expect": expect}}),
-    }
-}
-
-fn probe_from_json(value: &Value) -> Option<Probe> {
-    if let Some(path) = value["http"].as_str() {
-        return Some(Probe::Http { path: path.to_owned() });
-    }
-    let tcp = value["tcp"].as_object()?;
-    let text = |key: &str| tcp.get(key).and_then(Value::as_str).map(str::to_owned);
-    Some(Probe::Tcp { send: text("send"), expect: text("expect") })
 }
 
 #[cfg(test)]

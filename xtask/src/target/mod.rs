@@ -105,6 +105,8 @@ pub trait Target: Send + Sync {
 pub struct Contribution {
     pub steps: Vec<Step>,
     pub skipped: Vec<SkippedSystem>,
+    /// Something has to be built, for which the machine has to be ready.
+    pub builds: bool,
 }
 
 /// A system that is left out, with the reason and the command that would change that.

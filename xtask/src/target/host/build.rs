@@ -64,13 +64,10 @@ pub(super) fn wanted(root: &Path, vars: &Vars, proc: &Proc, crates: &[(ServiceNa
         (toolchain.join(), manifests)
     });
     let toolchain = toolchain.map_err(|_| anyhow::anyhow!("asking rustc for its version panicked"))??;
-    let mut manifests = manifests.context("read what the services are built from")?;
+    let manifests = manifests.context("read what the services are built from")?;
     let mut wanted = Vec::new();
     for (service, name) in crates {
-        let mut manifest = match manifests.remove(name.as_str()) {
-            Some(manifest) => manifest,
-            None => continue,
-        };
+        let Some(mut manifest) = manifests.get(name.as_str()).cloned() else { continue };
         manifest.add(Input::toolchain(&toolchain));
         for (variable, value) in build_variables(vars) {
             manifest.add(Input::new(Kind::Argument, variable, value));
@@ -132,15 +129,19 @@ impl Work for BuildWork {
         };
         let finished = cx.try_run(&self.command(&missing), &on_line)?;
         let build = build.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let changed = self.changed_meanwhile(cx, &missing)?;
         let mut built = 0;
         for wanted in &missing {
-            if let Some(binary) = build.binaries.get(&wanted.name) {
-                keep(wanted, binary, self.host.home())?;
-                built += 1;
-            } else {
-                let error = build.first_error(&wanted.name).unwrap_or(&finished.stderr).to_owned();
-                self.errors.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.service.clone(), error);
-            }
+            let error = match (build.binaries.get(&wanted.name), changed.get(&wanted.service)) {
+                (Some(binary), None) => {
+                    keep(wanted, binary, self.host.home())?;
+                    built += 1;
+                    continue;
+                }
+                (Some(_), Some(change)) => format!("{change} while it was being built; deploy again"),
+                (None, _) => build.first_error(&wanted.name).unwrap_or(&finished.stderr).to_owned(),
+            };
+            self.errors.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.service.clone(), error);
         }
         if built == 0 {
             return Err(self.nothing_built(&finished.stderr).into());
@@ -150,6 +151,19 @@ impl Work for BuildWork {
 }
 
 impl BuildWork {
+    /// The services whose sources are not what they were when the build began, with the first change. What was built
+    /// of them belongs to no key.
+    fn changed_meanwhile(&self, cx: &StepCx<'_>, missing: &[&Wanted]) -> Result<BTreeMap<ServiceName, String>> {
+        let crates: Vec<_> = missing.iter().map(|wanted| (wanted.service.clone(), wanted.name.clone())).collect();
+        let now = wanted(&self.host.deployment.root, &self.host.vars, cx.proc, &crates)?;
+        let first_change = |now: &Wanted| {
+            let before = missing.iter().find(|before| before.service == now.service)?;
+            let change = key::diff(&before.manifest, &now.manifest).into_iter().next()?;
+            Some((now.service.clone(), change.to_string()))
+        };
+        Ok(now.iter().filter_map(first_change).collect())
+    }
+
     fn nothing_built(&self, stderr: &str) -> Fault {
         let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         let first = errors.values().next().map_or(stderr, String::as_str);

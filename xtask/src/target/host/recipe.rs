@@ -94,8 +94,8 @@ impl Recipe {
             "env": texts(&self.env),
             "files": texts(&self.files),
             "handover": self.handover,
-            "ready": probe_json(&self.ready),
-            "live": probe_json(&self.live),
+            "ready": self.ready.to_json(),
+            "live": self.live.to_json(),
             "ready_within": self.ready_within.as_secs_f64(),
             "stop_within": self.stop_within.as_secs_f64(),
         })
@@ -110,8 +110,8 @@ impl Recipe {
                 env: templates(&value["env"])?,
                 files: templates(&value["files"])?,
                 handover: value["handover"].as_bool()?,
-                ready: probe_from(&value["ready"])?,
-                live: probe_from(&value["live"])?,
+                ready: Probe::from_json(&value["ready"])?,
+                live: Probe::from_json(&value["live"])?,
                 ready_within: Duration::try_from_secs_f64(value["ready_within"].as_f64()?).ok()?,
                 stop_within: Duration::try_from_secs_f64(value["stop_within"].as_f64()?).ok()?,
             })
@@ -138,22 +138,6 @@ fn program_from(value: &Value) -> Option<Program> {
     }
     let prefix = value["prefix"].as_array()?.iter().map(|part| part.as_str().map(str::to_owned));
     Some(Program::Native { path: PathBuf::from(value["path"].as_str()?), prefix: prefix.collect::<Option<_>>()? })
-}
-
-fn probe_json(probe: &Probe) -> Value {
-    match probe {
-        Probe::Http { path } => json!({"http": path}),
-        Probe::Tcp { send, expect } => json!({"send": send, "expect": expect}),
-    }
-}
-
-fn probe_from(value: &Value) -> Option<Probe> {
-    let fields = value.as_object()?;
-    if let Some(path) = fields.get("http") {
-        return Some(Probe::Http { path: path.as_str()?.to_owned() });
-    }
-    let text = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
-    Some(Probe::Tcp { send: text("send"), expect: text("expect") })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::smoke;
 use crate::spec::name::ServiceName;
 use crate::spec::smoke::DeniedPath;
 use crate::spec::system::{Probe, Service};
-use crate::supervisor::{InstanceStatus, ServiceStatus as Supervised, State};
+use crate::supervisor::{self, InstanceStatus, ServiceStatus as Supervised, State};
 use crate::target::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -19,9 +19,13 @@ use std::collections::BTreeMap;
 impl Host {
     pub(super) fn report_status(&self) -> Result<Vec<SystemStatus>> {
         let supervised = self.supervised()?;
+        let orphans = supervisor::orphans(self.home().dir());
         let of_service = |service: &Service| {
             let found = supervised.iter().find(|status| status.service == service.name);
-            service_status(service, found, self.version(&service.name))
+            match orphans.iter().find(|orphan| orphan.service == service.name) {
+                Some(orphan) if found.is_none() => orphaned(service, orphan),
+                _ => service_status(service, found, self.version(&service.name)),
+            }
         };
         let of_system = |system: &crate::spec::system::System| SystemStatus {
             name: system.name.clone(),
@@ -162,6 +166,13 @@ fn service_status(
         via: Some(via.to_string()),
         detail: (state != ServiceState::Running).then(|| why(instance)),
     }
+}
+
+/// What a killed supervisor has left: it may well serve, but nobody watches it.
+fn orphaned(service: &Service, orphan: &supervisor::Orphan) -> ServiceStatus {
+    let pid = orphan.process.pid;
+    let detail = format!("its supervisor is gone, process {pid} runs unwatched; `cargo xtask deploy` mends that");
+    ServiceStatus { state: ServiceState::Failed, want: 1, detail: Some(detail), ..absent(service) }
 }
 
 fn absent(service: &Service) -> ServiceStatus {

@@ -1,0 +1,48 @@
+//! The step that sees to the supervisor.
+
+use super::Host;
+use crate::ledger::Entry;
+use crate::plan::runner::StepCx;
+use crate::plan::{Outcome, Work};
+use crate::supervisor::{self, Client, Connection};
+use crate::ui::counted;
+use anyhow::Result;
+use std::sync::Arc;
+
+/// Sees to it that the supervisor runs. Services that a killed one left behind are ended first.
+pub(super) struct SupervisorWork {
+    pub(super) host: Arc<Host>,
+}
+
+impl Work for SupervisorWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(match Client::connect(self.host.home().dir()) {
+            Connection::Live(client) => Some(format!("process {}", client.process().pid)),
+            Connection::Absent | Connection::Foreign(_) => None,
+        })
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let dir = self.host.home().dir();
+        cx.status("starting");
+        let ensured = supervisor::ensure(dir, &self.host.own_program, &self.host.surroundings())?;
+        let process = ensured.client.process();
+        self.host.enter(Entry {
+            kind: "process".to_owned(),
+            id: "supervisor".to_owned(),
+            system: None,
+            identity: process.to_json(),
+        })?;
+        let mut words = vec![format!("process {}", process.pid)];
+        if ensured.replaced.is_some() {
+            words.push("instead of one of another version".to_owned());
+        }
+        if !ensured.orphans.is_empty() {
+            words.push(format!(
+                "ended {} of one that was killed",
+                counted(ensured.orphans.len(), "service", "services")
+            ));
+        }
+        Ok(Outcome::DoneWith(words.join(", ")))
+    }
+}
