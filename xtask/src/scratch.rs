@@ -8,8 +8,12 @@ use xshell::Shell;
 /// What is made by working in a checkout and is no part of it.
 const LEFT_OUT: [&str; 3] = ["target", ".git", ".slipway"];
 
-/// Makes `copy` hold exactly what `root` has, modification times included, so that cargo takes what it has built for
-/// an earlier copy in the same place as fresh. What an earlier use left in `copy` is removed.
+/// Makes `copy` hold what `root` has, modification times included, so that cargo takes what it has built for an
+/// earlier copy in the same place as fresh. What an earlier use left in `copy` is removed.
+///
+/// The crates of the copy carry a version of their own, named after its folder. Checkouts that share a build directory
+/// and have the same crates share what is built of them as well, and since cargo looks at the files of whichever built
+/// last, an edit in the other would go unnoticed.
 ///
 /// # Errors
 /// When something cannot be read or written.
@@ -17,7 +21,42 @@ pub fn copy_repository(root: &Path, copy: &Path) -> Result<()> {
     // The shell's functions name the path in their errors, and removing what is not there is no error to it.
     let sh = Shell::new()?;
     sh.remove_path(copy)?;
-    copy_folder(&sh, root, copy, true)
+    copy_folder(&sh, root, copy, true)?;
+    let name = copy.file_name().unwrap_or_default().to_string_lossy();
+    let (manifest, lock) = (copy.join("Cargo.toml"), copy.join("Cargo.lock"));
+    if let Some((versions, text)) = own_version(&sh.read_file(&manifest)?, &name) {
+        sh.write_file(&manifest, text)?;
+        sh.write_file(&lock, own_lock(&sh.read_file(&lock)?, &versions))?;
+    }
+    Ok(())
+}
+
+/// The version of a repository's crates, and that of a copy's.
+struct Versions {
+    original: String,
+    copy: String,
+}
+
+/// Gives the crates that take their version from the workspace another one. `None` when there is none to take.
+fn own_version(manifest: &str, name: &str) -> Option<(Versions, String)> {
+    let section = manifest.find("[workspace.package]")?;
+    let start = section + manifest[section..].find("\nversion = \"")? + "\nversion = \"".len();
+    let end = start + manifest[start..].find('"')?;
+    let original = manifest[start..end].to_owned();
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let copy = format!("{original}-{name}");
+    let text = format!("{}{copy}{}", &manifest[..start], &manifest[end..]);
+    Some((Versions { original, copy }, text))
+}
+
+/// The same in the lock file, where the repository's own crates are those without a source.
+fn own_lock(lock: &str, versions: &Versions) -> String {
+    let line = |version: &str| format!("\nversion = \"{version}\"\n");
+    let own = |package: &str| match package.contains("\nsource = ") {
+        true => package.to_owned(),
+        false => package.replacen(&line(&versions.original), &line(&versions.copy), 1),
+    };
+    lock.split("[[package]]").map(own).collect::<Vec<_>>().join("[[package]]")
 }
 
 fn copy_folder(sh: &Shell, from: &Path, to: &Path, top: bool) -> Result<()> {
@@ -47,4 +86,22 @@ fn copy_entry(sh: &Shell, from: &Path, to: &Path) -> Result<()> {
     sh.copy_file(from, to)?;
     let file = fs::File::options().write(true).open(to);
     file.and_then(|file| file.set_modified(kind.modified()?)).with_context(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crates_of_a_copy_have_a_version_of_their_own() {
+        let manifest = "[workspace]\nmembers = []\n[workspace.package]\nedition = \"2024\"\nversion = \"0.1.0\"\n[x]\n";
+        let (versions, copy) = own_version(manifest, "my_copy").unwrap();
+        assert_eq!(copy, manifest.replace("0.1.0", "0.1.0-my-copy"));
+        let package =
+            |version: &str, source: &str| format!("[[package]]\nname = \"x\"\nversion = \"{version}\"\n{source}\n");
+        let foreign = package("0.1.0", "source = \"registry\"\n");
+        let lock = format!("version = 4\n\n{foreign}{}", package("0.1.0", ""));
+        assert_eq!(own_lock(&lock, &versions), format!("version = 4\n\n{foreign}{}", package("0.1.0-my-copy", "")));
+        assert!(own_version("[package]\nversion = \"0.1.0\"\n", "x").is_none());
+    }
 }

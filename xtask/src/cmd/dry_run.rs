@@ -1,7 +1,7 @@
 //! `--dry-run`: the settings with their origins, the steps and the exact command lines. Runs nothing, writes nothing.
 
 use crate::error::Exit;
-use crate::plan::{Plan, Preview, Step};
+use crate::plan::{Plan, Preview, Step, StepId};
 use crate::spec::environment::{Environment, Origin, Setting};
 use crate::target::SkippedSystem;
 use crate::ui;
@@ -20,9 +20,9 @@ impl Rehearsal<'_> {
     /// When standard output cannot be written.
     pub(super) fn print(&self, json: bool) -> Result<Exit> {
         if json {
-            ui::document(&self.document())?
+            ui::document(&self.document())?;
         } else {
-            ui::result(self.text().trim_end())?
+            ui::result(self.text().trim_end())?;
         }
         Ok(Exit::Done)
     }
@@ -67,6 +67,6 @@ fn step(step: &Step) -> Value {
     });
     json!({
         "id": step.id.as_str(), "title": step.title, "system": step.system,
-        "needs": step.needs.iter().map(|need| need.as_str()).collect::<Vec<_>>(), "would": lines.collect::<Vec<_>>(),
+        "needs": step.needs.iter().map(StepId::as_str).collect::<Vec<_>>(), "would": lines.collect::<Vec<_>>(),
     })
 }

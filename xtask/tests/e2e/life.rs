@@ -1,18 +1,373 @@
-//! From nothing to proven and back, command by command, with `epoch`.
+//! From nothing to proven and back, command by command, mostly with `epoch`.
 
-use super::sandbox::{Sandbox, get};
+use super::client::Hammer;
+use super::sandbox::{Running, Sandbox, eventually, get};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::fs::File;
+use std::path::Path;
+use xtask::supervisor::{Client, Connection, InstanceStatus};
+
+// What a test looks at.
+
+#[track_caller]
+fn deploy(sandbox: &Sandbox, args: &[&str]) -> Value {
+    sandbox.xtask([&["deploy", "--json"], args].concat()).success().json()
+}
+
+fn step<'v>(document: &'v Value, id: &str) -> &'v Value {
+    let steps = document["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step `{id}` in {document:#}"))
+}
+
+/// The journal of a run.
+fn journal(sandbox: &Sandbox, document: &Value) -> Vec<Value> {
+    let path = sandbox.home().join("runs").join(format!("{}.ndjson", document["run"].as_str().unwrap()));
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The programs that a run has started.
+fn commands(sandbox: &Sandbox, document: &Value) -> Vec<Value> {
+    journal(sandbox, document).into_iter().filter(|record| record["event"] == "command").collect()
+}
+
+/// How the supervisor says a service is doing.
+fn instance(sandbox: &Sandbox, service: &str) -> Option<InstanceStatus> {
+    let Connection::Live(client) = Client::connect(&sandbox.home()) else { return None };
+    let all = client.status().unwrap();
+    all.into_iter().find(|status| status.service.as_str() == service).and_then(|status| status.current)
+}
+
+/// The process of a service.
+fn pid(sandbox: &Sandbox, service: &str) -> u32 {
+    eventually("a process", || instance(sandbox, service).and_then(|instance| instance.pid).ok_or_else(String::new))
+}
+
+fn supervisor(sandbox: &Sandbox) -> u32 {
+    match Client::connect(&sandbox.home()) {
+        Connection::Live(client) => client.process().pid,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn kill(pid: u32) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+}
+
+fn epoch_says(sandbox: &Sandbox) -> String {
+    get(&sandbox.via("epoch"), "/").unwrap().1
+}
+
+#[track_caller]
+fn unchanged(sandbox: &Sandbox, args: &[&str]) {
+    let document = deploy(sandbox, args);
+    assert_eq!(document["result"], "unchanged", "{document:#}");
+    assert_eq!(commands(sandbox, &document), Vec::<Value>::new());
+}
+
+// Deploy, again, and teardown.
 
 #[test]
-fn epoch_from_nothing_to_proven_and_back() {
+fn epoch_goes_from_nothing_to_proven_and_back() {
     let sandbox = Sandbox::new("life");
-    let first = sandbox.xtask(["deploy", "epoch", "--json"]).success().json();
+    let first = deploy(&sandbox, &["epoch"]);
     assert_eq!(first["result"], "deployed");
     let (status, body) = get(&sandbox.via("epoch"), "/any").unwrap();
     assert_eq!(status, 200);
     assert!(body.contains("The current epoch time"), "{body}");
-    let again = sandbox.xtask(["deploy", "epoch", "--json"]).success().json();
-    assert_eq!(again["result"], "unchanged");
+    sandbox.xtask(["smoke", "epoch"]).success();
     let receipt = sandbox.xtask(["teardown", "--yes", "--json"]).success().json();
     assert_eq!(receipt["result"], "clean");
     assert!(!sandbox.home().exists());
+    assert!(sandbox.processes().is_empty());
+}
+
+#[test]
+fn a_second_deploy_builds_nothing_and_restarts_nothing() {
+    let sandbox = Sandbox::new("life-again");
+    deploy(&sandbox, &["epoch"]);
+    let (service, supervisor_before) = (pid(&sandbox, "epoch"), supervisor(&sandbox));
+    unchanged(&sandbox, &["epoch"]);
+    let steps = deploy(&sandbox, &["epoch"])["steps"].clone();
+    assert!(steps.as_array().unwrap().iter().all(|step| step["result"] == "unchanged"), "{steps:#}");
+    assert_eq!((pid(&sandbox, "epoch"), supervisor(&sandbox)), (service, supervisor_before));
+    let proven = deploy(&sandbox, &["epoch", "--verify"]);
+    assert_eq!(step(&proven, "smoke:epoch")["result"], "done");
+    assert_eq!(pid(&sandbox, "epoch"), service);
+}
+
+#[test]
+fn a_teardown_of_nothing_is_clean() {
+    let sandbox = Sandbox::new("life-nothing");
+    for args in
+        [vec!["teardown"], vec!["teardown", "epoch"], vec!["teardown", "--verify"], vec!["teardown", "--keep-data"]]
+    {
+        let receipt = sandbox.xtask([args, vec!["--json"]].concat()).success().json();
+        assert_eq!((&receipt["result"], &receipt["removed"]), (&"clean".into(), &Value::Array(Vec::new())));
+        assert!(!sandbox.home().exists());
+    }
+}
+
+#[test]
+fn a_teardown_of_one_system_keeps_the_others() {
+    let sandbox = Sandbox::new("life-one");
+    deploy(&sandbox, &["epoch", "invoices"]);
+    let others = ["payment-provider", "invoice-app"].map(|service| pid(&sandbox, service));
+    sandbox.xtask(["teardown", "epoch", "--yes"]).success();
+    assert_eq!(sandbox.status("epoch")["state"], "absent");
+    assert!(!sandbox.home().join("logs/epoch.log").exists() && !sandbox.home().join("artifacts/epoch").exists());
+    assert_eq!(["payment-provider", "invoice-app"].map(|service| pid(&sandbox, service)), others);
+    sandbox.xtask(["smoke", "invoices"]).success();
+    // With the last system goes what they shared.
+    sandbox.xtask(["teardown", "invoices", "--yes"]).success();
+    assert!(sandbox.processes().is_empty(), "{:?}", sandbox.processes());
+    assert!(!sandbox.home().exists());
+}
+
+#[test]
+fn a_look_for_survivors_lists_what_is_there_and_changes_nothing() {
+    let sandbox = Sandbox::new("life-verify");
+    deploy(&sandbox, &["epoch"]);
+    let service = pid(&sandbox, "epoch");
+    let receipt = sandbox.xtask(["teardown", "--verify", "--json"]).exits(1).json();
+    assert_eq!(receipt["result"], "survivors");
+    let survivors = receipt["survivors"].as_array().unwrap();
+    let process = survivors.iter().find(|found| found["id"] == format!("epoch ({service})")).unwrap();
+    assert_eq!(process["remove"], "cargo xtask teardown epoch --env life-verify", "a `kill` would be undone");
+    assert_eq!(process["owner"], "epoch");
+    assert_eq!(pid(&sandbox, "epoch"), service);
+    unchanged(&sandbox, &["epoch"]);
+    sandbox.xtask(["teardown", "--yes"]).success();
+    let receipt = sandbox.xtask(["teardown", "--verify", "--json"]).success().json();
+    assert_eq!(receipt["result"], "clean");
+}
+
+#[test]
+fn what_a_lost_state_folder_leaves_running_is_found() {
+    let sandbox = Sandbox::new("life-lost");
+    deploy(&sandbox, &["epoch"]);
+    let service = pid(&sandbox, "epoch");
+    kill(supervisor(&sandbox));
+    std::fs::remove_dir_all(sandbox.home()).unwrap();
+    let receipt = sandbox.xtask(["teardown", "--verify", "--json"]).exits(1).json();
+    let survivors = receipt["survivors"].as_array().unwrap();
+    assert!(survivors.iter().any(|found| found["remove"] == format!("kill {service}")), "{receipt:#}");
+    kill(service);
+}
+
+#[test]
+fn kept_data_is_found_again_by_a_later_deploy() {
+    let sandbox = Sandbox::new("life-data");
+    deploy(&sandbox, &["shortener"]);
+    let link = shorten(&sandbox, "https://example.com/kept");
+    let receipt = sandbox.xtask(["teardown", "--keep-data", "--json"]).success().json();
+    assert_eq!(receipt["result"], "clean");
+    assert!(!receipt["kept"].as_array().unwrap().is_empty(), "{receipt:#}");
+    assert!(sandbox.processes().is_empty());
+    deploy(&sandbox, &["shortener"]);
+    let (status, body) = get(&sandbox.via("shortener"), &format!("/api/urls/{link}")).unwrap();
+    assert_eq!(status, 200);
+    assert!(body.contains("https://example.com/kept"), "{body}");
+    sandbox.xtask(["teardown", "--yes"]).success();
+    assert!(!sandbox.home().exists());
+}
+
+/// The code of a new short link.
+pub(crate) fn shorten(sandbox: &Sandbox, url: &str) -> String {
+    use xtask::http::{Request, send};
+    let api = format!("http://{}/api/urls", sandbox.via("shortener")).parse().unwrap();
+    let request = Request {
+        method: "POST",
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: Some(format!("{{\"url\": \"{url}\"}}").into_bytes()),
+        ..Request::get(api, std::time::Duration::from_secs(5))
+    };
+    let answer = send(&request, &|| false).unwrap();
+    assert_eq!(answer.status, 201);
+    let document: Value = serde_json::from_slice(&answer.body).unwrap();
+    document["code"].as_str().unwrap().to_owned()
+}
+
+// A change, the way back, and a move.
+
+fn edit(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{} has no `{from}`", path.display());
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_change_replaces_its_service_alone_loses_no_request_and_can_be_taken_back() {
+    let mut sandbox = Sandbox::with_own_copy("life-change");
+    deploy(&sandbox, &["epoch", "shortener"]);
+    what_a_build_cannot_see_changes_nothing(&sandbox);
+    a_change_replaces_its_service_alone(&sandbox);
+    a_rollback_goes_to_and_fro(&sandbox);
+    a_moved_checkout_builds_nothing(&mut sandbox);
+}
+
+fn what_a_build_cannot_see_changes_nothing(sandbox: &Sandbox) {
+    let now = std::time::SystemTime::now();
+    File::options().write(true).open(sandbox.root.join("app/epoch/src/main.rs")).unwrap().set_modified(now).unwrap();
+    std::fs::write(sandbox.root.join("NOTES.md"), "Nothing that a build reads.").unwrap();
+    let other = sandbox.root.join("app/money/src/lib.rs");
+    edit(&other, "//! ", "//! Edited. ");
+    unchanged(sandbox, &["epoch", "shortener"]);
+}
+
+fn a_change_replaces_its_service_alone(sandbox: &Sandbox) {
+    let (epoch, shortener) = (pid(sandbox, "epoch"), pid(sandbox, "shortener"));
+    edit(&sandbox.root.join("app/epoch/src/main.rs"), "text: epoch.to_string()", "text: format!(\"{epoch} sharp\")");
+    let plan = sandbox.xtask(["plan", "epoch", "shortener", "--json"]).success().json();
+    let results: Vec<_> = plan["systems"].as_array().unwrap().iter().map(|system| &system["result"]).collect();
+    assert_eq!(results, ["changes", "unchanged"]);
+    let why = plan["systems"][0]["services"][0]["why"].to_string();
+    assert!(why.contains("app/epoch/src/main.rs"), "{why}");
+
+    let hammer = Hammer::start(&sandbox.via("epoch"));
+    let document = deploy(sandbox, &["epoch", "shortener"]);
+    let seen = hammer.until_answered("sharp");
+    assert_eq!(step(&document, "start:epoch")["result"], "done");
+    assert_eq!(step(&document, "start:shortener")["result"], "unchanged");
+    assert_ne!(pid(sandbox, "epoch"), epoch);
+    assert_eq!(pid(sandbox, "shortener"), shortener);
+    for seen in seen {
+        assert_eq!(seen.failures, Vec::<String>::new());
+        assert!(!seen.bodies[0].contains("sharp"), "it was asked before the change, too");
+    }
+}
+
+fn a_rollback_goes_to_and_fro(sandbox: &Sandbox) {
+    let back = sandbox.xtask(["rollback", "epoch", "--json"]).success().json();
+    assert_eq!(step(&back, "smoke:epoch")["result"], "done", "it is proven");
+    assert_eq!(commands(sandbox, &back), Vec::<Value>::new(), "its binary was kept");
+    assert!(!epoch_says(sandbox).contains("sharp"));
+    // The revision before the one that runs now is the edited one.
+    sandbox.xtask(["rollback", "epoch"]).success();
+    assert!(epoch_says(sandbox).contains("sharp"));
+    sandbox.xtask(["rollback", "epoch"]).success();
+    assert!(!epoch_says(sandbox).contains("sharp"));
+    let document = deploy(sandbox, &["epoch"]);
+    assert_eq!(step(&document, "build")["result"], "unchanged");
+    assert!(epoch_says(sandbox).contains("sharp"), "a deploy brings what the sources say");
+}
+
+fn a_moved_checkout_builds_nothing(sandbox: &mut Sandbox) {
+    let old = sandbox.processes();
+    let elsewhere = sandbox.root.with_file_name("life-moved");
+    std::fs::rename(&sandbox.root, &elsewhere).unwrap();
+    sandbox.root = elsewhere;
+    eventually("an end of what ran in the old place", || {
+        let left: Vec<_> = old.iter().filter(|process| xtask::os::is_alive(&process.id)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    let document = deploy(sandbox, &["epoch", "shortener"]);
+    assert_eq!(step(&document, "build")["result"], "unchanged", "{document:#}");
+    assert_eq!(commands(sandbox, &document), Vec::<Value>::new());
+    assert!(epoch_says(sandbox).contains("sharp"));
+}
+
+#[test]
+fn a_rollback_without_an_earlier_revision_says_so() {
+    let sandbox = Sandbox::new("life-rollback");
+    deploy(&sandbox, &["epoch"]);
+    let run = sandbox.xtask(["rollback", "epoch"]).exits(1);
+    assert!(run.stderr.contains("`epoch` has no earlier revision that was proven healthy"), "{}", run.stderr);
+}
+
+// Logs.
+
+#[test]
+fn logs_are_printed_and_followed_across_a_restart() {
+    let sandbox = Sandbox::new("life-logs");
+    deploy(&sandbox, &["epoch"]);
+    let via = sandbox.via("epoch");
+    get(&via, "/first").unwrap();
+    let last = eventually("the request in the log", || {
+        let last = sandbox.xtask(["logs", "epoch", "-n", "1"]).success().stdout;
+        if last.contains("/first") { Ok(last) } else { Err(last) }
+    });
+    assert_eq!(last.lines().count(), 1);
+    assert!(sandbox.xtask(["logs", "epoch"]).success().stdout.contains("\"starting\""));
+
+    let file = sandbox.home().join("followed");
+    let mut command = sandbox.command(["logs", "epoch", "--follow", "-n", "1"]);
+    let follow = Running::of(command.stdout(File::create(&file).unwrap()).spawn().unwrap());
+    followed(&file, "/first");
+    kill(pid(&sandbox, "epoch"));
+    eventually("another start", || get(&via, "/second"));
+    followed(&file, "/second");
+    follow.signal(Signal::SIGINT);
+    follow.finish().exits(130);
+}
+
+fn followed(file: &Path, text: &str) {
+    eventually("the line in what was followed", || {
+        let so_far = std::fs::read_to_string(file).unwrap();
+        if so_far.contains(text) { Ok(()) } else { Err(so_far) }
+    });
+}
+
+#[test]
+fn logs_of_what_never_ran_say_so() {
+    let sandbox = Sandbox::new("life-silent");
+    let run = sandbox.xtask(["logs", "epoch"]).exits(1);
+    assert!(run.stderr.contains("`epoch` has logged nothing in environment `life-silent`"), "{}", run.stderr);
+}
+
+// Mishaps.
+
+#[test]
+fn a_service_that_is_killed_is_started_again_and_counted() {
+    let sandbox = Sandbox::new("life-killed");
+    deploy(&sandbox, &["epoch"]);
+    assert_eq!(sandbox.status("epoch")["restarts"], 0);
+    let before = pid(&sandbox, "epoch");
+    kill(before);
+    eventually("a restart", || {
+        let status = sandbox.status("epoch");
+        if status["restarts"] == 1 && status["state"] == "running" { Ok(()) } else { Err(status.to_string()) }
+    });
+    assert_ne!(pid(&sandbox, "epoch"), before);
+    unchanged(&sandbox, &["epoch"]);
+}
+
+#[test]
+fn a_service_that_fails_its_probes_is_started_again_and_counted() {
+    let sandbox = Sandbox::new("life-unhealthy");
+    let unhealthy = ["epoch", "--set", "env.FAULT=unhealthy-after=1"];
+    deploy(&sandbox, &unhealthy);
+    eventually("a restart", || {
+        let status = sandbox.status("epoch");
+        if status["restarts"].as_u64() >= Some(1) { Ok(()) } else { Err(status.to_string()) }
+    });
+    let reason = instance(&sandbox, "epoch").unwrap().reason.unwrap();
+    assert!(reason.starts_with("3 liveness probes failed: GET /livez: 500"), "{reason}");
+    deploy(&sandbox, &["epoch"]);
+    assert_eq!(
+        (&sandbox.status("epoch")["state"], &sandbox.status("epoch")["restarts"]),
+        (&"running".into(), &0.into())
+    );
+}
+
+#[test]
+fn a_killed_supervisor_is_replaced_and_nothing_runs_twice() {
+    let sandbox = Sandbox::new("life-supervisor");
+    deploy(&sandbox, &["epoch"]);
+    let (old, orphan) = (supervisor(&sandbox), pid(&sandbox, "epoch"));
+    kill(old);
+    let status = eventually("the loss of the supervisor in the status", || {
+        let status = sandbox.status("epoch");
+        if status["state"] == "running" { Err(status.to_string()) } else { Ok(status) }
+    });
+    let detail = status["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains(&orphan.to_string()), "the process that nobody looks after: {status:#}");
+    let document = deploy(&sandbox, &["epoch"]);
+    assert_eq!(document["result"], "deployed");
+    assert_eq!(step(&document, "build")["result"], "unchanged");
+    let processes = sandbox.processes();
+    assert_eq!(processes.len(), 2, "a supervisor and a service: {processes:?}");
+    assert!(processes.iter().all(|process| ![old, orphan].contains(&process.id.pid)));
+    unchanged(&sandbox, &["epoch"]);
 }

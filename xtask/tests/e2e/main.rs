@@ -5,8 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod sandbox;
+mod stage;
 
 mod cli;
+mod client;
 mod failure;
 mod interrupt;
 mod life;

@@ -21,10 +21,15 @@ fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from)
 }
 
+/// Where copies and repositories of tests are.
+pub(crate) fn scratch() -> PathBuf {
+    target().join("scratch")
+}
+
 fn shared_copy() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
-        let copy = target().join("scratch/e2e");
+        let copy = scratch().join("e2e");
         copy_repository(checkout(), &copy).unwrap();
         copy
     })
@@ -71,8 +76,10 @@ impl Sandbox {
 
     /// A copy of its own, whose sources may be changed.
     pub(crate) fn with_own_copy(env: &str) -> Self {
-        let copy = target().join("scratch").join(env);
+        let copy = scratch().join(env);
         copy_repository(checkout(), &copy).unwrap();
+        // An earlier run may have built something here since the originals were written, from sources it had changed.
+        touch(&copy.join("app"));
         Self::in_folder(copy, env, true, target())
     }
 
@@ -80,7 +87,7 @@ impl Sandbox {
     pub(crate) fn impatient(env: &str) -> Self {
         static COPY: OnceLock<PathBuf> = OnceLock::new();
         let copy = COPY.get_or_init(|| {
-            let copy = target().join("scratch/e2e-impatient");
+            let copy = scratch().join("e2e-impatient");
             copy_repository(checkout(), &copy).unwrap();
             let system = copy.join("deploy/systems/epoch.toml");
             let text = std::fs::read_to_string(&system).unwrap();
@@ -178,6 +185,18 @@ impl Drop for Sandbox {
         if !std::thread::panicking() {
             run.success();
             assert!(left.is_empty(), "still running: {left:?}");
+        }
+    }
+}
+
+/// Makes everything below a folder newer than what was built from it.
+fn touch(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            touch(&entry.path());
+        } else {
+            let file = std::fs::File::options().write(true).open(entry.path()).unwrap();
+            file.set_modified(std::time::SystemTime::now()).unwrap();
         }
     }
 }

@@ -1,0 +1,128 @@
+//! Clients that count what becomes of their requests while a service is replaced.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::sandbox::{eventually, get};
+
+/// What a client has seen.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Seen {
+    pub(crate) bodies: Vec<String>,
+    pub(crate) failures: Vec<String>,
+}
+
+/// Two clients that send one request after the other: one on a connection that it keeps, one on a new connection for
+/// each.
+pub(crate) struct Hammer {
+    stop: Arc<AtomicBool>,
+    clients: Vec<(Arc<Mutex<Seen>>, JoinHandle<()>)>,
+}
+
+impl Hammer {
+    pub(crate) fn start(via: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let on_new = |via: String| move || get(&via, "/hammer");
+        let mut kept = KeptConnection { via: via.to_owned(), stream: None };
+        let clients = vec![client(&stop, on_new(via.to_owned())), client(&stop, move || kept.get())];
+        Self { stop, clients }
+    }
+
+    /// Goes on until every client is given such an answer, then ends them; what each of them has seen.
+    pub(crate) fn until_answered(self, text: &str) -> Vec<Seen> {
+        for (seen, _) in &self.clients {
+            eventually("such an answer", || match seen.lock().unwrap().bodies.last() {
+                Some(body) if body.contains(text) => Ok(()),
+                last => Err(format!("{last:?}")),
+            });
+        }
+        self.stop.store(true, Ordering::SeqCst);
+        let end = |(seen, client): (Arc<Mutex<Seen>>, JoinHandle<()>)| {
+            client.join().unwrap();
+            seen.lock().unwrap().clone()
+        };
+        self.clients.into_iter().map(end).collect()
+    }
+}
+
+fn client(
+    stop: &Arc<AtomicBool>,
+    mut ask: impl FnMut() -> Result<(u16, String), String> + Send + 'static,
+) -> (Arc<Mutex<Seen>>, JoinHandle<()>) {
+    let (stop, seen) = (Arc::clone(stop), Arc::<Mutex<Seen>>::default());
+    let shared = Arc::clone(&seen);
+    let client = std::thread::spawn(move || {
+        while !stop.load(Ordering::SeqCst) {
+            let answer = ask();
+            let mut seen = shared.lock().unwrap();
+            match answer {
+                Ok((200, body)) => seen.bodies.push(body),
+                other => {
+                    let failure = format!("after {} answers: {other:?}", seen.bodies.len());
+                    seen.failures.push(failure);
+                }
+            }
+        }
+    });
+    (seen, client)
+}
+
+/// A connection that is used again until the server says that it closes it.
+struct KeptConnection {
+    via: String,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+impl KeptConnection {
+    fn get(&mut self) -> Result<(u16, String), String> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => self.connect().map_err(|error| format!("connect: {error}"))?,
+        };
+        let answer = exchange(&mut stream).map_err(|error| format!("on a kept connection: {error}"))?;
+        if answer.keep {
+            self.stream = Some(stream);
+        }
+        Ok((answer.status, answer.body))
+    }
+
+    fn connect(&self) -> std::io::Result<BufReader<TcpStream>> {
+        let stream = TcpStream::connect(&self.via)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        Ok(BufReader::new(stream))
+    }
+}
+
+struct Answer {
+    status: u16,
+    body: String,
+    keep: bool,
+}
+
+fn exchange(stream: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
+    stream.get_mut().write_all(b"GET /hammer HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    let mut answer = Answer { status: 0, body: String::new(), keep: true };
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.trim_end().to_lowercase();
+        match line.split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().unwrap(),
+            Some(("connection", "close")) => answer.keep = false,
+            Some(_) => {}
+            None if line.is_empty() => break,
+            None => answer.status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0),
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    answer.body = String::from_utf8(body).unwrap();
+    Ok(answer)
+}
