@@ -1,9 +1,9 @@
 //! From nothing to proven and back, command by command, mostly with `epoch`.
 
 use super::client::Hammer;
-use super::sandbox::{Running, Sandbox, eventually, get};
+use super::sandbox::{Running, Sandbox, eventually, get, post};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::path::Path;
 use xtask::supervisor::{Client, Connection, InstanceStatus};
@@ -11,11 +11,11 @@ use xtask::supervisor::{Client, Connection, InstanceStatus};
 // What a test looks at.
 
 #[track_caller]
-fn deploy(sandbox: &Sandbox, args: &[&str]) -> Value {
+pub(crate) fn deploy(sandbox: &Sandbox, args: &[&str]) -> Value {
     sandbox.xtask([&["deploy", "--json"], args].concat()).success().json()
 }
 
-fn step<'v>(document: &'v Value, id: &str) -> &'v Value {
+pub(crate) fn step<'v>(document: &'v Value, id: &str) -> &'v Value {
     let steps = document["steps"].as_array().unwrap();
     steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step `{id}` in {document:#}"))
 }
@@ -27,7 +27,7 @@ fn journal(sandbox: &Sandbox, document: &Value) -> Vec<Value> {
 }
 
 /// The programs that a run has started.
-fn commands(sandbox: &Sandbox, document: &Value) -> Vec<Value> {
+pub(crate) fn commands(sandbox: &Sandbox, document: &Value) -> Vec<Value> {
     journal(sandbox, document).into_iter().filter(|record| record["event"] == "command").collect()
 }
 
@@ -39,7 +39,7 @@ fn instance(sandbox: &Sandbox, service: &str) -> Option<InstanceStatus> {
 }
 
 /// The process of a service.
-fn pid(sandbox: &Sandbox, service: &str) -> u32 {
+pub(crate) fn pid(sandbox: &Sandbox, service: &str) -> u32 {
     eventually("a process", || instance(sandbox, service).and_then(|instance| instance.pid).ok_or_else(String::new))
 }
 
@@ -50,7 +50,7 @@ fn supervisor(sandbox: &Sandbox) -> u32 {
     }
 }
 
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
     nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
 }
@@ -175,17 +175,8 @@ fn kept_data_is_found_again_by_a_later_deploy() {
 
 /// The code of a new short link.
 pub(crate) fn shorten(sandbox: &Sandbox, url: &str) -> String {
-    use xtask::http::{Request, send};
-    let api = format!("http://{}/api/urls", sandbox.via("shortener")).parse().unwrap();
-    let request = Request {
-        method: "POST",
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: Some(format!("{{\"url\": \"{url}\"}}").into_bytes()),
-        ..Request::get(api, std::time::Duration::from_secs(5))
-    };
-    let answer = send(&request, &|| false).unwrap();
-    assert_eq!(answer.status, 201);
-    let document: Value = serde_json::from_slice(&answer.body).unwrap();
+    let (status, document) = post(&sandbox.via("shortener"), "/api/urls", &json!({"url": url})).unwrap();
+    assert_eq!(status, 201);
     document["code"].as_str().unwrap().to_owned()
 }
 
