@@ -1,5 +1,6 @@
 //! `.slipway/ENV/`: where a deployment to this machine keeps its state, and how files there are written.
 
+use crate::error::Fault;
 use crate::spec::name::{EnvironmentName, ServiceName, SystemName};
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -105,14 +106,18 @@ pub fn write_json(path: &Path, value: &Value) -> Result<()> {
 /// The document in a file, `None` when there is no file.
 ///
 /// # Errors
-/// When the file cannot be read or is not JSON.
+/// When the file cannot be read or is not JSON; what a disk that was full or a hand has done to it is not guessed at.
 pub fn read_json(path: &Path) -> Result<Option<Value>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("read `{}`", path.display())),
     };
-    serde_json::from_slice(&text).map(Some).with_context(|| format!("read `{}`", path.display()))
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        let cause = format!("`{}` is not as it was written: {error}", path.display());
+        let hint = format!("remove it, the next deploy makes what is missing again: rm {}", path.display());
+        Fault::could_not_run("state-broken", cause).hint(hint).into()
+    })
 }
 
 /// Removes a file, or a folder with all in it; what is not there is already as it should be.

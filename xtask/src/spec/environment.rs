@@ -6,6 +6,9 @@ use super::system::TargetKind;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// The environment that commands assume.
+const DEFAULT: &str = "local";
+
 /// One environment with all its settings resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
@@ -20,6 +23,16 @@ pub struct Environment {
     pub env: BTreeMap<String, String>,
     /// Where each setting came from, for `deploy --dry-run`, sorted by key.
     pub origins: Vec<Setting>,
+}
+
+impl Environment {
+    /// A command of this tool as a person would type it for this environment: "cargo xtask logs epoch --env try".
+    pub fn command(&self, words: &str) -> String {
+        match self.name.as_str() {
+            DEFAULT => format!("cargo xtask {words}"),
+            name => format!("cargo xtask {words} --env {name}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

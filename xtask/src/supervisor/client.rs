@@ -2,11 +2,12 @@
 
 use super::launch::LaunchSpec;
 use super::protocol::{LONGEST_LINE, PROTOCOL, Reply, Request};
-use super::records::Contact;
+use super::records::{self, Contact};
 use super::status::ServiceStatus;
+use crate::error::Fault;
 use crate::os::{self, ProcessId};
 use crate::spec::name::ServiceName;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -17,6 +18,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for answers that come only when services have ended. Each of them is killed after its own time.
 const LONG_PATIENCE: Duration = Duration::from_secs(600);
+/// A supervisor looks after its contact more often than this.
+const CONTACT_WITHIN: Duration = Duration::from_secs(4);
+/// How often it is looked for meanwhile.
+const POLL: Duration = Duration::from_millis(10);
 
 /// Who looks after a state folder.
 #[derive(Debug)]
@@ -53,9 +58,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Finds the supervisor of a state folder.
+    /// Finds the supervisor of a state folder. One that has the folder and cannot be found is just starting, or writes
+    /// its damaged contact again, and is waited for a little.
     pub fn connect(state_dir: &Path) -> Connection {
-        match Contact::of_live(state_dir) {
+        let deadline = Instant::now() + CONTACT_WITHIN;
+        let mut contact = Contact::of_live(state_dir);
+        while contact.is_none() && Instant::now() < deadline && records::is_held(state_dir) {
+            std::thread::sleep(POLL);
+            contact = Contact::of_live(state_dir);
+        }
+        match contact {
             None => Connection::Absent,
             Some(contact) if contact.protocol == PROTOCOL => Connection::Live(Self { contact }),
             Some(Contact { process, protocol, .. }) => Connection::Foreign(Foreign { process, protocol }),
@@ -136,13 +148,18 @@ impl Client {
     }
 
     fn request(&self, request: &Request, patience: Duration) -> Result<Reply> {
-        let silent = || format!("the supervisor (process {}) does not answer", self.process().pid);
-        let line = self.exchange(request, patience).with_context(silent)?;
+        let line = self.exchange(request, patience).map_err(|error| self.silent(&error.to_string()))?;
         let reply = serde_json::from_str(&line).ok().as_ref().and_then(Reply::from_json);
-        match reply.with_context(silent)? {
+        match reply.ok_or_else(|| self.silent("its answer broke off"))? {
             Reply::Refused(error) => bail!(error),
             reply => Ok(reply),
         }
+    }
+
+    fn silent(&self, why: &str) -> Fault {
+        let why = if os::is_alive(self.process()) { why } else { "it has ended" };
+        let cause = format!("the supervisor (process {}) does not answer: {why}", self.process().pid);
+        Fault::failed("supervisor-gone", cause).hint("the next deploy starts another one")
     }
 
     fn exchange(&self, request: &Request, patience: Duration) -> std::io::Result<String> {

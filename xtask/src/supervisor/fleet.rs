@@ -170,25 +170,31 @@ impl Fleet {
         self.told = told;
     }
 
+    /// Has the file of records written again when somebody has damaged it.
+    pub(super) fn check_records(&mut self) {
+        self.written &= records::are_written(&self.state_dir, &self.records());
+    }
+
+    fn records(&self) -> Vec<Record> {
+        let record = |instance: &Instance| {
+            let status = instance.status();
+            Some(Record {
+                service: instance.spec.service.clone(),
+                release: status.release,
+                process: instance.id()?.clone(),
+                listen: status.listen,
+                admin: status.admin,
+                state: status.state.as_str(),
+                restarts: status.restarts,
+                stop_within: instance.spec.stop_within,
+            })
+        };
+        self.services.values().flat_map(Service::instances).filter_map(record).collect()
+    }
+
     /// A file that cannot be written (a full disk) is tried again, and is no reason to do anything else differently.
     fn save(&mut self) {
-        let instances = self.services.values().flat_map(Service::instances);
-        let records: Vec<Record> = instances
-            .filter_map(|instance| {
-                let status = instance.status();
-                Some(Record {
-                    service: instance.spec.service.clone(),
-                    release: status.release,
-                    process: instance.id()?.clone(),
-                    listen: status.listen,
-                    admin: status.admin,
-                    state: status.state.as_str(),
-                    restarts: status.restarts,
-                    stop_within: instance.spec.stop_within,
-                })
-            })
-            .collect();
-        match records::write(&self.state_dir, &records) {
+        match records::write(&self.state_dir, &self.records()) {
             Ok(()) => {
                 self.written = true;
                 self.complained = false;

@@ -11,7 +11,7 @@ use crate::spec::name::ServiceName;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -66,14 +66,18 @@ impl Contact {
 
     /// That of the supervisor that runs now; a file without a live process is nothing.
     pub(super) fn of_live(state_dir: &Path) -> Option<Self> {
+        Self::read(state_dir).filter(|contact| os::is_alive(&contact.process))
+    }
+
+    /// What the file says; nothing when it is not there or was damaged.
+    pub(super) fn read(state_dir: &Path) -> Option<Self> {
         let value = home::read_json(&contact_file(state_dir)).ok()??;
-        let contact = Self {
+        Some(Self {
             protocol: value["protocol"].as_u64()?,
             process: ProcessId::from_json(&value["process"])?,
             port: u16::try_from(value["port"].as_u64()?).ok()?,
             token: value["token"].as_str()?.to_owned(),
-        };
-        os::is_alive(&contact.process).then_some(contact)
+        })
     }
 }
 
@@ -103,8 +107,23 @@ impl Record {
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn write(state_dir: &Path, records: &[Record]) -> Result<()> {
-    let services: Vec<Value> = records.iter().map(Record::to_json).collect();
-    replace(&services_file(state_dir), &json!({"schema": 1, "services": services}))
+    replace(&services_file(state_dir), &document(records))
+}
+
+/// Whether the file still says so.
+pub(super) fn are_written(state_dir: &Path, records: &[Record]) -> bool {
+    home::read_json(&services_file(state_dir)).is_ok_and(|there| there == Some(document(records)))
+}
+
+fn document(records: &[Record]) -> Value {
+    json!({"schema": 1, "services": records.iter().map(Record::to_json).collect::<Vec<_>>()})
+}
+
+/// Whether a supervisor holds the folder, even one that cannot be found because its contact was damaged.
+pub(super) fn is_held(state_dir: &Path) -> bool {
+    let Ok(lock) = File::open(lock_file(state_dir)) else { return false };
+    // Shared, so that those who only look do not take each other for a supervisor.
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
@@ -146,8 +165,8 @@ impl Orphan {
 /// The processes that a supervisor, which is gone, has left running. Empty while a supervisor runs: then they are its.
 pub fn orphans(state_dir: &Path) -> Vec<Orphan> {
     match Contact::of_live(state_dir) {
-        Some(_) => Vec::new(),
-        None => recorded(state_dir),
+        None if !is_held(state_dir) => recorded(state_dir),
+        _ => Vec::new(),
     }
 }
 

@@ -27,6 +27,9 @@ const QUICK_TICK: Duration = Duration::from_millis(20);
 /// How often the files are looked after.
 const FILES_EVERY: Duration = Duration::from_secs(2);
 
+/// Somebody who looks whether a supervisor runs has the lock for a moment, see [`records::is_held`].
+const LOCK_WITHIN: Duration = Duration::from_millis(200);
+
 /// Runs the supervisor of `state_dir` until it is told to end or its folder is gone. `program` is this binary.
 ///
 /// To be called first in the process: it closes all descriptors that were inherited.
@@ -53,7 +56,7 @@ pub fn run(state_dir: &Path, program: &Path) -> Result<()> {
     contact.write(state_dir)?;
     note(&format!("supervisor {} of `{}` listens on port {}", contact.process.pid, state_dir.display(), contact.port));
 
-    watch(&shared, &signals, &Files { state_dir, lock: &lock });
+    watch(&shared, &signals, &Files { state_dir, lock: &lock, contact: &contact });
     note("supervisor ends");
     // It names a process that is about to be gone, so it is harmless should it stay.
     let _ = std::fs::remove_file(records::contact_file(state_dir));
@@ -82,6 +85,8 @@ fn watch(shared: &Arc<Shared>, signals: &Signals, files: &Files<'_>) {
             files_due = Instant::now() + FILES_EVERY;
             files.bound(&log_files);
             told_to_end |= files.are_gone();
+            files.keep_contact();
+            shared.lock().check_records();
         }
         if told_to_end && !closing {
             end(shared);
@@ -142,6 +147,7 @@ impl Signals {
 struct Files<'a> {
     state_dir: &'a Path,
     lock: &'a File,
+    contact: &'a Contact,
 }
 
 impl Files<'_> {
@@ -151,6 +157,14 @@ impl Files<'_> {
             if let Err(error) = logs::bound(log, logs::LARGEST) {
                 note(&format!("cannot cut `{}`: {error}", log.display()));
             }
+        }
+    }
+
+    /// Without its contact nobody could reach this supervisor, and nobody could take its place either.
+    fn keep_contact(&self) {
+        if Contact::read(self.state_dir).as_ref() != Some(self.contact) {
+            // Tried again the next time; a folder that is gone is not made again.
+            let _ = self.contact.write(self.state_dir);
         }
     }
 
@@ -168,10 +182,14 @@ fn lock(state_dir: &Path) -> Result<File> {
     let path = records::lock_file(state_dir);
     let open = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     let file = open.with_context(|| format!("open `{}`", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("a supervisor of `{}` runs already", state_dir.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock `{}`", path.display())),
+    let deadline = Instant::now() + LOCK_WITHIN;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(QUICK_TICK),
+            Err(TryLockError::WouldBlock) => bail!("a supervisor of `{}` runs already", state_dir.display()),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("lock `{}`", path.display())),
+        }
     }
 }
 

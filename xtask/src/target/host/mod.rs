@@ -75,7 +75,7 @@ impl Host {
             Connection::Live(client) => Ok(client),
             Connection::Absent | Connection::Foreign(_) => {
                 let cause = "the supervisor does not run any more";
-                Err(Fault::failed("supervisor-gone", cause).hint("`cargo xtask deploy` starts it again").into())
+                Err(Fault::failed("supervisor-gone", cause).hint("the next deploy starts another one").into())
             }
         }
     }
@@ -234,7 +234,9 @@ impl Host {
         let previous = history.into_iter().rev().find(|revision| !revision.recipes.iter().all(running));
         previous.map(|revision| revision.recipes).ok_or_else(|| {
             let cause = format!("`{}` has no earlier revision that was proven healthy", system.name);
-            Fault::failed("no-revision", cause).hint("`cargo xtask status` shows what runs").into()
+            Fault::failed("no-revision", cause)
+                .hint(format!("`{}` shows what runs", self.deployment.environment.command("status")))
+                .into()
         })
     }
 }

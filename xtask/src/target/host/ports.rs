@@ -60,8 +60,12 @@ impl PortsWork {
         if conflicts.is_empty() {
             return Ok(());
         }
+        let deployment = &self.host.deployment;
         Err(Fault::failed("port-in-use", conflicts.join("\n"))
-            .hint("stop it, or let the system choose: `cargo xtask deploy --set ports=free`")
+            .hint(format!(
+                "stop it, or let the system choose: `{}`",
+                deployment.environment.command("deploy --set ports=free")
+            ))
             .into())
     }
 }

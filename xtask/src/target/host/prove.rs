@@ -61,7 +61,10 @@ impl ProveWork {
         if let Some(signal) = cx.interrupts.first() {
             return Err(Fault::interrupted(signal).into());
         }
-        Ok(smoke::verdict(&self.system.name, &results)?)
+        Ok(smoke::verdict(&self.system.name, &results).map_err(|fault| {
+            let command = |words| self.host.deployment.environment.command(words);
+            fault.hint(format!("`{}` and `{}` show more", command("status"), command("logs SERVICE")))
+        })?)
     }
 
     fn record(&self) -> Result<u64> {

@@ -72,14 +72,29 @@ pub(super) fn launch(host: &Arc<Host>, recipe: &Recipe, system: &str, cx: &StepC
         let seen = find(&client, service).ok().flatten().and_then(|status| status.candidate);
         let fault = Fault::of(&error);
         let fault = match seen {
-            Some(candidate) if fault.code == NOT_READY => explain(&spec, &candidate, log_start, before.as_ref()),
+            Some(candidate) if fault.code == NOT_READY => {
+                let logs = host.deployment.environment.command(&format!("logs {service}"));
+                explain(&spec, &candidate, log_start, before.as_ref()).hint(format!("`{logs}` has all it said"))
+            }
             _ => fault,
         };
-        client.discard(service, instance).with_context(|| format!("end the failed start of `{service}`"))?;
-        return Err(fault.into());
+        let ended = client.discard(service, instance);
+        return Err(with_trouble(fault, ended.err(), service).into());
     }
     client.promote(service, instance).with_context(|| format!("let the new `{service}` take over"))?;
     Ok(spec.listen)
+}
+
+/// The cause of a failed start, and what kept it from being ended, should that be another matter.
+fn with_trouble(fault: Fault, trouble: Option<anyhow::Error>, service: &ServiceName) -> Fault {
+    match trouble.filter(|trouble| Fault::of(trouble).code != fault.code) {
+        Some(trouble) => {
+            let cause =
+                format!("{}\n  and the failed start of `{service}` could not be ended: {trouble:#}", fault.cause);
+            Fault { cause, ..fault }
+        }
+        None => fault,
+    }
 }
 
 /// Stands for "look at the instance for the cause".
@@ -127,8 +142,9 @@ fn explain(spec: &LaunchSpec, candidate: &InstanceStatus, log_start: u64, before
         let seconds = spec.ready_within.as_secs_f64();
         ("service-not-ready", format!("`{service}` was not ready within {seconds} s; last answer: {why}"))
     };
-    let reason = candidate.reason.as_deref().filter(|_| code == "service-crashed" && candidate.pid.is_none());
-    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    // What the supervisor knows beyond the exit: why the program could not be run at all.
+    let known = |reason: &&str| candidate.last_exit.is_some_and(|ending| ending.to_string() != **reason);
+    let reason = candidate.reason.as_deref().filter(known).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let words = last_words(&spec.log, log_start);
     let words = if words.is_empty() { String::new() } else { format!("\n  its last words:\n{words}") };
     let old = match before {
@@ -136,7 +152,6 @@ fn explain(spec: &LaunchSpec, candidate: &InstanceStatus, log_start: u64, before
         None => "",
     };
     Fault::failed(code, format!("{cause}{reason}{old}{words}"))
-        .hint(format!("`cargo xtask logs {service}` has all it said"))
 }
 
 /// The last lines that were logged after `start`, indented.

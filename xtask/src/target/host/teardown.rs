@@ -12,13 +12,17 @@ use crate::spec::name::ServiceName;
 use crate::supervisor::{self, Client, Connection};
 use crate::target::Survivor;
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a supervisor of another version may take to end its services and itself.
 const FOREIGN_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long what is left in the end may take to end by itself, and then to be gone.
+const STRAY_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the ledger's entries for stored data are called.
 pub(super) const DATA: &str = "data of ";
@@ -148,7 +152,7 @@ struct StopSupervisorWork {
 impl Work for StopSupervisorWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
         let absent = matches!(Client::connect(self.host.home().dir()), Connection::Absent);
-        Ok(absent.then(|| "none runs".to_owned()))
+        Ok((absent && self.host.marked().is_empty()).then(|| "none runs".to_owned()))
     }
 
     fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
@@ -160,11 +164,25 @@ impl Work for StopSupervisorWork {
             }
             Connection::Foreign(_) | Connection::Absent => {}
         }
+        // What a service has started and sent out of its process group has outlived it and the supervisor.
+        let left = self.host.marked();
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let deadline = Instant::now() + STRAY_WITHIN;
+            left.iter().for_each(|process| os::signal(&process.id, signal));
+            if left.iter().all(|process| os::wait_gone(&process.id, deadline)) {
+                break;
+            }
+        }
         Ok(Outcome::Done)
     }
 }
 
 impl Host {
+    /// The processes that carry this deployment's mark, whoever has started them.
+    fn marked(&self) -> Vec<os::Process> {
+        os::processes_with_env("SLIPWAY_STATE", &self.home().dir().to_string_lossy())
+    }
+
     /// The supervisor and what all systems share serve nobody any more once the last system goes.
     pub(super) fn widened_scope(&self, scope: Scope) -> Result<Scope> {
         let other = |name: &str| !scope.systems.iter().any(|system| system.as_str() == name);
@@ -224,8 +242,7 @@ impl Host {
             add(&mut remains, &id, Survivor { remove, ..found });
         }
         if scope.everything {
-            let state = self.home().dir().to_string_lossy().into_owned();
-            for process in os::processes_with_env("SLIPWAY_STATE", &state) {
+            for process in self.marked() {
                 let found = self.found_process(&process.id, "a process with this deployment's mark", None);
                 add(&mut remains, &process.id, found);
             }
