@@ -285,11 +285,13 @@ fn logs_are_printed_and_followed_across_a_restart() {
     let file = sandbox.home().join("followed");
     let mut command = sandbox.command(["logs", "epoch", "--follow", "-n", "1"]);
     let follow = Running::of(command.stdout(File::create(&file).unwrap()).spawn().unwrap());
+    let process = xtask::os::identity(follow.pid()).unwrap();
     followed(&file, "/first");
     kill(pid(&sandbox, "epoch"));
     eventually("another start", || get(&via, "/second"));
     followed(&file, "/second");
     follow.signal(Signal::SIGINT);
+    eventually("its end", || if xtask::os::is_alive(&process) { Err("it runs on".to_owned()) } else { Ok(()) });
     follow.finish().exits(130);
 }
 
