@@ -147,7 +147,7 @@ fn exec() -> Command {
 }
 
 fn path() -> ValueParser {
-    value_parser!(PathBuf).into()
+    value_parser!(PathBuf)
 }
 
 /// A command that only looks.
