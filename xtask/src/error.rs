@@ -1,5 +1,6 @@
 //! Exit codes, and errors that know their cause and what to type next.
 
+use nix::sys::signal::Signal;
 use std::fmt;
 
 /// How the program ends. The numbers are part of the interface and documented in `--help` and the README.
@@ -56,7 +57,8 @@ impl Fault {
     }
 
     pub fn interrupted(signal: i32) -> Self {
-        let cause = format!("interrupted by signal {signal}");
+        let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string());
+        let cause = format!("interrupted by {name}");
         Self { exit: Exit::Interrupted(signal), code: "interrupted", cause, hint: None }
     }
 

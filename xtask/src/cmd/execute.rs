@@ -142,6 +142,9 @@ impl Execution {
         for (_, fault) in self.failures() {
             ui::print_fault(fault);
         }
+        if self.cut_short().is_some() {
+            ui::say("interrupted; the same command again goes on where it stopped");
+        }
         if let (Some(path), Some(_)) = (self.journal.path(), self.failure()) {
             ui::say(&format!("  the run is recorded in `{}`", path.display()));
         }

@@ -128,6 +128,38 @@ fn an_update_that_breaks_its_contract_goes_back_to_the_proven_revision_by_itself
 }
 
 #[test]
+fn a_system_of_which_one_service_fails_goes_back_as_a_whole() {
+    let stage = Stage::new("as-a-whole", &["first", "second"]);
+    let sandbox = &stage.sandbox;
+    let declare = |behaviour: &str| {
+        let text = format!(
+            "description = \"Two services\"\n\
+             [services.first]\ncrate = \"first\"\nport = 1\n\
+             [services.second]\ncrate = \"second\"\nport = 2\nneeds = [\"first\"]\n\
+             env = {{ BEHAVIOUR = \"{behaviour}\" }}\n\
+             [[smoke]]\nname = \"it answers\"\nservice = \"first\"\nrequest = \"GET /\"\nstatus = 200\n"
+        );
+        std::fs::write(sandbox.root.join("deploy/systems/first.toml"), text).unwrap();
+    };
+    std::fs::remove_file(sandbox.root.join("deploy/systems/second.toml")).unwrap();
+    declare("fine");
+    sandbox.xtask(["deploy"]).success();
+    stage.answer("first", "two");
+    declare("crashes");
+    let failure = failure(&sandbox.xtask(["deploy", "--json"]).exits(1));
+    assert_eq!(failure["step"], "start:second");
+    let cause = failure["cause"].as_str().unwrap();
+    assert_in_order(cause, &["`second` exited with code 7", "revision 1 serves again"]);
+    for service in ["first", "second"] {
+        assert_eq!(get(&sandbox.via(service), "/").unwrap(), (200, "one".to_owned()));
+        assert_eq!(count(sandbox, &format!("/{service}/")), 1);
+    }
+    declare("fine");
+    sandbox.xtask(["deploy"]).success();
+    assert_eq!(get(&sandbox.via("first"), "/").unwrap(), (200, "two".to_owned()));
+}
+
+#[test]
 fn a_first_version_that_breaks_its_contract_is_not_taken_for_proven() {
     let stage = Stage::new("never-good", &["teller"]);
     let sandbox = &stage.sandbox;

@@ -25,6 +25,7 @@ fn main() {
             Command::new("sleep").arg("1000").spawn().unwrap();
             Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
         }
+        "crashes" => std::process::exit(7),
         _ => {}
     }
     let [http, admin] = [3, 4].map(|fd| unsafe { TcpListener::from_raw_fd(fd) });

@@ -1,6 +1,7 @@
 //! Target `host`: the systems as processes of this machine, under one supervisor per environment.
 
 mod addresses;
+mod back;
 mod build;
 mod install;
 mod ports;

@@ -3,7 +3,7 @@
 
 use super::Host;
 use super::recipe::{Program, Recipe};
-use super::{build, revision, start};
+use super::{back, build, revision};
 use crate::error::Fault;
 use crate::lease::timestamp;
 use crate::plan::runner::StepCx;
@@ -12,7 +12,7 @@ use crate::smoke::{self, Progress, Surroundings};
 use crate::spec::system::System;
 use crate::target::Target;
 use crate::ui::counted;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -86,20 +86,7 @@ impl ProveWork {
 
     /// Starts the last proven revision again where it differs from what failed.
     fn go_back(&self, fault: Fault, cx: &StepCx<'_>) -> Fault {
-        let attempt = || -> Result<Option<u64>> {
-            let Some(proven) = revision::history(&self.host.home().releases(&self.system.name))?.pop() else {
-                return Ok(None);
-            };
-            let differs = |recipe: &&Recipe| !self.recipes.contains(recipe);
-            for recipe in proven.recipes.iter().filter(differs) {
-                start::launch(&self.host, recipe, self.system.name.as_str(), cx)?;
-            }
-            Ok((proven.recipes != self.recipes).then_some(proven.number))
-        };
-        match attempt().with_context(|| format!("go back to the last proven revision of `{}`", self.system.name)) {
-            Ok(Some(number)) => Fault { cause: format!("{}\n  revision {number} serves again", fault.cause), ..fault },
-            Ok(None) => fault,
-            Err(error) => Fault { cause: format!("{}\n  and it could not {error:#}", fault.cause), ..fault },
-        }
+        let changed = |proven: &Recipe| !self.recipes.contains(proven);
+        back::tell(fault, back::go_back(&self.host, &self.system.name, changed, cx))
     }
 }

@@ -2,6 +2,7 @@
 //! become ready, the one that ran goes on, and the failure says the cause first.
 
 use super::Host;
+use super::back::{self, Changes};
 use super::build::BuildErrors;
 use super::recipe::Recipe;
 use crate::error::Fault;
@@ -9,7 +10,7 @@ use crate::key::Digest;
 use crate::os;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
-use crate::spec::name::ServiceName;
+use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::{Reference, Template};
 use crate::supervisor::{Client, InstanceStatus, LaunchSpec, ServiceStatus, State};
 use anyhow::{Context, Result, anyhow};
@@ -24,8 +25,10 @@ const LOG_LINES: usize = 10;
 pub(super) struct StartWork {
     pub(super) host: Arc<Host>,
     pub(super) recipe: Recipe,
-    pub(super) system: String,
+    pub(super) system: SystemName,
     pub(super) errors: BuildErrors,
+    /// Shared with the starts of the system's other services.
+    pub(super) changes: Changes,
 }
 
 impl Work for StartWork {
@@ -40,11 +43,30 @@ impl Work for StartWork {
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        match self.start(cx) {
+            Ok(outcome) if self.changes.switched(&self.recipe) => Ok(outcome),
+            Ok(outcome) => Ok(match self.go_back(std::slice::from_ref(&self.recipe), cx)? {
+                Some(number) => Outcome::DoneWith(format!("back at revision {number}, since another part failed")),
+                None => outcome,
+            }),
+            Err(error) if cx.interrupts.stopping() => Err(error),
+            Err(error) => Err(back::tell(Fault::of(&error), self.go_back(&self.changes.failed(), cx)).into()),
+        }
+    }
+}
+
+impl StartWork {
+    /// Takes what was switched back to the last proven revision.
+    fn go_back(&self, switched: &[Recipe], cx: &StepCx<'_>) -> Result<Option<u64>> {
+        back::go_back(&self.host, &self.system, |proven| back::differs(proven, switched), cx)
+    }
+
+    fn start(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let service = &self.recipe.service;
         if let Some(error) = self.errors.lock().unwrap_or_else(PoisonError::into_inner).get(service) {
             return Err(Fault::failed("build-failed", format!("`{service}` does not compile:\n{error}")).into());
         }
-        let listen = launch(&self.host, &self.recipe, &self.system, cx)?;
+        let listen = launch(&self.host, &self.recipe, self.system.as_str(), cx)?;
         Ok(Outcome::DoneWith(format!("{} on {listen}", self.recipe.version())))
     }
 }

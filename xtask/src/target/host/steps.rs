@@ -1,6 +1,7 @@
 //! Puts the steps of a deploy together: what all systems share, then what each contributes.
 
 use super::Host;
+use super::back::Changes;
 use super::build::{BuildErrors, BuildWork, Wanted};
 use super::install::InstallWork;
 use super::ports::PortsWork;
@@ -41,6 +42,7 @@ impl<'a> Steps<'a> {
     pub(super) fn add_system(&mut self, system: &System, found: &BTreeMap<ServiceName, Provision>, verify: bool) {
         let present: Vec<ServiceName> = found.keys().cloned().collect();
         let mut recipes = Vec::new();
+        let changes = Changes::default();
         for service in &system.services {
             let Some(provision) = found.get(&service.name) else { continue };
             let program = match provision {
@@ -66,7 +68,7 @@ impl<'a> Steps<'a> {
                 Provision::Python { .. } => needs.push(StepId::new(format!("install:{}", service.name))),
                 Provision::Native(_) | Provision::External(_) => {}
             }
-            self.add_start(system, service, recipe.clone(), needs, found);
+            self.add_start(system, service, recipe.clone(), needs, found, &changes);
             recipes.push(recipe);
         }
         self.add_proof(system, recipes, verify);
@@ -76,10 +78,11 @@ impl<'a> Steps<'a> {
     pub(super) fn add_recipes(&mut self, system: &System, recipes: Vec<Recipe>) {
         let found: BTreeMap<ServiceName, Provision> =
             recipes.iter().map(|recipe| (recipe.service.clone(), Provision::Native(recipe.program.clone()))).collect();
+        let changes = Changes::default();
         for recipe in &recipes {
             let Some(service) = self.host.deployment.find_service(&recipe.service).cloned() else { continue };
             let needs = vec![StepId::new("ports"), StepId::new("supervisor")];
-            self.add_start(system, &service, recipe.clone(), needs, &found);
+            self.add_start(system, &service, recipe.clone(), needs, &found, &changes);
         }
         self.add_proof(system, recipes, true);
     }
@@ -91,6 +94,7 @@ impl<'a> Steps<'a> {
         recipe: Recipe,
         mut needs: Vec<StepId>,
         found: &BTreeMap<ServiceName, Provision>,
+        changes: &Changes,
     ) {
         let started = |need: &&ServiceName| !matches!(found.get(*need), None | Some(Provision::External(_)));
         needs.extend(service.needs.iter().filter(started).map(start_id));
@@ -99,8 +103,9 @@ impl<'a> Steps<'a> {
         let work = StartWork {
             host: Arc::clone(self.host),
             recipe,
-            system: system.name.to_string(),
+            system: system.name.clone(),
             errors: Arc::clone(&self.errors),
+            changes: changes.clone(),
         };
         let title = format!("start `{}` and wait until it is ready", service.name);
         self.push(start_id(&service.name), title, Some(system), needs, vec![preview], work);
