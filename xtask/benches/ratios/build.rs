@@ -38,7 +38,10 @@ fn write_seven(folder: &Path) {
     let lines: Vec<&str> = manifest.lines().filter(wanted).collect();
     assert_eq!(lines.len(), SEVEN.len(), "xtask/Cargo.toml names each of the seven once: {lines:?}");
     let derive = |line: &str| match line.split_once('=') {
-        Some(("clap ", version)) => format!("clap = {{ version ={version}, features = [\"derive\"] }}"),
+        Some(("clap ", version)) => {
+            let version = version.split('#').next().unwrap_or(version).trim();
+            format!("clap = {{ version = {version}, features = [\"derive\"] }}")
+        }
         _ => line.to_owned(),
     };
     let lines: Vec<String> = lines.into_iter().map(derive).collect();
