@@ -9,6 +9,9 @@ use messaging::{Topic, aws, is_name};
 
 /// The longest that SQS waits for messages.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// How long a message is kept from others once it was given out; handling one takes far less. A consumer that ends while
+/// it waits may still be given one, which is lost on it and comes again after this time.
+const HANDLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many messages are taken at once: the most that SQS allows.
 const AT_ONCE: i32 = 10;
@@ -101,6 +104,7 @@ impl Queue {
     pub(crate) async fn receive(&self, url: &str, wait: Duration) -> Result<Vec<Message>, String> {
         let request = self.sqs.receive_message().queue_url(url);
         let request = request.wait_time_seconds(wait.as_secs() as i32).max_number_of_messages(AT_ONCE);
+        let request = request.visibility_timeout(HANDLED_WITHIN.as_secs() as i32);
         let received = request.send().await;
         let received = received.map_err(|error| format!("cannot receive from `{url}`: {}", aws::reason(&error)))?;
         Ok(received.messages.unwrap_or_default())
