@@ -333,7 +333,7 @@ struct Mounted {
 }
 
 impl Mounted {
-    /// `None`, with the reason on standard output, where this user or system does not allow it.
+    /// `None`, with the reason on standard error, where this user or system does not allow it.
     fn new(folder: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let mut mount = Command::new("mount");
@@ -341,7 +341,7 @@ impl Mounted {
         match outcome {
             Ok(output) if output.status.success() => Some(Self { folder: folder.to_owned() }),
             other => {
-                println!("skipped: no file system can be mounted here: {other:?}");
+                eprintln!("skipped: no file system can be mounted here: {other:?}");
                 None
             }
         }
