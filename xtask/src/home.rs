@@ -73,6 +73,11 @@ impl Home {
         self.dir.join("artifacts").join(service.as_str())
     }
 
+    /// Where cargo puts what it has built for this deployment, before it is kept as an artifact.
+    pub fn built(&self) -> PathBuf {
+        self.dir.join("built")
+    }
+
     /// Programs installed for this deployment alone.
     pub fn tools(&self) -> PathBuf {
         self.dir.join("tools")

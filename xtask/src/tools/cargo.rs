@@ -12,10 +12,27 @@ pub fn command(vars: &Vars, root: &Path) -> CommandLine {
     vars.set_by_cargo_run().into_iter().fold(command, CommandLine::env_remove)
 }
 
-/// Builds the binaries of these crates. One that does not compile keeps no other from being built.
-pub fn build(cargo: CommandLine, crates: &[String]) -> CommandLine {
+/// Builds the binaries of these crates and puts them into `out`, where no other cargo replaces them; what they are
+/// built from stays `between`, where the checkout's own builds have it. One that does not compile keeps no other from
+/// being built.
+pub fn build(cargo: CommandLine, crates: &[String], out: &Path, between: Option<&Path>) -> CommandLine {
     let packages = crates.iter().flat_map(|name| ["--package", name.as_str()]);
-    cargo.args(["build", "--keep-going", "--message-format=json", "--bins"]).args(packages)
+    // A string of JSON is one of TOML as well.
+    let config = between.map(|folder| format!("build.build-dir={}", Value::from(folder.to_string_lossy())));
+    let config = config.into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
+    let cargo = cargo.args(["build", "--keep-going", "--message-format=json", "--bins"]).args(packages);
+    cargo.arg("--target-dir").arg(out).args(config)
+}
+
+/// Where the checkout's own builds keep what they are made from, as its variables have it
+/// (doc.rust-lang.org/cargo/reference/build-cache.html). `None` when one of them says just that, since the build sees
+/// it as well.
+pub fn build_directory(vars: &Vars) -> Option<PathBuf> {
+    if vars.get("CARGO_BUILD_BUILD_DIR").is_some() {
+        return None;
+    }
+    let target = vars.get("CARGO_TARGET_DIR").or(vars.get("CARGO_BUILD_TARGET_DIR"));
+    Some(PathBuf::from(target.unwrap_or("target")))
 }
 
 /// What cargo's messages say of a build.
@@ -61,8 +78,11 @@ mod tests {
     #[test]
     fn all_crates_are_built_in_one_go() {
         let crates = ["epoch".to_owned(), "shortener".to_owned()];
-        let line = build(CommandLine::new("cargo"), &crates).to_string();
-        assert_eq!(line, "cargo build --keep-going '--message-format=json' --bins --package epoch --package shortener");
+        let line = |between| build(CommandLine::new("cargo"), &crates, Path::new("out"), between).to_string();
+        let plain = "cargo build --keep-going '--message-format=json' --bins --package epoch --package shortener \
+                     --target-dir out";
+        assert_eq!(line(None), plain);
+        assert_eq!(line(Some(Path::new("a b"))), format!("{plain} --config 'build.build-dir=\"a b\"'"));
     }
 
     #[test]

@@ -313,7 +313,7 @@ fn a_dry_run_from_nothing_prints_settings_and_lines_and_touches_nothing() {
     let rehearse = |args: &[&str]| {
         let mut command = sandbox.command(args);
         // Whoever runs it fails.
-        Run::of(command.env("CARGO", "/nowhere/cargo")).success()
+        Run::of(command.env("CARGO", "/nowhere/cargo").env("CARGO_TARGET_DIR", "/shared/target")).success()
     };
     let text = rehearse(&["deploy", "epoch", "--dry-run", "--set", "env.LOG=debug"]).stdout;
     for line in [
@@ -321,7 +321,8 @@ fn a_dry_run_from_nothing_prints_settings_and_lines_and_touches_nothing() {
         "    deployment_id = cli-dry  (default)",
         "    env.LOG = debug  (--set)",
         "    ports = free  (deploy/environments/cli-dry.toml:2)",
-        "    $ /nowhere/cargo build --keep-going '--message-format=json' --bins --package epoch",
+        "    $ /nowhere/cargo build --keep-going '--message-format=json' --bins --package epoch \
+         --target-dir .slipway/cli-dry/built --config 'build.build-dir=\"/shared/target\"'",
         "start:epoch  start `epoch` and wait until it is ready  (after ports, supervisor, build)",
     ] {
         assert!(text.lines().any(|printed| printed == line), "no `{line}` in:\n{text}");

@@ -82,7 +82,10 @@ fn build_variables(vars: &Vars) -> Vec<(String, String)> {
     let prefixes = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_", "CARGO_PROFILE_"];
     let all = prefixes.iter().flat_map(|prefix| vars.starting_with(prefix));
     // Where the output goes and how many compilers run at once does not change what they make.
-    all.filter(|(name, _)| !matches!(name.as_str(), "CARGO_BUILD_TARGET_DIR" | "CARGO_BUILD_JOBS")).collect()
+    all.filter(|(name, _)| {
+        !matches!(name.as_str(), "CARGO_BUILD_TARGET_DIR" | "CARGO_BUILD_BUILD_DIR" | "CARGO_BUILD_JOBS")
+    })
+    .collect()
 }
 
 /// Why a crate has no binary, as the compiler rendered it.
@@ -102,7 +105,11 @@ impl BuildWork {
 
     fn command(&self, missing: &[&Wanted]) -> CommandLine {
         let crates: BTreeSet<_> = missing.iter().map(|wanted| wanted.name.clone()).collect();
-        cargo::build(self.cargo.clone(), &crates.into_iter().collect::<Vec<_>>())
+        let (crates, between) = (crates.into_iter().collect::<Vec<_>>(), cargo::build_directory(&self.host.vars));
+        let built = self.host.home().built();
+        // cargo runs at the root, and a line without it is the same in every checkout.
+        let built = built.strip_prefix(&self.host.deployment.root).unwrap_or(&built);
+        cargo::build(self.cargo.clone(), &crates, built, between.as_deref())
     }
 
     pub(super) fn preview(&self) -> Vec<Preview> {
@@ -127,6 +134,7 @@ impl Work for BuildWork {
             Stream::Out => build.lock().unwrap_or_else(PoisonError::into_inner).take(line),
             Stream::Err => cx.status(line.trim()),
         };
+        self.host.enter_folder("built", None, &self.host.home().built())?;
         let finished = cx.try_run(&self.command(&missing), &on_line)?;
         let build = build.into_inner().unwrap_or_else(PoisonError::into_inner);
         let changed = self.changed_meanwhile(cx, &missing)?;

@@ -66,6 +66,17 @@ pub(super) fn steps(host: &Arc<Host>, scope: &Scope, keep_data: bool) -> Result<
             preview: vec![Preview::Do("ask it to end".to_owned())],
             work: Box::new(StopSupervisorWork { host: Arc::clone(host) }),
         });
+        // Services that run may be programs in there.
+        let paths = vec![host.home().tools(), host.home().built()];
+        steps.push(Step {
+            id: StepId::new("remove-shared"),
+            title: "remove what all systems shared".to_owned(),
+            system: None,
+            needs: vec![StepId::new("stop-supervisor")],
+            holds: Holds::Nothing,
+            preview: preview_removal(&host.deployment.root, &paths),
+            work: Box::new(RemoveWork { paths }),
+        });
     }
     Ok(steps)
 }
