@@ -12,4 +12,5 @@ mod client;
 mod failure;
 mod interrupt;
 mod life;
+mod state;
 mod systems;
