@@ -7,34 +7,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Answer, Redis, Running, client, eventually, get, post, post_raw, send, sibling};
+use testkit::{Answer, Running, client, eventually, get, post, post_raw, send, sibling};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 const INVOICES: &str = env!("CARGO_BIN_EXE_invoice-app");
 const CHARGES: &str = "payments_charges_total";
 
-/// Makes a test for each store out of a function that is given the variable that selects it, and its value.
-macro_rules! on_both {
-    ($($test:ident),*) => {$(
-        mod $test {
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                let scratch = super::TempDir::new().unwrap();
-                super::$test(("DATA_DIR", scratch.path().to_str().unwrap())).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn redis() {
-                if let Some(redis) = super::Redis::start() {
-                    super::$test(("REDIS_URL", &redis.url())).await;
-                }
-            }
-        }
-    )*};
-}
-
-on_both!(pays_each_invoice_once, two_at_once_charge_once, a_crash_before_recording_charges_once);
+testkit::on_both!(pays_each_invoice_once, two_at_once_charge_once, a_crash_before_recording_charges_once);
 
 async fn provider(store: (&str, &str)) -> Running {
     Running::start_ready(&sibling(INVOICES, "payment-provider"), &[store]).await

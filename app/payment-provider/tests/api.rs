@@ -3,31 +3,11 @@
 
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::{Redis, Running, client, get, post, post_raw, send};
+use testkit::{Running, client, get, post, post_raw, send};
 
 const PROVIDER: &str = env!("CARGO_BIN_EXE_payment-provider");
 
-/// Makes a test for each store out of a function that is given the variable that selects it, and its value.
-macro_rules! on_both {
-    ($($test:ident),*) => {$(
-        mod $test {
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                let scratch = super::TempDir::new().unwrap();
-                super::$test(("DATA_DIR", scratch.path().to_str().unwrap())).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn redis() {
-                if let Some(redis) = super::Redis::start() {
-                    super::$test(("REDIS_URL", &redis.url())).await;
-                }
-            }
-        }
-    )*};
-}
-
-on_both!(charges_once, many_at_once_charge_once, another_amount_conflicts_and_one_of_them_wins);
+testkit::on_both!(charges_once, many_at_once_charge_once, another_amount_conflicts_and_one_of_them_wins);
 
 async fn charges_once(store: (&str, &str)) {
     let mut provider = Running::start_ready(PROVIDER, &[store]).await;

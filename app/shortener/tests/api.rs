@@ -11,27 +11,7 @@ use tokio::net::TcpStream;
 
 const SHORTENER: &str = env!("CARGO_BIN_EXE_shortener");
 
-/// Makes a test for each store out of a function that is given the variable that selects it, and its value.
-macro_rules! on_both {
-    ($($test:ident),*) => {$(
-        mod $test {
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                let scratch = super::TempDir::new().unwrap();
-                super::$test(("DATA_DIR", scratch.path().to_str().unwrap())).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn redis() {
-                if let Some(redis) = super::Redis::start() {
-                    super::$test(("REDIS_URL", &redis.url())).await;
-                }
-            }
-        }
-    )*};
-}
-
-on_both!(keys_and_values, a_link_lives, links_survive_a_restart, fifty_at_once_get_codes_of_their_own);
+testkit::on_both!(keys_and_values, a_link_lives, links_survive_a_restart, fifty_at_once_get_codes_of_their_own);
 
 async fn keys_and_values(store: (&str, &str)) {
     let shortener = Running::start_ready(SHORTENER, &[store]).await;

@@ -19,6 +19,7 @@ pub use redis::Redis;
 pub use reqwest;
 pub use running::{Running, refused, sibling};
 pub use rustix::process::Signal;
+pub use tempfile::TempDir;
 
 /// How long anything may take before a test gives up. Far more than it should: the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -36,4 +37,25 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
         assert!(started.elapsed() < DEADLINE, "not within {} s: {what}", DEADLINE.as_secs());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Makes a test for each store out of a function that is given the variable that selects it, and its value.
+#[macro_export]
+macro_rules! on_both {
+    ($($test:ident),*) => {$(
+        mod $test {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                let scratch = $crate::TempDir::new().unwrap();
+                super::$test(("DATA_DIR", scratch.path().to_str().unwrap())).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn redis() {
+                if let Some(redis) = $crate::Redis::start() {
+                    super::$test(("REDIS_URL", &redis.url())).await;
+                }
+            }
+        }
+    )*};
 }

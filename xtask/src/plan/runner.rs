@@ -35,20 +35,6 @@ impl StepCx<'_> {
         self.journal.record(Event::Command { step: self.step.to_owned(), argv: command.argv() });
     }
 
-    /// Runs a tool; its lines become the step's status.
-    ///
-    /// # Errors
-    /// Those of [`Proc::follow`].
-    pub fn run(&self, command: &CommandLine) -> Result<()> {
-        self.commanded(command);
-        let followed = self.proc.follow(command, &|_, line| {
-            if !line.trim().is_empty() {
-                self.status(line.trim());
-            }
-        });
-        followed.map_err(|error| self.interruption().map_or(error, Into::into))
-    }
-
     /// A tool that a terminal's Ctrl-C has reached as well did not fail: it was interrupted.
     fn interruption(&self) -> Option<Fault> {
         self.interrupts.first().map(Fault::interrupted)
@@ -65,15 +51,6 @@ impl StepCx<'_> {
             Some(fault) if !finished.success => Err(fault.into()),
             _ => Ok(finished),
         }
-    }
-
-    /// Runs a tool for its output.
-    ///
-    /// # Errors
-    /// Those of [`Proc::read`].
-    pub fn read(&self, command: &CommandLine) -> Result<String> {
-        self.commanded(command);
-        self.proc.read(command)
     }
 
     /// Asks again and again until there is an answer. The pauses grow from 10 to 250 milliseconds.

@@ -19,7 +19,7 @@ mod teardown;
 use self::addresses::Addresses;
 use self::build::Wanted;
 use self::provision::Provision;
-use self::recipe::Recipe;
+use self::recipe::{Program, Recipe};
 use self::secrets::Secrets;
 use self::steps::Steps;
 use super::{Contribution, Deployment, Remains, Scope, SkippedSystem, SystemChanges, SystemStatus, Target};
@@ -220,6 +220,26 @@ impl Host {
             })
             .collect();
         build::wanted(&self.deployment.root, &self.vars, &ctx.proc, &crates)
+    }
+
+    /// What is started for a service, given where it comes from; nothing when it runs without us, whose address is then
+    /// settled.
+    fn program(&self, service: &ServiceName, provision: &Provision, wanted: &[Wanted]) -> Option<Program> {
+        match provision {
+            Provision::Built { .. } => {
+                let wanted = wanted.iter().find(|wanted| wanted.service == *service)?;
+                Some(Program::Artifact { key: wanted.key() })
+            }
+            Provision::Native(program) => Some(program.clone()),
+            Provision::Python { runner, script } => {
+                let (path, prefix) = runner.invocation(script);
+                Some(Program::Native { path, prefix })
+            }
+            Provision::External(address) => {
+                self.settle(BTreeMap::from([(service.clone(), *address)]));
+                None
+            }
+        }
     }
 
     /// The recipes of the newest proven revision that is not what runs now.

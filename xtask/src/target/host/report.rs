@@ -3,7 +3,7 @@
 use super::addresses::reachable;
 use super::build::Wanted;
 use super::provision::{self, Provision};
-use super::recipe::{Program, Recipe};
+use super::recipe::Recipe;
 use super::{Host, start};
 use crate::ctx::Ctx;
 use crate::http::Endpoint;
@@ -82,22 +82,9 @@ impl Host {
     ) -> Result<Option<(ServiceName, Vec<String>)>> {
         let because = |reasons: Vec<String>| Ok(Some((service.name.clone(), reasons)));
         let built = wanted.iter().find(|wanted| wanted.service == service.name);
-        let program = match found.get(&service.name) {
-            Some(Provision::Built { .. }) => match built {
-                Some(built) => Program::Artifact { key: built.key() },
-                None => return Ok(None),
-            },
-            Some(Provision::Native(program)) => program.clone(),
-            Some(Provision::Python { runner, script }) => {
-                let (path, prefix) = runner.invocation(script);
-                Program::Native { path, prefix }
-            }
-            Some(Provision::External(address)) => {
-                self.settle(BTreeMap::from([(service.name.clone(), *address)]));
-                return Ok(None);
-            }
-            None => return Ok(None),
-        };
+        let provision = found.get(&service.name);
+        let program = provision.and_then(|provision| self.program(&service.name, provision, wanted));
+        let Some(program) = program else { return Ok(None) };
         let status = supervised.iter().find(|status| status.service == service.name);
         let Some(current) = status.and_then(|status| status.current.as_ref()) else {
             return because(vec!["it does not run".to_owned()]);

@@ -7,7 +7,7 @@ use super::install::InstallWork;
 use super::ports::PortsWork;
 use super::prove::ProveWork;
 use super::provision::Provision;
-use super::recipe::{Program, Recipe};
+use super::recipe::Recipe;
 use super::start::StartWork;
 use super::supervise::SupervisorWork;
 use crate::ctx::Ctx;
@@ -45,22 +45,10 @@ impl<'a> Steps<'a> {
         let changes = Changes::default();
         for service in &system.services {
             let Some(provision) = found.get(&service.name) else { continue };
-            let program = match provision {
-                Provision::Built { .. } => match self.wanted.iter().find(|wanted| wanted.service == service.name) {
-                    Some(wanted) => Program::Artifact { key: wanted.key() },
-                    None => continue,
-                },
-                Provision::Native(program) => program.clone(),
-                Provision::Python { runner, script } => {
-                    self.add_install(system, service, runner, script);
-                    let (path, prefix) = runner.invocation(script);
-                    Program::Native { path, prefix }
-                }
-                Provision::External(address) => {
-                    self.host.settle(BTreeMap::from([(service.name.clone(), *address)]));
-                    continue;
-                }
-            };
+            let Some(program) = self.host.program(&service.name, provision, &self.wanted) else { continue };
+            if let Provision::Python { runner, script } = provision {
+                self.add_install(system, service, runner, script);
+            }
             let recipe = Recipe::new(service, program, &self.host.deployment.environment, &present);
             let mut needs: Vec<StepId> = vec![StepId::new("ports"), StepId::new("supervisor")];
             match provision {
