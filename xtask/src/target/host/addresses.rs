@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
+/// Where free ports are looked for, and how often before the system is left to choose.
+const FIRST_PORT: u16 = 10_000;
+const LAST_PORT: u16 = 32_767;
+const ATTEMPTS: u32 = 100;
+
 pub(super) type Addresses = BTreeMap<ServiceName, SocketAddr>;
 
 /// The addresses that are known without choosing any: all of them where ports are declared, the kept ones otherwise.
@@ -55,8 +60,7 @@ pub(super) fn choose<'a>(
     for service in services {
         let usable = addresses.get(&service.name).is_some_and(|address| !taken(&service.name, *address));
         if !usable {
-            let listener =
-                TcpListener::bind((ip(environment, service), 0)).context("ask the system for a free port")?;
+            let listener = free_port(ip(environment, service)).context("ask the system for a free port")?;
             addresses.insert(service.name.clone(), listener.local_addr()?);
             held.push(listener);
         }
@@ -70,6 +74,22 @@ pub(super) fn choose<'a>(
     };
     all.extend(addresses.iter().map(|(name, address)| (name.to_string(), Value::from(address.port()))));
     home::write_json(keep, &Value::Object(all))
+}
+
+/// A port that nothing listens on, below those that systems hand out by themselves (Linux from 32768 on): between the
+/// choice and the start of the service, any connection could be given one of these.
+fn free_port(ip: IpAddr) -> std::io::Result<TcpListener> {
+    for _ in 0..ATTEMPTS {
+        let mut bytes = [0; 2];
+        if getrandom::fill(&mut bytes).is_err() {
+            break;
+        }
+        let port = FIRST_PORT + u16::from_ne_bytes(bytes) % (LAST_PORT - FIRST_PORT);
+        if let Ok(listener) = TcpListener::bind((ip, port)) {
+            return Ok(listener);
+        }
+    }
+    TcpListener::bind((ip, 0))
 }
 
 fn ip(environment: &Environment, service: &Service) -> IpAddr {
