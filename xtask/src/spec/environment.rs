@@ -1,6 +1,7 @@
 //! Environments: where and how systems run. Settings come from the environment's file, then its untracked
 //! `.local.toml`, then `--set`; each remembers where it came from.
 
+use super::container::{EngineKind, Platform, Registry};
 use super::name::{DeploymentId, EnvironmentName};
 use super::system::TargetKind;
 use std::collections::BTreeMap;
@@ -19,6 +20,12 @@ pub struct Environment {
     pub ports: Ports,
     /// The address that public services listen on (`host`); internal ones always take loopback.
     pub bind: IpAddr,
+    /// What builds and runs images; whichever answers first when unset.
+    pub engine: Option<EngineKind>,
+    /// Where images are pushed to. Unset: they stay on this machine.
+    pub registry: Option<Registry>,
+    /// What images are built for. Empty: for the engine's own platform.
+    pub platforms: Vec<Platform>,
     /// `env.NAME`: extra environment variables for every service.
     pub env: BTreeMap<String, String>,
     /// Where each setting came from, for `deploy --dry-run`, sorted by key.

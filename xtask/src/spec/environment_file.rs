@@ -1,5 +1,6 @@
 //! Reads an environment: its file, then its `.local.toml`, then what the command line sets.
 
+use super::container::{EngineKind, Platform, Registry};
 use super::decode::{Document, Value, choose};
 use super::environment::{Environment, Origin, Ports, Setting};
 use super::error::{Place, Sink, SpecErrors, find, quoted};
@@ -7,7 +8,7 @@ use super::grammar::check_variable;
 use super::name::{DeploymentId, EnvironmentName};
 use super::source::{self, Source};
 use super::system::TargetKind::{self, Containers, Eks, Host, Kubernetes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::path::Path;
@@ -16,17 +17,18 @@ use std::str::FromStr;
 const FOLDER: &str = "deploy/environments";
 
 /// The targets that this version can deploy to.
-const SUPPORTED: [TargetKind; 1] = [Host];
+const SUPPORTED: [TargetKind; 2] = [Host, Containers];
 
 /// Every setting, and the targets on which it does something. `env.NAME` is one on all of them.
-const SETTINGS: [(&str, &[TargetKind]); 19] = [
+const SETTINGS: [(&str, &[TargetKind]); 20] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
     ("bind", &[Host, Containers]),
-    ("engine", &[Containers, Kubernetes, Eks]),
+    ("engine", &TargetKind::ALL),
+    ("registry", &[Host, Containers, Kubernetes]),
+    ("platforms", &TargetKind::ALL),
     ("context", &[Kubernetes]),
-    ("registry", &[Kubernetes]),
     ("ingress_class", &[Kubernetes]),
     ("domain", &[Kubernetes, Eks]),
     ("namespace_prefix", &[Kubernetes, Eks]),
@@ -90,18 +92,39 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     let id = settings.parse("deployment_id", name.as_str(), DeploymentId::from_str);
     let ports = settings.parse("ports", "declared", |text| choose(text, &PORTS));
     let bind = settings.parse("bind", "127.0.0.1", parse_address);
+    let engine = settings.parse("engine", "any", |text| choose(text, &ENGINES));
+    let registry = settings.parse("registry", "", |text| optional(text, Registry::from_str));
+    let platforms = settings.parse("platforms", "", parse_platforms);
     Some(Environment {
         name,
         target,
         deployment_id: id?,
         ports: ports?,
         bind: bind?,
+        engine: engine?,
+        registry: registry?,
+        platforms: platforms?,
         env: settings.variables(),
         origins: settings.into_origins(),
     })
 }
 
 const PORTS: [(&str, Ports); 2] = [("declared", Ports::Declared), ("free", Ports::Free)];
+
+const ENGINES: [(&str, Option<EngineKind>); 3] =
+    [("any", None), ("docker", Some(EngineKind::Docker)), ("podman", Some(EngineKind::Podman))];
+
+/// Nothing, or something well formed.
+fn optional<T, E>(text: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<Option<T>, E> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+}
+
+/// Names between commas, each once.
+fn parse_platforms(text: &str) -> Result<Vec<Platform>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let platforms: BTreeSet<Platform> = names.map(str::parse).collect::<Result<_, _>>()?;
+    Ok(platforms.into_iter().collect())
+}
 
 fn parse_address(text: &str) -> Result<IpAddr, String> {
     let parsed = text.parse();

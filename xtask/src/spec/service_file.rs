@@ -1,5 +1,6 @@
 //! Reads one service of a system's file.
 
+use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
 use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
@@ -80,6 +81,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let (ready, live) = read_probes(table, is_image);
     let ready_within = read_wait(table, "ready_within", READY_WITHIN);
     let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
+    let container = table.optional("container").and_then(|value| container_file::read(&value, is_image));
     let service = Service {
         name: name.clone(),
         source: source?,
@@ -99,6 +101,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         live: live?,
         ready_within,
         stop_within,
+        container: container.unwrap_or_default(),
     };
     Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates })
 }

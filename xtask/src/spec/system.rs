@@ -1,5 +1,6 @@
 //! Systems and their services, as one file in `deploy/systems/` describes them.
 
+use super::container::Container;
 use super::name::{ServiceName, SystemName, TeamName};
 use super::smoke::{DeniedPath, SmokeCheck};
 use serde_json::{Value, json};
@@ -51,6 +52,8 @@ pub struct Service {
     pub ready_within: Duration,
     /// How long it may take from SIGTERM to its end.
     pub stop_within: Duration,
+    /// What its container is given, on every target but `host`.
+    pub container: Container,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,5 +2,6 @@
 //! prints to types.
 
 pub mod cargo;
+pub mod engine;
 pub mod python;
 pub mod rustc;
