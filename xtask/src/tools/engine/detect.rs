@@ -1,9 +1,15 @@
 //! Which engine to use: the one that the environment names, else the first that answers.
 
-use super::{Engine, Facts};
-use crate::proc::Proc;
+use super::{Engine, Facts, Here};
+use crate::error::Fault;
+use crate::proc::{CommandLine, Proc};
 use crate::spec::container::EngineKind;
 use anyhow::Result;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long an engine may take to say what it is.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// An engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +18,140 @@ pub struct Found {
     pub facts: Facts,
 }
 
+/// Why an engine cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Silence {
+    /// Its client is not on PATH.
+    Missing,
+    /// In its own words.
+    Refused(String),
+}
+
 /// Asks the engine that is wanted, or docker and podman in this order.
 ///
 /// # Errors
 /// When none answers: which are installed, what each said, and what to type.
 pub fn detect(proc: &Proc, wanted: Option<EngineKind>) -> Result<Found> {
-    let _ = (proc, wanted);
-    todo!()
+    let mut silent = Vec::new();
+    for kind in candidates(wanted) {
+        match ask(proc, kind) {
+            Ok(found) => return Ok(found),
+            Err(silence) => silent.push((kind, silence)),
+        }
+    }
+    Err(none(wanted, &silent, &|program| proc.find(program).is_some()).into())
+}
+
+/// The engines that may be used, the better one first.
+pub fn candidates(wanted: Option<EngineKind>) -> Vec<EngineKind> {
+    wanted.map_or_else(|| vec![EngineKind::Docker, EngineKind::Podman], |kind| vec![kind])
+}
+
+fn ask(proc: &Proc, kind: EngineKind) -> Result<Found, Silence> {
+    let program = proc.find(kind.as_str()).ok_or(Silence::Missing)?;
+    let engine = Engine { kind, program };
+    match proc.ask(&engine.info(), DEADLINE) {
+        Ok(Some(answer)) => {
+            let (kind, facts) = engine.facts(&answer, &Here::look()).map_err(Silence::Refused)?;
+            Ok(Found { engine: Engine { kind, ..engine }, facts })
+        }
+        Ok(None) => Err(Silence::Refused(format!("it gave no answer within {} s", DEADLINE.as_secs()))),
+        Err(error) => Err(Silence::Refused(format!("{error:#}"))),
+    }
+}
+
+fn none(wanted: Option<EngineKind>, silent: &[(EngineKind, Silence)], has: &dyn Fn(&str) -> bool) -> Fault {
+    let each = silent.iter().map(|(kind, silence)| match silence {
+        Silence::Missing => format!("`{kind}` is not installed, or not on PATH"),
+        Silence::Refused(words) => format!("`{kind}` is installed, but: {words}"),
+    });
+    let cause = each.collect::<Vec<_>>().join("\n");
+    let mends = silent.iter().filter_map(|(kind, silence)| match silence {
+        Silence::Missing => None,
+        Silence::Refused(words) => mend(*kind, words, has),
+    });
+    let mends: Vec<String> = mends.map(|mend| format!("`{mend}`")).collect();
+    let or_other = match wanted {
+        Some(_) => ", or unset `engine`, which has this environment use that one alone",
+        None => "",
+    };
+    let hint = match mends.is_empty() {
+        true => format!("install one of them: `cargo xtask doctor` says how{or_other}"),
+        false => format!("{}{or_other}", mends.join(" or ")),
+    };
+    Fault::could_not_run("no-engine", cause).hint(hint)
+}
+
+/// A command that may bring a silent engine to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mend {
+    pub command: CommandLine,
+    pub by: By,
+}
+
+/// Who may run a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    Anyone,
+    Root,
+    /// A person who has judged what it means.
+    Person,
+}
+
+/// As one would type it.
+impl std::fmt::Display for Mend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.by {
+            By::Root => write!(f, "sudo {}", self.command),
+            By::Anyone | By::Person => self.command.fmt(f),
+        }
+    }
+}
+
+/// What follows from the words of an engine that is installed and of no use.
+pub fn mend(kind: EngineKind, words: &str, has: &dyn Fn(&str) -> bool) -> Option<Mend> {
+    let line = |by, argv: &[&str]| {
+        let (program, args) = argv.split_first()?;
+        Some(Mend { command: CommandLine::new(program).args(args), by })
+    };
+    let says = |part: &str| words.to_lowercase().contains(part);
+    let mac = cfg!(target_os = "macos");
+    match kind {
+        // Members of the group are as good as root, which a person should know.
+        EngineKind::Docker if says("permission denied") => {
+            line(By::Person, &["sudo", "usermod", "-aG", "docker", "$USER"])
+        }
+        EngineKind::Docker if says("tcp://") || says("ssh://") => line(By::Person, &["docker", "context", "ls"]),
+        EngineKind::Docker if mac => line(By::Anyone, &["open", "-a", "Docker"]),
+        EngineKind::Docker if has("systemctl") => line(By::Root, &["systemctl", "start", "docker"]),
+        EngineKind::Docker => line(By::Person, &["sudo", "dockerd"]),
+        EngineKind::Podman if mac && says("no such") => line(By::Anyone, &["podman", "machine", "init", "--now"]),
+        EngineKind::Podman if mac => line(By::Anyone, &["podman", "machine", "start"]),
+        EngineKind::Podman => line(By::Person, &["podman", "info"]),
+    }
+}
+
+/// An engine that is asked for at most once, and only by what needs it.
+#[derive(Debug)]
+pub struct Lazy {
+    wanted: Option<EngineKind>,
+    found: Mutex<Option<Found>>,
+}
+
+impl Lazy {
+    pub fn new(wanted: Option<EngineKind>) -> Self {
+        Self { wanted, found: Mutex::new(None) }
+    }
+
+    /// # Errors
+    /// When no engine answers. The next call asks again.
+    pub fn get(&self, proc: &Proc) -> Result<Found> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = &*found {
+            return Ok(found.clone());
+        }
+        let answer = detect(proc, self.wanted)?;
+        *found = Some(answer.clone());
+        Ok(answer)
+    }
 }

@@ -6,8 +6,8 @@ mod detect;
 mod facts;
 mod run;
 
-pub use detect::{Found, detect};
-pub use facts::Facts;
+pub use detect::{By, Found, Lazy, Mend, Silence, candidates, detect, mend};
+pub use facts::{Facts, Here};
 pub use run::{Mount, RunSpec};
 
 use crate::proc::CommandLine;

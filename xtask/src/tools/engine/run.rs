@@ -1,7 +1,7 @@
 //! A container as data, and the arguments that start it.
 
 use super::Engine;
-use crate::spec::container::{Cpu, Memory, User};
+use crate::spec::container::{Cpu, EngineKind, Memory, User};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,10 +38,92 @@ pub enum Mount {
     Bind { source: PathBuf, at: String },
 }
 
+/// Processes and threads of one container.
+const PIDS: &str = "256";
+/// What a writable path in memory may hold. It counts against the container's memory, too.
+const WRITABLE: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
+const LOW_PORTS: &str = "net.ipv4.ip_unprivileged_port_start=0";
+
 impl Engine {
     /// The arguments after the client's name that run this in the foreground as `name`.
+    ///
+    /// The client stays for as long as the container runs, hands on its output and passes signals to it. Nothing is
+    /// fetched, the engine does not probe by itself, and the ended container is kept for whoever asks how it ended.
     pub fn run(&self, name: &str, spec: &RunSpec) -> Vec<String> {
-        let _ = (name, spec);
-        todo!()
+        let mut args = words(&["run", "--name", name, "--pull", "never", "--no-healthcheck"]);
+        for (key, value) in &spec.labels {
+            args.extend(words(&["--label", &format!("{key}={value}")]));
+        }
+        args.extend(words(&["--network", &spec.network]));
+        for alias in &spec.aliases {
+            args.extend(words(&["--network-alias", alias]));
+        }
+        for (address, port) in &spec.publish {
+            // A socket address has brackets around an IPv6 address, as engines want it.
+            args.extend(words(&["--publish", &format!("{address}:{port}")]));
+        }
+        for name in &spec.env {
+            args.extend(words(&["--env", name]));
+        }
+        for mount in &spec.mounts {
+            args.extend(words(&["--volume", &mount.to_string()]));
+        }
+        args.extend(self.confinement(spec));
+        args.extend(self.own_log());
+        args.push(spec.image.clone());
+        args.extend(spec.args.iter().cloned());
+        args
     }
+
+    /// What the container may not do.
+    fn confinement(&self, spec: &RunSpec) -> Vec<String> {
+        let mut args = words(&["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
+        if self.kind == EngineKind::Podman {
+            // Otherwise it makes some paths writable that nobody has named, and hands on the user's proxies.
+            args.extend(words(&["--read-only-tmpfs=false", "--http-proxy=false"]));
+        }
+        if let Some(user) = spec.user {
+            args.extend(words(&["--user", &user.to_string()]));
+        }
+        for path in &spec.writable {
+            args.extend(words(&["--tmpfs", &format!("{path}:{WRITABLE}")]));
+        }
+        if spec.low_ports {
+            args.extend(words(&["--sysctl", LOW_PORTS]));
+        }
+        let memory = format!("{}b", spec.memory.0);
+        // The sum of memory and swap: no swap.
+        args.extend(words(&["--memory", &memory, "--memory-swap", &memory]));
+        args.extend(words(&["--cpus", &cores(spec.cpu), "--pids-limit", PIDS]));
+        args
+    }
+
+    /// The engine's copy of the output, for those who look at the container by the engine's own means. The driver is
+    /// named since not every one can be bounded.
+    fn own_log(&self) -> Vec<String> {
+        match self.kind {
+            EngineKind::Docker => {
+                words(&["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=1"])
+            }
+            EngineKind::Podman => words(&["--log-driver", "k8s-file", "--log-opt", "max-size=10mb"]),
+        }
+    }
+}
+
+impl std::fmt::Display for Mount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Volume { name, at } => write!(f, "{name}:{at}"),
+            // `z` lets containers read it where SELinux would keep them from it.
+            Self::Bind { source, at } => write!(f, "{}:{at}:ro,z", source.display()),
+        }
+    }
+}
+
+fn cores(cpu: Cpu) -> String {
+    format!("{}.{:03}", cpu.0 / 1000, cpu.0 % 1000)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
