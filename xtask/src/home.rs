@@ -4,9 +4,9 @@ use crate::error::Fault;
 use crate::spec::name::{EnvironmentName, ServiceName, SystemName};
 use anyhow::{Context, Result};
 use serde_json::Value;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use xshell::Shell;
 
@@ -73,6 +73,11 @@ impl Home {
         self.dir.join("artifacts").join(service.as_str())
     }
 
+    /// What is known of the images of a service that were built for this environment.
+    pub fn images(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("images").join(service.as_str())
+    }
+
     /// Where cargo puts what it has built for this deployment, before it is kept as an artifact.
     pub fn built(&self) -> PathBuf {
         self.dir.join("built")
@@ -89,12 +94,21 @@ impl Home {
 /// # Errors
 /// When the folder or the file cannot be written.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    write_with_mode(path, content, 0o600)
+}
+
+/// The same for a file of any mode.
+///
+/// # Errors
+/// Those of [`write_private`].
+pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let attempt = || -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
         let beside = path.with_extension(format!("tmp{}", std::process::id()));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)

@@ -103,6 +103,7 @@ impl Drop for Listed<'_> {
 }
 
 /// Runs programs.
+#[derive(Clone)]
 pub struct Proc {
     children: Children,
     interrupts: Interrupts,

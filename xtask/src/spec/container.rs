@@ -2,6 +2,7 @@
 
 use super::error::quoted;
 use super::image::Repository;
+use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +39,37 @@ impl Default for Container {
             data: "/data".to_owned(),
             health: Vec::new(),
         }
+    }
+}
+
+impl Container {
+    /// For state that outlives a run.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "memory": self.memory.to_string(), "cpu": self.cpu.to_string(),
+            "user": self.user.map(|user| user.to_string()), "writable": self.writable, "low_ports": self.low_ports,
+            "data": self.data, "health": self.health,
+        })
+    }
+
+    /// `None` when the value was not made by [`Container::to_json`].
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let texts = |key: &str| -> Option<Vec<String>> {
+            value[key].as_array()?.iter().map(|text| Some(text.as_str()?.to_owned())).collect()
+        };
+        let user = match &value["user"] {
+            Value::Null => None,
+            user => Some(user.as_str()?.parse().ok()?),
+        };
+        Some(Self {
+            memory: value["memory"].as_str()?.parse().ok()?,
+            cpu: value["cpu"].as_str()?.parse().ok()?,
+            user,
+            writable: texts("writable")?,
+            low_ports: value["low_ports"].as_bool()?,
+            data: value["data"].as_str()?.to_owned(),
+            health: texts("health")?,
+        })
     }
 }
 
