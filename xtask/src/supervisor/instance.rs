@@ -6,6 +6,7 @@ use super::backoff::Backoff;
 use super::launch::LaunchSpec;
 use super::question::{Answer, Question};
 use super::status::{Ending, InstanceStatus, State};
+use super::style::Style;
 use crate::os::{self, ProcessId};
 use crate::proc::{ServiceChild, ServiceCommand};
 use anyhow::{Result, anyhow};
@@ -128,7 +129,7 @@ impl Instance {
             env: &self.spec.env,
             log: &self.spec.log,
         };
-        let (child, admin) = if self.spec.handover {
+        let (child, admin) = if self.spec.style == Style::Handover {
             let socket = match &self.socket {
                 Some(socket) => Arc::clone(socket),
                 None => Arc::new(bind(self.spec.listen)?),
@@ -176,7 +177,7 @@ impl Instance {
 
     /// Whether `other` cannot start while this one runs: only those that share the socket run side by side.
     pub(super) fn blocks(&self, other: &Self) -> bool {
-        self.process.is_some() && !(self.spec.handover && other.spec.handover)
+        self.process.is_some() && !self.spec.style.runs_beside(&other.spec.style)
     }
 
     /// Looks after the process. `true` when it has just ended.

@@ -3,6 +3,7 @@
 //! The environment may hold secrets. A specification therefore travels only over the loopback connection and stays in
 //! memory: no state file and no log has it, and its debug form leaves the values out.
 
+use super::style::Style;
 use crate::spec::name::ServiceName;
 use crate::spec::system::Probe;
 use serde_json::{Value, json};
@@ -18,18 +19,19 @@ pub struct LaunchSpec {
     pub service: ServiceName,
     /// What version this is, in words of the caller's own.
     pub release: String,
+    /// What is run; for a container the engine's client.
     pub program: PathBuf,
+    /// For a container those that run it in the foreground, with [`container::NAME`](crate::container::NAME) in the
+    /// place of its name.
     pub args: Vec<String>,
     pub dir: PathBuf,
     /// The whole environment of the process; nothing is inherited.
     pub env: BTreeMap<String, String>,
     /// Where its output is appended.
     pub log: PathBuf,
-    /// The address the service answers on.
+    /// The address the service answers on. Nothing is bound or asked there for a container.
     pub listen: SocketAddr,
-    /// The supervisor owns the socket of `listen` and passes it on, so that one version follows another without a
-    /// gap. Otherwise the program binds it, and the old version has to end before the new one starts.
-    pub handover: bool,
+    pub style: Style,
     pub ready: Probe,
     pub live: Probe,
     /// How long it may take from start to ready.
@@ -64,7 +66,7 @@ impl LaunchSpec {
         json!({
             "service": self.service.as_str(), "release": self.release, "program": self.program.to_string_lossy(),
             "args": self.args, "dir": self.dir.to_string_lossy(), "env": self.env, "log": self.log.to_string_lossy(),
-            "listen": self.listen.to_string(), "handover": self.handover,
+            "listen": self.listen.to_string(), "style": self.style.to_json(),
             "ready": self.ready.to_json(), "live": self.live.to_json(),
             "ready_within_ms": millis(self.ready_within), "stop_within_ms": millis(self.stop_within),
             "probe_every_ms": millis(self.probe_every), "promote_within_ms": millis(self.promote_within),
@@ -86,7 +88,7 @@ impl LaunchSpec {
             env: env.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect::<Option<_>>()?,
             log: text("log")?.into(),
             listen: value["listen"].as_str()?.parse().ok()?,
-            handover: value["handover"].as_bool()?,
+            style: Style::from_json(&value["style"])?,
             ready: Probe::from_json(&value["ready"])?,
             live: Probe::from_json(&value["live"])?,
             ready_within: duration("ready_within_ms")?,
@@ -128,7 +130,7 @@ pub(super) mod tests {
             env: BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]),
             log: "/x/epoch.log".into(),
             listen: "0.0.0.0:1337".parse().unwrap(),
-            handover: true,
+            style: Style::Handover,
             ready: Probe::Http { path: "/readyz".to_owned() },
             live: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: None },
             ready_within: Duration::from_secs(10),

@@ -27,6 +27,7 @@ mod question;
 mod records;
 mod service;
 mod status;
+mod style;
 mod watch;
 
 pub use client::{Client, Connection, Foreign};
@@ -34,6 +35,7 @@ pub use ensure::{Ensured, ensure};
 pub use launch::LaunchSpec;
 pub use records::{Orphan, end_orphans, orphans};
 pub use status::{Ending, InstanceStatus, ServiceStatus, State};
+pub use style::{Confirm, Route, Style};
 pub use watch::run;
 
 use std::io::Write;

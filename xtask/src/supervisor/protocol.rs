@@ -6,7 +6,7 @@ use crate::spec::name::ServiceName;
 use serde_json::{Value, json};
 
 /// Changes with everything here that an older supervisor or client would misunderstand.
-pub(super) const PROTOCOL: u64 = 1;
+pub(super) const PROTOCOL: u64 = 2;
 /// The longest line either side reads, in bytes.
 pub(super) const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 

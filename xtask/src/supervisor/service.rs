@@ -29,7 +29,7 @@ impl Service {
         let give_up_at = now + spec.ready_within + spec.promote_within;
         let mut instance = Instance::new(number, spec, now);
         if let Some(current) = &mut self.current {
-            if current.spec.handover && instance.spec.handover {
+            if current.spec.style.runs_beside(&instance.spec.style) {
                 let same = current.spec.listen == instance.spec.listen;
                 instance.socket = current.socket.as_ref().filter(|_| same).map(Arc::clone);
             } else {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use xtask::os;
 use xtask::spec::name::ServiceName;
 use xtask::spec::system::Probe;
-use xtask::supervisor::{self, Client, InstanceStatus, LaunchSpec, ServiceStatus, State};
+use xtask::supervisor::{self, Client, InstanceStatus, LaunchSpec, ServiceStatus, State, Style};
 
 /// Long enough for a busy machine; no passing test waits for it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -76,7 +76,7 @@ impl Scratch {
             env,
             log: self.log(),
             listen: self.listen,
-            handover: true,
+            style: Style::Handover,
             ready: Probe::Http { path: "/readyz".to_owned() },
             live: Probe::Http { path: "/livez".to_owned() },
             ready_within: Duration::from_secs(20),

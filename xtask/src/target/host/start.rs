@@ -12,7 +12,7 @@ use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
 use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::{Reference, Template};
-use crate::supervisor::{Client, InstanceStatus, LaunchSpec, ServiceStatus, State};
+use crate::supervisor::{Client, InstanceStatus, LaunchSpec, ServiceStatus, State, Style};
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -223,7 +223,7 @@ impl Host {
             env,
             log: self.home().log(service),
             listen,
-            handover: recipe.handover,
+            style: if recipe.handover { Style::Handover } else { Style::Plain },
             ready: recipe.ready.clone(),
             live: recipe.live.clone(),
             ready_within: recipe.ready_within,

@@ -1,0 +1,131 @@
+//! The edge: a proxy from Traefik's public image that keeps the ports of services open while one container follows
+//! another. Its arguments never change with a version; which instance serves is a file in a folder that it watches.
+//!
+//! Every such file also has a route of its own that answers once the file is in force, so that an old instance ends
+//! only when no new request can get to it.
+
+use crate::spec::name::ServiceName;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Where the edge's container has the folder of routes.
+pub const ROUTES: &str = "/etc/slipway/routes";
+/// What a shim of the edge has to relay, so that routes can be confirmed.
+pub const CONFIRMATIONS: &str = "/slipway/";
+/// Where the edge says whether it is well, on its admin port.
+pub const PING: &str = "/ping";
+/// How long requests in flight may take when the edge itself ends.
+const GRACE: Duration = Duration::from_secs(10);
+/// Ports from here on are those of the public entry points, as far as no service has them inside.
+const FIRST_PUBLIC: u16 = 20_000;
+/// The admin port is the next below that is free.
+const LAST_ADMIN: u16 = 19_999;
+
+/// A service that is reached through an edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fronted {
+    pub service: ServiceName,
+    /// The port it listens on in its own container.
+    pub port: u16,
+    /// It has an entry point of its own, to be published.
+    pub public: bool,
+    /// The names by which others on the network reach it through the edge, on `port`. Empty: nobody needs it.
+    pub aliases: Vec<String>,
+}
+
+/// What an edge is in front of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    pub fronted: Vec<Fronted>,
+}
+
+impl Edge {
+    /// The ports on which services are reached from within their network.
+    fn internal_ports(&self) -> BTreeSet<u16> {
+        self.fronted.iter().filter(|fronted| !fronted.aliases.is_empty()).map(|fronted| fronted.port).collect()
+    }
+
+    /// The port inside the edge's container that is to be published for a public service.
+    pub fn public_port(&self, service: &ServiceName) -> Option<u16> {
+        let internal = self.internal_ports();
+        let ports = (FIRST_PUBLIC..=u16::MAX).filter(|port| !internal.contains(port));
+        let public = self.fronted.iter().filter(|fronted| fronted.public);
+        public.zip(ports).find(|(fronted, _)| fronted.service == *service).map(|(_, port)| port)
+    }
+
+    /// Where it answers [`PING`] and confirms routes. Not to be published to others.
+    pub fn admin_port(&self) -> u16 {
+        let internal = self.internal_ports();
+        (1..=LAST_ADMIN).rev().find(|port| !internal.contains(port)).unwrap_or(LAST_ADMIN)
+    }
+
+    /// The arguments of Traefik.
+    pub fn args(&self) -> Vec<String> {
+        let public = self.fronted.iter().filter_map(|fronted| self.public_port(&fronted.service));
+        let ports: BTreeSet<u16> = public.chain(self.internal_ports()).collect();
+        let mut args: Vec<String> =
+            ports.into_iter().flat_map(|port| entry_point(&entry_point_name(port), port)).collect();
+        args.extend(entry_point(ADMIN, self.admin_port()));
+        let rest = [
+            &format!("--ping.entrypoint={ADMIN}"),
+            &format!("--providers.file.directory={ROUTES}"),
+            "--providers.file.watch=true",
+            "--providers.providersthrottleduration=0s",
+            "--global.checknewversion=false",
+            "--global.sendanonymoususage=false",
+            "--log.level=WARN",
+        ];
+        args.extend(rest.map(str::to_owned));
+        args
+    }
+
+    /// The file that sends requests for a service to one of its instances, with `{container}` for the container's name
+    /// and `{instance}` for its number. `None` for a service that is not reached through the edge.
+    pub fn route(&self, service: &ServiceName) -> Option<String> {
+        let fronted = self.fronted.iter().find(|fronted| fronted.service == *service)?;
+        let router = |entry: &str, rule: &str, to: &str| json!({"entryPoints": [entry], "rule": rule, "service": to});
+        let path = confirmation(service);
+        let mut routers =
+            json!({format!("{service}-in-force"): router(ADMIN, &format!("Path(`{path}`)"), "ping@internal")});
+        if let Some(port) = self.public_port(service) {
+            routers[format!("{service}-public")] = router(&entry_point_name(port), "PathPrefix(`/`)", service.as_str());
+        }
+        if !fronted.aliases.is_empty() {
+            let hosts: Vec<String> = fronted.aliases.iter().map(|alias| format!("Host(`{alias}`)")).collect();
+            routers[format!("{service}-internal")] =
+                router(&entry_point_name(fronted.port), &hosts.join(" || "), service.as_str());
+        }
+        let url = format!("http://{{container}}:{}", fronted.port);
+        let services: Value =
+            json!({service.as_str(): {"loadBalancer": {"servers": [{"url": url}], "passHostHeader": true}}});
+        // JSON is YAML, and has no `{{`, which the edge would take for a template.
+        Some(format!("{:#}\n", json!({"http": {"routers": routers, "services": services}})))
+    }
+}
+
+/// The name of a service's file in the folder of routes.
+pub fn route_file(service: &ServiceName) -> String {
+    format!("{service}.yml")
+}
+
+/// The path that answers once the route to an instance is in force; `{instance}` stands for its number.
+pub fn confirmation(service: &ServiceName) -> String {
+    format!("{CONFIRMATIONS}{service}/{{instance}}")
+}
+
+const ADMIN: &str = "admin";
+
+fn entry_point_name(port: u16) -> String {
+    format!("port-{port}")
+}
+
+fn entry_point(name: &str, port: u16) -> [String; 3] {
+    let grace = GRACE.as_secs();
+    [
+        format!("--entrypoints.{name}.address=:{port}"),
+        format!("--entrypoints.{name}.transport.lifecycle.gracetimeout={grace}s"),
+        // A request may take as long as its service allows.
+        format!("--entrypoints.{name}.transport.respondingtimeouts.readtimeout=0s"),
+    ]
+}
