@@ -3,8 +3,12 @@
 
 pub mod deployment;
 mod host;
+mod supervised;
 
 pub use deployment::{Deployment, Scope};
+
+use host::Processes;
+use supervised::Supervised;
 
 use crate::ctx::Ctx;
 use crate::home::Home;
@@ -25,10 +29,10 @@ use std::sync::Arc;
 /// When the environment's state on this machine cannot be read.
 pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
     match deployment.environment.target {
-        TargetKind::Host => Ok(Arc::new(host::Host::new(deployment, ctx)?)),
+        TargetKind::Host => Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(Processes::default()))?)),
         // Loading an environment of another kind is refused, so that the spec's error has the file and the line.
         TargetKind::Containers | TargetKind::Kubernetes | TargetKind::Eks => {
-            anyhow::bail!("this version runs systems on `host` only")
+            anyhow::bail!("this version runs systems on `host` and `containers` only")
         }
     }
 }
@@ -76,7 +80,7 @@ pub trait Target: Send + Sync {
     ///
     /// # Errors
     /// When what is there cannot be read.
-    fn changes(&self, ctx: &Ctx) -> Result<Vec<SystemChanges>>;
+    fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>>;
 
     /// # Errors
     /// When what is there cannot be read.

@@ -1,6 +1,5 @@
 //! Builds the services' binaries with cargo, all that need it in one invocation, and keeps each under its content key.
 
-use super::Host;
 use crate::ctx::Vars;
 use crate::error::Fault;
 use crate::home::{self, Home};
@@ -9,6 +8,8 @@ use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Preview, Work};
 use crate::proc::{CommandLine, Proc, Stream};
 use crate::spec::name::ServiceName;
+use crate::target::supervised::Supervised;
+use crate::target::supervised::runtime::BuildErrors;
 use crate::tools::{cargo, rustc};
 use crate::ui::counted;
 use anyhow::{Context, Result};
@@ -88,11 +89,8 @@ fn build_variables(vars: &Vars) -> Vec<(String, String)> {
     .collect()
 }
 
-/// Why a crate has no binary, as the compiler rendered it.
-pub(super) type BuildErrors = Arc<Mutex<BTreeMap<ServiceName, String>>>;
-
 pub(super) struct BuildWork {
-    pub(super) host: Arc<Host>,
+    pub(super) core: Arc<Supervised>,
     pub(super) wanted: Vec<Wanted>,
     pub(super) errors: BuildErrors,
     pub(super) cargo: CommandLine,
@@ -100,15 +98,15 @@ pub(super) struct BuildWork {
 
 impl BuildWork {
     fn missing(&self) -> Vec<&Wanted> {
-        self.wanted.iter().filter(|wanted| !wanted.is_kept(self.host.home())).collect()
+        self.wanted.iter().filter(|wanted| !wanted.is_kept(self.core.home())).collect()
     }
 
     fn command(&self, missing: &[&Wanted]) -> CommandLine {
         let crates: BTreeSet<_> = missing.iter().map(|wanted| wanted.name.clone()).collect();
-        let (crates, between) = (crates.into_iter().collect::<Vec<_>>(), cargo::build_directory(&self.host.vars));
-        let built = self.host.home().built();
+        let (crates, between) = (crates.into_iter().collect::<Vec<_>>(), cargo::build_directory(&self.core.vars));
+        let built = self.core.home().built();
         // cargo runs at the root, and a line without it is the same in every checkout.
-        let built = built.strip_prefix(&self.host.deployment.root).unwrap_or(&built);
+        let built = built.strip_prefix(&self.core.deployment.root).unwrap_or(&built);
         cargo::build(self.cargo.clone(), &crates, built, between.as_deref())
     }
 
@@ -134,7 +132,7 @@ impl Work for BuildWork {
             Stream::Out => build.lock().unwrap_or_else(PoisonError::into_inner).take(line),
             Stream::Err => cx.status(line.trim()),
         };
-        self.host.enter_folder("built", None, &self.host.home().built())?;
+        self.core.enter_folder("built", None, &self.core.home().built())?;
         let finished = cx.try_run(&self.command(&missing), &on_line)?;
         let build = build.into_inner().unwrap_or_else(PoisonError::into_inner);
         let changed = self.changed_meanwhile(cx, &missing)?;
@@ -142,7 +140,7 @@ impl Work for BuildWork {
         for wanted in &missing {
             let error = match (build.binaries.get(&wanted.name), changed.get(&wanted.service)) {
                 (Some(binary), None) => {
-                    keep(wanted, binary, self.host.home())?;
+                    keep(wanted, binary, self.core.home())?;
                     built += 1;
                     continue;
                 }
@@ -163,7 +161,7 @@ impl BuildWork {
     /// of them belongs to no key.
     fn changed_meanwhile(&self, cx: &StepCx<'_>, missing: &[&Wanted]) -> Result<BTreeMap<ServiceName, String>> {
         let crates: Vec<_> = missing.iter().map(|wanted| (wanted.service.clone(), wanted.name.clone())).collect();
-        let now = wanted(&self.host.deployment.root, &self.host.vars, cx.proc, &crates)?;
+        let now = wanted(&self.core.deployment.root, &self.core.vars, cx.proc, &crates)?;
         let first_change = |now: &Wanted| {
             let before = missing.iter().find(|before| before.service == now.service)?;
             let change = key::diff(&before.manifest, &now.manifest).into_iter().next()?;

@@ -1,17 +1,17 @@
 //! Fetches a program that comes as a Python package. When it cannot be had, which an offline machine is enough for,
 //! what needs it is skipped, not failed.
 
-use super::Host;
 use crate::home;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
+use crate::target::supervised::Supervised;
 use crate::tools::python::{Runner, Script};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) struct InstallWork {
-    pub(super) host: Arc<Host>,
+    pub(super) core: Arc<Supervised>,
     pub(super) runner: Runner,
     pub(super) script: Script,
     /// The command that would enable it, from the spec.
@@ -21,7 +21,7 @@ pub(super) struct InstallWork {
 impl InstallWork {
     /// A file that says what is installed and how, written when that is complete.
     fn marker(&self) -> PathBuf {
-        self.host.home().tools().join(format!("{}.installed", self.script.name))
+        self.core.home().tools().join(format!("{}.installed", self.script.name))
     }
 
     fn complete(&self) -> String {
@@ -38,8 +38,8 @@ impl Work for InstallWork {
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        let tools = self.host.home().tools();
-        self.host.enter_folder("tools", None, &tools)?;
+        let tools = self.core.home().tools();
+        self.core.enter_folder("tools", None, &tools)?;
         for line in self.runner.install(&self.script) {
             let finished = cx.try_run(&line, &|_, text| cx.status(text))?;
             if !finished.success {

@@ -1,268 +1,275 @@
-//! Target `host`: the systems as processes of this machine, under one supervisor per environment.
+//! Target `host`: the systems as processes of this machine.
 
-mod addresses;
-mod back;
 mod build;
 mod install;
-mod ports;
-mod prove;
+mod launch;
 mod provision;
-mod recipe;
-mod report;
-mod revision;
-mod secrets;
-mod start;
-mod steps;
-mod supervise;
-mod teardown;
 
-use self::addresses::Addresses;
-use self::build::Wanted;
+use self::build::{BuildWork, Wanted};
+use self::install::InstallWork;
 use self::provision::Provision;
-use self::recipe::{Program, Recipe};
-use self::secrets::Secrets;
-use self::steps::Steps;
-use super::{Contribution, Deployment, Remains, Scope, SkippedSystem, SystemChanges, SystemStatus, Target};
-use crate::ctx::{Ctx, Vars};
-use crate::error::Fault;
-use crate::home::Home;
+use super::supervised::Supervised;
+use super::supervised::addresses::reachable;
+use super::supervised::recipe::{Program, Recipe};
+use super::supervised::revision::Revision;
+use super::supervised::runtime::{BuildErrors, Held, Planned, Provided, Runtime};
+use super::supervised::start::Secrets;
+use super::supervised::steps::PORTS;
+use super::supervised::teardown;
+use super::{Remains, Scope, SkippedSystem};
+use crate::ctx::Ctx;
 use crate::http::Endpoint;
-use crate::ledger::{Entry, Ledger};
-use crate::plan::Step;
+use crate::os;
+use crate::plan::{Holds, Preview, Step, StepId};
+use crate::proc::CommandLine;
 use crate::smoke;
-use crate::spec::name::ServiceName;
+use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::smoke::DeniedPath;
-use crate::spec::system::System;
-use crate::supervisor::{Client, Connection, ServiceStatus};
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::spec::system::{Reference, Service, Source, System};
+use crate::supervisor::{InstanceStatus, LaunchSpec};
+use crate::tools::cargo;
+use crate::tools::python::{Runner, Script};
+use crate::ui::counted;
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(super) struct Host {
-    deployment: Deployment,
-    vars: Vars,
-    own_program: PathBuf,
-    ledger: Mutex<Ledger>,
-    secrets: Secrets,
-    /// Addresses that this run has settled, and those of what runs already without us.
-    settled: Mutex<Addresses>,
+/// Only one cargo at a time can have the build directory.
+const CARGO_LOCK: &str = "cargo";
+const BUILD: &str = "build";
+
+/// Services as processes of this machine.
+#[derive(Default)]
+pub(super) struct Processes {
+    /// What this run wants built, to say what changed since something else was.
+    wanted: Mutex<Vec<Wanted>>,
 }
 
-impl Host {
-    pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
-        Ok(Self {
-            ledger: Mutex::new(Ledger::open(&deployment.home.ledger())?),
-            secrets: Secrets::new(deployment.home.secrets()),
-            settled: Mutex::default(),
-            own_program: Ctx::own_program()?,
-            vars: ctx.vars.clone(),
-            deployment,
-        })
-    }
-
-    /// What the supervisor says of its services; nothing when none runs.
-    fn supervised(&self) -> Result<Vec<ServiceStatus>> {
-        match Client::connect(self.home().dir()) {
-            Connection::Live(client) => client.status(),
-            // One of another version is replaced by the next deploy; what it runs cannot be asked for.
-            Connection::Absent | Connection::Foreign(_) => Ok(Vec::new()),
-        }
-    }
-
-    fn client(&self) -> Result<Client> {
-        match Client::connect(self.home().dir()) {
-            Connection::Live(client) => Ok(client),
-            Connection::Absent | Connection::Foreign(_) => {
-                let cause = "the supervisor does not run any more";
-                Err(Fault::failed("supervisor-gone", cause).hint("the next deploy starts another one").into())
-            }
-        }
-    }
-
-    fn home(&self) -> &Home {
-        &self.deployment.home
-    }
-
-    /// Every address that is known at this moment.
-    fn addresses(&self) -> Result<Addresses> {
-        let services = self.deployment.spec.systems.iter().flat_map(|system| &system.services);
-        let mut all = addresses::known(&self.deployment.environment, services, &self.home().ports())?;
-        all.extend(self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        Ok(all)
-    }
-
-    fn settle(&self, addresses: Addresses) {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).extend(addresses);
-    }
-
-    fn enter(&self, entry: Entry) -> Result<()> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).enter(entry)
-    }
-
-    /// Enters a folder and makes it.
-    fn enter_folder(&self, id: &str, system: Option<&str>, path: &Path) -> Result<()> {
-        let inside = path.strip_prefix(&self.deployment.root).unwrap_or(path);
-        self.enter(Entry {
-            kind: "folder".to_owned(),
-            id: id.to_owned(),
-            system: system.map(str::to_owned),
-            identity: json!({"path": inside.to_string_lossy()}),
-        })?;
-        std::fs::create_dir_all(path).with_context(|| format!("make `{}`", path.display()))
-    }
-
-    /// The folders of a service, entered before anything is put into them.
-    fn prepare_folders(&self, service: &ServiceName, system: &str) -> Result<()> {
-        self.enter_folder(&format!("{}{service}", teardown::DATA), Some(system), &self.home().data(service))?;
-        let log = self.home().log(service);
-        self.enter_file(&format!("log of {service}"), system, &log)?;
-        match log.parent() {
-            Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display())),
-            None => Ok(()),
-        }
-    }
-
-    fn enter_file(&self, id: &str, system: &str, path: &Path) -> Result<()> {
-        let inside = path.strip_prefix(&self.deployment.root).unwrap_or(path);
-        self.enter(Entry {
-            kind: "file".to_owned(),
-            id: id.to_owned(),
-            system: Some(system.to_owned()),
-            identity: json!({"path": inside.to_string_lossy()}),
-        })
-    }
-}
-
-impl Target for Host {
-    fn home(&self) -> &Home {
-        &self.deployment.home
-    }
-
-    fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
-        let mut provisions = Vec::new();
+impl Runtime for Processes {
+    fn provide(&self, core: &Arc<Supervised>, ctx: &Ctx) -> Result<Provided> {
+        let mut found = Vec::new();
         let mut skipped = Vec::new();
-        for system in self.deployment.systems() {
-            match provision::of_system(system, ctx, self.home()) {
-                Ok(found) => provisions.push((system.clone(), found)),
+        for system in core.deployment.systems() {
+            match provision::of_system(system, ctx, core.home()) {
+                Ok(provisions) => found.push((system.clone(), provisions)),
                 Err(reason) => skipped.push(SkippedSystem { name: system.name.clone(), reason }),
             }
         }
-        let wanted = self.wanted(ctx, provisions.iter().map(|(_, found)| found))?;
-        let mut plan = Steps::new(&self, ctx, wanted);
-        for (system, found) in &provisions {
-            plan.add_system(system, found, verify);
+        let wanted = wanted(core, ctx, found.iter().map(|(_, provisions)| provisions))?;
+        let mut steps = Vec::new();
+        let mut systems = Vec::new();
+        for (system, provisions) in found {
+            let planned = plan_system(core, &system, &provisions, &wanted, &mut steps);
+            systems.push((system, planned));
         }
-        let builds = plan.wanted.iter().any(|wanted| !wanted.is_kept(self.home()));
-        Ok(Contribution { steps: plan.finish(), skipped, builds })
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&wanted);
+        let builds = wanted.iter().any(|wanted| !wanted.is_kept(core.home()));
+        let errors = BuildErrors::default();
+        steps.extend(build_step(core, ctx, wanted, &errors));
+        Ok(Provided { systems, skipped, steps, builds, errors })
     }
 
-    fn rollback(self: Arc<Self>, ctx: &Ctx, system: &System) -> Result<Contribution> {
-        let recipes = self.previous(system)?;
-        let mut plan = Steps::new(&self, ctx, Vec::new());
-        plan.add_recipes(system, recipes);
-        Ok(Contribution { steps: plan.finish(), skipped: Vec::new(), builds: false })
+    fn ground(&self, _: &Arc<Supervised>, _: &System, _: &[Recipe]) -> Vec<Step> {
+        Vec::new()
     }
 
-    fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
-        teardown::steps(&self, scope, keep_data)
+    fn launch_spec(&self, core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
+        launch::spec(core, recipe, secrets)
     }
 
-    fn widened(&self, scope: Scope) -> Result<Scope> {
-        self.widened_scope(scope)
+    fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
+        launch::refer(core, &service.name, reference)
     }
 
-    fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {
-        self.find_remains(scope, keep_data)
+    fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
+        let service = &recipe.service;
+        let data = core.home().data(service);
+        core.enter_folder(&format!("{}{service}", teardown::DATA), Some(system.as_str()), &data)?;
+        core.enter_log(service, system.as_str())?;
+        core.write_files(recipe, 0o600)
     }
 
-    fn stored_data(&self, scope: &Scope) -> Vec<String> {
-        self.data_in(scope)
+    fn preview(&self, core: &Supervised, recipe: &Recipe) -> String {
+        let (program, prefix) = launch::invocation(recipe, core.home());
+        let args = prefix.into_iter().chain(recipe.args.iter().map(ToString::to_string));
+        let shown = program.strip_prefix(&core.deployment.root).unwrap_or(&program);
+        let address = core.addresses().ok().and_then(|all| all.get(&recipe.service).copied());
+        let address = address.map_or_else(|| "<free port>".to_owned(), |address| address.to_string());
+        format!("under the supervisor, on {address}: {}", CommandLine::new(shown).args(args))
     }
 
-    fn changes(&self, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
-        self.find_changes(ctx)
+    fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
+        let admin = candidate.admin.map(|admin| admin.port());
+        let known = |port: &u16| *port == spec.listen.port() || Some(*port) == admin;
+        let ports = candidate.pid.map(os::listening_ports).unwrap_or_default();
+        ports.into_iter().filter(|port| !known(port)).collect()
     }
 
-    fn status(&self, _: &Ctx) -> Result<Vec<SystemStatus>> {
-        self.report_status()
-    }
-
-    fn logs(&self, service: &ServiceName) -> Vec<PathBuf> {
-        vec![self.home().log(service)]
-    }
-
-    fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {
-        self.endpoint_of(service)
-    }
-
-    fn deny(&self, denied: &DeniedPath) -> smoke::Outcome {
-        Self::deny_on_host(denied)
-    }
-
-    fn forget(&self, scope: &Scope, keep_data: bool) -> Result<()> {
-        self.forget_scope(scope, keep_data)
-    }
-}
-
-impl Host {
-    fn wanted<'a>(
-        &self,
-        ctx: &Ctx,
-        provisions: impl Iterator<Item = &'a BTreeMap<ServiceName, Provision>>,
-    ) -> Result<Vec<Wanted>> {
-        let crates: Vec<_> = provisions
-            .flatten()
-            .filter_map(|(service, provision)| match provision {
-                Provision::Built { name } => Some((service.clone(), name.clone())),
-                _ => None,
-            })
-            .collect();
-        build::wanted(&self.deployment.root, &self.vars, &ctx.proc, &crates)
-    }
-
-    /// What is started for a service, given where it comes from; nothing when it runs without us, whose address is then
-    /// settled.
-    fn program(&self, service: &ServiceName, provision: &Provision, wanted: &[Wanted]) -> Option<Program> {
-        match provision {
-            Provision::Built { .. } => {
-                let wanted = wanted.iter().find(|wanted| wanted.service == *service)?;
-                Some(Program::Artifact { key: wanted.key() })
-            }
-            Provision::Native(program) => Some(program.clone()),
-            Provision::Python { runner, script } => {
-                let (path, prefix) = runner.invocation(script);
-                Some(Program::Native { path, prefix })
-            }
-            Provision::External(address) => {
-                self.settle(BTreeMap::from([(service.clone(), *address)]));
-                None
-            }
-        }
-    }
-
-    /// The recipes of the newest proven revision that is not what runs now.
-    fn previous(&self, system: &System) -> Result<Vec<Recipe>> {
-        let history = revision::history(&self.home().releases(&system.name))?;
-        let status = self.supervised()?;
-        let running = |recipe: &Recipe| {
-            let spec = self.launch_spec(recipe, start::Secrets::Known).ok().flatten();
-            let current = status.iter().find(|status| status.service == recipe.service);
-            let release = current.and_then(|status| status.current.as_ref()).map(|current| &current.release);
-            spec.is_some_and(|spec| release == Some(&spec.release))
+    fn prune(&self, core: &Supervised, service: &ServiceName, kept: &[Revision]) {
+        let recipes = kept.iter().flat_map(|revision| &revision.recipes).filter(|recipe| recipe.service == *service);
+        let key = |recipe: &Recipe| match &recipe.program {
+            Program::Artifact { key } => Some(key.clone()),
+            Program::Native { .. } | Program::Image(_) => None,
         };
-        let previous = history.into_iter().rev().find(|revision| !revision.recipes.iter().all(running));
-        previous.map(|revision| revision.recipes).ok_or_else(|| {
-            let cause = format!("`{}` has no earlier revision that was proven healthy", system.name);
-            Fault::failed("no-revision", cause)
-                .hint(format!("`{}` shows what runs", self.deployment.environment.command("status")))
-                .into()
-        })
+        build::prune(core.home(), service, &recipes.filter_map(key).collect::<BTreeSet<_>>());
+    }
+
+    fn changes_since(&self, core: &Supervised, service: &ServiceName, version: &str) -> Vec<String> {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = wanted.iter().find(|wanted| wanted.service == *service);
+        own.map(|wanted| wanted.changes_since(core.home(), version)).unwrap_or_default()
+    }
+
+    fn takes_port(&self, _: &Service) -> bool {
+        true
+    }
+
+    fn held(&self, core: &Supervised) -> Result<Held> {
+        let status = core.supervised()?;
+        let current = status.iter().filter_map(|service| Some((service.service.clone(), service.current.as_ref()?)));
+        let serving = current.clone().map(|(name, instance)| (name, instance.listen)).collect();
+        Ok(Held { serving, pids: current.filter_map(|(_, instance)| instance.pid).collect() })
+    }
+
+    fn reached(&self, _: &Supervised, _: &Service, instance: &InstanceStatus) -> Option<SocketAddr> {
+        Some(reachable(instance.listen))
+    }
+
+    /// Where it runs, or else where it should.
+    fn endpoint(&self, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {
+        let supervised = core.supervised().map_err(|error| format!("{error:#}"))?;
+        let current = supervised.into_iter().find(|status| status.service == *service).and_then(|s| s.current);
+        let address = match current {
+            Some(current) => Some(current.listen),
+            None => core.addresses().map_err(|error| format!("{error:#}"))?.get(service).copied(),
+        };
+        address.map(|address| reachable(address).into()).ok_or_else(|| format!("`{service}` does not run"))
+    }
+
+    fn deny(&self, _: &Supervised, denied: &DeniedPath) -> smoke::Outcome {
+        let reason = format!("all processes of this machine share its loopback, so nothing refuses `{}`", denied.to);
+        smoke::Outcome::Skipped(reason)
+    }
+
+    fn removal(&self, _: &Arc<Supervised>, _: &System, _: StepId, _: bool) -> Vec<Step> {
+        Vec::new()
+    }
+
+    fn shared_removal(&self, _: &Arc<Supervised>, _: StepId) -> Vec<Step> {
+        Vec::new()
+    }
+
+    fn shared_folders(&self, core: &Supervised) -> Vec<PathBuf> {
+        vec![core.home().tools(), core.home().built()]
+    }
+
+    fn has_data(&self, core: &Supervised, service: &ServiceName) -> bool {
+        let data = core.home().data(service);
+        data.is_dir() && !teardown::is_empty(&data)
+    }
+
+    fn find_remains(&self, _: &Supervised, _: &Scope, _: bool, _: &mut Remains) -> Result<()> {
+        Ok(())
     }
 }
 
-/// The path in a ledger entry.
-fn entry_path(root: &Path, identity: &Value) -> Option<PathBuf> {
-    identity["path"].as_str().map(|path| root.join(path))
+fn wanted<'a>(
+    core: &Supervised,
+    ctx: &Ctx,
+    provisions: impl Iterator<Item = &'a BTreeMap<ServiceName, Provision>>,
+) -> Result<Vec<Wanted>> {
+    let built = |(service, provision): (&ServiceName, &Provision)| match provision {
+        Provision::Built { name } => Some((service.clone(), name.clone())),
+        _ => None,
+    };
+    let crates: Vec<_> = provisions.flatten().filter_map(built).collect();
+    build::wanted(&core.deployment.root, &core.vars, &ctx.proc, &crates)
+}
+
+/// What a system starts; the steps that fetch what it needs join the others.
+fn plan_system(
+    core: &Arc<Supervised>,
+    system: &System,
+    provisions: &BTreeMap<ServiceName, Provision>,
+    wanted: &[Wanted],
+    steps: &mut Vec<Step>,
+) -> Vec<Planned> {
+    let present: Vec<ServiceName> = provisions.keys().cloned().collect();
+    let mut planned = Vec::new();
+    for service in &system.services {
+        let Some(provision) = provisions.get(&service.name) else { continue };
+        let Some(program) = program(core, &service.name, provision, wanted) else { continue };
+        let needs = match provision {
+            Provision::Built { .. } => vec![StepId::new(BUILD)],
+            Provision::Python { runner, script } => {
+                let step = install_step(core, system, service, runner, script);
+                let id = step.id.clone();
+                steps.push(step);
+                vec![id]
+            }
+            Provision::Native(_) | Provision::External(_) => Vec::new(),
+        };
+        let recipe = Recipe::new(service, program, &core.deployment.environment, &present);
+        planned.push(Planned { service: service.clone(), recipe, needs });
+    }
+    planned
+}
+
+/// What is started for a service, given where it comes from; nothing when it runs without us, whose address is then
+/// settled.
+fn program(core: &Supervised, service: &ServiceName, provision: &Provision, wanted: &[Wanted]) -> Option<Program> {
+    match provision {
+        Provision::Built { .. } => {
+            let wanted = wanted.iter().find(|wanted| wanted.service == *service)?;
+            Some(Program::Artifact { key: wanted.key() })
+        }
+        Provision::Native(program) => Some(program.clone()),
+        Provision::Python { runner, script } => {
+            let (path, prefix) = runner.invocation(script);
+            Some(Program::Native { path, prefix })
+        }
+        Provision::External(address) => {
+            core.settle(BTreeMap::from([(service.clone(), *address)]));
+            None
+        }
+    }
+}
+
+fn install_step(core: &Arc<Supervised>, system: &System, service: &Service, runner: &Runner, script: &Script) -> Step {
+    let enable = match &service.source {
+        Source::Image { host: Some(host), .. } => host.enable.clone(),
+        _ => String::new(),
+    };
+    Step {
+        id: StepId::new(format!("install:{}", service.name)),
+        title: format!("install {}", script.requirement),
+        system: Some(system.name.to_string()),
+        needs: vec![StepId::new(PORTS)],
+        holds: Holds::Nothing,
+        preview: runner.install(script).into_iter().map(Preview::Run).collect(),
+        work: Box::new(InstallWork { core: Arc::clone(core), runner: runner.clone(), script: script.clone(), enable }),
+    }
+}
+
+fn build_step(core: &Arc<Supervised>, ctx: &Ctx, wanted: Vec<Wanted>, errors: &BuildErrors) -> Option<Step> {
+    if wanted.is_empty() {
+        return None;
+    }
+    let work = BuildWork {
+        core: Arc::clone(core),
+        errors: Arc::clone(errors),
+        cargo: cargo::command(&ctx.vars, &core.deployment.root),
+        wanted,
+    };
+    Some(Step {
+        id: StepId::new(BUILD),
+        title: format!("build {} with cargo", counted(work.wanted.len(), "service", "services")),
+        system: None,
+        needs: vec![StepId::new(PORTS)],
+        holds: Holds::Lock(CARGO_LOCK),
+        preview: work.preview(),
+        work: Box::new(work),
+    })
 }

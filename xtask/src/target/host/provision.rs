@@ -1,12 +1,12 @@
 //! Where the program of each service comes from on this machine, and which systems cannot run here for want of one.
 //! Looks at PATH and at what already runs; changes nothing.
 
-use super::recipe::Program;
 use crate::ctx::Ctx;
 use crate::home::Home;
 use crate::http::{self, Request, Url};
 use crate::spec::name::ServiceName;
 use crate::spec::system::{HostProgram, Presence, Service, Source, System, TargetKind};
+use crate::target::supervised::recipe::Program;
 use crate::tools::python::{Runner, Script};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

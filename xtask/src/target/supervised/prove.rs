@@ -1,9 +1,8 @@
 //! Proves a system against its smoke contract. What passes becomes a revision to go back to; when a change does not
 //! pass, the last proven revision is started again.
 
-use super::Host;
-use super::recipe::{Program, Recipe};
-use super::{back, build, revision};
+use super::recipe::Recipe;
+use super::{Supervised, back, revision};
 use crate::error::Fault;
 use crate::lease::timestamp;
 use crate::plan::runner::StepCx;
@@ -13,12 +12,11 @@ use crate::spec::system::System;
 use crate::target::Target;
 use crate::ui::counted;
 use anyhow::Result;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(super) struct ProveWork {
-    pub(super) host: Arc<Host>,
+    pub(super) core: Arc<Supervised>,
     pub(super) system: System,
     /// What runs once every start has succeeded.
     pub(super) recipes: Vec<Recipe>,
@@ -28,7 +26,7 @@ pub(super) struct ProveWork {
 
 impl Work for ProveWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        let path = self.host.home().releases(&self.system.name);
+        let path = self.core.home().releases(&self.system.name);
         let newest = revision::history(&path)?.pop();
         let proven = newest.filter(|newest| !self.verify && newest.recipes == self.recipes);
         Ok(proven.map(|proven| format!("revision {} was proven at {}", proven.number, proven.at)))
@@ -49,8 +47,8 @@ impl Work for ProveWork {
 impl ProveWork {
     fn check(&self, cx: &StepCx<'_>) -> Result<usize> {
         let surroundings = Surroundings {
-            resolve: &|service| self.host.endpoint(service),
-            deny: &|denied| self.host.deny(denied),
+            resolve: &|service| self.core.endpoint(service),
+            deny: &|denied| self.core.deny(denied),
             stop: &|| cx.interrupts.stopping(),
         };
         let results = smoke::run(&self.system, &surroundings, &mut |progress| match progress {
@@ -62,24 +60,16 @@ impl ProveWork {
             return Err(Fault::interrupted(signal).into());
         }
         Ok(smoke::verdict(&self.system.name, &results).map_err(|fault| {
-            let command = |words| self.host.deployment.environment.command(words);
+            let command = |words| self.core.deployment.environment.command(words);
             fault.hint(format!("`{}` and `{}` show more", command("status"), command("logs SERVICE")))
         })?)
     }
 
     fn record(&self) -> Result<u64> {
-        let home = self.host.home();
-        let path = home.releases(&self.system.name);
+        let path = self.core.home().releases(&self.system.name);
         let (number, kept) = revision::record(&path, self.recipes.clone(), timestamp(SystemTime::now()))?;
         for recipe in &self.recipes {
-            let same = kept.iter().flat_map(|revision| &revision.recipes).filter(|r| r.service == recipe.service);
-            let keys: BTreeSet<String> = same
-                .filter_map(|recipe| match &recipe.program {
-                    Program::Artifact { key } => Some(key.clone()),
-                    Program::Native { .. } => None,
-                })
-                .collect();
-            build::prune(home, &recipe.service, &keys);
+            self.core.runtime.prune(&self.core, &recipe.service, &kept);
         }
         Ok(number)
     }
@@ -87,6 +77,6 @@ impl ProveWork {
     /// Starts the last proven revision again where it differs from what failed.
     fn go_back(&self, fault: Fault, cx: &StepCx<'_>) -> Fault {
         let changed = |proven: &Recipe| !self.recipes.contains(proven);
-        back::tell(fault, back::go_back(&self.host, &self.system.name, changed, cx))
+        back::tell(fault, back::go_back(&self.core, &self.system.name, changed, cx))
     }
 }

@@ -2,7 +2,7 @@
 //! that versions that were never proven together do not stay together.
 
 use super::recipe::Recipe;
-use super::{Host, revision, start};
+use super::{Supervised, revision, start};
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
 use crate::spec::name::SystemName;
@@ -46,16 +46,16 @@ impl Changes {
 /// # Errors
 /// When the revisions cannot be read or one of the services does not start.
 pub(super) fn go_back(
-    host: &Arc<Host>,
+    core: &Arc<Supervised>,
     system: &SystemName,
     wanted: impl Fn(&Recipe) -> bool,
     cx: &StepCx<'_>,
 ) -> Result<Option<u64>> {
     let attempt = || -> Result<Option<u64>> {
-        let Some(proven) = revision::history(&host.home().releases(system))?.pop() else { return Ok(None) };
+        let Some(proven) = revision::history(&core.home().releases(system))?.pop() else { return Ok(None) };
         let mut number = None;
         for recipe in proven.recipes.iter().filter(|recipe| wanted(recipe)) {
-            start::launch(host, recipe, system.as_str(), cx)?;
+            start::launch(core, recipe, system, cx)?;
             number = Some(proven.number);
         }
         Ok(number)

@@ -1,18 +1,19 @@
 //! Back to nothing: the services in the reverse of the order they need each other, then what they left on disk, then
 //! the supervisor; and the search for anything that is still there.
 
-use super::{Host, Remains, Scope, entry_path};
+use super::{Remains, Scope, Supervised};
 use crate::error::Fault;
 use crate::home;
 use crate::ledger::Entry;
 use crate::os::{self, ProcessId};
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
-use crate::spec::name::ServiceName;
+use crate::spec::name::{ServiceName, SystemName};
 use crate::supervisor::{self, Client, Connection};
 use crate::target::Survivor;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -25,16 +26,15 @@ const FOREIGN_WITHIN: Duration = Duration::from_secs(120);
 const STRAY_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the ledger's entries for stored data are called.
-pub(super) const DATA: &str = "data of ";
+pub(in crate::target) const DATA: &str = "data of ";
 
-pub(super) fn steps(host: &Arc<Host>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
+pub(super) fn steps(core: &Arc<Supervised>, scope: &Scope, keep_data: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut stops = Vec::new();
-    for system in host.deployment.systems() {
+    for system in core.deployment.systems() {
         // Those that need others come first.
         let services: Vec<ServiceName> = system.services.iter().rev().map(|service| service.name.clone()).collect();
         let stop = StepId::new(format!("stop:{}", system.name));
-        stops.push(stop.clone());
         steps.push(Step {
             id: stop.clone(),
             title: format!("stop `{}`", system.name),
@@ -42,43 +42,53 @@ pub(super) fn steps(host: &Arc<Host>, scope: &Scope, keep_data: bool) -> Result<
             needs: Vec::new(),
             holds: Holds::Nothing,
             preview: services.iter().map(|service| Preview::Do(format!("stop `{service}`"))).collect(),
-            work: Box::new(StopWork { host: Arc::clone(host), services: services.clone() }),
+            work: Box::new(StopWork { core: Arc::clone(core), services: services.clone() }),
         });
-        let paths = paths(host, system.name.as_str(), &services, keep_data);
-        let preview = preview_removal(&host.deployment.root, &paths);
-        steps.push(Step {
-            id: StepId::new(format!("remove:{}", system.name)),
-            title: format!("remove what `{}` left on disk", system.name),
-            system: Some(system.name.to_string()),
-            needs: vec![stop],
-            holds: Holds::Nothing,
-            preview,
-            work: Box::new(RemoveWork { paths }),
-        });
+        stops.push(stop.clone());
+        let beside = core.runtime.removal(core, system, stop.clone(), keep_data);
+        stops.extend(beside.iter().map(|step| step.id.clone()));
+        steps.extend(beside);
+        let paths = paths(core, system.name.as_str(), &services, keep_data);
+        let title = format!("remove what `{}` left on disk", system.name);
+        let id = format!("remove:{}", system.name);
+        steps.push(removal(core, &id, title, Some(&system.name), stop, paths));
     }
     if scope.everything {
+        let id = StepId::new("stop-supervisor");
         steps.push(Step {
-            id: StepId::new("stop-supervisor"),
+            id: id.clone(),
             title: "stop the supervisor".to_owned(),
             system: None,
             needs: stops,
             holds: Holds::Nothing,
             preview: vec![Preview::Do("ask it to end".to_owned())],
-            work: Box::new(StopSupervisorWork { host: Arc::clone(host) }),
+            work: Box::new(StopSupervisorWork { core: Arc::clone(core) }),
         });
+        steps.extend(core.runtime.shared_removal(core, id.clone()));
         // Services that run may be programs in there.
-        let paths = vec![host.home().tools(), host.home().built()];
-        steps.push(Step {
-            id: StepId::new("remove-shared"),
-            title: "remove what all systems shared".to_owned(),
-            system: None,
-            needs: vec![StepId::new("stop-supervisor")],
-            holds: Holds::Nothing,
-            preview: preview_removal(&host.deployment.root, &paths),
-            work: Box::new(RemoveWork { paths }),
-        });
+        let paths = core.runtime.shared_folders(core);
+        steps.push(removal(core, "remove-shared", "remove what all systems shared".to_owned(), None, id, paths));
     }
-    Ok(steps)
+    steps
+}
+
+fn removal(
+    core: &Supervised,
+    id: &str,
+    title: String,
+    system: Option<&SystemName>,
+    need: StepId,
+    paths: Vec<PathBuf>,
+) -> Step {
+    Step {
+        id: StepId::new(id),
+        title,
+        system: system.map(ToString::to_string),
+        needs: vec![need],
+        holds: Holds::Nothing,
+        preview: preview_removal(&core.deployment.root, &paths),
+        work: Box::new(RemoveWork { paths }),
+    }
 }
 
 fn preview_removal(root: &Path, paths: &[PathBuf]) -> Vec<Preview> {
@@ -89,12 +99,12 @@ fn preview_removal(root: &Path, paths: &[PathBuf]) -> Vec<Preview> {
 }
 
 /// Everything on disk that belongs to a system.
-fn paths(host: &Host, system: &str, services: &[ServiceName], keep_data: bool) -> Vec<PathBuf> {
-    let home = host.home();
+fn paths(core: &Supervised, system: &str, services: &[ServiceName], keep_data: bool) -> Vec<PathBuf> {
+    let home = core.home();
     let mut paths = Vec::new();
     for service in services {
         paths.extend([home.log(service), home.log(service).with_extension("log.1")]);
-        paths.extend([home.files(service), home.artifacts(service)]);
+        paths.extend([home.files(service), home.artifacts(service), home.images(service)]);
         if !keep_data || is_empty(&home.data(service)) {
             paths.push(home.data(service));
         }
@@ -105,25 +115,25 @@ fn paths(host: &Host, system: &str, services: &[ServiceName], keep_data: bool) -
     paths
 }
 
-fn is_empty(folder: &Path) -> bool {
+pub(in crate::target) fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 struct StopWork {
-    host: Arc<Host>,
+    core: Arc<Supervised>,
     services: Vec<ServiceName>,
 }
 
 impl Work for StopWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        let running = self.host.supervised()?.into_iter().any(|status| self.services.contains(&status.service));
-        let orphans = supervisor::orphans(self.host.home().dir());
+        let running = self.core.supervised()?.into_iter().any(|status| self.services.contains(&status.service));
+        let orphans = supervisor::orphans(self.core.home().dir());
         let orphaned = orphans.iter().any(|orphan| self.services.contains(&orphan.service));
         Ok((!running && !orphaned).then(|| "nothing of it runs".to_owned()))
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        match Client::connect(self.host.home().dir()) {
+        match Client::connect(self.core.home().dir()) {
             Connection::Live(client) => {
                 for service in &self.services {
                     cx.status(format!("stopping `{service}`"));
@@ -131,7 +141,7 @@ impl Work for StopWork {
                 }
             }
             // Without a supervisor all that it ran is orphaned alike.
-            Connection::Absent => drop(supervisor::end_orphans(self.host.home().dir())),
+            Connection::Absent => drop(supervisor::end_orphans(self.core.home().dir())),
             // It is ended as a whole, in a step of its own.
             Connection::Foreign(_) => {}
         }
@@ -157,17 +167,17 @@ impl Work for RemoveWork {
 }
 
 struct StopSupervisorWork {
-    host: Arc<Host>,
+    core: Arc<Supervised>,
 }
 
 impl Work for StopSupervisorWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        let absent = matches!(Client::connect(self.host.home().dir()), Connection::Absent);
-        Ok((absent && self.host.marked().is_empty()).then(|| "none runs".to_owned()))
+        let absent = matches!(Client::connect(self.core.home().dir()), Connection::Absent);
+        Ok((absent && self.core.marked().is_empty()).then(|| "none runs".to_owned()))
     }
 
     fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
-        match Client::connect(self.host.home().dir()) {
+        match Client::connect(self.core.home().dir()) {
             Connection::Live(client) => client.shutdown(&[])?,
             Connection::Foreign(foreign) if !foreign.end(FOREIGN_WITHIN) => {
                 let cause = format!("the supervisor of another version (process {}) does not end", foreign.process.pid);
@@ -176,7 +186,7 @@ impl Work for StopSupervisorWork {
             Connection::Foreign(_) | Connection::Absent => {}
         }
         // What a service has started and sent out of its process group has outlived it and the supervisor.
-        let left = self.host.marked();
+        let left = self.core.marked();
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
             let deadline = Instant::now() + STRAY_WITHIN;
             left.iter().for_each(|process| os::signal(&process.id, signal));
@@ -188,7 +198,7 @@ impl Work for StopSupervisorWork {
     }
 }
 
-impl Host {
+impl Supervised {
     /// The processes that carry this deployment's mark, whoever has started them.
     fn marked(&self) -> Vec<os::Process> {
         os::processes_with_env("SLIPWAY_STATE", &self.home().dir().to_string_lossy())
@@ -208,14 +218,10 @@ impl Host {
     /// The services of the scope that have stored something.
     pub(super) fn data_in(&self, scope: &Scope) -> Vec<String> {
         let services = self.scope_services(scope);
-        let has_data = |service: &&ServiceName| {
-            let data = self.home().data(service);
-            data.is_dir() && !is_empty(&data)
-        };
-        services.iter().filter(has_data).map(ToString::to_string).collect()
+        services.iter().filter(|service| self.runtime.has_data(self, service)).map(ToString::to_string).collect()
     }
 
-    fn scope_services(&self, scope: &Scope) -> BTreeSet<ServiceName> {
+    pub(in crate::target) fn scope_services(&self, scope: &Scope) -> BTreeSet<ServiceName> {
         let systems = self.deployment.spec.systems.iter().filter(|system| scope.has(&system.name));
         systems.flat_map(|system| &system.services).map(|service| service.name.clone()).collect()
     }
@@ -258,6 +264,7 @@ impl Host {
                 add(&mut remains, &process.id, found);
             }
         }
+        self.runtime.find_remains(self, scope, keep_data, &mut remains)?;
         Ok(remains)
     }
 
@@ -291,7 +298,7 @@ impl Host {
         }
     }
 
-    fn owner(&self, service: &str) -> Option<String> {
+    pub(in crate::target) fn owner(&self, service: &str) -> Option<String> {
         let has = |system: &&crate::spec::system::System| system.services.iter().any(|s| s.name.as_str() == service);
         self.deployment.spec.systems.iter().find(has).map(|system| system.name.to_string())
     }
@@ -338,4 +345,9 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// The path in a ledger entry.
+fn entry_path(root: &Path, identity: &Value) -> Option<PathBuf> {
+    identity["path"].as_str().map(|path| root.join(path))
 }

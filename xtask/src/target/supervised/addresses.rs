@@ -16,13 +16,13 @@ const FIRST_PORT: u16 = 10_000;
 const LAST_PORT: u16 = 32_767;
 const ATTEMPTS: u32 = 100;
 
-pub(super) type Addresses = BTreeMap<ServiceName, SocketAddr>;
+pub(in crate::target) type Addresses = BTreeMap<ServiceName, SocketAddr>;
 
 /// The addresses that are known without choosing any: all of them where ports are declared, the kept ones otherwise.
 ///
 /// # Errors
 /// When the kept ones cannot be read.
-pub(super) fn known<'a>(
+pub(in crate::target) fn known<'a>(
     environment: &Environment,
     services: impl Iterator<Item = &'a Service>,
     kept: &Path,
@@ -48,7 +48,7 @@ pub(super) fn known<'a>(
 ///
 /// # Errors
 /// When the system has no port to give or the choice cannot be kept.
-pub(super) fn choose<'a>(
+pub(in crate::target) fn choose<'a>(
     environment: &Environment,
     services: impl Iterator<Item = &'a Service>,
     addresses: &mut Addresses,
@@ -97,7 +97,7 @@ fn ip(environment: &Environment, service: &Service) -> IpAddr {
 }
 
 /// The address that reaches a listener from this machine.
-pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(in crate::target) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,7 +1,7 @@
-//! How one version of a service is started on this machine, before addresses and secrets are filled in. A recipe is
-//! kept with each revision, so that a rollback starts exactly what ran then.
+//! How one version of a service is started, before addresses and secrets are filled in. A recipe is kept with each
+//! revision, so that a rollback starts exactly what ran then.
 
-use crate::home::Home;
+use crate::spec::container::Container;
 use crate::spec::environment::Environment;
 use crate::spec::name::ServiceName;
 use crate::spec::system::{Piece, Probe, Reference, Service, Template};
@@ -13,31 +13,57 @@ use std::time::Duration;
 
 /// What is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Program {
+pub(in crate::target) enum Program {
     /// A binary that was built here and is kept under its content key.
-    Artifact { key: String },
+    Artifact {
+        key: String,
+    },
     /// A program of this machine, and the arguments that go before the service's own.
-    Native { path: PathBuf, prefix: Vec<String> },
+    Native {
+        path: PathBuf,
+        prefix: Vec<String>,
+    },
+    Image(Image),
+}
+
+/// An image, and what its container is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::target) struct Image {
+    /// Its name with tag or digest, for people.
+    pub(in crate::target) reference: String,
+    /// The digest of what it is, which no tag can move away: what the engine runs. Empty in a plan made before the
+    /// image is there.
+    pub(in crate::target) id: String,
+    /// The content key of what was built here; `None` for a public image.
+    pub(in crate::target) key: Option<String>,
+    /// The port it listens on.
+    pub(in crate::target) port: u16,
+    pub(in crate::target) container: Container,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Recipe {
-    pub(super) service: ServiceName,
-    pub(super) program: Program,
-    pub(super) args: Vec<Template>,
-    pub(super) env: BTreeMap<String, Template>,
-    pub(super) files: BTreeMap<String, Template>,
+pub(in crate::target) struct Recipe {
+    pub(in crate::target) service: ServiceName,
+    pub(in crate::target) program: Program,
+    pub(in crate::target) args: Vec<Template>,
+    pub(in crate::target) env: BTreeMap<String, Template>,
+    pub(in crate::target) files: BTreeMap<String, Template>,
     /// It takes a listening socket that is passed to it, and a private one for probes beside it.
-    pub(super) handover: bool,
-    pub(super) ready: Probe,
-    pub(super) live: Probe,
-    pub(super) ready_within: Duration,
-    pub(super) stop_within: Duration,
+    pub(in crate::target) handover: bool,
+    pub(in crate::target) ready: Probe,
+    pub(in crate::target) live: Probe,
+    pub(in crate::target) ready_within: Duration,
+    pub(in crate::target) stop_within: Duration,
 }
 
 impl Recipe {
     /// The recipe for a service as the spec has it now. Variables that refer to a service that is absent are left out.
-    pub(super) fn new(service: &Service, program: Program, environment: &Environment, present: &[ServiceName]) -> Self {
+    pub(in crate::target) fn new(
+        service: &Service,
+        program: Program,
+        environment: &Environment,
+        present: &[ServiceName],
+    ) -> Self {
         let extra =
             environment.env.iter().map(|(name, value)| (name.clone(), Template(vec![Piece::Text(value.clone())])));
         let own = service.env.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -62,30 +88,25 @@ impl Recipe {
     }
 
     /// The version that people see: the content key of what was built, or the program's name.
-    pub(super) fn version(&self) -> String {
+    pub(in crate::target) fn version(&self) -> String {
         match &self.program {
             Program::Artifact { key } => key.clone(),
             Program::Native { path, prefix } => {
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 std::iter::once(name).chain(prefix.last().cloned()).collect::<Vec<_>>().join(" ")
             }
+            Program::Image(image) => image.key.clone().unwrap_or_else(|| image.reference.clone()),
         }
     }
 
-    /// The program's file and the arguments that go before the service's own.
-    pub(super) fn invocation(&self, home: &Home) -> (PathBuf, Vec<String>) {
-        match &self.program {
-            Program::Artifact { key } => {
-                (home.artifacts(&self.service).join(key).join(self.service.as_str()), Vec::new())
-            }
-            Program::Native { path, prefix } => (path.clone(), prefix.clone()),
-        }
-    }
-
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::target) fn to_json(&self) -> Value {
         let program = match &self.program {
             Program::Artifact { key } => json!({"artifact": key}),
             Program::Native { path, prefix } => json!({"path": path.to_string_lossy(), "prefix": prefix}),
+            Program::Image(image) => json!({
+                "image": image.reference, "id": image.id, "key": image.key, "port": image.port,
+                "container": image.container.to_json(),
+            }),
         };
         json!({
             "service": self.service.as_str(),
@@ -101,7 +122,7 @@ impl Recipe {
         })
     }
 
-    pub(super) fn from_json(value: &Value) -> Result<Self> {
+    pub(in crate::target) fn from_json(value: &Value) -> Result<Self> {
         let attempt = || -> Option<Self> {
             Some(Self {
                 service: value["service"].as_str()?.parse().ok()?,
@@ -136,6 +157,15 @@ fn program_from(value: &Value) -> Option<Program> {
     if let Some(key) = value["artifact"].as_str() {
         return Some(Program::Artifact { key: key.to_owned() });
     }
+    if let Some(reference) = value["image"].as_str() {
+        return Some(Program::Image(Image {
+            reference: reference.to_owned(),
+            id: value["id"].as_str()?.to_owned(),
+            key: value["key"].as_str().map(str::to_owned),
+            port: value["port"].as_u64()?.try_into().ok()?,
+            container: Container::from_json(&value["container"])?,
+        }));
+    }
     let prefix = value["prefix"].as_array()?.iter().map(|part| part.as_str().map(str::to_owned));
     Some(Program::Native { path: PathBuf::from(value["path"].as_str()?), prefix: prefix.collect::<Option<_>>()? })
 }
@@ -147,6 +177,13 @@ mod tests {
     #[test]
     fn a_recipe_survives_being_kept() {
         let text = |text: &str| text.parse::<Template>().unwrap();
+        let image = Program::Image(Image {
+            reference: "docker.io/library/redis:7.4".to_owned(),
+            id: "sha256:0f".to_owned(),
+            key: None,
+            port: 6379,
+            container: Container { user: Some("999".parse().unwrap()), ..Container::default() },
+        });
         let recipe = Recipe {
             service: "redis".parse().unwrap(),
             program: Program::Native { path: PathBuf::from("/usr/bin/redis-server"), prefix: vec!["-".to_owned()] },
@@ -159,6 +196,8 @@ mod tests {
             ready_within: Duration::from_millis(1500),
             stop_within: Duration::from_secs(20),
         };
+        assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
+        let recipe = Recipe { program: image, ..recipe };
         assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
         assert!(Recipe::from_json(&json!({"service": "redis"})).is_err());
     }

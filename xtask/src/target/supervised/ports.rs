@@ -1,7 +1,8 @@
 //! Before anything starts: is every port that a service will take free, or ours already?
 
-use super::Host;
+use super::Supervised;
 use super::addresses::{self, Addresses};
+use super::runtime::Held;
 use crate::error::Fault;
 use crate::os;
 use crate::plan::runner::StepCx;
@@ -11,36 +12,35 @@ use crate::spec::name::ServiceName;
 use crate::supervisor;
 use crate::ui::counted;
 use anyhow::Result;
-use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 pub(super) struct PortsWork {
-    pub(super) host: Arc<Host>,
-    /// Those that will be started.
+    pub(super) core: Arc<Supervised>,
+    /// Those that will be started and take a port of this machine.
     pub(super) services: Vec<ServiceName>,
 }
 
 impl Work for PortsWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        let addresses = self.host.addresses()?;
-        let ours = Ours::now(&self.host)?;
+        let addresses = self.core.addresses()?;
+        let ours = Ours::now(&self.core)?;
         let held = |service: &ServiceName| addresses.get(service).is_some_and(|address| ours.serves(service, *address));
         Ok(self.services.iter().all(held).then(|| "the running services hold them".to_owned()))
     }
 
     fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
-        let ours = Ours::now(&self.host)?;
-        let mut addresses = self.host.addresses()?;
-        let deployment = &self.host.deployment;
+        let ours = Ours::now(&self.core)?;
+        let mut addresses = self.core.addresses()?;
+        let deployment = &self.core.deployment;
         if deployment.environment.ports == Ports::Free {
             let services = self.services.iter().filter_map(|name| deployment.find_service(name));
             let taken =
                 |service: &ServiceName, address| !ours.serves(service, address) && conflict(address, &ours).is_some();
-            addresses::choose(&deployment.environment, services, &mut addresses, &taken, &self.host.home().ports())?;
+            addresses::choose(&deployment.environment, services, &mut addresses, &taken, &self.core.home().ports())?;
         }
         self.refuse_conflicts(&addresses, &ours)?;
-        self.host.settle(addresses);
+        self.core.settle(addresses);
         Ok(Outcome::DoneWith(format!("{} free", counted(self.services.len(), "port is", "ports are"))))
     }
 }
@@ -60,7 +60,7 @@ impl PortsWork {
         if conflicts.is_empty() {
             return Ok(());
         }
-        let deployment = &self.host.deployment;
+        let deployment = &self.core.deployment;
         Err(Fault::failed("port-in-use", conflicts.join("\n"))
             .hint(format!(
                 "stop it, or let the system choose: `{}`",
@@ -71,24 +71,18 @@ impl PortsWork {
 }
 
 /// What this deployment itself holds.
-struct Ours {
-    serving: Vec<(ServiceName, SocketAddr)>,
-    /// Processes that a killed supervisor left; they are ended before anything starts.
-    pids: BTreeSet<u32>,
-}
+struct Ours(Held);
 
 impl Ours {
-    fn now(host: &Host) -> Result<Self> {
-        let status = host.supervised()?;
-        let current = status.iter().filter_map(|service| Some((service.service.clone(), service.current.as_ref()?)));
-        let serving: Vec<_> = current.clone().map(|(name, instance)| (name, instance.listen)).collect();
-        let mut pids: BTreeSet<u32> = current.filter_map(|(_, instance)| instance.pid).collect();
-        pids.extend(supervisor::orphans(host.home().dir()).iter().map(|orphan| orphan.process.pid));
-        Ok(Self { serving, pids })
+    fn now(core: &Supervised) -> Result<Self> {
+        let mut held = core.runtime.held(core)?;
+        // Processes that a killed supervisor left; they are ended before anything starts.
+        held.pids.extend(supervisor::orphans(core.home().dir()).iter().map(|orphan| orphan.process.pid));
+        Ok(Self(held))
     }
 
     fn serves(&self, service: &ServiceName, address: SocketAddr) -> bool {
-        self.serving.iter().any(|(name, listen)| name == service && *listen == address)
+        self.0.serving.iter().any(|(name, listen)| name == service && *listen == address)
     }
 }
 
@@ -96,9 +90,9 @@ impl Ours {
 fn conflict(address: SocketAddr, ours: &Ours) -> Option<String> {
     let error = TcpListener::bind(address).err()?;
     match os::port_holder(address.port()) {
-        Some(holder) if holder.pid.is_some_and(|pid| ours.pids.contains(&pid)) => None,
+        Some(holder) if holder.pid.is_some_and(|pid| ours.0.pids.contains(&pid)) => None,
         // One of our own services that moves to another port gives this one up by being replaced.
-        _ if ours.serving.iter().any(|(_, listen)| *listen == address) => None,
+        _ if ours.0.serving.iter().any(|(_, listen)| *listen == address) => None,
         Some(holder) => Some(holder.to_string()),
         None => Some(format!("something this user may not see ({error})")),
     }

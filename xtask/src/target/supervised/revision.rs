@@ -11,11 +11,11 @@ const KEPT: usize = 5;
 
 /// A set of recipes that passed their smoke contract together.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Revision {
-    pub(super) number: u64,
+pub(in crate::target) struct Revision {
+    pub(in crate::target) number: u64,
     /// When it was proven, UTC.
-    pub(super) at: String,
-    pub(super) recipes: Vec<Recipe>,
+    pub(in crate::target) at: String,
+    pub(in crate::target) recipes: Vec<Recipe>,
 }
 
 impl Revision {
@@ -36,7 +36,7 @@ impl Revision {
 
 /// # Errors
 /// When the file is there and cannot be understood.
-pub(super) fn history(path: &Path) -> Result<Vec<Revision>> {
+pub(in crate::target) fn history(path: &Path) -> Result<Vec<Revision>> {
     let document = home::read_json(path)?.unwrap_or_default();
     let list = document["revisions"].as_array().map(Vec::as_slice).unwrap_or_default();
     list.iter().map(Revision::from_json).collect()
@@ -47,7 +47,7 @@ pub(super) fn history(path: &Path) -> Result<Vec<Revision>> {
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub(super) fn record(path: &Path, recipes: Vec<Recipe>, at: String) -> Result<(u64, Vec<Revision>)> {
+pub(in crate::target) fn record(path: &Path, recipes: Vec<Recipe>, at: String) -> Result<(u64, Vec<Revision>)> {
     let mut revisions = history(path)?;
     if let Some(newest) = revisions.last().filter(|newest| newest.recipes == recipes) {
         return Ok((newest.number, revisions));

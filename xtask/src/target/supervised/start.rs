@@ -1,29 +1,29 @@
 //! Starts one version of a service beside the one that runs, and lets it take over once it is ready. When it does not
 //! become ready, the one that ran goes on, and the failure says the cause first.
 
-use super::Host;
+use super::Supervised;
 use super::back::{self, Changes};
-use super::build::BuildErrors;
 use super::recipe::Recipe;
+use super::runtime::BuildErrors;
 use crate::error::Fault;
 use crate::key::Digest;
-use crate::os;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
 use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::{Reference, Template};
-use crate::supervisor::{Client, InstanceStatus, LaunchSpec, ServiceStatus, State, Style};
+use crate::supervisor::{Client, InstanceStatus, LaunchSpec, ServiceStatus, State};
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 /// How many of a service's last words a failure repeats.
 const LOG_LINES: usize = 10;
 
 pub(super) struct StartWork {
-    pub(super) host: Arc<Host>,
+    pub(super) core: Arc<Supervised>,
     pub(super) recipe: Recipe,
     pub(super) system: SystemName,
     pub(super) errors: BuildErrors,
@@ -33,9 +33,9 @@ pub(super) struct StartWork {
 
 impl Work for StartWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        let host = &self.host;
-        let Some(spec) = host.launch_spec(&self.recipe, Secrets::Known)? else { return Ok(None) };
-        let status = host.supervised()?;
+        let core = &self.core;
+        let Some(spec) = core.runtime.launch_spec(core, &self.recipe, Secrets::Known)? else { return Ok(None) };
+        let status = core.supervised()?;
         let current =
             status.iter().find(|status| status.service == self.recipe.service).and_then(|s| s.current.as_ref());
         let same = current.filter(|current| current.release == spec.release && current.listen == spec.listen);
@@ -58,7 +58,7 @@ impl Work for StartWork {
 impl StartWork {
     /// Takes what was switched back to the last proven revision.
     fn go_back(&self, switched: &[Recipe], cx: &StepCx<'_>) -> Result<Option<u64>> {
-        back::go_back(&self.host, &self.system, |proven| back::differs(proven, switched), cx)
+        back::go_back(&self.core, &self.system, |proven| back::differs(proven, switched), cx)
     }
 
     fn start(&self, cx: &StepCx<'_>) -> Result<Outcome> {
@@ -66,45 +66,59 @@ impl StartWork {
         if let Some(error) = self.errors.lock().unwrap_or_else(PoisonError::into_inner).get(service) {
             return Err(Fault::failed("build-failed", format!("`{service}` does not compile:\n{error}")).into());
         }
-        let listen = launch(&self.host, &self.recipe, self.system.as_str(), cx)?;
+        let listen = launch(&self.core, &self.recipe, &self.system, cx)?;
         Ok(Outcome::DoneWith(format!("{} on {listen}", self.recipe.version())))
     }
 }
 
 /// Whether a launch may make secrets that do not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
+pub(in crate::target) enum Secrets {
     Make,
     /// Without them there is no launch to speak of.
     Known,
 }
 
 /// Takes a recipe to running, ready and serving; returns the address it serves on.
-pub(super) fn launch(host: &Arc<Host>, recipe: &Recipe, system: &str, cx: &StepCx<'_>) -> Result<std::net::SocketAddr> {
+pub(super) fn launch(
+    core: &Arc<Supervised>,
+    recipe: &Recipe,
+    system: &SystemName,
+    cx: &StepCx<'_>,
+) -> Result<SocketAddr> {
     let service = &recipe.service;
-    let spec = host.launch_spec(recipe, Secrets::Make)?.ok_or_else(|| anyhow!("`{service}` has no address yet"))?;
-    host.prepare_folders(service, system)?;
-    host.write_files(recipe)?;
-    let log_start = std::fs::metadata(&spec.log).map_or(0, |log| log.len());
-    let client = host.client()?;
-    let before = find(&client, service)?.and_then(|status| status.current);
-    let instance = client.start(&spec).with_context(|| format!("start `{service}`"))?;
-    let outcome = until_ready(&client, &spec, instance, cx);
-    if let Err(error) = outcome {
-        let seen = find(&client, service).ok().flatten().and_then(|status| status.candidate);
-        let fault = Fault::of(&error);
-        let fault = match seen {
-            Some(candidate) if fault.code == NOT_READY => {
-                let logs = host.deployment.environment.command(&format!("logs {service}"));
-                explain(&spec, &candidate, log_start, before.as_ref()).hint(format!("`{logs}` has all it said"))
-            }
-            _ => fault,
-        };
-        let ended = client.discard(service, instance);
-        return Err(with_trouble(fault, ended.err(), service).into());
-    }
-    client.promote(service, instance).with_context(|| format!("let the new `{service}` take over"))?;
+    let spec = core.runtime.launch_spec(core, recipe, Secrets::Make)?;
+    let spec = spec.ok_or_else(|| anyhow!("`{service}` has no address yet"))?;
+    core.runtime.prepare(core, recipe, system)?;
+    core.switch(&spec, cx)?;
     Ok(spec.listen)
+}
+
+impl Supervised {
+    /// Starts what a specification says beside what runs, and lets it take over once it is ready.
+    pub(in crate::target) fn switch(&self, spec: &LaunchSpec, cx: &StepCx<'_>) -> Result<()> {
+        let service = &spec.service;
+        let log_start = std::fs::metadata(&spec.log).map_or(0, |log| log.len());
+        let client = self.client()?;
+        let before = find(&client, service)?.and_then(|status| status.current);
+        let instance = client.start(spec).with_context(|| format!("start `{service}`"))?;
+        if let Err(error) = until_ready(&client, spec, instance, cx) {
+            let seen = find(&client, service).ok().flatten().and_then(|status| status.candidate);
+            let fault = Fault::of(&error);
+            let fault = match seen {
+                Some(candidate) if fault.code == NOT_READY => {
+                    let logs = self.deployment.environment.command(&format!("logs {service}"));
+                    let elsewhere = self.runtime.elsewhere(spec, &candidate);
+                    let fault = explain(spec, &candidate, &elsewhere, log_start, before.as_ref());
+                    fault.hint(format!("`{logs}` has all it said"))
+                }
+                _ => fault,
+            };
+            let ended = client.discard(service, instance);
+            return Err(with_trouble(fault, ended.err(), service).into());
+        }
+        client.promote(service, instance).with_context(|| format!("let the new `{service}` take over"))
+    }
 }
 
 /// The cause of a failed start, and what kept it from being ended, should that be another matter.
@@ -148,16 +162,19 @@ fn until_ready(client: &Client, spec: &LaunchSpec, instance: u64, cx: &StepCx<'_
 }
 
 /// Why a candidate is not ready, the cause first: it ended, it listens elsewhere, or its probe was answered so.
-fn explain(spec: &LaunchSpec, candidate: &InstanceStatus, log_start: u64, before: Option<&InstanceStatus>) -> Fault {
+fn explain(
+    spec: &LaunchSpec,
+    candidate: &InstanceStatus,
+    elsewhere: &[u16],
+    log_start: u64,
+    before: Option<&InstanceStatus>,
+) -> Fault {
     let service = &spec.service;
     let declared = spec.listen.port();
-    let elsewhere: Vec<u16> = candidate.pid.map(os::listening_ports).unwrap_or_default().into_iter().collect();
-    let known = |port: &u16| *port == declared || candidate.admin.is_some_and(|admin| admin.port() == *port);
-    let elsewhere: Vec<_> = elsewhere.iter().filter(|port| !known(port)).map(ToString::to_string).collect();
     let (code, cause) = if let Some(ending) = candidate.last_exit {
         ("service-crashed", format!("`{service}` {ending} before it was ready"))
     } else if !elsewhere.is_empty() {
-        let ports = elsewhere.join(", ");
+        let ports = elsewhere.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
         ("wrong-port", format!("`{service}` is declared on port {declared}, but listens on {ports}"))
     } else {
         let why = candidate.last_probe.as_deref().or(candidate.reason.as_deref()).unwrap_or("no probe was answered");
@@ -191,50 +208,9 @@ fn last_words(log: &Path, start: u64) -> String {
     tail.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
-impl Host {
-    /// The recipe with addresses, secrets and paths filled in; `None` while one of them is not known yet.
-    pub(super) fn launch_spec(&self, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
-        let service = &recipe.service;
-        let Some(listen) = self.addresses()?.get(service).copied() else { return Ok(None) };
-        let render = |template: &Template| self.render(service, template, secrets);
-        let mut env = self.surroundings();
-        for (name, template) in &recipe.env {
-            let Some(value) = render(template)? else { return Ok(None) };
-            env.insert(name.clone(), value);
-        }
-        env.insert("PORT".to_owned(), listen.port().to_string());
-        env.insert("LISTEN_ADDRESS".to_owned(), listen.ip().to_string());
-        let (program, mut args) = recipe.invocation(self.home());
-        for template in &recipe.args {
-            let Some(value) = render(template)? else { return Ok(None) };
-            args.push(value);
-        }
-        let mut files = Vec::new();
-        for template in recipe.files.values() {
-            let Some(value) = render(template)? else { return Ok(None) };
-            files.push(value);
-        }
-        Ok(Some(LaunchSpec {
-            service: service.clone(),
-            release: release(recipe, &env, &args, &files),
-            program,
-            args,
-            dir: self.home().data(service),
-            env,
-            log: self.home().log(service),
-            listen,
-            style: if recipe.handover { Style::Handover } else { Style::Plain },
-            ready: recipe.ready.clone(),
-            live: recipe.live.clone(),
-            ready_within: recipe.ready_within,
-            stop_within: recipe.stop_within,
-            probe_every: LaunchSpec::PROBE_EVERY,
-            promote_within: LaunchSpec::PROMOTE_WITHIN,
-        }))
-    }
-
+impl Supervised {
     /// What every service is given of this machine's environment, and the mark by which it is found again.
-    pub(super) fn surroundings(&self) -> BTreeMap<String, String> {
+    pub(in crate::target) fn surroundings(&self) -> BTreeMap<String, String> {
         let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "TZ", "SSL_CERT_FILE"];
         let value = |name: &&str| Some(((*name).to_owned(), self.vars.get(name)?.to_owned()));
         let mut env: BTreeMap<_, _> = inherited.iter().filter_map(value).collect();
@@ -243,7 +219,13 @@ impl Host {
         env
     }
 
-    fn render(&self, service: &ServiceName, template: &Template, secrets: Secrets) -> Result<Option<String>> {
+    /// A template with everything filled in; `None` while something is not known yet.
+    pub(in crate::target) fn render(
+        &self,
+        service: &ServiceName,
+        template: &Template,
+        secrets: Secrets,
+    ) -> Result<Option<String>> {
         let filled = template.render(|reference| match self.resolve(service, reference, secrets) {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(None),
@@ -257,46 +239,70 @@ impl Host {
     }
 
     fn resolve(&self, service: &ServiceName, reference: &Reference, secrets: Secrets) -> Result<Option<String>> {
-        let address = || -> Result<_> { Ok(self.addresses()?.get(service).copied()) };
-        Ok(match reference {
-            Reference::Address => address()?.map(|address| address.ip().to_string()),
-            Reference::Host => address()?.map(|address| super::addresses::reachable(address).ip().to_string()),
-            Reference::Port => address()?.map(|address| address.port().to_string()),
-            Reference::Data => Some(self.home().data(service).to_string_lossy().into_owned()),
-            Reference::File(name) => Some(self.home().files(service).join(name).to_string_lossy().into_owned()),
+        match reference {
             Reference::Secret(name) => {
                 let name = format!("{service}.{name}");
                 match secrets {
-                    Secrets::Make => Some(self.secrets.get(&name)?),
-                    Secrets::Known => self.secrets.peek(&name)?,
+                    Secrets::Make => self.secrets.get(&name).map(Some),
+                    Secrets::Known => self.secrets.peek(&name),
                 }
             }
             Reference::Provided { service: other, name } => {
                 let provided = self.deployment.find_service(other).and_then(|other| other.provides.get(name));
-                match provided {
-                    Some(template) => self.render(other, template, secrets)?,
-                    None => return Err(anyhow!("`{other}` provides no `{name}`")),
-                }
+                let template = provided.ok_or_else(|| anyhow!("`{other}` provides no `{name}`"))?;
+                self.render(other, template, secrets)
             }
-        })
+            _ => {
+                let service = self.deployment.find_service(service);
+                let service = service.ok_or_else(|| anyhow!("a revision names a service that is gone"))?;
+                self.runtime.refer(self, service, reference)
+            }
+        }
+    }
+
+    /// A recipe's variables, arguments and files, filled in; `None` while something is not known yet.
+    pub(in crate::target) fn fill(&self, recipe: &Recipe, secrets: Secrets) -> Result<Option<Filled>> {
+        let mut filled = Filled::default();
+        for (name, template) in &recipe.env {
+            let Some(value) = self.render(&recipe.service, template, secrets)? else { return Ok(None) };
+            filled.env.insert(name.clone(), value);
+        }
+        for template in &recipe.args {
+            let Some(value) = self.render(&recipe.service, template, secrets)? else { return Ok(None) };
+            filled.args.push(value);
+        }
+        for (name, template) in &recipe.files {
+            let Some(value) = self.render(&recipe.service, template, secrets)? else { return Ok(None) };
+            filled.files.insert(name.clone(), value);
+        }
+        Ok(Some(filled))
     }
 
     /// Writes the files of a service where its arguments name them.
-    fn write_files(&self, recipe: &Recipe) -> Result<()> {
+    pub(in crate::target) fn write_files(&self, recipe: &Recipe, mode: u32) -> Result<()> {
         for (name, template) in &recipe.files {
-            let text = self.render(&recipe.service, template, Secrets::Make)?;
-            let path: PathBuf = self.home().files(&recipe.service).join(name);
-            crate::home::write_private(&path, text.unwrap_or_default().as_bytes())?;
+            let text = self.render(&recipe.service, template, Secrets::Make)?.unwrap_or_default();
+            let path = self.home().files(&recipe.service).join(name);
+            crate::home::write_with_mode(&path, text.as_bytes(), mode)?;
         }
         Ok(())
     }
 }
 
-/// Names what runs: equal releases are started alike to the last byte. What merely surrounds a service (PATH and the
-/// like) does not count, since it differs between the terminals of one user.
-fn release(recipe: &Recipe, env: &BTreeMap<String, String>, args: &[String], files: &[String]) -> String {
-    let own = env.iter().filter(|(name, _)| recipe.env.contains_key(*name));
-    let own: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
-    let text = format!("{}\n{own:?}\n{args:?}\n{files:?}", recipe.to_json());
-    Digest::of(text).to_string().chars().take(16).collect()
+/// What a recipe comes to at this moment.
+#[derive(Default)]
+pub(in crate::target) struct Filled {
+    /// The service's own variables.
+    pub(in crate::target) env: BTreeMap<String, String>,
+    pub(in crate::target) args: Vec<String>,
+    pub(in crate::target) files: BTreeMap<String, String>,
+}
+
+impl Filled {
+    /// Names what runs: equal releases are started alike to the last byte. What merely surrounds a service (PATH and
+    /// the like) does not count, since it differs between the terminals of one user.
+    pub(in crate::target) fn release(&self, recipe: &Recipe) -> String {
+        let text = format!("{}\n{:?}\n{:?}\n{:?}", recipe.to_json(), self.env, self.args, self.files);
+        Digest::of(text).to_string().chars().take(16).collect()
+    }
 }

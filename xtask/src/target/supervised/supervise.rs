@@ -1,6 +1,6 @@
 //! The step that sees to the supervisor.
 
-use super::Host;
+use super::Supervised;
 use crate::ledger::Entry;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
@@ -11,23 +11,23 @@ use std::sync::Arc;
 
 /// Sees to it that the supervisor runs. Services that a killed one left behind are ended first.
 pub(super) struct SupervisorWork {
-    pub(super) host: Arc<Host>,
+    pub(super) core: Arc<Supervised>,
 }
 
 impl Work for SupervisorWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        Ok(match Client::connect(self.host.home().dir()) {
+        Ok(match Client::connect(self.core.home().dir()) {
             Connection::Live(client) => Some(format!("process {}", client.process().pid)),
             Connection::Absent | Connection::Foreign(_) => None,
         })
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        let dir = self.host.home().dir();
+        let dir = self.core.home().dir();
         cx.status("starting");
-        let ensured = supervisor::ensure(dir, &self.host.own_program, &self.host.surroundings())?;
+        let ensured = supervisor::ensure(dir, &self.core.own_program, &self.core.surroundings())?;
         let process = ensured.client.process();
-        self.host.enter(Entry {
+        self.core.enter(Entry {
             kind: "process".to_owned(),
             id: "supervisor".to_owned(),
             system: None,
