@@ -183,23 +183,6 @@ async fn signals_end_it_with_0_and_free_the_port() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn healthcheck_asks_the_running_service() {
-    let epoch = Running::start_ready(EPOCH, &[]).await;
-    let port = epoch.address("http").port().to_string();
-    assert_eq!(refused(EPOCH, &["healthcheck"], &[("PORT", &port)]).status.code(), Some(0));
-
-    let sick = Running::start_ready(EPOCH, &[("FAULT", "unhealthy-after=0")]).await;
-    let port = sick.address("http").port().to_string();
-    let output = refused(EPOCH, &["healthcheck"], &[("PORT", &port)]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("500"));
-    drop(sick);
-    let output = refused(EPOCH, &["healthcheck"], &[("PORT", &port)]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("refused"));
-}
-
 #[test]
 fn what_keeps_it_from_starting_is_said_in_a_line() {
     let (_taken, address) = socket();

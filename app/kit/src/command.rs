@@ -1,21 +1,25 @@
-//! The command line of a service: serve, `healthcheck`, `--version`, `--help`.
+//! The command line of a service: serve, `healthcheck`, `reach`, `--version`, `--help`.
 
 use std::ffi::OsString;
+
+use crate::reach::Destination;
 
 /// What a service's binary is asked to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Serve,
     Healthcheck,
+    Reach(Destination),
     Version,
     Help,
 }
 
 /// Shown for `--help` and after a wrong argument.
 pub(crate) const USAGE: &str = "\
-usage: SERVICE                serve until SIGTERM or SIGINT
-       SERVICE healthcheck    ask the service on this machine's $PORT whether it is alive; exit code 0 or 1
-       SERVICE --version      print name and version
+usage: SERVICE                    serve until SIGTERM or SIGINT
+       SERVICE healthcheck        ask the service on this machine's $PORT whether it is alive; exit code 0 or 1
+       SERVICE reach HOST:PORT    connect to a TCP port, to prove that it is within reach; exit code 0 or 1
+       SERVICE --version          print name and version
 configuration comes from environment variables only";
 
 impl Command {
@@ -23,18 +27,18 @@ impl Command {
     ///
     /// # Errors
     /// The argument that was not understood.
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let Some(first) = arguments.next() else {
-            return Ok(Self::Serve);
-        };
-        if let Some(extra) = arguments.next() {
-            return Err(extra.to_string_lossy().into_owned());
-        }
-        match first.to_str() {
-            Some("healthcheck") => Ok(Self::Healthcheck),
-            Some("--version" | "-V") => Ok(Self::Version),
-            Some("--help" | "-h") => Ok(Self::Help),
-            _ => Err(first.to_string_lossy().into_owned()),
+    pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let arguments: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let refused = |argument: &str| Err(argument.to_owned());
+        match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => Ok(Self::Serve),
+            ["reach", destination] => destination.parse().map(Self::Reach).or_else(|()| refused(destination)),
+            ["reach", _, extra, ..] => refused(extra),
+            ["healthcheck"] => Ok(Self::Healthcheck),
+            ["--version" | "-V"] => Ok(Self::Version),
+            ["--help" | "-h"] => Ok(Self::Help),
+            [only] => refused(only),
+            [_, extra, ..] => refused(extra),
         }
     }
 }
@@ -51,9 +55,13 @@ mod tests {
     fn the_whole_surface() {
         assert_eq!(parse(&[]), Ok(Command::Serve));
         assert_eq!(parse(&["healthcheck"]), Ok(Command::Healthcheck));
+        assert_eq!(parse(&["reach", "redis:6379"]), Ok(Command::Reach("redis:6379".parse().unwrap())));
         assert_eq!(parse(&["--version"]), Ok(Command::Version));
         assert_eq!(parse(&["--help"]), Ok(Command::Help));
         assert_eq!(parse(&["serve"]), Err("serve".into()));
         assert_eq!(parse(&["healthcheck", "now"]), Err("now".into()));
+        assert_eq!(parse(&["reach"]), Err("reach".into()));
+        assert_eq!(parse(&["reach", "redis"]), Err("redis".into()));
+        assert_eq!(parse(&["reach", "redis:6379", "now"]), Err("now".into()));
     }
 }

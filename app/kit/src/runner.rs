@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::health::Health;
 use crate::listen::{self, Sockets};
 use crate::metrics::Metrics;
+use crate::reach::{self, Destination};
 use crate::serve::Connections;
 use crate::settings::Settings;
 use crate::{Service, healthcheck, http, logs, operations};
@@ -28,6 +29,7 @@ pub fn run<S: Service>() -> ExitCode {
     match Command::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve) => serve::<S>(&env),
         Ok(Command::Healthcheck) => healthcheck::<S>(&env),
+        Ok(Command::Reach(destination)) => reach(&destination),
         Ok(Command::Version) => print(&format!("{} {}", S::NAME, S::VERSION)),
         Ok(Command::Help) => print(&USAGE.replace("SERVICE", S::NAME)),
         Err(argument) => {
@@ -151,6 +153,16 @@ fn healthcheck<S: Service>(env: &Env) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             complain(&format!("{}: not alive: {reason}", S::NAME));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn reach(destination: &Destination) -> ExitCode {
+    match reach::connect(destination) {
+        Ok(address) => print(&format!("connected to {address}")),
+        Err(reason) => {
+            print(&reason);
             ExitCode::FAILURE
         }
     }
