@@ -23,6 +23,8 @@ pub struct Container {
     pub low_ports: bool,
     /// Where `${data}` is.
     pub data: String,
+    /// What stands before the service's arguments: the program, for an image that takes that for an argument, too.
+    pub command: Vec<String>,
     /// A command that tells within the container whether it is healthy, by its exit code. It is used where a container
     /// cannot be reached by its address from this machine. Images of this repository have their own.
     pub health: Vec<String>,
@@ -37,6 +39,7 @@ impl Default for Container {
             writable: Vec::new(),
             low_ports: false,
             data: "/data".to_owned(),
+            command: Vec::new(),
             health: Vec::new(),
         }
     }
@@ -48,7 +51,7 @@ impl Container {
         json!({
             "memory": self.memory.to_string(), "cpu": self.cpu.to_string(),
             "user": self.user.map(|user| user.to_string()), "writable": self.writable, "low_ports": self.low_ports,
-            "data": self.data, "health": self.health,
+            "data": self.data, "command": self.command, "health": self.health,
         })
     }
 
@@ -68,6 +71,7 @@ impl Container {
             writable: texts("writable")?,
             low_ports: value["low_ports"].as_bool()?,
             data: value["data"].as_str()?.to_owned(),
+            command: texts("command")?,
             health: texts("health")?,
         })
     }
@@ -288,6 +292,25 @@ mod tests {
         for text in ["9m", "0", "0.5", "", "m", "9999999999"] {
             assert!(text.parse::<Cpu>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_container_is_given_survives_being_kept() {
+        let words = |words: [&str; 2]| words.map(str::to_owned).to_vec();
+        let given = Container {
+            memory: Memory(64 << 20),
+            cpu: Cpu(250),
+            user: "999:1000".parse().ok(),
+            writable: words(["/tmp", "/var/run"]),
+            low_ports: true,
+            data: "/var/lib/it".to_owned(),
+            command: words(["it", "--serve"]),
+            health: words(["it", "ping"]),
+        };
+        for container in [given, Container::default()] {
+            assert_eq!(Container::from_json(&container.to_json()), Some(container));
+        }
+        assert_eq!(Container::from_json(&json!({"memory": "64Mi"})), None);
     }
 
     #[test]

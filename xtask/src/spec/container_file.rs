@@ -7,7 +7,7 @@ use super::decode::Value;
 pub(super) fn read(value: &Value<'_>, is_image: bool) -> Option<Container> {
     value.table(|table| {
         let default = Container::default();
-        for key in ["user", "writable", "low_ports", "data", "health"] {
+        for key in ["user", "writable", "low_ports", "data", "command", "health"] {
             if let Some(value) = table.optional(key).filter(|_| !is_image) {
                 value.report("only for a service with `image`; images of crates have theirs");
             }
@@ -25,9 +25,15 @@ pub(super) fn read(value: &Value<'_>, is_image: bool) -> Option<Container> {
             writable: list("writable", &check_folder),
             low_ports: table.optional("low_ports").and_then(|value| value.boolean()).unwrap_or(default.low_ports),
             data: table.optional("data").and_then(|value| value.checked(&check_folder)).unwrap_or(default.data),
-            health: list("health", &|_| Ok(())),
+            command: list("command", &check_word),
+            health: list("health", &check_word),
         }
     })
+}
+
+/// An argument of a program. An empty one would be a slip.
+fn check_word(text: &str) -> Result<(), String> {
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
 }
 
 /// A folder that an engine can mount something over.
