@@ -1,8 +1,8 @@
 //! Which engine to use: the one that the environment names, else the first that answers.
 
-use super::{Engine, Facts, Here};
+use super::{Engine, Facts, Here, mend};
 use crate::error::Fault;
-use crate::proc::{CommandLine, Proc};
+use crate::proc::Proc;
 use crate::spec::container::EngineKind;
 use anyhow::Result;
 use std::sync::{Mutex, PoisonError};
@@ -68,7 +68,7 @@ fn none(wanted: Option<EngineKind>, silent: &[(EngineKind, Silence)], has: &dyn 
     let cause = each.collect::<Vec<_>>().join("\n");
     let mends = silent.iter().filter_map(|(kind, silence)| match silence {
         Silence::Missing => None,
-        Silence::Refused(words) => mend(*kind, words, has),
+        Silence::Refused(words) => Some(mend(*kind, words, has)),
     });
     let mends: Vec<String> = mends.map(|mend| format!("`{mend}`")).collect();
     let or_other = match wanted {
@@ -80,55 +80,6 @@ fn none(wanted: Option<EngineKind>, silent: &[(EngineKind, Silence)], has: &dyn 
         false => format!("{}{or_other}", mends.join(" or ")),
     };
     Fault::could_not_run("no-engine", cause).hint(hint)
-}
-
-/// A command that may bring a silent engine to answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mend {
-    pub command: CommandLine,
-    pub by: By,
-}
-
-/// Who may run a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    Anyone,
-    Root,
-    /// A person who has judged what it means.
-    Person,
-}
-
-/// As one would type it.
-impl std::fmt::Display for Mend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.by {
-            By::Root => write!(f, "sudo {}", self.command),
-            By::Anyone | By::Person => self.command.fmt(f),
-        }
-    }
-}
-
-/// What follows from the words of an engine that is installed and of no use.
-pub fn mend(kind: EngineKind, words: &str, has: &dyn Fn(&str) -> bool) -> Option<Mend> {
-    let line = |by, argv: &[&str]| {
-        let (program, args) = argv.split_first()?;
-        Some(Mend { command: CommandLine::new(program).args(args), by })
-    };
-    let says = |part: &str| words.to_lowercase().contains(part);
-    let mac = cfg!(target_os = "macos");
-    match kind {
-        // Members of the group are as good as root, which a person should know.
-        EngineKind::Docker if says("permission denied") => {
-            line(By::Person, &["sudo", "usermod", "-aG", "docker", "$USER"])
-        }
-        EngineKind::Docker if says("tcp://") || says("ssh://") => line(By::Person, &["docker", "context", "ls"]),
-        EngineKind::Docker if mac => line(By::Anyone, &["open", "-a", "Docker"]),
-        EngineKind::Docker if has("systemctl") => line(By::Root, &["systemctl", "start", "docker"]),
-        EngineKind::Docker => line(By::Person, &["sudo", "dockerd"]),
-        EngineKind::Podman if mac && says("no such") => line(By::Anyone, &["podman", "machine", "init", "--now"]),
-        EngineKind::Podman if mac => line(By::Anyone, &["podman", "machine", "start"]),
-        EngineKind::Podman => line(By::Person, &["podman", "info"]),
-    }
 }
 
 /// An engine that is asked for at most once, and only by what needs it.
@@ -153,5 +104,38 @@ impl Lazy {
         let answer = detect(proc, self.wanted)?;
         *found = Some(answer.clone());
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOWN: &str =
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+
+    #[test]
+    fn a_machine_without_an_engine_is_told_of_both() {
+        let silent = [(EngineKind::Docker, Silence::Missing), (EngineKind::Podman, Silence::Missing)];
+        let fault = none(None, &silent, &|_| false);
+        let each = ["docker", "podman"].map(|name| format!("`{name}` is not installed, or not on PATH"));
+        assert_eq!(fault.cause, each.join("\n"));
+        assert_eq!(fault.hint.as_deref(), Some("install one of them: `cargo xtask doctor` says how"));
+    }
+
+    #[test]
+    fn an_engine_that_is_down_is_quoted_with_its_mend() {
+        let silent = [(EngineKind::Docker, Silence::Refused(DOWN.to_owned())), (EngineKind::Podman, Silence::Missing)];
+        let fault = none(None, &silent, &|program| program == "systemctl");
+        assert!(fault.cause.starts_with(&format!("`docker` is installed, but: {DOWN}\n`podman` is not")), "{fault}");
+        #[cfg(target_os = "linux")]
+        assert_eq!(fault.hint.as_deref(), Some("`sudo systemctl start docker`"));
+    }
+
+    #[test]
+    fn an_engine_that_the_environment_names_is_the_only_one() {
+        assert_eq!(candidates(Some(EngineKind::Podman)), [EngineKind::Podman]);
+        let fault = none(Some(EngineKind::Podman), &[(EngineKind::Podman, Silence::Missing)], &|_| false);
+        assert!(fault.hint.is_some_and(|hint| hint.contains("unset `engine`")));
     }
 }

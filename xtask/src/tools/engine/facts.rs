@@ -156,3 +156,6 @@ fn docker_builder(client: &Value, engine: Version) -> (bool, String) {
         false => (false, "docker's builder of old".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,20 @@
 //!
 //! Both take nearly the same arguments; where they differ, it is decided in here and nowhere else.
 
+mod argv;
+mod ask;
 mod detect;
 mod facts;
+mod inspect;
+mod mend;
 mod run;
 
-pub use detect::{By, Found, Lazy, Mend, Silence, candidates, detect, mend};
+pub use argv::{Label, Labels};
+pub use ask::remove;
+pub use detect::{Found, Lazy, Silence, candidates, detect};
 pub use facts::{Facts, Here};
+pub use inspect::{Container, Image, Named, lines, says_absent};
+pub use mend::{By, Mend, mend};
 pub use run::{Mount, RunSpec};
 
 use crate::proc::CommandLine;

@@ -127,3 +127,65 @@ fn cores(cpu: Cpu) -> String {
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> RunSpec {
+        RunSpec {
+            image: "sha256:0f".to_owned(),
+            labels: BTreeMap::from([("slipway".to_owned(), "try".to_owned())]),
+            network: "net".to_owned(),
+            aliases: vec!["redis".to_owned()],
+            publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
+            env: vec!["PORT".to_owned()],
+            mounts: vec![
+                Mount::Volume { name: "data".to_owned(), at: "/data".to_owned() },
+                Mount::Bind { source: PathBuf::from("/etc/edge"), at: "/conf".to_owned() },
+            ],
+            user: "999".parse().ok(),
+            writable: vec!["/tmp".to_owned()],
+            memory: Memory(64 << 20),
+            cpu: Cpu(1250),
+            low_ports: true,
+            args: vec!["--verbose".to_owned()],
+        }
+    }
+
+    fn run(kind: EngineKind, spec: &RunSpec) -> String {
+        Engine { kind, program: kind.as_str().into() }.run("shop-1", spec).join(" ")
+    }
+
+    const COMMON: &str = "run --name shop-1 --pull never --no-healthcheck --label slipway=try --network net \
+        --network-alias redis --publish 127.0.0.1:8000:80 --publish [::1]:8000:80 --env PORT --volume data:/data \
+        --volume /etc/edge:/conf:ro,z --read-only --cap-drop all --security-opt no-new-privileges";
+    const LIMITS: &str = "--user 999:999 --tmpfs /tmp:rw,noexec,nosuid,nodev,size=64m,mode=1777 \
+        --sysctl net.ipv4.ip_unprivileged_port_start=0 --memory 67108864b --memory-swap 67108864b --cpus 1.250 \
+        --pids-limit 256";
+
+    #[test]
+    fn a_container_is_confined_and_stays_in_the_foreground() {
+        let docker = "--log-driver json-file --log-opt max-size=10m --log-opt max-file=1 sha256:0f --verbose";
+        assert_eq!(run(EngineKind::Docker, &spec()), format!("{COMMON} {LIMITS} {docker}"));
+        let own = "--read-only-tmpfs=false --http-proxy=false";
+        let podman = "--log-driver k8s-file --log-opt max-size=10mb sha256:0f --verbose";
+        assert_eq!(run(EngineKind::Podman, &spec()), format!("{COMMON} {own} {LIMITS} {podman}"));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_given() {
+        let spec = RunSpec {
+            user: None,
+            publish: Vec::new(),
+            mounts: Vec::new(),
+            writable: Vec::new(),
+            low_ports: false,
+            ..spec()
+        };
+        let line = run(EngineKind::Docker, &spec);
+        for given in ["--user", "--publish", "--volume", "--tmpfs", "--sysctl"] {
+            assert!(!line.contains(given), "{line}");
+        }
+    }
+}
