@@ -78,6 +78,16 @@ impl Home {
         self.dir.join("images").join(service.as_str())
     }
 
+    /// What is known of base images, by their ID.
+    pub fn bases(&self) -> PathBuf {
+        self.dir.join("bases")
+    }
+
+    /// What an image is built from, while it is being built.
+    pub fn context(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("contexts").join(service.as_str())
+    }
+
     /// Where cargo puts what it has built for this deployment, before it is kept as an artifact.
     pub fn built(&self) -> PathBuf {
         self.dir.join("built")

@@ -4,6 +4,7 @@
 //! [`target`]) → the runner → [`tools`] (pure argv) → [`proc`], the only module that spawns. What happens goes to the
 //! [`journal`], and every form of output is drawn from it.
 
+pub mod build;
 pub mod check;
 pub mod cli;
 pub mod cmd;
@@ -12,6 +13,7 @@ pub mod ctx;
 pub mod error;
 pub mod home;
 pub mod http;
+pub mod image;
 pub mod journal;
 pub mod key;
 pub mod lease;

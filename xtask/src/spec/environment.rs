@@ -22,6 +22,8 @@ pub struct Environment {
     pub bind: IpAddr,
     /// What builds and runs images; whichever answers first when unset.
     pub engine: Option<EngineKind>,
+    /// Where the binaries of images are built.
+    pub build: BuildPlace,
     /// Where images are pushed to. Unset: they stay on this machine.
     pub registry: Option<Registry>,
     /// What images are built for. Empty: for the engine's own platform.
@@ -48,6 +50,14 @@ pub enum Ports {
     Declared,
     /// Any free ones, chosen once per deployment.
     Free,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildPlace {
+    /// On this machine where the binary suits the image, inside a container elsewhere.
+    Auto,
+    Host,
+    Inside,
 }
 
 /// One setting as it took effect.

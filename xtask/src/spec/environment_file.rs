@@ -2,7 +2,7 @@
 
 use super::container::{EngineKind, Platform, Registry};
 use super::decode::{Document, Value, choose};
-use super::environment::{Environment, Origin, Ports, Setting};
+use super::environment::{BuildPlace, Environment, Origin, Ports, Setting};
 use super::error::{Place, Sink, SpecErrors, find, quoted};
 use super::grammar::check_variable;
 use super::name::{DeploymentId, EnvironmentName};
@@ -20,12 +20,13 @@ const FOLDER: &str = "deploy/environments";
 const SUPPORTED: [TargetKind; 2] = [Host, Containers];
 
 /// Every setting, and the targets on which it does something. `env.NAME` is one on all of them.
-const SETTINGS: [(&str, &[TargetKind]); 20] = [
+const SETTINGS: [(&str, &[TargetKind]); 21] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
     ("bind", &[Host, Containers]),
     ("engine", &TargetKind::ALL),
+    ("build", &TargetKind::ALL),
     ("registry", &[Host, Containers, Kubernetes]),
     ("platforms", &TargetKind::ALL),
     ("context", &[Kubernetes]),
@@ -93,6 +94,7 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     let ports = settings.parse("ports", "declared", |text| choose(text, &PORTS));
     let bind = settings.parse("bind", "127.0.0.1", parse_address);
     let engine = settings.parse("engine", "any", |text| choose(text, &ENGINES));
+    let build = settings.parse("build", "auto", |text| choose(text, &BUILD_PLACES));
     let registry = settings.parse("registry", "", |text| optional(text, Registry::from_str));
     let platforms = settings.parse("platforms", "", parse_platforms);
     Some(Environment {
@@ -102,6 +104,7 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
         ports: ports?,
         bind: bind?,
         engine: engine?,
+        build: build?,
         registry: registry?,
         platforms: platforms?,
         env: settings.variables(),
@@ -113,6 +116,9 @@ const PORTS: [(&str, Ports); 2] = [("declared", Ports::Declared), ("free", Ports
 
 const ENGINES: [(&str, Option<EngineKind>); 3] =
     [("any", None), ("docker", Some(EngineKind::Docker)), ("podman", Some(EngineKind::Podman))];
+
+const BUILD_PLACES: [(&str, BuildPlace); 3] =
+    [("auto", BuildPlace::Auto), ("host", BuildPlace::Host), ("inside", BuildPlace::Inside)];
 
 /// Nothing, or something well formed.
 fn optional<T, E>(text: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<Option<T>, E> {

@@ -1,0 +1,8 @@
+//! Building crates of this repository: what a build sees, as the inputs of a content key, and the one run of cargo
+//! that turns crates into binaries or errors.
+
+mod compile;
+mod sources;
+
+pub use compile::{Compiled, compile};
+pub use sources::{Compiler, Sources};

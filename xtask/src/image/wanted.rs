@@ -1,0 +1,187 @@
+//! Which images are wanted at this moment: what each is built from, in which way, and under which key.
+
+use super::record::Records;
+use super::way::{Choice, Question, Way};
+use crate::build::{Compiler, Sources};
+use crate::ctx::Ctx;
+use crate::error::Fault;
+use crate::key::{Input, Kind, Manifest};
+use crate::spec::container::Platform;
+use crate::spec::image::ImagePin;
+use crate::spec::name::{ServiceName, SystemName};
+use crate::target::Deployment;
+use anyhow::{Context, Result};
+
+/// The recipe of all images, relative to the root.
+pub const DOCKERFILE: &str = "app/Dockerfile";
+/// The profile that binaries of images are built with.
+pub const PROFILE: &str = "image";
+
+/// An image to have.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub service: ServiceName,
+    /// The crate, whose binary has the same name.
+    pub name: String,
+    pub system: SystemName,
+    pub port: u16,
+    pub platform: Platform,
+    pub way: Way,
+    /// "on this machine", "inside a container: this machine is macOS"
+    pub why_way: String,
+    /// What it is built from in that way.
+    pub manifest: Manifest,
+    /// What it would be built from inside a container.
+    pub(super) inside: Manifest,
+}
+
+impl Wanted {
+    /// Also its tag.
+    pub fn key(&self) -> String {
+        self.manifest.key().to_string()
+    }
+
+    /// The same image from a build inside a container.
+    pub(super) fn built_inside(&self, why_way: String) -> Self {
+        Self { way: Way::Inside, why_way, manifest: self.inside.clone(), ..self.clone() }
+    }
+}
+
+/// The public images that builds begin with.
+#[derive(Debug, Clone)]
+pub(super) struct Bases {
+    pub(super) base: ImagePin,
+    pub(super) builder: ImagePin,
+}
+
+impl Bases {
+    fn of(deployment: &Deployment) -> Result<Self> {
+        let pin = |name: &str| {
+            let found = deployment.spec.images.get(name).cloned();
+            found.ok_or_else(|| {
+                let cause = format!("`deploy/images.toml` has no image `{name}`, which builds of images begin with");
+                Fault::could_not_run("no-base", cause)
+            })
+        };
+        Ok(Self { base: pin("base")?, builder: pin("builder")? })
+    }
+}
+
+/// What images are for: the environment's platforms, this machine's first.
+pub(super) fn platforms(deployment: &Deployment) -> Result<Vec<Platform>> {
+    let here = Platform::of_architecture(std::env::consts::ARCH);
+    let mut platforms = deployment.environment.platforms.clone();
+    platforms.sort_by_key(|platform| Some(*platform) != here);
+    if platforms.is_empty() {
+        let unknown = || {
+            let cause = format!("images are not built for {} unasked", std::env::consts::ARCH);
+            Fault::could_not_run("unknown-platform", cause).hint("name one: --set platforms=linux/amd64")
+        };
+        platforms.push(here.ok_or_else(unknown)?);
+    }
+    Ok(platforms)
+}
+
+/// The images of these services as they would be built now, for each of the environment's platforms.
+pub(super) fn wanted(
+    deployment: &Deployment,
+    ctx: &Ctx,
+    services: &[(ServiceName, String)],
+) -> Result<(Vec<Wanted>, Bases)> {
+    let bases = Bases::of(deployment)?;
+    let platforms = platforms(deployment)?;
+    let crates: Vec<&str> = services.iter().map(|(_, name)| name.as_str()).collect();
+    let here = |platform: &Platform| question(deployment, *platform).answer().is_ok_and(|c| c.way == Way::Host);
+    let compiler = if platforms.iter().any(here) { Compiler::Here } else { Compiler::Elsewhere };
+    let sources = Sources::read(&deployment.root, &ctx.vars, &ctx.proc, compiler, &crates)?;
+    let recipe = std::fs::read(deployment.root.join(DOCKERFILE)).with_context(|| format!("read `{DOCKERFILE}`"))?;
+    let recipe = Input::new(Kind::Dockerfile, DOCKERFILE, recipe);
+    let mut wanted = Vec::new();
+    for (service, name) in services {
+        let Some((system, declared)) = find(deployment, service) else { continue };
+        let order = Order { deployment, bases: &bases, recipe: &recipe, service, name, port: declared, system };
+        for &platform in &platforms {
+            wanted.extend(order.wanted(&sources, platform)?);
+        }
+    }
+    Ok((wanted, bases))
+}
+
+fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Option<(&'d SystemName, u16)> {
+    let all = deployment.spec.systems.iter();
+    let mut all = all.flat_map(|system| system.services.iter().map(move |service| (&system.name, service)));
+    all.find(|(_, found)| found.name == *service).map(|(system, found)| (system, found.port))
+}
+
+fn question(deployment: &Deployment, platform: Platform) -> Question {
+    Question {
+        place: deployment.environment.build,
+        system: std::env::consts::OS,
+        architecture: std::env::consts::ARCH,
+        platform,
+        fit: None,
+    }
+}
+
+/// One service and what all of its images have in common.
+struct Order<'a> {
+    deployment: &'a Deployment,
+    bases: &'a Bases,
+    recipe: &'a Input,
+    service: &'a ServiceName,
+    name: &'a str,
+    system: &'a SystemName,
+    port: u16,
+}
+
+impl Order<'_> {
+    fn wanted(&self, sources: &Sources, platform: Platform) -> Result<Option<Wanted>> {
+        let (Some(inside), Some(host)) = (sources.of(self.name).cloned(), sources.built_here(self.name)) else {
+            return Ok(None);
+        };
+        let mut inside = self.complete(inside, platform, Way::Inside);
+        inside.add(base_input(&self.bases.builder));
+        let host = self.complete(host, platform, Way::Host);
+        let records = Records::new(&self.deployment.home, self.service);
+        let fit = records.read(&host.key().to_string()).and_then(|record| record.fit);
+        let Choice { way, why } = Question { fit, ..question(self.deployment, platform) }
+            .answer()
+            .map_err(|why| Fault::could_not_run("wrong-way", format!("image of `{}`: {why}", self.service)))?;
+        let manifest = match way {
+            Way::Host => host,
+            Way::Inside => inside.clone(),
+        };
+        Ok(Some(Wanted {
+            service: self.service.clone(),
+            name: self.name.to_owned(),
+            system: self.system.clone(),
+            port: self.port,
+            platform,
+            way,
+            why_way: why,
+            manifest,
+            inside,
+        }))
+    }
+
+    /// What the sources alone do not tell.
+    fn complete(&self, mut manifest: Manifest, platform: Platform, way: Way) -> Manifest {
+        manifest.add(self.recipe.clone());
+        manifest.add(Input::new(Kind::Platform, platform.as_str(), ""));
+        manifest.add(base_input(&self.bases.base));
+        let port = self.port.to_string();
+        let arguments =
+            [("way", way.as_str()), ("profile", PROFILE), ("service", self.service.as_str()), ("port", &port)];
+        for (name, value) in arguments.into_iter().chain([("crate", self.name)]) {
+            manifest.add(Input::new(Kind::Argument, name, value));
+        }
+        manifest
+    }
+}
+
+/// A base by its reference and, where it is pinned, its digest.
+fn base_input(pin: &ImagePin) -> Input {
+    let pin = pin.to_string();
+    let (tagged, digest) = pin.split_once('@').unwrap_or((&pin, ""));
+    Input::new(Kind::Base, tagged, digest)
+}
