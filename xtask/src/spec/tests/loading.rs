@@ -1,6 +1,7 @@
 //! What right files are read as.
 
 use super::{Root, repository};
+use crate::spec::container::{Container, EngineKind, Platform, Registry};
 use crate::spec::environment::{Origin, Ports};
 use crate::spec::name::{EnvironmentName, ServiceName};
 use crate::spec::smoke::{self, Method};
@@ -78,6 +79,43 @@ fn an_image_says_what_a_crate_need_not() {
 }
 
 #[test]
+fn a_container_is_given_what_its_service_says_and_nothing_else() {
+    let spec = own_spec();
+    let words = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
+    let limits = |memory: &str, cpu: &str| (memory.parse().unwrap(), cpu.parse().unwrap());
+    let (memory, cpu) = limits("64Mi", "500m");
+    assert_eq!(service(&spec, "epoch").container, Container { memory, cpu, ..Container::default() });
+    let (memory, cpu) = limits("128Mi", "500m");
+    let redis = Container {
+        memory,
+        cpu,
+        user: "999".parse().ok(),
+        command: words(&["redis-server"]),
+        health: words(&["redis-cli", "ping"]),
+        ..Container::default()
+    };
+    assert_eq!((&service(&spec, "redis").container, redis.data.as_str()), (&redis, "/data"));
+    let web = &service(&spec, "web").container;
+    assert_eq!((web.low_ports, &web.writable), (true, &words(&["/tmp"])));
+}
+
+#[test]
+fn every_image_that_runs_in_a_container_has_a_numeric_user() {
+    for service in own_spec().systems.iter().flat_map(|system| &system.services) {
+        let is_image = matches!(service.source, Source::Image { .. });
+        assert_eq!(service.container.user.is_some(), is_image, "{}", service.name);
+    }
+}
+
+#[test]
+fn a_container_needs_nothing_to_be_said() {
+    let root = Root::of_repository();
+    root.write("deploy/systems/epoch.toml", "description = 'x'\n[services.epoch]\ncrate = 'epoch'\nport = 1337\n");
+    let spec = load(root.path()).unwrap();
+    assert_eq!(service(&spec, "epoch").container, Container::default());
+}
+
+#[test]
 fn a_smoke_check_is_read_with_its_defaults() {
     let spec = own_spec();
     let shortener = system(&spec, "shortener");
@@ -123,14 +161,37 @@ fn settings_are_laid_over_each_other_and_remember_their_origin() {
         origins,
         [
             "bind = ::1 (flag)",
+            "build = auto (default)",
             "deployment_id = local (default)",
+            "engine = any (default)",
             "env.A = file (deploy/environments/local.toml:4)",
             "env.B = local (deploy/environments/local.local.toml:3)",
             "env.C = flag (flag)",
+            "platforms =  (default)",
             "ports = free (deploy/environments/local.local.toml:2)",
+            "registry =  (default)",
             "target = host (deploy/environments/local.toml:1)",
         ]
     );
+}
+
+#[test]
+fn containers_run_by_whatever_engine_answers_unless_one_is_named() {
+    let root = Root::of_repository();
+    let read = |sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        environment(root.path(), "containers", &sets).unwrap()
+    };
+    let plain = read(&[]);
+    assert_eq!((plain.target, plain.ports), (TargetKind::Containers, Ports::Declared));
+    assert_eq!((plain.engine, plain.registry, plain.platforms), (None, None, Vec::new()));
+    root.write("deploy/environments/containers.local.toml", "engine = 'docker'\nregistry = 'localhost:5000/shop'\n");
+    let local = read(&["platforms=linux/arm64, linux/amd64,linux/arm64"]);
+    assert_eq!(local.engine, Some(EngineKind::Docker));
+    assert_eq!(local.registry.as_ref().map(Registry::as_str), Some("localhost:5000/shop"));
+    assert_eq!(local.platforms, Platform::ALL, "each once, in an order of their own");
+    let flags = read(&["engine=podman", "registry=", "platforms="]);
+    assert_eq!((flags.engine, flags.registry, flags.platforms), (Some(EngineKind::Podman), None, Vec::new()));
 }
 
 #[test]

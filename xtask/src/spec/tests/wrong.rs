@@ -164,6 +164,18 @@ fn a_wrong_environment_file_is_said_with_its_place() {
              local.toml:4: `deployment_id`: `A` is not a name: 1 to 40 lower-case letters, digits and inner hyphens",
         ),
         (
+            "target = 'containers'\nengine = 'dokcer'\nregistry = 'Shop'\nplatforms = 'linux/arm'\ncontext = 'kind'",
+            "local.toml:2: `engine`: unknown value `dokcer`; did you mean `docker`? valid values: `any`, `docker`, \
+             `podman`\n\
+             local.toml:3: `registry`: `Shop` is not a registry such as `registry.example.com/shop`\n\
+             local.toml:4: `platforms`: `linux/arm` is not a platform; valid values: `linux/amd64`, `linux/arm64`\n\
+             local.toml:5: `context`: does nothing on target `containers`; it is for `kubernetes`",
+        ),
+        (
+            "target = 'containers'\nplatforms = ['linux/amd64']",
+            "local.toml:2: `platforms`: expected a string, a number or a boolean, found a list",
+        ),
+        (
             "target = 'host'\n[env]\nPORT = '1'\n'a b' = '1'\nC = []",
             "local.toml:3: `env.PORT`: set by the target, which knows where the service listens\n\
              local.toml:4: `env.\"a b\"`: not the name of a variable: letters, digits and `_`, the first no digit\n\
@@ -179,8 +191,8 @@ fn a_wrong_environment_file_is_said_with_its_place() {
 
 #[test]
 fn a_target_of_a_later_version_is_not_supported_yet() {
-    let expected =
-        "cluster.toml:2: `target`: target `kubernetes` is not supported by this version, which supports `host`";
+    let expected = "cluster.toml:2: `target`: target `kubernetes` is not supported by this version, which supports \
+                    `host`, `containers`";
     assert_eq!(said_about_environment("", "cluster", &[]), (expected.to_owned(), false));
 }
 
@@ -207,7 +219,17 @@ fn a_wrong_flag_is_a_usage_error() {
         ("local", "env.PORT=1", "`--set env.PORT`: set by the target, which knows where the service listens"),
         ("local", "env.A=\0", "`--set env.A`: holds a NUL character"),
         ("local", "region=eu", "`--set region`: does nothing on target `host`; it is for `eks`"),
-        ("local", "target=eks", "`--set target`: target `eks` is not supported by this version, which supports `host`"),
+        (
+            "local",
+            "target=eks",
+            "`--set target`: target `eks` is not supported by this version, which supports `host`, `containers`",
+        ),
+        ("local", "engine=", "`--set engine`: unknown value ``; valid values: `any`, `docker`, `podman`"),
+        (
+            "local",
+            "platforms=linux/amd64,windows",
+            "`--set platforms`: `windows` is not a platform; valid values: `linux/amd64`, `linux/arm64`",
+        ),
     ] {
         let sets: &[&str] = if set.is_empty() { &[] } else { &[set] };
         let said = said_about_environment("target = 'host'", name, sets);
