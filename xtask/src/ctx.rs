@@ -26,7 +26,7 @@ impl Ctx {
     /// # Errors
     /// When the working directory is outside a repository, or signal handlers cannot be installed.
     pub fn new() -> Result<Self> {
-        let vars = Vars(std::env::vars_os().collect());
+        let vars = Vars::of_process();
         let cwd = std::env::current_dir().map_err(|error| {
             Fault::could_not_run("no-working-directory", format!("the working directory cannot be read: {error}"))
         })?;
@@ -61,6 +61,11 @@ impl Ctx {
 pub struct Vars(BTreeMap<OsString, OsString>);
 
 impl Vars {
+    /// For the helpers that run without a repository.
+    pub fn of_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         self.os(name).and_then(OsStr::to_str)
     }

@@ -34,5 +34,6 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Supervise(args) => cmd::hidden::supervise(&args),
         Command::Exec(args) => cmd::hidden::exec(&args),
+        Command::Container(args) => match cmd::hidden::container(&args)? {},
     }
 }

@@ -28,6 +28,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     Supervise(SuperviseArgs),
     Exec(ExecArgs),
+    Container(ContainerArgs),
 }
 
 /// Which environment, and how its settings differ for this run.
@@ -137,6 +138,14 @@ pub struct ExecArgs {
     pub command: Vec<OsString>,
 }
 
+#[derive(Debug)]
+pub struct ContainerArgs {
+    /// Where the container's output is appended.
+    pub log: PathBuf,
+    /// What the shim is told, as JSON.
+    pub spec: String,
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -202,6 +211,7 @@ impl Command {
             "completions" => Self::Completions(CompletionsArgs { shell: m.one("shell")? }),
             surface::SUPERVISE => Self::Supervise(SuperviseArgs { state_dir: m.one("state-dir")? }),
             surface::EXEC => Self::Exec(ExecArgs { log: m.one("log")?, command: m.many("command") }),
+            surface::CONTAINER => Self::Container(ContainerArgs { log: m.one("log")?, spec: m.one("spec")? }),
             _ => return None,
         })
     }
@@ -273,6 +283,7 @@ mod tests {
             "completions zsh",
             "__supervise /state",
             "__exec --log /log -- program --flag",
+            "__container --log /log {}",
         ];
         for line in lines {
             let read = parse_words(line).map(|command| format!("{command:?}"));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 pub(super) const SUPERVISE: &str = crate::proc::SUPERVISE;
 pub(super) const EXEC: &str = crate::proc::EXEC;
+pub(super) const CONTAINER: &str = crate::proc::CONTAINER;
 
 const EXAMPLES: &str = "\
 Start here:
@@ -50,7 +51,7 @@ pub fn command() -> Command {
             ci(),
             completions(),
         ])
-        .subcommands([supervise(), exec()])
+        .subcommands([supervise(), exec(), container()])
 }
 
 fn doctor() -> Command {
@@ -144,6 +145,13 @@ fn exec() -> Command {
         .hide(true)
         .arg(Arg::new("log").long("log").required(true).value_parser(path()))
         .arg(command.value_parser(ValueParser::os_string()))
+}
+
+fn container() -> Command {
+    Command::new(CONTAINER)
+        .hide(true)
+        .arg(Arg::new("log").long("log").required(true).value_parser(path()))
+        .arg(Arg::new("spec").required(true))
 }
 
 fn path() -> ValueParser {

@@ -1,10 +1,13 @@
 //! The commands that only this program itself calls.
 
-use crate::cli::{ExecArgs, SuperviseArgs};
-use crate::ctx::Ctx;
+use crate::cli::{ContainerArgs, ExecArgs, SuperviseArgs};
+use crate::container::{self, End, ShimSpec};
+use crate::ctx::{Ctx, Vars};
 use crate::error::Exit;
 use crate::{proc, supervisor};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::convert::Infallible;
+use std::io::Write;
 
 /// Runs a supervisor until it is told to end.
 ///
@@ -21,4 +24,21 @@ pub fn supervise(args: &SuperviseArgs) -> Result<Exit> {
 /// When the program cannot be started.
 pub fn exec(args: &ExecArgs) -> Result<Exit> {
     match proc::exec_service(&args.log, &args.command)? {}
+}
+
+/// Stands for a container until that has ended, and ends with its exit code. Standard error is the way back to the
+/// supervisor.
+///
+/// # Errors
+/// When the engine's client cannot be started.
+pub fn container(args: &ContainerArgs) -> Result<Infallible> {
+    let admin = proc::shim_socket()?;
+    let vars = Vars::of_process();
+    let spec = serde_json::from_str(&args.spec).ok().as_ref().and_then(ShimSpec::from_json);
+    let instance = vars.get(container::INSTANCE).and_then(|number| number.parse().ok());
+    let (spec, instance) = spec.zip(instance).context("only a supervisor starts a shim")?;
+    let End { code, reason } = container::run(spec, instance, admin, &args.log, &vars)?;
+    let _ = write!(std::io::stderr(), "{}", reason.unwrap_or_default());
+    // The container's exit code is none of those that this program has for itself.
+    std::process::exit(code)
 }

@@ -4,11 +4,19 @@
 //! knows nothing of probes that restart it. The shim is the process that a supervisor can start, watch and end like any
 //! other: it lives as long as its container, ends as it ended, says why, and passes on how it is.
 
+mod client;
 pub mod edge;
+mod ending;
 mod explain;
 mod place;
+mod ports;
+mod serve;
+mod shim;
 mod spec;
+
+pub(crate) use serve::{LIVE, READY, RELOAD};
 
 pub use explain::{Explained, explain};
 pub use place::{Place, Reach};
+pub use shim::{End, run};
 pub use spec::{INSTANCE, NAME, ShimSpec};

@@ -2,7 +2,7 @@
 //! read, an environment that is given as a whole, and no open file but those named here.
 //!
 //! Passing a socket under a certain number takes a step in the new process before the program runs. That step is
-//! [`exec_service`], a hidden command of this same binary.
+//! [`exec_service`], a hidden command of this same binary. A container has another as its shim.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -22,6 +22,8 @@ use std::process::{Command, ExitStatus, Stdio};
 
 /// The hidden command that passes sockets on, see [`exec_service`].
 pub const EXEC: &str = "__exec";
+/// The hidden command that stands for a container, see [`crate::container`].
+pub const CONTAINER: &str = "__container";
 /// The hidden command that runs a supervisor.
 pub const SUPERVISE: &str = "__supervise";
 
@@ -76,6 +78,25 @@ impl ServiceCommand<'_> {
         Ok((ServiceChild { child, refusal: Some(refusal) }, address))
     }
 
+    /// Starts a shim for a container, with a listening socket on a free loopback port for its probes as standard input;
+    /// what it writes to standard error before it ends says why.
+    ///
+    /// `exec` is this binary and `spec` what the shim is told.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    #[expect(clippy::disallowed_methods, reason = "this module is part of the one that spawns")]
+    pub fn spawn_shim(&self, exec: &Path, spec: &str) -> Result<(ServiceChild, SocketAddr)> {
+        let admin = TcpListener::bind("127.0.0.1:0").context("bind a loopback port for the probes")?;
+        let address = admin.local_addr()?;
+        let (refusal, theirs) = UnixStream::pair().context("make a socket pair")?;
+        let mut command = Command::new(exec);
+        command.arg(CONTAINER).arg("--log").arg(self.log).arg(spec);
+        command.stdin(OwnedFd::from(admin)).stdout(Stdio::null()).stderr(OwnedFd::from(theirs));
+        let child = self.apart(&mut command)?.spawn().with_context(|| format!("cannot start `{}`", exec.display()))?;
+        Ok((ServiceChild { child, refusal: Some(refusal) }, address))
+    }
+
     fn apart<'a>(&self, command: &'a mut Command) -> Result<&'a mut Command> {
         // Without this check the system's "no such file" would seem to be about the program.
         ensure!(self.dir.is_dir(), "the folder `{}` does not exist", self.dir.display());
@@ -95,7 +116,8 @@ fn outputs(log: &Path) -> (Stdio, Stdio) {
 #[derive(Debug)]
 pub struct ServiceChild {
     child: std::process::Child,
-    /// What is written here before the program runs says why it does not. Running the program closes the other end.
+    /// What is written here before the program runs says why it does not, and running the program closes the other end.
+    /// A shim keeps it, and writes why its container has ended.
     refusal: Option<UnixStream>,
 }
 
@@ -125,7 +147,7 @@ impl ServiceChild {
         }
     }
 
-    /// Why the program could not be started, known once the process has ended.
+    /// Why the program could not be started, or a container has ended; known once the process has ended.
     pub fn refusal(&mut self) -> Option<String> {
         const LONGEST: u64 = 4096;
         let socket = self.refusal.take()?;
@@ -178,6 +200,30 @@ fn replace_process(log: &Path, command: &[OsString]) -> anyhow::Error {
         .stderr(err)
         .exec();
     anyhow!(error).context(format!("cannot start `{}`", program.to_string_lossy()))
+}
+
+/// The listening socket that [`ServiceCommand::spawn_shim`] has given this process.
+///
+/// To be called first in the process: it closes all descriptors that were inherited.
+///
+/// # Errors
+/// When there is none.
+pub fn shim_socket() -> Result<TcpListener> {
+    close_inherited();
+    Ok(TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned().context("take the socket for the probes")?))
+}
+
+/// Starts the engine's client for a shim: in its process group, so that what ends the one is for the other, too, and with
+/// its environment, whose variables the arguments name.
+///
+/// # Errors
+/// When it cannot be started.
+#[expect(clippy::disallowed_methods, reason = "this module is part of the one that spawns")]
+pub fn spawn_beside(program: &Path, args: &[String], log: &Path) -> Result<std::process::Child> {
+    let (out, err) = outputs(log);
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(out).stderr(err);
+    command.spawn().with_context(|| format!("cannot start `{}`", program.display()))
 }
 
 /// Starts the supervisor of `state_dir`. It leaves the session of its own accord, so it is no group leader yet.

@@ -2,6 +2,7 @@
 
 use super::fleet::Shared;
 use super::protocol::{LONGEST_LINE, Reply, Request};
+use crate::spec::name::ServiceName;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -97,12 +98,10 @@ fn perform(request: Request, shared: &Shared) -> Reply {
             Ok(number) => Reply::Started(number),
             Err(error) => Reply::Refused(error),
         },
-        Request::Promote { service, instance } => {
-            match shared.with(|fleet, now| fleet.promote(&service, instance, now)) {
-                Ok(()) => settled(shared, &service),
-                Err(error) => Reply::Refused(error),
-            }
-        }
+        Request::Promote { service, instance } => match promote(shared, &service, instance) {
+            Ok(()) => settled(shared, &service),
+            Err(error) => Reply::Refused(error),
+        },
         Request::Discard { service, instance } => {
             shared.with(|fleet, now| fleet.discard(&service, instance, now));
             settled(shared, &service)
@@ -118,8 +117,19 @@ fn perform(request: Request, shared: &Shared) -> Reply {
     }
 }
 
+/// Lets a candidate take over: first where requests are sent to it, then where its predecessor is ended.
+fn promote(shared: &Shared, service: &ServiceName, instance: u64) -> Result<(), String> {
+    let switch = shared.lock().switch(service, instance)?;
+    let made = switch.map(|switch| switch.make(|edge| shared.lock().admin(edge))).transpose()?;
+    let promoted = shared.with(|fleet, now| fleet.promote(service, instance, now));
+    if let (Some(made), Err(_)) = (made, &promoted) {
+        made.undo();
+    }
+    promoted
+}
+
 /// Answers when what was told to end has ended.
-fn settled(shared: &Shared, service: &crate::spec::name::ServiceName) -> Reply {
+fn settled(shared: &Shared, service: &ServiceName) -> Reply {
     shared.wait_until(|fleet| fleet.is_settled(service));
     Reply::Done
 }

@@ -5,10 +5,12 @@ use super::launch::LaunchSpec;
 use super::note;
 use super::question::{Answer, Question};
 use super::records::{self, Record};
+use super::route::Switch;
 use super::service::Service;
 use super::status::{InstanceStatus, ServiceStatus};
 use crate::spec::name::ServiceName;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,6 +70,17 @@ impl Fleet {
     pub(super) fn promote(&mut self, service: &ServiceName, number: u64, now: Instant) -> Result<(), String> {
         let known = self.services.get_mut(service).ok_or_else(|| format!("there is no service `{service}`"))?;
         known.promote(number, now)
+    }
+
+    /// What has to be written somewhere before this candidate may be promoted, which has to be ready.
+    pub(super) fn switch(&self, service: &ServiceName, number: u64) -> Result<Option<Switch>, String> {
+        let known = self.services.get(service).ok_or_else(|| format!("there is no service `{service}`"))?;
+        known.switch(number)
+    }
+
+    /// Where the shim or the process of a service's current instance is asked.
+    pub(super) fn admin(&self, service: &ServiceName) -> Option<SocketAddr> {
+        self.services.get(service)?.admin()
     }
 
     pub(super) fn discard(&mut self, service: &ServiceName, number: u64, now: Instant) {
@@ -186,7 +199,7 @@ impl Fleet {
                 admin: status.admin,
                 state: status.state.as_str(),
                 restarts: status.restarts,
-                stop_within: instance.spec.stop_within,
+                stop_within: instance.spec.kill_after(),
             })
         };
         self.services.values().flat_map(Service::instances).filter_map(record).collect()

@@ -7,6 +7,7 @@ use super::launch::LaunchSpec;
 use super::question::{Answer, Question};
 use super::status::{Ending, InstanceStatus, State};
 use super::style::Style;
+use crate::container;
 use crate::os::{self, ProcessId};
 use crate::proc::{ServiceChild, ServiceCommand};
 use anyhow::{Result, anyhow};
@@ -122,37 +123,47 @@ impl Instance {
         self.misses = 0;
         self.probing = false;
         self.next_probe = now;
-        let command = ServiceCommand {
-            program: &self.spec.program,
-            args: &self.spec.args,
-            dir: &self.spec.dir,
-            env: &self.spec.env,
-            log: &self.spec.log,
-        };
-        let (child, admin) = if self.spec.style == Style::Handover {
-            let socket = match &self.socket {
-                Some(socket) => Arc::clone(socket),
-                None => Arc::new(bind(self.spec.listen)?),
-            };
-            let (child, admin) = command.spawn_with_sockets(exec, &socket)?;
-            self.socket = Some(socket);
-            (child, Some(admin))
-        } else {
-            // Somebody else's program on this port would answer the probes in its place.
-            drop(bind(self.spec.listen)?);
-            (command.spawn()?, None)
-        };
+        let (child, admin) = self.spawn(exec)?;
         let id = os::identity(child.pid());
         self.process = Some(Process { child, id, admin, started: now, kill_at: None });
         self.enter(Phase::Starting);
         Ok(())
     }
 
+    /// The process, and the address for its probes if it has one of its own.
+    fn spawn(&mut self, exec: &Path) -> Result<(ServiceChild, Option<SocketAddr>)> {
+        let mut env = self.spec.env.clone();
+        env.insert(container::INSTANCE.to_owned(), self.number.to_string());
+        let LaunchSpec { program, args, dir, log, .. } = &self.spec;
+        let command = ServiceCommand { program, args, dir, env: &env, log };
+        match &self.spec.style {
+            Style::Plain => {
+                // Somebody else's program on this port would answer the probes in its place.
+                drop(bind(self.spec.listen)?);
+                Ok((command.spawn()?, None))
+            }
+            Style::Handover => {
+                let socket = match &self.socket {
+                    Some(socket) => Arc::clone(socket),
+                    None => Arc::new(bind(self.spec.listen)?),
+                };
+                let (child, admin) = command.spawn_with_sockets(exec, &socket)?;
+                self.socket = Some(socket);
+                Ok((child, Some(admin)))
+            }
+            Style::Container { place, .. } => {
+                let shim = self.spec.shim(place.clone()).to_json().to_string();
+                let (child, admin) = command.spawn_shim(exec, &shim)?;
+                Ok((child, Some(admin)))
+            }
+        }
+    }
+
     /// Tells the process to end, and kills it when it takes longer than allowed.
     pub(super) fn end(&mut self, now: Instant) {
         if let Some(process) = self.process.as_mut().filter(|process| process.kill_at.is_none()) {
             process.child.signal_group(Signal::SIGTERM);
-            process.kill_at = Some(now + self.spec.stop_within);
+            process.kill_at = Some(now + self.spec.kill_after());
         }
     }
 
@@ -230,6 +241,7 @@ impl Instance {
             starts: self.starts,
             pid: process.child.pid(),
             address: process.admin.unwrap_or_else(|| self.spec.local_address()),
+            relayed: matches!(self.spec.style, Style::Container { .. }),
             live: (!starting).then(|| self.spec.live.clone()),
             ready: self.spec.ready.clone(),
             overdue: (starting && age >= self.spec.ready_within).then(own),

@@ -4,6 +4,7 @@
 //! memory: no state file and no log has it, and its debug form leaves the values out.
 
 use super::style::Style;
+use crate::container::{Place, ShimSpec};
 use crate::spec::name::ServiceName;
 use crate::spec::system::Probe;
 use serde_json::{Value, json};
@@ -60,6 +61,35 @@ impl LaunchSpec {
             _ => {}
         }
         address
+    }
+
+    /// The port that it is declared to listen on, as seen from where it runs.
+    pub(super) fn declared_port(&self) -> u16 {
+        match &self.style {
+            Style::Plain | Style::Handover => self.listen.port(),
+            Style::Container { place, .. } => place.port,
+        }
+    }
+
+    /// What the shim of a container at this place is told.
+    pub(super) fn shim(&self, place: Place) -> ShimSpec {
+        ShimSpec {
+            program: self.program.clone(),
+            args: self.args.clone(),
+            place,
+            ready: self.ready.clone(),
+            live: self.live.clone(),
+            stop_within: self.stop_within,
+        }
+    }
+
+    /// How long after SIGTERM the process is killed. A shim forces its container by itself, and then has to clean up.
+    pub(super) fn kill_after(&self) -> Duration {
+        const CLEAN_UP: Duration = Duration::from_secs(5);
+        match self.style {
+            Style::Plain | Style::Handover => self.stop_within,
+            Style::Container { .. } => self.stop_within.saturating_add(CLEAN_UP),
+        }
     }
 
     pub fn to_json(&self) -> Value {

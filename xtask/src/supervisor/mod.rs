@@ -3,8 +3,9 @@
 //!
 //! A service has a current instance and at times a candidate beside it. With handover both accept on one socket that
 //! the supervisor owns, so no connection is refused while one follows the other; without it the candidate gets its
-//! turn when the current instance has ended, and that one is started again should the candidate fail. A current
-//! instance is started again when it ends or fails three liveness probes, with growing pauses. A candidate is not:
+//! turn when the current instance has ended, and that one is started again should the candidate fail. A container is a
+//! process, too: its shim (see [`crate::container`]); which one of a service's containers is to serve is written where
+//! an edge proxy reads it, before the one that served until then ends. A current instance is started again when it ends or fails three liveness probes, with growing pauses. A candidate is not:
 //! its fate is the caller's to judge.
 //!
 //! The supervisor keeps no promise to its state files: specifications (and the secrets in them) live in its memory
@@ -21,10 +22,11 @@ mod fleet;
 mod instance;
 mod launch;
 mod logs;
-mod probe;
+pub(crate) mod probe;
 mod protocol;
 mod question;
 mod records;
+mod route;
 mod service;
 mod status;
 mod style;

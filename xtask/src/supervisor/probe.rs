@@ -1,6 +1,6 @@
 //! Asks a running instance how it is. Every probe ends within [`TIMEOUT`] and says what it saw in one line.
 
-use crate::http::{self, Endpoint, Request, Url};
+use crate::http::{self, Endpoint, HttpError, Request, Response, Url};
 use crate::spec::system::Probe;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 
 /// Connection and answer together, as Kubernetes has it by default.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// A shim asks for as long as that itself, or has the engine start a command, which takes longer.
+const SHIM_TIMEOUT: Duration = Duration::from_secs(5);
 /// As much of an answer's text as is shown.
 const LONGEST_TEXT: usize = 200;
 
 /// What a probe saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) ok: bool,
+pub(crate) struct Seen {
+    pub(crate) ok: bool,
     /// "GET /readyz: 503 not ready: redis unreachable"
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// Asks once.
-pub(super) fn ask(probe: &Probe, address: SocketAddr) -> Seen {
+pub(crate) fn ask(probe: &Probe, address: SocketAddr) -> Seen {
     let (question, outcome) = match probe {
         Probe::Http { path } => (format!("GET {path}"), http_get(address, path)),
         Probe::Tcp { send, expect } => {
@@ -32,10 +34,22 @@ pub(super) fn ask(probe: &Probe, address: SocketAddr) -> Seen {
     Seen { ok, text: format!("{question}: {answer}") }
 }
 
+/// Has the shim of a container ask it; what the shim saw is what it answers.
+pub(super) fn ask_shim(path: &str, shim: SocketAddr) -> Seen {
+    match get(shim, path, SHIM_TIMEOUT) {
+        Ok(response) => Seen { ok: response.is_success(), text: printable(&response.body) },
+        Err(error) => Seen { ok: false, text: format!("its shim: {error}") },
+    }
+}
+
+fn get(address: SocketAddr, path: &str, timeout: Duration) -> Result<Response, HttpError> {
+    let url = Url { endpoint: Endpoint::from(address), path: path.to_owned() };
+    http::send(&Request::get(url, timeout), &|| false)
+}
+
 /// What was answered, or why that is not good.
 fn http_get(address: SocketAddr, path: &str) -> Result<String, String> {
-    let url = Url { endpoint: Endpoint::from(address), path: path.to_owned() };
-    let response = http::send(&Request::get(url, TIMEOUT), &|| false).map_err(|error| error.to_string())?;
+    let response = get(address, path, TIMEOUT).map_err(|error| error.to_string())?;
     match (response.is_success(), printable(&response.body)) {
         (true, _) => Ok(response.status.to_string()),
         (false, text) if text.is_empty() => Err(response.status.to_string()),

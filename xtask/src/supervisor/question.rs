@@ -2,6 +2,7 @@
 
 use super::launch::LaunchSpec;
 use super::probe::{self, Seen};
+use crate::container;
 use crate::os;
 use crate::spec::system::Probe;
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ pub(super) struct Question {
     pub(super) starts: u64,
     pub(super) pid: u32,
     pub(super) address: SocketAddr,
+    /// The address is that of a shim, which asks in our place.
+    pub(super) relayed: bool,
     /// Not asked before it was ready once.
     pub(super) live: Option<Probe>,
     pub(super) ready: Probe,
@@ -34,16 +37,27 @@ pub(super) struct Answer {
 impl Question {
     /// Takes a few seconds at most.
     pub(super) fn ask(self) -> Answer {
-        let live = self.live.as_ref().map(|live| probe::ask(live, self.address));
+        let live = self.live.as_ref().map(|live| self.ask_for(live, container::LIVE));
         let ready = match &live {
             Some(seen) if !seen.ok || self.live.as_ref() == Some(&self.ready) => seen.clone(),
-            _ => probe::ask(&self.ready, self.address),
+            _ => self.ask_for(&self.ready, container::READY),
         };
         let elsewhere = match &self.overdue {
-            Some(own) if !ready.ok => os::listening_ports(self.pid).into_iter().filter(|p| !own.contains(p)).collect(),
+            Some(own) if !ready.ok => self.elsewhere(own),
             _ => Vec::new(),
         };
         Answer { number: self.number, starts: self.starts, live, ready, elsewhere, overdue: self.overdue.is_some() }
+    }
+
+    fn ask_for(&self, probe: &Probe, at_shim: &str) -> Seen {
+        if self.relayed { probe::ask_shim(at_shim, self.address) } else { probe::ask(probe, self.address) }
+    }
+
+    fn elsewhere(&self, own: &[u16]) -> Vec<u16> {
+        if self.relayed {
+            return container::explain(self.address).into_iter().flat_map(|explained| explained.elsewhere).collect();
+        }
+        os::listening_ports(self.pid).into_iter().filter(|port| !own.contains(port)).collect()
     }
 }
 
@@ -54,7 +68,7 @@ impl Answer {
         let mut text = format!("not ready within {seconds} s: {}", self.ready.text);
         if !self.elsewhere.is_empty() {
             let ports: Vec<String> = self.elsewhere.iter().map(u16::to_string).collect();
-            text += &format!("; declared {}, but listens on {}", spec.listen.port(), ports.join(", "));
+            text += &format!("; declared {}, but listens on {}", spec.declared_port(), ports.join(", "));
         }
         text
     }

@@ -3,6 +3,7 @@
 use super::instance::{Instance, Phase};
 use super::launch::LaunchSpec;
 use super::question::{Answer, Question};
+use super::route::{self, Switch};
 use super::status::ServiceStatus;
 use crate::spec::name::ServiceName;
 use std::path::Path;
@@ -45,11 +46,25 @@ impl Service {
             candidate.instance.number == number && matches!(candidate.instance.phase(), Phase::Ready(_))
         });
         let Some(candidate) = candidate else { return Err(self.why_not(number)) };
+        let style = candidate.instance.spec.style.clone();
         if let Some(mut old) = self.current.replace(candidate.instance) {
+            route::leave(&old.spec.style, Some(&style));
             old.retire(now);
             self.ending.push(old);
         }
         Ok(())
+    }
+
+    /// What has to be written somewhere before this candidate may be promoted, which has to be ready.
+    pub(super) fn switch(&self, number: u64) -> Result<Option<Switch>, String> {
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.instance);
+        let ready = |instance: &&Instance| instance.number == number && matches!(instance.phase(), Phase::Ready(_));
+        let candidate = candidate.filter(ready).ok_or_else(|| self.why_not(number))?;
+        Ok(Switch::of(&candidate.spec.style, number))
+    }
+
+    pub(super) fn admin(&self) -> Option<std::net::SocketAddr> {
+        self.current.as_ref()?.status().admin
     }
 
     fn why_not(&self, number: u64) -> String {
@@ -75,6 +90,7 @@ impl Service {
     pub(super) fn stop(&mut self, now: Instant) {
         self.drop_candidate(now);
         if let Some(mut current) = self.current.take() {
+            route::leave(&current.spec.style, None);
             current.retire(now);
             self.ending.push(current);
         }

@@ -37,7 +37,7 @@ pub struct InstanceStatus {
     /// "GET /readyz: 503 not ready: redis unreachable"
     pub last_probe: Option<String>,
     pub listen: SocketAddr,
-    /// Where the probes of an instance with handover go.
+    /// Where the probes of an instance with handover go, or those of a container to its shim.
     pub admin: Option<SocketAddr>,
 }
 
