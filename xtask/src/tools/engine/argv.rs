@@ -54,9 +54,11 @@ impl Engine {
 
 /// Networks and volumes.
 impl Engine {
-    /// Networks of docker cannot reach each other; those of podman only if told so.
-    pub fn network_create(&self, name: &str, labels: &Labels) -> CommandLine {
+    /// Networks of docker cannot reach each other. Those of podman can: `isolate` only parts those that all have it,
+    /// an internal one is out of reach for every other.
+    pub fn network_create(&self, name: &str, labels: &Labels, internal: bool) -> CommandLine {
         let create = self.line(&["network", "create"]).args(label_args(labels));
+        let create = if internal { create.arg("--internal") } else { create };
         match self.kind {
             EngineKind::Docker => create.arg(name),
             EngineKind::Podman => create.args(["--opt", "isolate=true", name]),
@@ -157,7 +159,7 @@ mod tests {
             engine.tag("sha256:0f", "localhost/slipway/epoch:k"),
             engine.image_remove("localhost/slipway/epoch:k"),
             engine.images_with_label(label),
-            engine.network_create("n", &labels),
+            engine.network_create("n", &labels, false),
             engine.network_inspect("n"),
             engine.network_remove("n"),
             engine.networks_with_label(label),

@@ -12,7 +12,8 @@ pub struct RunSpec {
     /// What is run: an image's ID, or a reference with its digest.
     pub image: String,
     pub labels: BTreeMap<String, String>,
-    pub network: String,
+    /// What it is attached to; where it is published, that goes through the first that is not internal.
+    pub networks: Vec<String>,
     /// Names by which others on the network find it, beside its own.
     pub aliases: Vec<String>,
     /// Where it is published on this machine, and which port of its own that is.
@@ -54,7 +55,9 @@ impl Engine {
         for (key, value) in &spec.labels {
             args.extend(words(&["--label", &format!("{key}={value}")]));
         }
-        args.extend(words(&["--network", &spec.network]));
+        for network in &spec.networks {
+            args.extend(words(&["--network", network]));
+        }
         for alias in &spec.aliases {
             args.extend(words(&["--network-alias", alias]));
         }
@@ -136,7 +139,7 @@ mod tests {
         RunSpec {
             image: "sha256:0f".to_owned(),
             labels: BTreeMap::from([("slipway".to_owned(), "try".to_owned())]),
-            network: "net".to_owned(),
+            networks: vec!["net".to_owned()],
             aliases: vec!["redis".to_owned()],
             publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
             env: vec!["PORT".to_owned()],
