@@ -3,6 +3,7 @@
 //! A group of checks is a module that says which checks there are for a [`Scene`]. Nothing here changes anything; what
 //! would mend a finding is part of it, and [`mend`] runs it when asked.
 
+mod engine;
 mod examine;
 pub mod fix;
 mod machine;
@@ -234,6 +235,7 @@ pub fn all(scene: &Scene) -> Vec<Check> {
     let mut checks = repository::checks(scene);
     checks.extend(tools::checks(scene));
     checks.extend(machine::checks());
+    checks.extend(engine::checks(scene));
     checks.extend(ports::checks(scene));
     checks.extend(state::checks(scene));
     checks
@@ -244,6 +246,7 @@ pub fn all(scene: &Scene) -> Vec<Check> {
 pub fn preflight(scene: &Arc<Scene>) -> Vec<Checked> {
     let mut checks = repository::required();
     checks.extend(tools::required(scene));
+    checks.extend(engine::required(scene));
     let mut failed = examine(scene, &checks).checks;
     failed.retain(|checked| checked.finding.outcome == Outcome::Fail);
     failed

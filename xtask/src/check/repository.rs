@@ -11,7 +11,7 @@ use nix::unistd::{AccessFlags, access};
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
-const GIB: u64 = 1 << 30;
+pub(super) const GIB: u64 = 1 << 30;
 /// What a build of everything, its caches and the services' data may come to.
 const ROOM: u64 = 5 * GIB;
 /// Too little for a build of the services.
@@ -103,13 +103,15 @@ fn writable(scene: &Scene) -> Finding {
     Finding::fail(format!("`{shown}` cannot be written to: {}", error.desc())).found("no").want("yes").fix([take])
 }
 
+/// How many bytes are free for us where a folder is.
+pub(super) fn free(folder: &Path) -> Option<u64> {
+    let stat = statvfs(folder).ok()?;
+    // Both are numbers of 32 bits on some systems and of 64 on others.
+    #[allow(clippy::useless_conversion, reason = "the types differ between Linux and macOS")]
+    Some(u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size())))
+}
+
 fn disk(scene: &Scene) -> Finding {
-    let free = |folder: &PathBuf| {
-        let stat = statvfs(folder).ok()?;
-        // Both are numbers of 32 bits on some systems and of 64 on others.
-        #[allow(clippy::useless_conversion, reason = "the types differ between Linux and macOS")]
-        Some(u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size())))
-    };
     match folders(scene).iter().filter_map(|folder| Some((free(folder)?, folder.clone()))).min() {
         Some((free, folder)) => judge_room(free, &folder),
         None => Finding::warn("the file system does not tell").want(gib(ROOM)).fix([Fix::by_hand("df -h .")]),
@@ -126,7 +128,7 @@ fn judge_room(free: u64, folder: &Path) -> Finding {
     finding.found(gib(free)).want(format!(">={}", gib(ROOM)))
 }
 
-fn gib(bytes: u64) -> String {
+pub(super) fn gib(bytes: u64) -> String {
     let tenths = bytes / (GIB / 10);
     format!("{}.{} GiB", tenths / 10, tenths % 10)
 }

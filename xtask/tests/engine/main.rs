@@ -16,7 +16,7 @@ use xtask::spec::container::{EngineKind, Platform};
 use xtask::tools::engine::{Engine, Mount, RunSpec, remove};
 
 /// Ends when told to, and says so by its exit code.
-const SERVE: &str = "trap 'exit 7' TERM; httpd -p 80 -h /bin; while :; do sleep 0.1; done";
+const SERVE: &str = "trap 'exit 7' TERM; busybox httpd -p 80 -h /bin; while :; do sleep 0.1; done";
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -64,7 +64,7 @@ fn memory_and_processes_have_their_limit() {
     for found in engines().iter().filter(|found| found.facts.unlimited.is_empty()) {
         let place = Place::new(found, "limits");
         // `tail` keeps all it reads.
-        let output = place.output("a", &place.spec("tail -c 200000000 /dev/zero; echo $?"), &BTreeMap::new());
+        let output = place.output("a", &place.spec("busybox tail -c 200000000 /dev/zero; echo $?"), &BTreeMap::new());
         assert_eq!(text(&output.stdout).trim(), "137", "{}", text(&output.stderr));
         let forks = "i=0; while [ $i -lt 300 ]; do sleep 30 & i=$((i+1)); done; echo all";
         let output = place.output("b", &place.spec(forks), &BTreeMap::new());
@@ -113,8 +113,9 @@ fn containers_find_each_other_by_name_within_a_network_only() {
         let mut server = place.start("a", &RunSpec { aliases: vec!["server".to_owned()], ..place.spec(SERVE) });
         let container = found.engine.container(&place.proc, &place.name("a")).unwrap().unwrap();
         let ip = container.addresses[&place.name("net")];
-        let ask =
-            |host: &str| format!("for i in 1 2 3 4 5; do nc -w 1 {host} 80 </dev/null && echo reached && exit; done");
+        let ask = |host: &str| {
+            format!("for i in 1 2 3 4 5; do busybox nc -w 1 {host} 80 </dev/null && echo reached && exit; done")
+        };
         let within = place.output("b", &place.spec(&ask("server")), &BTreeMap::new());
         assert_eq!(text(&within.stdout).trim(), "reached", "{}", text(&within.stderr));
         for (name, host) in [("c", ip.to_string()), ("d", "server".to_owned())] {
@@ -229,7 +230,7 @@ fn the_client_of_docker_takes_every_argument() {
     let spec = RunSpec {
         image: "localhost/x:1".to_owned(),
         labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
-        network: "n".to_owned(),
+        networks: vec!["n".to_owned(), "m".to_owned()],
         aliases: vec!["a".to_owned()],
         publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
         env: vec!["PATH".to_owned()],

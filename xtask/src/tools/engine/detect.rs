@@ -2,9 +2,10 @@
 
 use super::{Engine, Facts, Here, mend};
 use crate::error::Fault;
-use crate::proc::Proc;
+use crate::proc::{Finished, Proc};
 use crate::spec::container::EngineKind;
 use anyhow::Result;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,13 +19,29 @@ pub struct Found {
     pub facts: Facts,
 }
 
-/// Why an engine cannot be used.
+/// An engine that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Silence {
+pub struct Silent {
+    pub kind: EngineKind,
+    pub why: Why,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
     /// Its client is not on PATH.
     Missing,
     /// In its own words.
     Refused(String),
+}
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind;
+        match &self.why {
+            Why::Missing => write!(f, "`{kind}` is not installed, or not on PATH"),
+            Why::Refused(words) => write!(f, "`{kind}` is installed, but: {words}"),
+        }
+    }
 }
 
 /// Asks the engine that is wanted, or docker and podman in this order.
@@ -36,7 +53,7 @@ pub fn detect(proc: &Proc, wanted: Option<EngineKind>) -> Result<Found> {
     for kind in candidates(wanted) {
         match ask(proc, kind) {
             Ok(found) => return Ok(found),
-            Err(silence) => silent.push((kind, silence)),
+            Err(why) => silent.push(Silent { kind, why }),
         }
     }
     Err(none(wanted, &silent, &|program| proc.find(program).is_some()).into())
@@ -47,39 +64,40 @@ pub fn candidates(wanted: Option<EngineKind>) -> Vec<EngineKind> {
     wanted.map_or_else(|| vec![EngineKind::Docker, EngineKind::Podman], |kind| vec![kind])
 }
 
-fn ask(proc: &Proc, kind: EngineKind) -> Result<Found, Silence> {
-    let program = proc.find(kind.as_str()).ok_or(Silence::Missing)?;
+fn ask(proc: &Proc, kind: EngineKind) -> Result<Found, Why> {
+    let program = proc.find(kind.as_str()).ok_or(Why::Missing)?;
     let engine = Engine { kind, program };
     match proc.ask(&engine.info(), DEADLINE) {
-        Ok(Some(answer)) => {
-            let (kind, facts) = engine.facts(&answer, &Here::look()).map_err(Silence::Refused)?;
-            Ok(Found { engine: Engine { kind, ..engine }, facts })
-        }
-        Ok(None) => Err(Silence::Refused(format!("it gave no answer within {} s", DEADLINE.as_secs()))),
-        Err(error) => Err(Silence::Refused(format!("{error:#}"))),
+        Ok(Some(answer)) => engine.found(&answer, &Here::look()),
+        Ok(None) => Err(Why::Refused(format!("it gave no answer within {} s", DEADLINE.as_secs()))),
+        Err(error) => Err(Why::Refused(format!("{error:#}"))),
     }
 }
 
-fn none(wanted: Option<EngineKind>, silent: &[(EngineKind, Silence)], has: &dyn Fn(&str) -> bool) -> Fault {
-    let each = silent.iter().map(|(kind, silence)| match silence {
-        Silence::Missing => format!("`{kind}` is not installed, or not on PATH"),
-        Silence::Refused(words) => format!("`{kind}` is installed, but: {words}"),
+impl Engine {
+    /// What an answer to [`Engine::info`] comes to.
+    ///
+    /// # Errors
+    /// Why the engine is of no use.
+    pub fn found(self, answer: &Finished, here: &Here) -> Result<Found, Why> {
+        let (kind, facts) = self.facts(answer, here).map_err(Why::Refused)?;
+        Ok(Found { engine: Self { kind, ..self }, facts })
+    }
+}
+
+fn none(wanted: Option<EngineKind>, silent: &[Silent], has: &dyn Fn(&str) -> bool) -> Fault {
+    let cause = silent.iter().map(Silent::to_string).collect::<Vec<_>>().join("\n");
+    let mends = silent.iter().filter_map(|silent| match &silent.why {
+        Why::Missing => None,
+        Why::Refused(words) => Some(format!("`{}`", mend(silent.kind, words, has))),
     });
-    let cause = each.collect::<Vec<_>>().join("\n");
-    let mends = silent.iter().filter_map(|(kind, silence)| match silence {
-        Silence::Missing => None,
-        Silence::Refused(words) => Some(mend(*kind, words, has)),
-    });
-    let mends: Vec<String> = mends.map(|mend| format!("`{mend}`")).collect();
+    let mends = mends.collect::<Vec<_>>().join(" or ");
+    let mends = if mends.is_empty() { "`cargo xtask doctor` says how to install one".to_owned() } else { mends };
     let or_other = match wanted {
-        Some(_) => ", or unset `engine`, which has this environment use that one alone",
-        None => "",
+        Some(kind) => format!("; or let another engine be used, by another `engine` than `{kind}`"),
+        None => String::new(),
     };
-    let hint = match mends.is_empty() {
-        true => format!("install one of them: `cargo xtask doctor` says how{or_other}"),
-        false => format!("{}{or_other}", mends.join(" or ")),
-    };
-    Fault::could_not_run("no-engine", cause).hint(hint)
+    Fault::could_not_run("no-engine", cause).hint(format!("{mends}{or_other}"))
 }
 
 /// An engine that is asked for at most once, and only by what needs it.
@@ -114,18 +132,22 @@ mod tests {
     const DOWN: &str =
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
 
+    fn silent(kind: EngineKind, words: Option<&str>) -> Silent {
+        Silent { kind, why: words.map_or(Why::Missing, |words| Why::Refused(words.to_owned())) }
+    }
+
     #[test]
     fn a_machine_without_an_engine_is_told_of_both() {
-        let silent = [(EngineKind::Docker, Silence::Missing), (EngineKind::Podman, Silence::Missing)];
+        let silent = [silent(EngineKind::Docker, None), silent(EngineKind::Podman, None)];
         let fault = none(None, &silent, &|_| false);
         let each = ["docker", "podman"].map(|name| format!("`{name}` is not installed, or not on PATH"));
         assert_eq!(fault.cause, each.join("\n"));
-        assert_eq!(fault.hint.as_deref(), Some("install one of them: `cargo xtask doctor` says how"));
+        assert_eq!(fault.hint.as_deref(), Some("`cargo xtask doctor` says how to install one"));
     }
 
     #[test]
     fn an_engine_that_is_down_is_quoted_with_its_mend() {
-        let silent = [(EngineKind::Docker, Silence::Refused(DOWN.to_owned())), (EngineKind::Podman, Silence::Missing)];
+        let silent = [silent(EngineKind::Docker, Some(DOWN)), silent(EngineKind::Podman, None)];
         let fault = none(None, &silent, &|program| program == "systemctl");
         assert!(fault.cause.starts_with(&format!("`docker` is installed, but: {DOWN}\n`podman` is not")), "{fault}");
         #[cfg(target_os = "linux")]
@@ -135,7 +157,7 @@ mod tests {
     #[test]
     fn an_engine_that_the_environment_names_is_the_only_one() {
         assert_eq!(candidates(Some(EngineKind::Podman)), [EngineKind::Podman]);
-        let fault = none(Some(EngineKind::Podman), &[(EngineKind::Podman, Silence::Missing)], &|_| false);
-        assert!(fault.hint.is_some_and(|hint| hint.contains("unset `engine`")));
+        let fault = none(Some(EngineKind::Podman), &[silent(EngineKind::Podman, None)], &|_| false);
+        assert!(fault.hint.is_some_and(|hint| hint.ends_with("by another `engine` than `podman`")));
     }
 }
