@@ -47,7 +47,7 @@ impl Subject {
 
     fn required(&self) -> Vec<Check> {
         let (tool, answers) = (self.tool.clone(), Arc::clone(&self.answers));
-        let running = Check::new(Group::Machine, RUNNING, "engine", move |scene| running(scene, &tool, &answers));
+        let running = Check::new(Group::Tools, RUNNING, "engine in use", move |scene| running(scene, &tool, &answers));
         let environment = self.environment.clone();
         vec![
             running.after("tool.engine").slow(true),
@@ -131,14 +131,12 @@ fn running(scene: &Scene, tool: &Tool, answers: &Answers) -> Finding {
         Ok(found) => recent(scene, tool, found),
         Err(silent) => {
             let words: Vec<String> = silent.iter().map(Silent::to_string).collect();
-            let fixes = silent.iter().flat_map(|silent| mends(scene, tool, silent, silent_alone(&words)));
-            Finding::fail(words.join("\n")).want(want(answers)).fix(fixes)
+            // One that is missing is no matter as long as another one only has to be started.
+            let none = silent.iter().all(|silent| silent.why == Why::Missing);
+            let fixes = silent.iter().flat_map(|silent| mends(scene, tool, silent, none));
+            Finding::fail(words.join("\n")).found("none answers").want(want(answers)).fix(fixes)
         }
     }
-}
-
-fn silent_alone(words: &[String]) -> bool {
-    words.len() == 1
 }
 
 fn want(answers: &Answers) -> String {
@@ -159,12 +157,12 @@ fn recent(scene: &Scene, tool: &Tool, found: &Found) -> Finding {
     }
 }
 
-/// What mends a silent engine. One that is missing is no matter as long as another one only has to be started.
-fn mends(scene: &Scene, tool: &Tool, silent: &Silent, alone: bool) -> Vec<Fix> {
+/// What mends a silent engine.
+fn mends(scene: &Scene, tool: &Tool, silent: &Silent, install_missing: bool) -> Vec<Fix> {
     let has = |program: &str| scene.find(program).is_some();
     match &silent.why {
         Why::Refused(words) => vec![as_fix(mend(silent.kind, words, &has), scene.is_root)],
-        Why::Missing if alone => {
+        Why::Missing if install_missing => {
             let program = tool.programs.iter().find(|program| program.name == silent.kind.as_str());
             program.map_or_else(Vec::new, |program| install(scene, tool, program))
         }

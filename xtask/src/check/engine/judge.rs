@@ -25,7 +25,7 @@ pub(super) fn platform(facts: &Facts, environment: &Environment) -> Finding {
     }
     let finding = if environment.target == TargetKind::Containers && !wanted.contains(&own) {
         Finding::fail("what is built for other platforms does not run here")
-            .fix([Fix::by_hand(format!("add \"{own}\" to `platforms` of `{}`", environment.name))])
+            .fix([Fix::by_hand(format!("add `{own}` to `platforms` of `{}`", environment.name))])
     } else {
         Finding::pass("")
     };

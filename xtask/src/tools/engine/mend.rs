@@ -3,6 +3,7 @@
 use crate::proc::CommandLine;
 use crate::spec::container::EngineKind;
 use std::fmt;
+use std::path::Path;
 
 /// A command that may help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +33,12 @@ impl fmt::Display for Mend {
 
 /// What follows from an engine's words. `has` tells which programs are here.
 pub fn mend(kind: EngineKind, words: &str, has: &dyn Fn(&str) -> bool) -> Mend {
-    on(cfg!(target_os = "macos"), kind, words, has)
+    // The program may be there where another one keeps the services, as in containers.
+    let systemd = has("systemctl") && Path::new("/run/systemd/system").is_dir();
+    on(cfg!(target_os = "macos"), systemd, kind, words)
 }
 
-fn on(mac: bool, kind: EngineKind, words: &str, has: &dyn Fn(&str) -> bool) -> Mend {
+fn on(mac: bool, systemd: bool, kind: EngineKind, words: &str) -> Mend {
     let words = words.to_lowercase();
     let says = |part: &str| words.contains(part);
     let (by, argv): (By, &[&str]) = match kind {
@@ -45,7 +48,7 @@ fn on(mac: bool, kind: EngineKind, words: &str, has: &dyn Fn(&str) -> bool) -> M
             (By::Person, &["docker", "context", "ls"])
         }
         EngineKind::Docker if mac => (By::Anyone, &["open", "-a", "Docker"]),
-        EngineKind::Docker if has("systemctl") => (By::Root, &["systemctl", "start", "docker"]),
+        EngineKind::Docker if systemd => (By::Root, &["systemctl", "start", "docker"]),
         EngineKind::Docker => (By::Person, &["sudo", "dockerd"]),
         EngineKind::Podman if mac && says("no such file") => (By::Anyone, &["podman", "machine", "init", "--now"]),
         EngineKind::Podman if mac => (By::Anyone, &["podman", "machine", "start"]),
@@ -58,10 +61,6 @@ fn on(mac: bool, kind: EngineKind, words: &str, has: &dyn Fn(&str) -> bool) -> M
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn line(mac: bool, kind: EngineKind, words: &str, has: &[&str]) -> String {
-        on(mac, kind, words, &|program| has.contains(&program)).to_string()
-    }
 
     /// What the clients really say.
     #[test]
@@ -76,7 +75,7 @@ mod tests {
         let stopped = "unable to connect to Podman socket: failed to connect: dial tcp 127.0.0.1:52000: connect: \
             connection refused";
         let (docker, podman) = (EngineKind::Docker, EngineKind::Podman);
-        for (mac, kind, words, line_wanted) in [
+        for (mac, kind, words, line) in [
             (false, docker, down, "sudo systemctl start docker"),
             (true, docker, down, "open -a Docker"),
             (false, docker, forbidden, "sudo usermod -aG docker YOU"),
@@ -85,8 +84,8 @@ mod tests {
             (true, podman, stopped, "podman machine start"),
             (false, podman, "cannot clone: Operation not permitted", "podman info"),
         ] {
-            assert_eq!(line(mac, kind, words, &["systemctl"]), line_wanted, "{words}");
+            assert_eq!(on(mac, true, kind, words).to_string(), line, "{words}");
         }
-        assert_eq!(line(false, docker, down, &[]), "sudo dockerd");
+        assert_eq!(on(false, false, docker, down).to_string(), "sudo dockerd");
     }
 }
