@@ -80,6 +80,13 @@ impl Edge {
         args
     }
 
+    /// The command that tells inside whether it is well.
+    pub fn health(&self) -> Vec<String> {
+        let address = format!("--entrypoints.{ADMIN}.address=:{}", self.admin_port());
+        let ping = format!("--ping.entrypoint={ADMIN}");
+        ["traefik", "healthcheck", &ping, &address].map(str::to_owned).into()
+    }
+
     /// The file that sends requests for a service to one of its instances, with `{container}` for the container's name
     /// and `{instance}` for its number. `None` for a service that is not reached through the edge.
     pub fn route(&self, service: &ServiceName) -> Option<String> {

@@ -53,6 +53,18 @@ impl StepCx<'_> {
         }
     }
 
+    /// Runs a tool that has to succeed.
+    ///
+    /// # Errors
+    /// Those of [`Proc::follow`].
+    pub fn run(&self, command: &CommandLine) -> Result<()> {
+        self.commanded(command);
+        self.proc.follow(command, &|_, _| {}).map_err(|error| match self.interruption() {
+            Some(fault) => fault.into(),
+            None => error,
+        })
+    }
+
     /// Asks again and again until there is an answer. The pauses grow from 10 to 250 milliseconds.
     ///
     /// # Errors

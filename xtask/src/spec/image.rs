@@ -21,6 +21,16 @@ pub struct ImagePin {
     pub digest: Option<Digest>,
 }
 
+impl ImagePin {
+    /// What an engine fetches it by: the digest where there is one, since podman refuses to be told both.
+    pub fn pull_reference(&self) -> String {
+        match &self.digest {
+            Some(digest) => format!("{}@{}", self.repository.0, digest.0),
+            None => self.to_string(),
+        }
+    }
+}
+
 /// The pins by the short name that systems use.
 pub type ImagePins = BTreeMap<String, ImagePin>;
 
@@ -117,6 +127,9 @@ mod tests {
             let pin: ImagePin = text.parse().unwrap();
             assert_eq!(pin.to_string(), text);
         }
+        let pin: ImagePin = format!("localhost/redis:7.4@{digest}").parse().unwrap();
+        assert_eq!(pin.pull_reference(), format!("localhost/redis@{digest}"));
+        assert_eq!("localhost/redis:7.4".parse::<ImagePin>().unwrap().pull_reference(), "localhost/redis:7.4");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What differs between the places where systems run. A target contributes steps and answers questions; commands never
 //! ask which one it is.
 
+mod containers;
 pub mod deployment;
 mod host;
 mod supervised;
 
 pub use deployment::{Deployment, Scope};
 
+use containers::Containers;
 use host::Processes;
 use supervised::Supervised;
 
@@ -31,7 +33,11 @@ pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
     match deployment.environment.target {
         TargetKind::Host => Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(Processes::default()))?)),
         // Loading an environment of another kind is refused, so that the spec's error has the file and the line.
-        TargetKind::Containers | TargetKind::Kubernetes | TargetKind::Eks => {
+        TargetKind::Containers => {
+            let containers = Containers::new(&deployment)?;
+            Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(containers))?))
+        }
+        TargetKind::Kubernetes | TargetKind::Eks => {
             anyhow::bail!("this version runs systems on `host` and `containers` only")
         }
     }

@@ -71,7 +71,7 @@ impl Runtime for Processes {
         Ok(Provided { systems, skipped, steps, builds, errors })
     }
 
-    fn ground(&self, _: &Arc<Supervised>, _: &System, _: &[Recipe]) -> Vec<Step> {
+    fn ground(&self, _: &Arc<Supervised>, _: &System, _: &[Recipe], _: bool) -> Vec<Step> {
         Vec::new()
     }
 

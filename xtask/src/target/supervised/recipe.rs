@@ -31,9 +31,6 @@ pub(in crate::target) enum Program {
 pub(in crate::target) struct Image {
     /// Its name with tag or digest, for people.
     pub(in crate::target) reference: String,
-    /// The digest of what it is, which no tag can move away: what the engine runs. Empty in a plan made before the
-    /// image is there.
-    pub(in crate::target) id: String,
     /// The content key of what was built here; `None` for a public image.
     pub(in crate::target) key: Option<String>,
     /// The port it listens on.
@@ -104,8 +101,7 @@ impl Recipe {
             Program::Artifact { key } => json!({"artifact": key}),
             Program::Native { path, prefix } => json!({"path": path.to_string_lossy(), "prefix": prefix}),
             Program::Image(image) => json!({
-                "image": image.reference, "id": image.id, "key": image.key, "port": image.port,
-                "container": image.container.to_json(),
+                "image": image.reference, "key": image.key, "port": image.port, "container": image.container.to_json(),
             }),
         };
         json!({
@@ -160,7 +156,6 @@ fn program_from(value: &Value) -> Option<Program> {
     if let Some(reference) = value["image"].as_str() {
         return Some(Program::Image(Image {
             reference: reference.to_owned(),
-            id: value["id"].as_str()?.to_owned(),
             key: value["key"].as_str().map(str::to_owned),
             port: value["port"].as_u64()?.try_into().ok()?,
             container: Container::from_json(&value["container"])?,
@@ -179,7 +174,6 @@ mod tests {
         let text = |text: &str| text.parse::<Template>().unwrap();
         let image = Program::Image(Image {
             reference: "docker.io/library/redis:7.4".to_owned(),
-            id: "sha256:0f".to_owned(),
             key: None,
             port: 6379,
             container: Container { user: Some("999".parse().unwrap()), ..Container::default() },

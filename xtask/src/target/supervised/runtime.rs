@@ -57,8 +57,8 @@ pub(in crate::target) trait Runtime: Send + Sync {
     /// When what is there cannot be read.
     fn provide(&self, core: &Arc<Supervised>, ctx: &Ctx) -> Result<Provided>;
 
-    /// What every start of a system needs here, for a rollback as well.
-    fn ground(&self, core: &Arc<Supervised>, system: &System, recipes: &[Recipe]) -> Vec<Step>;
+    /// What every start of a system needs here. `provided`: beside the steps of [`Runtime::provide`], not in a rollback.
+    fn ground(&self, core: &Arc<Supervised>, system: &System, recipes: &[Recipe], provided: bool) -> Vec<Step>;
 
     /// What becomes of a recipe here; `None` while an address or a secret is not known yet.
     ///

@@ -33,8 +33,12 @@ impl<'a> Steps<'a> {
     }
 
     pub(super) fn add_system(&mut self, system: &System, planned: Vec<Planned>, verify: bool) {
+        self.add(system, planned, verify, true);
+    }
+
+    fn add(&mut self, system: &System, planned: Vec<Planned>, verify: bool, provided: bool) {
         let recipes: Vec<Recipe> = planned.iter().map(|planned| planned.recipe.clone()).collect();
-        let ground = self.core.runtime.ground(self.core, system, &recipes);
+        let ground = self.core.runtime.ground(self.core, system, &recipes, provided);
         let ground_ids: Vec<StepId> = ground.iter().map(|step| step.id.clone()).collect();
         self.steps.extend(ground);
         let changes = Changes::default();
@@ -55,7 +59,7 @@ impl<'a> Steps<'a> {
             Some(Planned { service, recipe, needs: Vec::new() })
         };
         let planned = recipes.into_iter().filter_map(find).collect();
-        self.add_system(system, planned, true);
+        self.add(system, planned, true, false);
     }
 
     fn add_start(&mut self, system: &System, service: &Service, recipe: Recipe, needs: Vec<StepId>, changes: &Changes) {

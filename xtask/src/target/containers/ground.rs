@@ -1,0 +1,244 @@
+//! What every start of a system needs: its networks, the volumes of its services, and no container that an earlier run
+//! has left.
+
+use super::names::{HOME, Names};
+use super::{Containers, edge, launch};
+use crate::error::Fault;
+use crate::home::{self, Home};
+use crate::ledger::Entry;
+use crate::plan::runner::StepCx;
+use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
+use crate::proc::Proc;
+use crate::spec::container::EngineKind;
+use crate::spec::name::ServiceName;
+use crate::spec::system::System;
+use crate::target::supervised::Supervised;
+use crate::target::supervised::recipe::Recipe;
+use crate::target::supervised::steps::{PORTS, SUPERVISOR};
+use crate::target::supervised::teardown::DATA;
+use crate::tools::engine::{self, Engine, Labels, Named};
+use anyhow::Result;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The kinds of what is made here, in the ledger and in receipts.
+pub(super) const NETWORK: &str = "network";
+pub(super) const VOLUME: &str = "volume";
+
+/// Whether what is published comes in through a network of its own. podman's networks are within reach of others unless
+/// they are internal, and from an internal one nothing can be published. docker parts networks by itself.
+pub(super) fn has_front(kind: EngineKind) -> bool {
+    kind == EngineKind::Podman
+}
+
+fn engine_file(home: &Home) -> PathBuf {
+    home.dir().join("engine.json")
+}
+
+/// The engine in which the deployment was made.
+pub(super) fn noted_engine(home: &Home) -> Result<Option<EngineKind>> {
+    let note = home::read_json(&engine_file(home))?.unwrap_or_default();
+    Ok(match note["engine"].as_str() {
+        Some("docker") => Some(EngineKind::Docker),
+        Some("podman") => Some(EngineKind::Podman),
+        _ => None,
+    })
+}
+
+/// What was made in one engine is not there in the other, and would be left behind.
+pub(super) fn check_engine(core: &Supervised) -> Result<()> {
+    let noted = noted_engine(core.home())?;
+    match (core.deployment.environment.engine, noted) {
+        (Some(wanted), Some(noted)) if wanted != noted => {
+            let cause = format!("this deployment runs in {noted}, and the environment names {wanted}");
+            let teardown = core.deployment.environment.command("teardown");
+            let hint = format!("remove what runs first: `{teardown} --set engine={noted}`");
+            Err(Fault::could_not_run("engine-changed", cause).hint(hint).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn steps(
+    containers: &Containers,
+    core: &Arc<Supervised>,
+    system: &System,
+    recipes: &[Recipe],
+    pulled: bool,
+) -> Vec<Step> {
+    let volumes: Vec<ServiceName> =
+        recipes.iter().filter(|recipe| launch::stores(recipe)).map(|recipe| recipe.service.clone()).collect();
+    let work = GroundWork {
+        core: Arc::clone(core),
+        engine: Arc::clone(&containers.engine),
+        names: containers.names.clone(),
+        system: system.clone(),
+        services: recipes.iter().map(|recipe| recipe.service.clone()).collect(),
+        volumes,
+    };
+    let id = StepId::new(format!("network:{}", system.name));
+    let needs = [PORTS, SUPERVISOR].map(StepId::new);
+    let preview = work.preview();
+    let network = Step {
+        id: id.clone(),
+        title: format!("make the network of `{}`", system.name),
+        system: Some(system.name.to_string()),
+        needs: needs.to_vec(),
+        holds: Holds::Nothing,
+        preview,
+        work: Box::new(work),
+    };
+    let edge = edge::step(containers, core, system, recipes, needs.into_iter().chain([id]).collect(), pulled);
+    std::iter::once(network).chain(edge).collect()
+}
+
+struct GroundWork {
+    core: Arc<Supervised>,
+    engine: Arc<engine::Lazy>,
+    names: Names,
+    system: System,
+    /// All that are started, and those of them that store something.
+    services: Vec<ServiceName>,
+    volumes: Vec<ServiceName>,
+}
+
+impl GroundWork {
+    /// By name, and whether it is internal.
+    fn networks(&self, kind: EngineKind) -> Vec<(String, bool)> {
+        let network = self.names.network(&self.system.name);
+        if has_front(kind) {
+            vec![(network, true), (self.names.front(&self.system.name), false)]
+        } else {
+            vec![(network, false)]
+        }
+    }
+
+    fn preview(&self) -> Vec<Preview> {
+        let Ok(found) = self.engine.get(&self.core.proc) else {
+            return vec![Preview::Do(format!("network `{}`", self.names.network(&self.system.name)))];
+        };
+        let labels = self.names.labels(&self.system.name);
+        let engine = Engine { program: found.engine.kind.as_str().into(), ..found.engine };
+        let networks = self.networks(engine.kind);
+        let networks = networks.iter().map(|(name, internal)| engine.network_create(name, &labels, *internal));
+        let volume = |service| engine.volume_create(&self.names.volume(service), &self.volume_labels(service));
+        networks.chain(self.volumes.iter().map(volume)).map(Preview::Run).collect()
+    }
+
+    fn volume_labels(&self, service: &ServiceName) -> Labels {
+        self.names.service_labels(&self.system.name, service)
+    }
+}
+
+impl Work for GroundWork {
+    /// Where all services run, what they need is there, and no engine has to be asked.
+    fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let status = self.core.supervised()?;
+        let runs = |name: &ServiceName| status.iter().any(|status| status.service == *name && status.current.is_some());
+        if self.services.iter().all(runs) {
+            return Ok(Some("all services run in it".to_owned()));
+        }
+        let engine = self.engine.get(cx.proc)?.engine;
+        for (name, _) in self.networks(engine.kind) {
+            match engine.network(cx.proc, &name)? {
+                Some(network) => self.check_owner(NETWORK, &network)?,
+                None => return Ok(None),
+            }
+        }
+        for service in &self.volumes {
+            match engine.volume(cx.proc, &self.names.volume(service))? {
+                Some(volume) => self.check_owner(VOLUME, &volume)?,
+                None => return Ok(None),
+            }
+        }
+        let stale = self.stale(&engine, cx.proc)?;
+        Ok(stale.is_empty().then(|| "it is there".to_owned()))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let engine = self.engine.get(cx.proc)?.engine;
+        home::write_json(&engine_file(self.core.home()), &json!({"engine": engine.kind.as_str()}))?;
+        let system = self.system.name.as_str();
+        let stale = self.stale(&engine, cx.proc)?;
+        for name in &stale {
+            cx.status(format!("removing `{name}`, which an earlier run has left"));
+            engine::remove(cx.proc, &engine.container_remove(name))?;
+        }
+        for (name, internal) in self.networks(engine.kind) {
+            self.enter(NETWORK, &name, &name, system)?;
+            if engine.network(cx.proc, &name)?.is_none() {
+                cx.run(&engine.network_create(&name, &self.names.labels(&self.system.name), internal))?;
+            }
+        }
+        for service in &self.volumes {
+            let name = self.names.volume(service);
+            self.enter(VOLUME, &format!("{DATA}{service}"), &name, system)?;
+            if engine.volume(cx.proc, &name)?.is_none() {
+                cx.run(&engine.volume_create(&name, &self.volume_labels(service)))?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+impl GroundWork {
+    fn enter(&self, kind: &str, id: &str, name: &str, system: &str) -> Result<()> {
+        self.core.enter(Entry {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            system: Some(system.to_owned()),
+            identity: json!({"name": name}),
+        })
+    }
+
+    /// Something of this name may be another checkout's, whose deployment has the same name, or anybody's.
+    fn check_owner(&self, kind: &str, thing: &Named) -> Result<()> {
+        if thing.labels.get(HOME).is_some_and(|home| Path::new(home) == Path::new(&self.names.home())) {
+            return Ok(());
+        }
+        let owner = match thing.labels.get(HOME) {
+            Some(home) => format!("the deployment whose state is in `{home}`"),
+            None => "somebody else".to_owned(),
+        };
+        let cause = format!("the {kind} `{}` was made by {owner}", thing.name);
+        let deploy = self.core.deployment.environment.command("deploy");
+        Err(Fault::failed("name-taken", cause)
+            .hint(format!("give this deployment a name of its own: `{deploy} --set deployment_id=NAME`"))
+            .into())
+    }
+
+    /// Containers of the system that no supervisor looks after: those of one that was killed together with everything
+    /// it had started.
+    fn stale(&self, engine: &Engine, proc: &Proc) -> Result<Vec<String>> {
+        let live = live(&self.core, &self.names)?;
+        let ours = of_system(engine, proc, &self.names, &self.system)?;
+        Ok(ours.into_iter().filter(|name| !live.contains_key(name)).collect())
+    }
+}
+
+/// The containers that the supervisor has at this moment, and whose they are.
+fn live(core: &Supervised, names: &Names) -> Result<BTreeMap<String, ServiceName>> {
+    let mut live = BTreeMap::new();
+    for status in core.supervised()? {
+        for instance in status.current.iter().chain(&status.candidate) {
+            let name = format!("{}-{}", names.container(&status.service), instance.instance);
+            live.insert(name, status.service.clone());
+        }
+    }
+    Ok(live)
+}
+
+/// The names of all containers that carry the labels of a system of this deployment.
+pub(super) fn of_system(engine: &Engine, proc: &Proc, names: &Names, system: &System) -> Result<Vec<String>> {
+    let listed = engine::lines(&proc.read(&engine.containers_with_label(names.label()))?);
+    let found = engine.containers(proc, &listed)?;
+    let labelled = |key: &str, container: &engine::Container, value: &str| {
+        container.labels.get(key).is_some_and(|label| label == value)
+    };
+    let ours = found.into_iter().filter(|container| {
+        labelled(HOME, container, &names.home()) && labelled(super::names::SYSTEM, container, system.name.as_str())
+    });
+    Ok(ours.map(|container| container.name).collect())
+}

@@ -1,0 +1,198 @@
+//! Target `containers`: the systems in docker or podman on this machine.
+//!
+//! Each system has a network of its own, in which its services find each other by name. Nothing in it is published but
+//! the public services, through an edge proxy that stays while one container follows another. Internal services that
+//! can run two versions at once are reached through the edge as well, from inside alone.
+
+mod deny;
+mod edge;
+mod ground;
+mod launch;
+mod names;
+mod provide;
+mod pull;
+mod remains;
+mod removal;
+
+use self::names::Names;
+use super::supervised::Supervised;
+use super::supervised::recipe::{Image, Program, Recipe};
+use super::supervised::revision::Revision;
+use super::supervised::runtime::{Held, Provided, Runtime};
+use super::supervised::start::Secrets;
+use super::{Deployment, Remains, Scope};
+use crate::container;
+use crate::ctx::Ctx;
+use crate::http::Endpoint;
+use crate::image::{self, Images};
+use crate::plan::{Step, StepId};
+use crate::smoke;
+use crate::spec::name::{ServiceName, SystemName};
+use crate::spec::smoke::DeniedPath;
+use crate::spec::system::{Reference, Service, Source, System};
+use crate::supervisor::{InstanceStatus, LaunchSpec};
+use crate::tools::engine::{self, Engine, Found};
+use anyhow::Result;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Services in containers.
+pub(super) struct Containers {
+    engine: Arc<engine::Lazy>,
+    names: Names,
+    /// What this run wants of images.
+    images: Mutex<Option<Arc<Images>>>,
+}
+
+impl Containers {
+    /// # Errors
+    /// When what an earlier run has noted cannot be read.
+    pub(super) fn new(deployment: &Deployment) -> Result<Self> {
+        let noted = ground::noted_engine(&deployment.home)?;
+        let wanted = noted.or(deployment.environment.engine);
+        Ok(Self {
+            engine: Arc::new(engine::Lazy::new(wanted)),
+            names: Names::new(&deployment.environment.deployment_id, &deployment.home),
+            images: Mutex::new(None),
+        })
+    }
+
+    fn found(&self, core: &Supervised) -> Result<Found> {
+        self.engine.get(&core.proc)
+    }
+
+    fn engine(&self, core: &Supervised) -> Result<Engine> {
+        Ok(self.found(core)?.engine)
+    }
+
+    fn images(&self) -> Option<Arc<Images>> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The ID of an image, once it is there: what its key or its name stood for when it was made or fetched.
+    fn image_id(&self, core: &Supervised, service: &ServiceName, image: &Image) -> Result<Option<String>> {
+        match &image.key {
+            Some(key) => {
+                let built = image::recorded(core.home(), service, key);
+                let built = built.or_else(|| self.images()?.built(service));
+                Ok(built.map(|built| built.id))
+            }
+            None => pull::noted(core.home(), &image.reference),
+        }
+    }
+}
+
+impl Runtime for Containers {
+    fn provide(&self, core: &Arc<Supervised>, ctx: &Ctx) -> Result<Provided> {
+        provide::provide(self, core, ctx)
+    }
+
+    fn ground(&self, core: &Arc<Supervised>, system: &System, recipes: &[Recipe], provided: bool) -> Vec<Step> {
+        ground::steps(self, core, system, recipes, provided)
+    }
+
+    fn launch_spec(&self, core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
+        launch::spec(self, core, recipe, secrets)
+    }
+
+    fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
+        Ok(launch::refer(core, service, reference))
+    }
+
+    fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
+        // The folder of files is only its owner's to enter; what is mounted from it, every user may read.
+        core.enter_folder(
+            &format!("files of {}", recipe.service),
+            Some(system.as_str()),
+            &core.home().files(&recipe.service),
+        )?;
+        core.enter_log(&recipe.service, system.as_str())?;
+        core.write_files(recipe, 0o444)
+    }
+
+    fn preview(&self, core: &Supervised, recipe: &Recipe) -> String {
+        launch::preview(self, core, recipe)
+    }
+
+    fn elsewhere(&self, _: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
+        let explained = candidate.admin.and_then(container::explain);
+        explained.map(|explained| explained.elsewhere.into_iter().collect()).unwrap_or_default()
+    }
+
+    fn prune(&self, core: &Supervised, service: &ServiceName, kept: &[Revision]) {
+        let recipes = kept.iter().flat_map(|revision| &revision.recipes).filter(|recipe| recipe.service == *service);
+        let key = |recipe: &Recipe| match &recipe.program {
+            Program::Image(image) => image.key.clone(),
+            Program::Artifact { .. } | Program::Native { .. } => None,
+        };
+        let keys: BTreeSet<String> = recipes.filter_map(key).collect();
+        if let Ok(engine) = self.engine(core) {
+            image::prune(core.home(), &core.proc, &engine, service, &keys);
+        }
+    }
+
+    fn changes_since(&self, _: &Supervised, service: &ServiceName, version: &str) -> Vec<String> {
+        self.images().map(|images| images.changes_since(service, version)).unwrap_or_default()
+    }
+
+    /// Only what is public is published.
+    fn takes_port(&self, service: &Service) -> bool {
+        service.public
+    }
+
+    fn held(&self, core: &Supervised) -> Result<Held> {
+        edge::held(core)
+    }
+
+    fn reached(&self, core: &Supervised, service: &Service, _: &InstanceStatus) -> Option<SocketAddr> {
+        edge::published(core, &service.name)
+    }
+
+    fn endpoint(&self, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {
+        launch::endpoint(self, core, service)
+    }
+
+    fn deny(&self, core: &Supervised, denied: &DeniedPath) -> smoke::Outcome {
+        deny::deny(self, core, denied)
+    }
+
+    fn removal(&self, core: &Arc<Supervised>, system: &System, needs: StepId, keep_data: bool) -> Vec<Step> {
+        vec![removal::of_system_step(self, core, system, needs, keep_data)]
+    }
+
+    fn shared_removal(&self, _: &Arc<Supervised>, _: StepId) -> Vec<Step> {
+        Vec::new()
+    }
+
+    fn shared_folders(&self, core: &Supervised) -> Vec<PathBuf> {
+        vec![core.home().built(), core.home().dir().join(edge::FOLDER)]
+    }
+
+    fn has_data(&self, core: &Supervised, service: &ServiceName) -> bool {
+        remains::has_volume(self, core, service)
+    }
+
+    fn find_remains(&self, core: &Supervised, scope: &Scope, keep_data: bool, remains: &mut Remains) -> Result<()> {
+        remains::find(self, core, scope, keep_data, remains)
+    }
+}
+
+/// The system of a service.
+fn system_of<'c>(core: &'c Supervised, service: &ServiceName) -> Option<&'c System> {
+    let has = |system: &&System| system.services.iter().any(|other| other.name == *service);
+    core.deployment.spec.systems.iter().find(has)
+}
+
+/// The name of the container that serves for a service now.
+fn current_container(core: &Supervised, names: &Names, service: &ServiceName) -> Result<Option<String>> {
+    let status = core.supervised()?.into_iter().find(|status| status.service == *service);
+    let current = status.and_then(|status| status.current);
+    Ok(current.map(|current| format!("{}-{}", names.container(service), current.instance)))
+}
+
+/// Whether its program is a crate of this repository.
+fn is_own(service: &Service) -> bool {
+    matches!(service.source, Source::Crate(_))
+}

@@ -1,0 +1,138 @@
+//! Sees to it that a public image is here, and notes what its name stood for: that is what runs, and runs again after
+//! a rollback.
+
+use super::Containers;
+use crate::error::Fault;
+use crate::home::{self, Home};
+use crate::key::Digest;
+use crate::plan::runner::StepCx;
+use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
+use crate::spec::container::{Platform, User};
+use crate::spec::image::ImagePin;
+use crate::spec::name::ServiceName;
+use crate::target::supervised::Supervised;
+use crate::tools::engine::{self, Found, Image};
+use anyhow::{Result, anyhow};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The folder of notes.
+pub(super) const FOLDER: &str = "pulled";
+
+fn note_file(home: &Home, reference: &str) -> PathBuf {
+    home.dir().join(FOLDER).join(format!("{:.20}.json", Digest::of(reference)))
+}
+
+/// The ID of the image that this name stood for when it was fetched.
+pub(super) fn noted(home: &Home, reference: &str) -> Result<Option<String>> {
+    let note = home::read_json(&note_file(home, reference))?.unwrap_or_default();
+    Ok(note["id"].as_str().map(str::to_owned))
+}
+
+fn note(home: &Home, reference: &str, id: &str) -> Result<()> {
+    home::write_json(&note_file(home, reference), &json!({"reference": reference, "id": id}))
+}
+
+pub(super) fn step_id(name: &str) -> StepId {
+    StepId::new(format!("pull:{name}"))
+}
+
+/// A public image, and the services that run as the user that it names.
+pub(super) struct Public {
+    pub(super) name: String,
+    pub(super) pin: ImagePin,
+    pub(super) as_named: Vec<ServiceName>,
+}
+
+/// The step that fetches a public image.
+pub(super) fn step(containers: &Containers, core: &Arc<Supervised>, public: Public, needs: Vec<StepId>) -> Step {
+    let preview = match containers.found(core).map(|found| (found.facts.platform, found)) {
+        Ok((Some(platform), found)) => Preview::Run(found.engine.pull(&public.pin.pull_reference(), platform)),
+        _ => Preview::Do(format!("pull {}", public.pin)),
+    };
+    Step {
+        id: step_id(&public.name),
+        title: format!("fetch {}", public.pin),
+        system: None,
+        needs,
+        holds: Holds::Nothing,
+        preview: vec![preview],
+        work: Box::new(PullWork { core: Arc::clone(core), engine: Arc::clone(&containers.engine), public }),
+    }
+}
+
+struct PullWork {
+    core: Arc<Supervised>,
+    engine: Arc<engine::Lazy>,
+    public: Public,
+}
+
+impl Work for PullWork {
+    fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let found = self.engine.get(cx.proc)?;
+        let Some(noted) = noted(self.core.home(), &self.reference())? else { return Ok(None) };
+        let here = found.engine.image(cx.proc, &noted)?;
+        Ok(here.map(|image| format!("{:.19} is here", image.id)))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let found = self.engine.get(cx.proc)?;
+        let reference = self.public.pin.pull_reference();
+        let image = match found.engine.image(cx.proc, &reference)? {
+            Some(image) => image,
+            None => self.pull(&found, &reference, cx)?,
+        };
+        self.check_platform(&found, &image)?;
+        self.check_user(&image)?;
+        note(self.core.home(), &self.reference(), &image.id)?;
+        Ok(Outcome::DoneWith(format!("{:.19}", image.id)))
+    }
+}
+
+impl PullWork {
+    fn reference(&self) -> String {
+        self.public.pin.to_string()
+    }
+
+    fn pull(&self, found: &Found, reference: &str, cx: &StepCx<'_>) -> Result<Image> {
+        let platform = found.facts.platform.ok_or_else(|| anyhow!("the engine's platform is not known"))?;
+        let finished = cx.try_run(&found.engine.pull(reference, platform), &|_, line| cx.status(line))?;
+        if !finished.success {
+            let words = finished.stderr.trim();
+            let words = if words.is_empty() { finished.status.as_str() } else { words };
+            return Err(Fault::failed("image-pull", format!("`{reference}` could not be fetched:\n{words}"))
+                .hint("a mirror, or another digest, goes into `deploy/images.local.toml`")
+                .into());
+        }
+        let image = found.engine.image(cx.proc, reference)?;
+        image.ok_or_else(|| anyhow!("`{reference}` was fetched and is not there"))
+    }
+
+    fn check_platform(&self, found: &Found, image: &Image) -> Result<()> {
+        let runs = found.facts.platform;
+        if image.platform.is_some() && image.platform == runs {
+            return Ok(());
+        }
+        let runs = runs.map_or("another platform", Platform::as_str);
+        let cause =
+            format!("`{}` was built for {}, and containers here run on {runs}", self.public.pin, image.built_for);
+        Err(Fault::failed("platform-mismatch", cause)
+            .hint("remove the image from the engine so that the right one is fetched, or choose another image")
+            .into())
+    }
+
+    /// Root, or a name that only the image could resolve, would show much later and not by its cause.
+    fn check_user(&self, image: &Image) -> Result<()> {
+        if self.public.as_named.is_empty() || image.user.parse::<User>().is_ok() {
+            return Ok(());
+        }
+        let user = if image.user.is_empty() { "root" } else { &image.user };
+        let services: Vec<_> = self.public.as_named.iter().map(|service| format!("`{service}`")).collect();
+        let cause = format!("`{}` runs as `{user}`, and {} names no other user", self.public.pin, services.join(", "));
+        let service = self.public.as_named.first().map_or("NAME", ServiceName::as_str);
+        Err(Fault::failed("image-user", cause)
+            .hint(format!("name a numeric one: `[services.{service}.container]` with `user = \"65532\"`"))
+            .into())
+    }
+}
