@@ -108,7 +108,7 @@ fn a_container_is_found_reached_asked_and_ended() {
 #[test]
 fn containers_find_each_other_by_name_within_a_network_only() {
     for found in engines() {
-        let mut place = Place::new(found, "isolated");
+        let place = Place::new(found, "isolated");
         let other = place.network("other");
         let mut server = place.start("a", &RunSpec { aliases: vec!["server".to_owned()], ..place.spec(SERVE) });
         let container = found.engine.container(&place.proc, &place.name("a")).unwrap().unwrap();
@@ -125,6 +125,30 @@ fn containers_find_each_other_by_name_within_a_network_only() {
         }
         place.run(&found.engine.container_remove(&place.name("a")));
         server.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_container_in_two_networks_has_its_names_and_an_address_in_both_and_may_be_reached_by_one() {
+    for found in engines() {
+        let place = Place::new(found, "two");
+        let inner = place.internal_network("inner");
+        let networks = vec![place.name("net"), inner.clone()];
+        let address = free_address();
+        let aliases = vec!["server".to_owned()];
+        let spec = RunSpec { networks, aliases, publish: vec![(address, 80)], ..place.spec(SERVE) };
+        let mut server = place.start("a", &spec);
+        eventually("the published port answers", || std::net::TcpStream::connect(address).ok());
+        for (name, network) in [("b", place.name("net")), ("c", inner.clone())] {
+            let ask = "for i in 1 2 3 4 5; do busybox nc -w 1 server 80 </dev/null && echo reached && exit; done";
+            let spec = RunSpec { networks: vec![network.clone()], ..place.spec(ask) };
+            let output = place.output(name, &spec, &BTreeMap::new());
+            assert_eq!(text(&output.stdout).trim(), "reached", "{network}: {}", text(&output.stderr));
+        }
+        kill(Pid::from_raw(server.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(server.wait().unwrap().code(), Some(7));
+        let container = found.engine.container(&place.proc, &place.name("a")).unwrap().unwrap();
+        assert_eq!((container.exit_code, container.running), (7, false));
     }
 }
 
@@ -194,7 +218,9 @@ fn an_image_is_looked_at_named_and_unnamed_and_its_files_are_read() {
 /// Every line that is made for docker, with words that no engine would know.
 fn docker_lines(engine: &Engine, spec: &RunSpec) -> Vec<CommandLine> {
     let (labels, label) = (BTreeMap::from([("k".to_owned(), "v".to_owned())]), ("k", "v"));
-    vec![
+    let (run, mut steps) = engine.in_steps(engine.run("x", spec));
+    steps.push(engine.command().args(run));
+    [
         engine.image_inspect(&["x"]),
         engine.pull("localhost/x:1", Platform::LinuxArm64),
         engine.tag("x", "y"),
@@ -217,6 +243,9 @@ fn docker_lines(engine: &Engine, spec: &RunSpec) -> Vec<CommandLine> {
         engine.container_remove("x"),
         engine.command().args(engine.run("x", spec)),
     ]
+    .into_iter()
+    .chain(steps)
+    .collect()
 }
 
 /// Its client checks its arguments before it looks for an engine.

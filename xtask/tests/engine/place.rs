@@ -65,14 +65,13 @@ pub(crate) struct Place {
     pub(crate) found: Found,
     pub(crate) proc: Proc,
     pub(crate) id: String,
-    networks: Vec<String>,
 }
 
 impl Place {
     pub(crate) fn new(found: &Found, test: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let id = format!("slipway-{test}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut place = Self { found: found.clone(), proc: proc(), id, networks: Vec::new() };
+        let place = Self { found: found.clone(), proc: proc(), id };
         place.network("net");
         place
     }
@@ -89,10 +88,17 @@ impl Place {
         (KEY, &self.id)
     }
 
-    pub(crate) fn network(&mut self, name: &str) -> String {
+    pub(crate) fn network(&self, name: &str) -> String {
+        self.create_network(name, false)
+    }
+
+    pub(crate) fn internal_network(&self, name: &str) -> String {
+        self.create_network(name, true)
+    }
+
+    fn create_network(&self, name: &str, internal: bool) -> String {
         let name = self.name(name);
-        self.run(&self.found.engine.network_create(&name, &self.labels(), false));
-        self.networks.push(name.clone());
+        self.run(&self.found.engine.network_create(&name, &self.labels(), internal));
         name
     }
 
@@ -124,25 +130,30 @@ impl Place {
         }
     }
 
-    fn client(&self, name: &str, spec: &RunSpec, env: &BTreeMap<&str, &str>) -> Command {
-        let mut command = Command::new(&self.found.engine.program);
-        command.args(self.found.engine.run(&self.name(name), spec)).envs(env).stdin(Stdio::null());
-        command
+    /// The client that runs it, and what is to be done once it exists.
+    fn client(&self, name: &str, spec: &RunSpec) -> (Command, Vec<CommandLine>) {
+        let engine = &self.found.engine;
+        let (run, after) = engine.in_steps(engine.run(&self.name(name), spec));
+        let mut command = Command::new(&engine.program);
+        command.args(run).stdin(Stdio::null());
+        (command, after)
     }
 
     /// Runs it to its end.
     pub(crate) fn output(&self, name: &str, spec: &RunSpec, env: &BTreeMap<&str, &str>) -> Output {
-        self.client(name, spec, env).output().unwrap()
+        self.client(name, spec).0.envs(env).output().unwrap()
     }
 
     /// Starts it, and returns once its program runs.
     pub(crate) fn start(&self, name: &str, spec: &RunSpec) -> Child {
-        let mut command = self.client(name, spec, &BTreeMap::new());
+        let (mut command, after) = self.client(name, spec);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        eventually("the container runs", || {
-            let container = self.found.engine.container(&self.proc, &self.name(name)).unwrap();
-            container.filter(|container| container.running)
-        });
+        let look = || self.found.engine.container(&self.proc, &self.name(name)).unwrap();
+        eventually("the container exists", look);
+        for line in after {
+            self.run(&line);
+        }
+        eventually("the container runs", || look().filter(|container| container.running));
         child
     }
 }
@@ -150,7 +161,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let engine = &self.found.engine;
-        // What fails here shows in the last test of all, which looks for what is left.
+        // A test that has failed already says more than what cannot be removed after it.
         let list = |command| self.proc.read(&command).map(|text| lines(&text)).unwrap_or_default();
         for container in list(engine.containers_with_label(self.label())) {
             let _ = remove(&self.proc, &engine.container_remove(&container));
