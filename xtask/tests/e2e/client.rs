@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::sandbox::{eventually, get};
 
@@ -16,19 +16,24 @@ pub(crate) struct Seen {
     pub(crate) failures: Vec<String>,
 }
 
-/// Two clients that send one request after the other: one on a connection that it keeps, one on a new connection for
-/// each.
+/// Clients that send one request after the other: half of them on a connection that they keep, half on a new connection
+/// for each.
 pub(crate) struct Hammer {
     stop: Arc<AtomicBool>,
     clients: Vec<(Arc<Mutex<Seen>>, JoinHandle<()>)>,
 }
 
 impl Hammer {
-    pub(crate) fn start(via: &str) -> Self {
+    /// Two clients, or four that together send this many requests a second.
+    pub(crate) fn start(via: &str, per_second: Option<u32>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let on_new = |via: String| move || get(&via, "/hammer");
-        let mut kept = KeptConnection { via: via.to_owned(), stream: None };
-        let clients = vec![client(&stop, on_new(via.to_owned())), client(&stop, move || kept.get())];
+        let (pairs, every) = per_second.map_or((1, Duration::ZERO), |rate| (2, Duration::from_secs(4) / rate));
+        let pair = |_| {
+            let on_new = |via: String| move || get(&via, "/hammer");
+            let mut kept = KeptConnection { via: via.to_owned(), stream: None };
+            [client(&stop, every, on_new(via.to_owned())), client(&stop, every, move || kept.get())]
+        };
+        let clients = (0..pairs).flat_map(pair).collect();
         Self { stop, clients }
     }
 
@@ -49,14 +54,19 @@ impl Hammer {
     }
 }
 
+/// One that falls behind catches up.
 fn client(
     stop: &Arc<AtomicBool>,
+    every: Duration,
     mut ask: impl FnMut() -> Result<(u16, String), String> + Send + 'static,
 ) -> (Arc<Mutex<Seen>>, JoinHandle<()>) {
     let (stop, seen) = (Arc::clone(stop), Arc::<Mutex<Seen>>::default());
     let shared = Arc::clone(&seen);
     let client = std::thread::spawn(move || {
+        let mut due = Instant::now();
         while !stop.load(Ordering::SeqCst) {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            due += every;
             let answer = ask();
             let mut seen = shared.lock().unwrap();
             match answer {

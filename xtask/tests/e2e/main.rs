@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the program that they are about")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod machine;
 mod sandbox;
 mod stage;
 

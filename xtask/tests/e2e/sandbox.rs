@@ -11,8 +11,11 @@ use xtask::scratch::copy_repository;
 /// Long enough for a cold build of a service on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
+/// What an environment's file says when a test wants nothing else: processes of this machine, on free ports.
+const ON_HOST: &str = "target = \"host\"\nports = \"free\"\n";
+
 /// The checkout that the tests belong to.
-fn checkout() -> &'static Path {
+pub(crate) fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
@@ -66,12 +69,14 @@ pub(crate) struct Sandbox {
     own: bool,
     /// Where its nested builds go.
     builds: PathBuf,
+    /// What its file begins with.
+    settings: String,
 }
 
 impl Sandbox {
     /// An environment in the shared copy. Its sources must not be changed.
     pub(crate) fn new(env: &str) -> Self {
-        Self::in_folder(shared_copy().to_owned(), env, false, target())
+        Self::with_settings(shared_copy().to_owned(), env, false, ON_HOST.to_owned())
     }
 
     /// A copy of its own, whose sources may be changed.
@@ -80,7 +85,7 @@ impl Sandbox {
         copy_repository(checkout(), &copy).unwrap();
         // An earlier run may have built something here since the originals were written, from sources it had changed.
         touch(&copy.join("app"));
-        Self::in_folder(copy, env, true, target())
+        Self::with_settings(copy, env, true, ON_HOST.to_owned())
     }
 
     /// An environment in a second shared copy, whose `epoch` has to be ready within seconds.
@@ -95,26 +100,30 @@ impl Sandbox {
             std::fs::write(&system, text).unwrap();
             copy
         });
-        Self::in_folder(copy.clone(), env, false, target())
+        Self::with_settings(copy.clone(), env, false, ON_HOST.to_owned())
     }
 
     /// An environment in a repository that the test has made, which goes with it, and with it what it has built.
     pub(crate) fn in_own_repository(root: PathBuf, env: &str) -> Self {
         let builds = root.join("target");
-        Self::in_folder(root, env, true, builds)
+        Self { root, env: env.to_owned(), own: true, builds, settings: ON_HOST.to_owned() }.prepared()
     }
 
-    fn in_folder(root: PathBuf, env: &str, own: bool, builds: PathBuf) -> Self {
-        let sandbox = Self { root, env: env.to_owned(), own, builds };
+    /// An environment with these settings in a copy that its test, or all of them, have made.
+    pub(crate) fn with_settings(root: PathBuf, env: &str, own: bool, settings: String) -> Self {
+        Self { root, env: env.to_owned(), own, builds: target(), settings }.prepared()
+    }
+
+    fn prepared(self) -> Self {
         // A test that was killed may have left something of its own.
-        sandbox.write_environment("");
-        sandbox.xtask(["teardown", "--yes"]);
-        sandbox
+        self.write_environment("");
+        self.xtask(["teardown", "--yes"]);
+        self
     }
 
     /// Writes the environment's file, with more settings than it needs.
     pub(crate) fn write_environment(&self, more: &str) {
-        let text = format!("target = \"host\"\nports = \"free\"\n{more}");
+        let text = format!("{}{more}", self.settings);
         std::fs::write(self.root.join(format!("deploy/environments/{}.toml", self.env)), text).unwrap();
     }
 
@@ -315,49 +324,6 @@ impl Drop for Running {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// Whether one of these programs is on PATH. Without any, what needs it is to be skipped, which is said here.
-///
-/// # Panics
-/// If there is none and the variable `require` is set to `1`.
-pub(crate) fn has_program(names: &[&str], require: &str) -> bool {
-    let found = names.iter().any(|name| which::which(name).is_ok());
-    if !found {
-        assert!(std::env::var(require).as_deref() != Ok("1"), "none of {names:?} is on PATH, and `{require}` is `1`");
-        eprintln!("SKIPPED: none of {names:?} is on PATH (set `{require}=1` to make this a failure)");
-    }
-    found
-}
-
-/// A folder to use as PATH, in which all programs are but some; it goes when dropped.
-pub(crate) struct PathWithout(PathBuf);
-
-impl PathWithout {
-    pub(crate) fn new(name: &str, missing: &[&str]) -> Self {
-        let folder = target().join("scratch").join(format!("path-{name}"));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = std::env::var_os("PATH").unwrap();
-        for program in std::env::split_paths(&path).flat_map(std::fs::read_dir).flatten().flatten() {
-            let name = program.file_name();
-            if !missing.iter().any(|missing| name == *missing) {
-                // The first of a name is the one that is found.
-                let _ = std::os::unix::fs::symlink(program.path(), folder.join(name));
-            }
-        }
-        Self(folder)
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for PathWithout {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,7 +1,8 @@
 //! All systems at once, what each of them is for, and what becomes of them on machines that lack something.
 
 use super::life::{commands, deploy, kill, pid, shorten, step};
-use super::sandbox::{PathWithout, Run, Sandbox, eventually, get, has_program, post};
+use super::machine::{PathWithout, has_program};
+use super::sandbox::{Run, Sandbox, eventually, get, post};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
