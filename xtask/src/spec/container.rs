@@ -102,7 +102,7 @@ const LEAST_MEMORY: u64 = 6 << 20;
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, bytes) = MEMORY_UNITS.iter().find(|(_, bytes)| self.0 % bytes == 0).unwrap_or(&("", 1));
+        let (unit, bytes) = MEMORY_UNITS.iter().find(|(_, bytes)| self.0.is_multiple_of(*bytes)).unwrap_or(&("", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }
 }

@@ -1,6 +1,8 @@
 //! The checks: what each runs, and what it must not share with others.
 
 use super::local::LocalWork;
+use super::skips::Skips;
+use super::tests::{self, OWN_CHECKS};
 use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
@@ -17,6 +19,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// cargo's lock on `target/debug`, which the services are built in.
 const SERVICES: Holds = Holds::Lock("target/debug");
+/// What is done to the engine alone. Those that build as well hold the other lock: they name what they make so that
+/// nobody else's is meant.
+const ENGINE: Holds = Holds::Lock("engine");
 /// As many of a failed check's last lines as its failure repeats; all of them are in its log.
 const TAIL_LINES: usize = 60;
 
@@ -42,10 +47,13 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
         let log = ctx.root.join("target/ci").join(format!("{id}.log"));
         Check { id, title, holds, needs: Needs::Met, work: Box::new(Tools { lines, log }) }
     };
-    let services = cargo().args(["test", "--locked"]);
-    let tool = cargo().args(["test", "--locked", "--package", "xtask", "--profile", "xtask"]);
-    let tool = if full { tool.env("XTASK_FULL", "1") } else { tool };
-    vec![
+    let services = cargo().args(["test", "--locked", "--", "--show-output"]);
+    let tool = |args: Vec<String>| {
+        let line = cargo().args(["test", "--locked", "--package", "xtask", "--profile", "xtask"]).args(args);
+        if full { line.env("XTASK_FULL", "1") } else { line }
+    };
+    let binaries = tests::binaries(&ctx.root);
+    let mut all = vec![
         cli("fmt", "rustfmt finds nothing to change", Holds::Nothing, vec![cargo().args(["fmt", "--all", "--check"])]),
         Check {
             id: "spec",
@@ -70,8 +78,14 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
             work: Box::new(LocalWork::new(ctx)),
         },
         // Its tests deploy the services, and build them for it.
-        cli("xtask", "the tool's own tests", SERVICES, vec![tool]),
-    ]
+        cli("xtask", "the tool's own tests", SERVICES, tests::common(&binaries).map(tool).into()),
+    ];
+    let there = OWN_CHECKS.into_iter().filter(|check| binaries.iter().any(|binary| binary == check.binary));
+    all.extend(there.map(|check| {
+        let holds = if check.builds { SERVICES } else { ENGINE };
+        cli(check.binary, check.title, holds, vec![tool(tests::only(check.binary))])
+    }));
+    all
 }
 
 fn audit(ctx: &Ctx, cargo: &dyn Fn() -> CommandLine) -> Check {
@@ -125,16 +139,18 @@ impl Work for Tools {
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let transcript = Transcript::open(self.log.clone())?;
+        let skips = Mutex::new(Skips::default());
         for line in &self.lines {
             let finished = cx.try_run(line, &|_, text| {
                 transcript.take(text);
+                skips.lock().unwrap_or_else(PoisonError::into_inner).take(text);
                 cx.status(text.trim());
             })?;
             if !finished.success {
                 return Err(transcript.fault(line, &finished.status).into());
             }
         }
-        Ok(Outcome::Done)
+        Ok(skips.into_inner().unwrap_or_else(PoisonError::into_inner).outcome())
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod checks;
 mod local;
+mod skips;
+mod tests;
 
 use self::checks::{Check, Needs};
 use crate::cli::CiArgs;
