@@ -84,6 +84,12 @@ impl Vars {
         self.os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
     }
 
+    /// Where cargo keeps what it has fetched.
+    pub fn cargo_home(&self) -> PathBuf {
+        let usual = || self.os("HOME").map(|home| Path::new(home).join(".cargo"));
+        self.os("CARGO_HOME").map(PathBuf::from).or_else(usual).unwrap_or_default()
+    }
+
     /// The compiler beside that cargo.
     pub fn rustc(&self) -> PathBuf {
         self.os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from)

@@ -5,4 +5,4 @@ mod compile;
 mod sources;
 
 pub use compile::{Compiled, compile};
-pub use sources::{Compiler, Sources};
+pub use sources::{Compiler, Manner, Sources};

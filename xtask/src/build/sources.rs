@@ -17,6 +17,14 @@ pub enum Compiler {
     Elsewhere,
 }
 
+/// How crates are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner<'a> {
+    pub compiler: Compiler,
+    /// The profile, where no other counts.
+    pub profile: Option<&'a str>,
+}
+
 /// What builds of some crates see at this moment.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -28,16 +36,20 @@ pub struct Sources {
 impl Sources {
     /// # Errors
     /// When the sources cannot be read or the compiler does not say what it is.
-    pub fn read(root: &Path, vars: &Vars, proc: &Proc, compiler: Compiler, crates: &[&str]) -> Result<Self> {
+    pub fn read(root: &Path, vars: &Vars, proc: &Proc, manner: Manner<'_>, crates: &[&str]) -> Result<Self> {
         if crates.is_empty() {
             return Ok(Self::default());
         }
         let (here, crates) = std::thread::scope(|scope| {
-            let here = scope.spawn(|| match compiler {
+            let here = scope.spawn(|| match manner.compiler {
                 Compiler::Here => compiler_inputs(vars, proc),
                 Compiler::Elsewhere => Ok(Vec::new()),
             });
-            let crates = Workspace::read(root).and_then(|workspace| workspace.manifests(crates));
+            let workspace = Workspace::read(root).map(|workspace| match manner.profile {
+                Some(profile) => workspace.with_profile(profile),
+                None => workspace,
+            });
+            let crates = workspace.and_then(|workspace| workspace.manifests(crates));
             (here.join(), crates)
         });
         let here = here.map_err(|_| anyhow!("asking rustc for its version panicked"))??;

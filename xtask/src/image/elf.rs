@@ -36,13 +36,13 @@ impl fmt::Display for Glibc {
 const DEFINED: u32 = 0x6fff_fffd; // SHT_GNU_verdef
 const NEEDED: u32 = 0x6fff_fffe; // SHT_GNU_verneed
 /// More entries than any library has.
-const LONGEST_CHAIN: usize = 4096;
+const LONGEST_CHAIN: usize = 1024;
 
 /// The highest version of glibc that a program or library needs. `None` when it needs none.
 ///
 /// # Errors
 /// When the file is not one that can be read here.
-pub fn needed(file: &[u8]) -> Result<Option<Glibc>, &'static str> {
+pub(super) fn needed(file: &[u8]) -> Result<Option<Glibc>, &'static str> {
     highest(file, NEEDED)
 }
 
@@ -50,7 +50,7 @@ pub fn needed(file: &[u8]) -> Result<Option<Glibc>, &'static str> {
 ///
 /// # Errors
 /// When the file is not one that can be read here.
-pub fn defined(file: &[u8]) -> Result<Option<Glibc>, &'static str> {
+pub(super) fn defined(file: &[u8]) -> Result<Option<Glibc>, &'static str> {
     highest(file, DEFINED)
 }
 
@@ -217,5 +217,113 @@ impl<'f> Elf<'f> {
         let rest = all.get(at..).ok_or(CUT_SHORT)?;
         let end = rest.iter().position(|byte| *byte == 0).ok_or(CUT_SHORT)?;
         std::str::from_utf8(&rest[..end]).map_err(|_| "the name of a version is no text")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with two sections: one of versions, and the strings that it links to.
+    fn file(kind: u32, versions: &[u8], strings: &[u8]) -> Vec<u8> {
+        let mut file = vec![0; 64];
+        file[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        let places = [versions, strings].map(|content| {
+            let start = file.len();
+            file.extend_from_slice(content);
+            (start, content.len())
+        });
+        let headers = file.len() as u64;
+        file[40..48].copy_from_slice(&headers.to_le_bytes());
+        file[58..62].copy_from_slice(&[64, 0, 2, 0]);
+        for ((start, length), kind) in places.into_iter().zip([kind, 3]) {
+            let mut header = [0; 64];
+            header[4..8].copy_from_slice(&kind.to_le_bytes());
+            header[24..32].copy_from_slice(&(start as u64).to_le_bytes());
+            header[32..40].copy_from_slice(&(length as u64).to_le_bytes());
+            header[40..44].copy_from_slice(&1_u32.to_le_bytes());
+            file.extend_from_slice(&header);
+        }
+        file
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// One needed file with these versions by the places of their names.
+    fn needs(names: &[u32]) -> Vec<u8> {
+        let mut entries = words(&[1, 0, 16, 0]);
+        for (index, name) in names.iter().enumerate() {
+            let next = if index + 1 == names.len() { 0 } else { 16 };
+            entries.extend(words(&[0, 0, *name, next]));
+        }
+        entries
+    }
+
+    const STRINGS: &[u8] = b"\0GLIBC_2.17\0GLIBC_2.4\0GLIBC_PRIVATE\0GLIBC_ABI_DT_RELR\0";
+
+    #[test]
+    fn the_highest_needed_version_counts_and_numbers_are_no_text() {
+        let glibc = |text: &str| text.parse::<Glibc>().ok();
+        assert_eq!(needed(&file(NEEDED, &needs(&[1, 12, 22]), STRINGS)), Ok(glibc("2.17")));
+        assert_eq!(needed(&file(NEEDED, &needs(&[22]), STRINGS)), Ok(None));
+        assert_eq!(needed(&file(NEEDED, &needs(&[12, 36]), STRINGS)), Ok(glibc("2.36")));
+        assert!(glibc("2.100") > glibc("2.36") && glibc("2.3.4") == glibc("2.3") && glibc("x").is_none());
+    }
+
+    #[test]
+    fn what_a_library_defines() {
+        // Two definitions, each with its name 20 bytes in.
+        let definition = |name, next| words(&[1, 1, 0, 20, next, name, 0]);
+        let entries = [definition(12, 28), definition(1, 0)].concat();
+        assert_eq!(defined(&file(DEFINED, &entries, STRINGS)), Ok("2.17".parse().ok()));
+    }
+
+    #[test]
+    fn a_chain_in_a_circle_ends() {
+        let back = words(&[1, 0, 16, 0, 0, 0, 1, 0]);
+        let mut circle = back.clone();
+        // The next one of the first is 16 bytes on, and the next one of that so far on that it is the first again.
+        circle[12..16].copy_from_slice(&16_u32.to_le_bytes());
+        circle[28..32].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(needed(&file(NEEDED, &circle, STRINGS)).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_very_program_needs_what_this_machine_has() {
+        let own = std::fs::read("/proc/self/exe").unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let library = maps.split_whitespace().find(|word| word.ends_with("/libc.so.6"));
+        let Some(library) = library else { return };
+        let has = defined(&std::fs::read(library).unwrap()).unwrap();
+        assert!(needed(&own).unwrap() <= has && has.is_some_and(|has| has.major == 2), "{has:?}");
+    }
+
+    #[test]
+    fn whatever_a_file_holds_it_is_read_or_refused() {
+        let whole = file(NEEDED, &needs(&[1, 12, 22]), STRINGS);
+        for length in 0..whole.len() {
+            let _ = needed(&whole[..length]);
+        }
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            usize::try_from(seed >> 16).unwrap()
+        };
+        for _ in 0..5_000 {
+            let mut damaged = whole.clone();
+            for _ in 0..1 + random() % 4 {
+                let at = 6 + random() % (damaged.len() - 6);
+                damaged[at] = [0, 1, 0x7f, 0xff, (random() % 256) as u8][random() % 5];
+            }
+            let _ = (needed(&damaged), defined(&damaged));
+        }
+        for garbage in [&b""[..], b"#!/bin/sh", &[0x7f; 64]] {
+            assert!(needed(garbage).is_err());
+        }
     }
 }

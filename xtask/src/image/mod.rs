@@ -6,10 +6,16 @@
 //! built is recorded by its key, so that nothing has to be asked to know that nothing changed.
 //!
 //! Limits: a base image without a digest counts by its name alone, since only an engine or a registry could tell what
-//! the name stands for. Pin it: `doctor` says how.
+//! the name stands for. Pin it: `doctor` says how. Engines add what differs each time to an image's configuration, so
+//! builds of one key have the same layers and not the same ID.
 
+mod base;
+mod context;
 mod elf;
+mod make;
 mod record;
+mod steps;
+mod survey;
 mod wanted;
 mod way;
 
@@ -17,32 +23,40 @@ pub use elf::Glibc;
 pub use wanted::{DOCKERFILE, PROFILE, Wanted};
 pub use way::{Fit, Way};
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Vars};
 use crate::home::Home;
+use crate::key;
 use crate::ledger;
-use crate::plan::{Step, StepId};
-use crate::spec::container::Registry;
+use crate::plan::StepId;
+use crate::proc::{CommandLine, Proc};
+use crate::spec::container::{Platform, Registry};
 use crate::spec::name::ServiceName;
 use crate::target::Deployment;
-use crate::tools::engine;
+use crate::tools::cargo;
+use crate::tools::engine::{self, Engine};
 use anyhow::Result;
 use record::Records;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wanted::Wish;
 
 /// Writes a ledger entry before something is made.
 pub type Enter = Arc<dyn Fn(ledger::Entry) -> Result<()> + Send + Sync>;
 
-/// The kind that images have in the ledger; the identity holds `reference`, the ID of an entry is the reference too.
+/// The kind that images have in the ledger. The ID of an entry is the reference, its identity holds that, too, and the
+/// engine.
 pub const IMAGE: &str = "image";
-
-/// The label that holds an image's key.
+/// The label that holds an image's whole key.
 pub const KEY_LABEL: &str = "dev.slipway.key";
+/// The label of what is made for one deployment alone.
+pub const DEPLOYMENT_LABEL: &str = "dev.slipway.deployment";
 
 /// An image that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
     pub service: ServiceName,
+    pub platform: Platform,
     /// `REGISTRY/SERVICE:KEY`
     pub reference: String,
     /// `sha256:…`: what engines run.
@@ -50,19 +64,38 @@ pub struct Built {
     pub key: String,
     /// Of its manifest, once a registry has it.
     pub digest: Option<String>,
+    /// "on this machine: the binary needs glibc 2.34, `base` has 2.36"
+    pub way: String,
 }
 
-/// Why a service has no image, as the compiler or the engine said it.
+/// Why services have no image, as the compiler or the engine said it.
 pub type Errors = Arc<Mutex<BTreeMap<ServiceName, String>>>;
 
 /// What one run wants of images, shared by its steps.
 pub struct Images {
-    home: Home,
+    deployment: Deployment,
+    vars: Vars,
+    cargo: CommandLine,
     registry: Registry,
-    wanted: Vec<Wanted>,
+    wish: Wish,
     engine: Arc<engine::Lazy>,
     enter: Enter,
     errors: Errors,
+    state: Mutex<State>,
+    /// Held while the library of a base image is looked at, which is done once.
+    libc: Mutex<()>,
+    /// Held while a base image must stay what its name stands for.
+    base: Mutex<()>,
+}
+
+/// What the steps of a run have found and made. Places are those in [`Images::wanted`].
+#[derive(Default)]
+struct State {
+    /// The images that the engine has, once it was asked.
+    found: Option<BTreeMap<usize, Built>>,
+    made: BTreeMap<usize, Built>,
+    /// What cargo built on this machine, by crate.
+    binaries: BTreeMap<String, PathBuf>,
 }
 
 impl Images {
@@ -77,67 +110,153 @@ impl Images {
         engine: Arc<engine::Lazy>,
         enter: Enter,
     ) -> Result<Arc<Self>> {
-        let (wanted, _bases) = wanted::wanted(deployment, ctx, services)?;
-        let registry = deployment.environment.registry.clone().unwrap_or_else(Registry::local);
         Ok(Arc::new(Self {
-            home: deployment.home.clone(),
-            registry,
-            wanted,
+            wish: wanted::wish(deployment, &ctx.vars, &ctx.proc, services)?,
+            deployment: deployment.clone(),
+            vars: ctx.vars.clone(),
+            cargo: cargo::command(&ctx.vars, &ctx.root),
+            registry: deployment.environment.registry.clone().unwrap_or_else(Registry::local),
             engine,
             enter,
             errors: Errors::default(),
+            state: Mutex::default(),
+            libc: Mutex::default(),
+            base: Mutex::default(),
         }))
     }
 
-    /// One for each service and platform, the platform of this machine first.
+    /// One for each service and platform, the platform of this machine first. A binary that turns out to need a newer
+    /// glibc than the base has is built inside a container after all, under another key: [`Images::built`] has it then.
     pub fn wanted(&self) -> &[Wanted] {
-        &self.wanted
+        &self.wish.wanted
     }
 
     /// Whether something has to be built, as the records have it.
     pub fn builds(&self) -> bool {
-        self.wanted.iter().any(|wanted| self.recorded(wanted).is_none())
+        self.wanted().iter().any(|wanted| self.recorded(wanted).is_none())
     }
 
-    /// `binaries`, one run of cargo for all that are built on this machine, and then `image:SERVICE` for each, side by
-    /// side.
-    pub fn steps(self: &Arc<Self>, needs: Vec<StepId>) -> Vec<Step> {
-        let _ = (needs, &self.engine, &self.enter);
-        Vec::new()
+    /// The steps that have the images of a service, one for each platform.
+    pub fn steps_of(&self, service: &ServiceName) -> Vec<StepId> {
+        self.places(service).map(|place| self.step_id(place)).collect()
     }
 
     /// The image of a service for this machine's platform, or the first one asked for. During a run that is what its
     /// step has made or found; before it, what the records say.
     pub fn built(&self, service: &ServiceName) -> Option<Built> {
-        self.wanted.iter().find(|wanted| wanted.service == *service).and_then(|wanted| self.recorded(wanted))
+        self.all_built(service).into_iter().next()
     }
 
-    /// Why services have no image.
-    pub fn errors(&self) -> MutexGuard<'_, BTreeMap<ServiceName, String>> {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The images of a service that are there, one for each platform.
+    pub fn all_built(&self, service: &ServiceName) -> Vec<Built> {
+        self.places(service).filter_map(|place| self.built_at(place)).collect()
+    }
+
+    /// Remembers that a registry has an image under this digest.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn pushed(&self, built: &Built, digest: &str) -> Result<()> {
+        let digest = Some(digest.to_owned());
+        let mut state = self.state();
+        let known = state.made.values_mut().find(|known| known.reference == built.reference);
+        if let Some(known) = known {
+            known.digest.clone_from(&digest);
+        }
+        Records::new(&self.deployment.home, &built.service).set_digest(&built.key, &built.reference, digest)
+    }
+
+    /// Why services have no image, filled in by the steps.
+    pub fn error_list(&self) -> Errors {
+        Arc::clone(&self.errors)
     }
 
     /// What changed since the image with this key was built; nothing when that is not known.
     pub fn changes_since(&self, service: &ServiceName, key: &str) -> Vec<String> {
-        let wanted = self.wanted.iter().find(|wanted| wanted.service == *service);
-        let old = Records::new(&self.home, service).inputs(key);
-        let changes = wanted.zip(old).map(|(wanted, old)| crate::key::diff(&old, &wanted.manifest));
-        changes.iter().flatten().map(ToString::to_string).collect()
+        let place = self.places(service).next();
+        place.map(|place| self.changes(&self.wanted()[place], key)).unwrap_or_default()
     }
 
-    fn reference(&self, wanted: &Wanted) -> String {
+    /// Why an image would be built now. Nothing for one that is current.
+    pub fn why(&self, wanted: &Wanted) -> Vec<String> {
+        if self.recorded(wanted).is_some() {
+            return Vec::new();
+        }
+        let records = self.records(wanted);
+        let Some(last) = records.last(wanted.platform) else {
+            return vec!["no image of it was built here yet".to_owned()];
+        };
+        match self.changes(wanted, &last) {
+            changes if changes.is_empty() => vec![format!("it is to be had as `{}`", self.reference(wanted))],
+            changes => changes,
+        }
+    }
+
+    fn places(&self, service: &ServiceName) -> impl Iterator<Item = usize> {
+        let all = self.wanted().iter().enumerate();
+        all.filter(move |(_, wanted)| wanted.service == *service).map(|(place, _)| place)
+    }
+
+    fn built_at(&self, place: usize) -> Option<Built> {
+        let made = self.state().made.get(&place).cloned();
+        made.or_else(|| self.recorded(&self.wanted()[place]))
+    }
+
+    fn changes(&self, wanted: &Wanted, key: &str) -> Vec<String> {
+        let old = self.records(wanted).inputs(key);
+        let changes = old.map(|old| key::diff(&old, &wanted.manifest)).unwrap_or_default();
+        changes.iter().map(ToString::to_string).collect()
+    }
+
+    fn records(&self, wanted: &Wanted) -> Records {
+        Records::new(&self.deployment.home, &wanted.service)
+    }
+
+    /// The name that an image of this key has.
+    pub fn reference(&self, wanted: &Wanted) -> String {
         format!("{}/{}:{}", self.registry, wanted.service, wanted.key())
     }
 
     fn recorded(&self, wanted: &Wanted) -> Option<Built> {
-        let made = Records::new(&self.home, &wanted.service).read(&wanted.key())?.image?;
-        let (service, key) = (wanted.service.clone(), wanted.key());
-        (made.reference == self.reference(wanted)).then_some(Built {
-            service,
-            reference: made.reference,
-            id: made.id,
-            key,
-            digest: made.digest,
-        })
+        let record = self.records(wanted).read(&wanted.key())?;
+        let made = record.image.filter(|made| made.reference == self.reference(wanted))?;
+        Some(Built { digest: made.digest, ..self.as_built(wanted, made.id, record.fit) })
+    }
+
+    fn as_built(&self, wanted: &Wanted, id: String, fit: Option<Fit>) -> Built {
+        Built {
+            service: wanted.service.clone(),
+            platform: wanted.platform,
+            reference: self.reference(wanted),
+            id,
+            key: wanted.key(),
+            digest: None,
+            way: fit.filter(|_| wanted.way == Way::Host).map_or_else(|| wanted.why_way.clone(), way::on_this_machine),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The image that was built for a key, as its record has it. The engine is not asked.
+pub fn recorded(home: &Home, service: &ServiceName, key: &str) -> Option<Built> {
+    let record = Records::new(home, service).read(key)?;
+    let made = record.image?;
+    let way = record.fit.map_or_else(|| record.way.as_str().to_owned(), way::on_this_machine);
+    let (service, key, platform) = (service.clone(), key.to_owned(), record.platform);
+    Some(Built { service, platform, reference: made.reference, id: made.id, key, digest: made.digest, way })
+}
+
+/// Forgets the images of a service whose keys are not among `kept`, and has the engine forget them. What cannot be
+/// removed now, since something still runs from it, is tried again the next time.
+pub fn prune(home: &Home, proc: &Proc, engine: &Engine, service: &ServiceName, kept: &BTreeSet<String>) {
+    let records = Records::new(home, service);
+    for key in records.keys().into_iter().filter(|key| !kept.contains(key)) {
+        let made = records.read(&key).and_then(|record| record.image);
+        if made.is_none_or(|made| engine::remove(proc, &engine.image_remove(&made.reference)).is_ok()) {
+            let _ = records.forget(&key);
+        }
     }
 }

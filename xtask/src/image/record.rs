@@ -102,6 +102,15 @@ impl Records {
         home::write_json(&folder.join(RECORD), &record.to_json())
     }
 
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn set_digest(&self, key: &str, reference: &str, digest: Option<String>) -> Result<()> {
+        let Some(mut record) = self.read(key) else { return Ok(()) };
+        let Some(made) = record.image.as_mut().filter(|made| made.reference == reference) else { return Ok(()) };
+        made.digest = digest;
+        home::write_json(&self.folder.join(key).join(RECORD), &record.to_json())
+    }
+
     /// The key of the image for a platform that was built last.
     pub(super) fn last(&self, platform: Platform) -> Option<String> {
         let records = self.keys().into_iter().filter_map(|key| Some((self.read(&key)?, key)));

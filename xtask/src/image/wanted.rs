@@ -2,10 +2,11 @@
 
 use super::record::Records;
 use super::way::{Choice, Question, Way};
-use crate::build::{Compiler, Sources};
-use crate::ctx::Ctx;
+use crate::build::{Compiler, Manner, Sources};
+use crate::ctx::Vars;
 use crate::error::Fault;
 use crate::key::{Input, Kind, Manifest};
+use crate::proc::Proc;
 use crate::spec::container::Platform;
 use crate::spec::image::ImagePin;
 use crate::spec::name::{ServiceName, SystemName};
@@ -47,6 +48,14 @@ impl Wanted {
     }
 }
 
+/// The images that are wanted, and what all of them have in common.
+pub(super) struct Wish {
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) bases: Bases,
+    /// The text of [`DOCKERFILE`].
+    pub(super) recipe: Vec<u8>,
+}
+
 /// The public images that builds begin with.
 #[derive(Debug, Clone)]
 pub(super) struct Bases {
@@ -83,28 +92,30 @@ pub(super) fn platforms(deployment: &Deployment) -> Result<Vec<Platform>> {
 }
 
 /// The images of these services as they would be built now, for each of the environment's platforms.
-pub(super) fn wanted(
+pub(super) fn wish(
     deployment: &Deployment,
-    ctx: &Ctx,
+    vars: &Vars,
+    proc: &Proc,
     services: &[(ServiceName, String)],
-) -> Result<(Vec<Wanted>, Bases)> {
+) -> Result<Wish> {
     let bases = Bases::of(deployment)?;
     let platforms = platforms(deployment)?;
     let crates: Vec<&str> = services.iter().map(|(_, name)| name.as_str()).collect();
     let here = |platform: &Platform| question(deployment, *platform).answer().is_ok_and(|c| c.way == Way::Host);
     let compiler = if platforms.iter().any(here) { Compiler::Here } else { Compiler::Elsewhere };
-    let sources = Sources::read(&deployment.root, &ctx.vars, &ctx.proc, compiler, &crates)?;
+    let manner = Manner { compiler, profile: Some(PROFILE) };
+    let sources = Sources::read(&deployment.root, vars, proc, manner, &crates)?;
     let recipe = std::fs::read(deployment.root.join(DOCKERFILE)).with_context(|| format!("read `{DOCKERFILE}`"))?;
-    let recipe = Input::new(Kind::Dockerfile, DOCKERFILE, recipe);
+    let input = Input::new(Kind::Dockerfile, DOCKERFILE, &recipe);
     let mut wanted = Vec::new();
     for (service, name) in services {
         let Some((system, declared)) = find(deployment, service) else { continue };
-        let order = Order { deployment, bases: &bases, recipe: &recipe, service, name, port: declared, system };
+        let order = Order { deployment, bases: &bases, recipe: &input, service, name, port: declared, system };
         for &platform in &platforms {
             wanted.extend(order.wanted(&sources, platform)?);
         }
     }
-    Ok((wanted, bases))
+    Ok(Wish { wanted, bases, recipe })
 }
 
 fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Option<(&'d SystemName, u16)> {

@@ -12,6 +12,9 @@ use toml::de::{DeTable, DeValue};
 /// in older editions.
 const DEPENDENCIES: [&str; 3] = ["dependencies", "build-dependencies", "build_dependencies"];
 
+/// Tables of dependencies that only tests and examples need.
+pub(super) const DEPENDENCIES_OF_TESTS: [&str; 2] = ["dev-dependencies", "dev_dependencies"];
+
 /// A crate of this repository.
 #[derive(Debug)]
 pub(super) struct Crate {
@@ -29,6 +32,8 @@ pub(super) struct Crate {
 pub(super) struct Root {
     /// Every part that some crate may see, by its key, with the digest of its meaning.
     pub(super) sections: BTreeMap<String, Digest>,
+    /// Each profile by its name, with the one that it inherits.
+    profiles: BTreeMap<String, Option<String>>,
     dependencies: BTreeMap<String, Origin>,
 }
 
@@ -59,6 +64,8 @@ impl Root {
         }
         for (profile, value) in document::entries(table, "profile") {
             root.sections.insert(format!("profile.{profile}"), document::digest(value));
+            let inherits = value.as_table().and_then(|table| document::string(table, "inherits"));
+            root.profiles.insert(profile.to_owned(), inherits.map(str::to_owned));
         }
         for (key, value) in document::entries(table, "workspace") {
             match (key, value.as_table()) {
@@ -91,6 +98,16 @@ impl Root {
         };
         let sections = self.sections.iter().map(|(name, digest)| (name.as_str(), *digest));
         sections.filter(move |(name, _)| for_all(name) || inherited.contains(name))
+    }
+
+    /// A profile with all that it builds on.
+    pub(super) fn profile_chain(&self, name: &str) -> BTreeSet<String> {
+        let mut chain = BTreeSet::new();
+        let mut next = Some(name);
+        while let Some(name) = next.filter(|name| chain.insert((*name).to_owned())) {
+            next = self.profiles.get(name).and_then(Option::as_deref);
+        }
+        chain
     }
 }
 

@@ -69,6 +69,34 @@ pub(super) fn digest(value: &DeValue<'_>) -> Digest {
     }
 }
 
+/// A value as TOML has it, on one line.
+pub(super) fn inline(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Table(table) => inline_table(pairs(table).map(|(key, value)| (key, inline(value)))),
+        DeValue::Array(array) => inline_array(array.iter().map(|value| inline(value.get_ref()))),
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(yes) => yes.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+    }
+}
+
+/// A table on one line, of values that are written already.
+pub(super) fn inline_table<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> String {
+    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{} = {value}", quoted(key))).collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+pub(super) fn inline_array(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// A string of JSON is one of TOML as well, but for one character.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +120,16 @@ mod tests {
         for other in others {
             assert_ne!(plain, digest_of(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_value_that_was_written_means_what_it_meant() {
+        let text =
+            "a = { x = 1, 'y z' = [true, \"q\\\"\\\\\\n\", 1.5, 0x10], n = {} }\nd = 1979-05-27\nl = []\n".to_owned();
+        let table = parse(Path::new("x"), &text).unwrap();
+        let written: String = pairs(&table).map(|(key, value)| format!("{key} = {}\n", inline(value))).collect();
+        assert_eq!(digest_of(&written), digest_of(&text), "{written}");
+        let odd = quoted("\u{7f}\u{1}");
+        assert_eq!(digest_of(&format!("a = {odd}")), digest_of("a = \"\\u007f\\u0001\""), "{odd}");
     }
 }

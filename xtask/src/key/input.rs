@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use hmac_sha256::Hash;
+use std::ffi::OsString;
 use std::fmt::{self, Write as _};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -115,6 +118,11 @@ impl Kind {
         }
     }
 
+    /// Whether its name is that of a path in the repository.
+    pub fn is_path(self) -> bool {
+        matches!(self, Self::File { .. } | Self::Link | Self::Special)
+    }
+
     /// Kinds that cannot both be had under one name.
     pub(super) fn slot(self) -> Self {
         match self {
@@ -177,6 +185,11 @@ impl Input {
         &self.name
     }
 
+    /// The name as the path that it is, byte by byte.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(OsString::from_vec(original(&self.name)))
+    }
+
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -235,6 +248,27 @@ fn escape(text: &mut String, bytes: &[u8]) {
     }
 }
 
+/// The name that was made printable.
+fn original(printable: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(printable.len());
+    let mut rest = printable.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| *byte == b'%');
+        let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(escaped) => {
+                bytes.push(escaped);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +280,9 @@ mod tests {
         assert_eq!(printed.len(), names.len());
         assert!(printed.iter().all(|name| !name.contains('\n')));
         assert_eq!(printable("src/naïve file.rs".as_bytes()), "src/naïve file.rs");
+        for name in names {
+            assert_eq!(original(&printable(name)), name);
+        }
     }
 
     #[test]

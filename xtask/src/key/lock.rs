@@ -18,6 +18,8 @@ pub(super) type Entry = usize;
 
 #[derive(Debug, Default)]
 pub(super) struct Lock {
+    /// Of the file's form, as it says itself.
+    version: String,
     packages: Vec<Package>,
     by_name: BTreeMap<String, Vec<Entry>>,
 }
@@ -38,7 +40,9 @@ impl Lock {
         let listed = document.get("package").and_then(|value| value.get_ref().as_array());
         let tables: Vec<&DeTable<'_>> =
             listed.into_iter().flat_map(|array| array.iter()).filter_map(|value| value.get_ref().as_table()).collect();
-        let mut lock = Self::default();
+        // The first forms said nothing of themselves.
+        let version = document.get("version").map_or_else(|| "3".to_owned(), |value| document::inline(value.get_ref()));
+        let mut lock = Self { version, ..Self::default() };
         for (entry, table) in tables.iter().enumerate() {
             let package = Package::parse(table);
             lock.by_name.entry(package.name.clone()).or_default().push(entry);
@@ -106,6 +110,27 @@ impl Lock {
             .collect()
     }
 
+    /// A lock with these entries alone, each with those of its dependencies that `edges` has.
+    pub(super) fn excerpt(&self, entries: &BTreeSet<Entry>, edges: impl Fn(Entry) -> BTreeSet<Entry>) -> String {
+        let mut text = format!("version = {}\n", self.version);
+        for &entry in entries {
+            let package = &self.packages[entry];
+            text.push_str("\n[[package]]\n");
+            let fields = [("name", Some(&package.name)), ("version", Some(&package.version))];
+            let checksum = Some(&package.checksum).filter(|checksum| !checksum.is_empty());
+            for (key, value) in fields.into_iter().chain([("source", package.source.as_ref()), ("checksum", checksum)])
+            {
+                if let Some(value) = value {
+                    text.push_str(&format!("{key} = {}\n", document::quoted(value)));
+                }
+            }
+            let edges = edges(entry).into_iter().filter(|edge| entries.contains(edge));
+            let edges = edges.map(|edge| document::quoted(&self.packages[edge].edge()));
+            text.push_str(&format!("dependencies = {}\n", document::inline_array(edges)));
+        }
+        text
+    }
+
     /// What the lock decides about a crate of this repository beyond what its manifest says: the versions it gets of
     /// packages of which the closure has several.
     pub(super) fn choices(
@@ -153,6 +178,14 @@ impl Package {
             source: text("source"),
             checksum: text("checksum").unwrap_or_default(),
             dependencies: Vec::new(),
+        }
+    }
+
+    /// How a dependency on it is written where nothing is to be guessed.
+    fn edge(&self) -> String {
+        match self.source.as_deref().and_then(|source| source.split('#').next()) {
+            None => format!("{} {}", self.name, self.version),
+            Some(source) => format!("{} {} ({source})", self.name, self.version),
         }
     }
 

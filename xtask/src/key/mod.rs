@@ -20,7 +20,8 @@
 //! Limits: what a build reads from elsewhere (environment variables, `~/.cargo/config.toml`, a file outside the
 //! crate's folder named by `include_str!` rather than by a symlink) is the caller's to add. Features and platforms are
 //! not resolved: an optional dependency counts whether or not it is switched on, and so does what the lock lists for
-//! another system. Every profile of the root `Cargo.toml` counts.
+//! another system. Every profile of the root `Cargo.toml` counts, unless the one that is built
+//! with was named.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -42,6 +43,7 @@
 mod crates;
 mod diff;
 mod document;
+mod excerpt;
 mod input;
 mod lock;
 mod manifest;

@@ -21,23 +21,27 @@ const CONFIGURATION: [&str; 2] = [".cargo/config", ".cargo/config.toml"];
 /// It does not look again: read another one to see what changed.
 #[derive(Debug)]
 pub struct Workspace {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     manifest: Root,
     /// Every crate of the repository that cargo may come upon, by its folder.
-    crates: BTreeMap<PathBuf, Crate>,
-    lock: Lock,
+    pub(super) crates: BTreeMap<PathBuf, Crate>,
+    pub(super) lock: Lock,
     /// Files outside of the crates that every build reads, there or not.
     settings: BTreeSet<PathBuf>,
+    /// Folders that stand in for packages from elsewhere.
+    patched: BTreeSet<PathBuf>,
+    /// The profiles that count; all of them where none was named.
+    profiles: Option<BTreeSet<String>>,
 }
 
 /// What a crate needs.
 #[derive(Debug, Default)]
-struct Closure {
-    folders: BTreeSet<PathBuf>,
+pub(super) struct Closure {
+    pub(super) folders: BTreeSet<PathBuf>,
     /// Entries of the lock, those of this repository's own crates among them.
-    locked: BTreeSet<Entry>,
+    pub(super) locked: BTreeSet<Entry>,
     /// Of each crate of this repository, the entries that it names itself.
-    named: BTreeMap<PathBuf, BTreeSet<Entry>>,
+    pub(super) named: BTreeMap<PathBuf, BTreeSet<Entry>>,
     /// Packages that a manifest names and the lock does not have.
     unlocked: BTreeSet<String>,
 }
@@ -62,17 +66,33 @@ impl Workspace {
             crates: BTreeMap::new(),
             lock: Lock::parse(lock_path, &lock)?,
             settings: TOOLCHAIN_FILES.iter().map(PathBuf::from).collect(),
+            patched: BTreeSet::new(),
+            profiles: None,
         };
         let mut folders = crates::patched_folders(path, &table)?;
+        folders.extend(workspace.read_configuration()?);
+        workspace.patched.extend(folders.iter().cloned());
         if let Some(section) = document::table(&table, "workspace") {
             folders.extend(workspace.members(section)?);
         }
-        folders.extend(workspace.read_configuration()?);
         if table.contains_key("package") {
             folders.push(PathBuf::new());
         }
         workspace.read_crates(folders)?;
         Ok(workspace)
+    }
+
+    /// Lets only this profile count, and those that it inherits from: builds use no other.
+    pub fn with_profile(mut self, name: &str) -> Self {
+        self.profiles = Some(self.manifest.profile_chain(name));
+        self
+    }
+
+    /// Whether a part of the root manifest is no profile, or one that counts.
+    pub(super) fn counts(&self, section: &str) -> bool {
+        let profile = section.strip_prefix("profile.");
+        let known = profile.zip(self.profiles.as_ref());
+        known.is_none_or(|(profile, profiles)| profiles.contains(profile))
     }
 
     /// The folders of the workspace's members. A folder that a pattern matches is one only if it has a manifest.
@@ -166,8 +186,8 @@ impl Workspace {
     /// Inputs that manifests and the lock declare, without the files themselves.
     fn declared(&self, closure: &Closure) -> Vec<Input> {
         let members = || closure.folders.iter().filter_map(|folder| Some((folder, self.crates.get(folder)?)));
-        let inherited = members().flat_map(|(_, member)| &member.sections).map(String::as_str).collect();
-        let sections = self.manifest.seen(&inherited);
+        let inherited = self.inherited(closure);
+        let sections = self.manifest.seen(&inherited).filter(|(name, _)| self.counts(name));
         let mut inputs: Vec<Input> =
             sections.map(|(name, digest)| Input::with_digest(Kind::Config, name, digest)).collect();
         inputs.extend(self.lock.inputs(&closure.locked));
@@ -177,6 +197,17 @@ impl Workspace {
         });
         inputs.extend(choices);
         inputs
+    }
+
+    /// The parts of the root manifest that crates of a closure inherit.
+    pub(super) fn inherited(&self, closure: &Closure) -> BTreeSet<&str> {
+        let members = closure.folders.iter().filter_map(|folder| self.crates.get(folder));
+        members.flat_map(|member| &member.sections).map(String::as_str).collect()
+    }
+
+    /// Whether a folder stands in for a package from elsewhere.
+    pub(super) fn is_patched(&self, folder: &Path) -> bool {
+        self.patched.contains(folder)
     }
 
     /// Reads every path that some build sees, and lets what their symlinks lead to join them, until nothing new comes.
@@ -200,7 +231,7 @@ impl Workspace {
         }
     }
 
-    fn resolve(&self, name: &str) -> Result<Closure> {
+    pub(super) fn resolve(&self, name: &str) -> Result<Closure> {
         let mut closure = Closure::default();
         let mut folders = vec![self.folder_of(name)?];
         let mut entries: Vec<Entry> = Vec::new();

@@ -3,5 +3,6 @@
 
 pub mod cargo;
 pub mod engine;
+pub mod git;
 pub mod python;
 pub mod rustc;

@@ -4,6 +4,7 @@
 
 mod argv;
 mod ask;
+mod build;
 mod detect;
 mod facts;
 mod inspect;
@@ -12,6 +13,7 @@ mod run;
 
 pub use argv::{Label, Labels};
 pub use ask::remove;
+pub use build::BuildSpec;
 pub use detect::{Found, Lazy, Silent, Why, candidates, detect};
 pub use facts::{Facts, Here};
 pub use inspect::{Container, Image, Named, lines, says_absent};
