@@ -80,7 +80,7 @@ fn a_container_is_found_reached_asked_and_ended() {
         let address = free_address();
         let mut client = place.start("a", &RunSpec { publish: vec![(address, 80)], ..place.spec(SERVE) });
         let container = engine.container(proc, &place.name("a")).unwrap().unwrap();
-        assert_eq!(place.list(&engine.containers_with_label(place.label())), [container.id.clone()]);
+        assert_eq!(place.list(&engine.containers_with_label(place.label())), std::slice::from_ref(&container.id));
         assert_eq!(container.labels["slipway-test"], place.id);
         assert_eq!(container.published, BTreeMap::from([(80, vec![address])]));
         eventually("the published port answers", || std::net::TcpStream::connect(address).ok());
@@ -172,8 +172,8 @@ fn what_is_made_is_listed_by_its_label_and_what_is_removed_is_gone() {
         let (engine, proc) = (&found.engine, &place.proc);
         let (network, volume) = (place.name("net"), place.name("data"));
         place.run(&engine.volume_create(&volume, &place.labels()));
-        assert_eq!(place.list(&engine.networks_with_label(place.label())), [network.clone()]);
-        assert_eq!(place.list(&engine.volumes_with_label(place.label())), [volume.clone()]);
+        assert_eq!(place.list(&engine.networks_with_label(place.label())), std::slice::from_ref(&network));
+        assert_eq!(place.list(&engine.volumes_with_label(place.label())), std::slice::from_ref(&volume));
         assert_eq!(engine.network(proc, &network).unwrap().unwrap().labels, place.labels());
         assert_eq!(engine.volume(proc, &volume).unwrap().unwrap().labels, place.labels());
         for _ in 0..2 {

@@ -71,7 +71,7 @@ impl Engine {
     /// Why the engine is of no use, in its own words.
     pub fn facts(&self, answer: &Finished, here: &Here) -> Result<(EngineKind, Facts), String> {
         let document: Option<Value> = serde_json::from_str(answer.stdout.trim()).ok();
-        let Some(document) = document.filter(|document| document.is_object()) else {
+        let Some(document) = document.filter(Value::is_object) else {
             return Err(said(answer));
         };
         let facts = if document["host"].is_object() {

@@ -86,7 +86,7 @@ fn networks_and_volumes_are_read_whatever_the_case_of_their_keys() {
         r#"[{"name": "net", "id": "2c57", "driver": "bridge", "labels": {"slipway": "try"}}]"#,
         r#"[{"Name": "net", "Id": "4e14", "Driver": "bridge", "Labels": {"slipway": "try"}}]"#,
     ] {
-        assert_eq!(Named::parse(text), [wanted.clone()]);
+        assert_eq!(Named::parse(text), std::slice::from_ref(&wanted));
     }
     let bare = r#"[{"CreatedAt": "2026-01-01T00:00:00Z", "Driver": "local", "Labels": null, "Name": "data"}]"#;
     assert_eq!(Named::parse(bare)[0].labels, BTreeMap::new());
