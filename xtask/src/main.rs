@@ -12,16 +12,16 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(wrong) => return ui::print_usage(&wrong),
     };
-    let exit = run(command).unwrap_or_else(|error| {
+    let code = run(command).unwrap_or_else(|error| {
         let fault = Fault::of(&error);
         ui::print_fault(&fault);
-        fault.exit
+        fault.exit.code()
     });
-    ExitCode::from(exit.code())
+    ExitCode::from(code)
 }
 
-fn run(command: Command) -> anyhow::Result<Exit> {
-    match command {
+fn run(command: Command) -> anyhow::Result<u8> {
+    let exit: anyhow::Result<Exit> = match command {
         Command::Doctor(args) => cmd::doctor::run(&args, &Ctx::new()?),
         Command::Deploy(args) => cmd::deploy::run(&args, &Ctx::new()?),
         Command::Plan(args) => cmd::plan::run(&args, &Ctx::new()?),
@@ -34,6 +34,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Supervise(args) => cmd::hidden::supervise(&args),
         Command::Exec(args) => cmd::hidden::exec(&args),
-        Command::Container(args) => match cmd::hidden::container(&args)? {},
-    }
+        Command::Container(args) => return cmd::hidden::container(&args),
+    };
+    exit.map(Exit::code)
 }

@@ -6,7 +6,6 @@ use crate::ctx::{Ctx, Vars};
 use crate::error::Exit;
 use crate::{proc, supervisor};
 use anyhow::{Context, Result};
-use std::convert::Infallible;
 use std::io::Write;
 
 /// Runs a supervisor until it is told to end.
@@ -26,12 +25,12 @@ pub fn exec(args: &ExecArgs) -> Result<Exit> {
     match proc::exec_service(&args.log, &args.command)? {}
 }
 
-/// Stands for a container until that has ended, and ends with its exit code. Standard error is the way back to the
-/// supervisor.
+/// Stands for a container until that has ended, and returns the exit code that it ended with, which is none of those
+/// that this program has for itself. Standard error is the way back to the supervisor.
 ///
 /// # Errors
 /// When the engine's client cannot be started.
-pub fn container(args: &ContainerArgs) -> Result<Infallible> {
+pub fn container(args: &ContainerArgs) -> Result<u8> {
     let admin = proc::shim_socket()?;
     let vars = Vars::of_process();
     let spec = serde_json::from_str(&args.spec).ok().as_ref().and_then(ShimSpec::from_json);
@@ -39,6 +38,5 @@ pub fn container(args: &ContainerArgs) -> Result<Infallible> {
     let (spec, instance) = spec.zip(instance).context("only a supervisor starts a shim")?;
     let End { code, reason } = container::run(spec, instance, admin, &args.log, &vars)?;
     let _ = write!(std::io::stderr(), "{}", reason.unwrap_or_default());
-    // The container's exit code is none of those that this program has for itself.
-    std::process::exit(code)
+    Ok(u8::try_from(code).unwrap_or(1))
 }

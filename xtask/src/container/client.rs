@@ -13,7 +13,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) struct Client {
-    pub(super) proc: Proc,
+    proc: Proc,
     pub(super) engine: Engine,
     /// The container's name.
     pub(super) name: String,
@@ -30,6 +30,10 @@ pub(super) struct Detail {
 }
 
 impl Client {
+    pub(super) fn new(proc: Proc, engine: Engine, name: String) -> Self {
+        Self { proc, engine, name }
+    }
+
     /// The container, if it is there and the engine answers.
     pub(super) fn inspect(&self) -> Option<(Container, Detail)> {
         let answer = self.ask(&self.engine.container_inspect(&[&self.name]), PATIENCE)?;

@@ -87,8 +87,11 @@ impl Edge {
         ["traefik", "healthcheck", &ping, &address].map(str::to_owned).into()
     }
 
-    /// The file that sends requests for a service to one of its instances, with `{container}` for the container's name
+    /// The file that sends requests for a service to one of its instances, with `{address}` for the container's address
     /// and `{instance}` for its number. `None` for a service that is not reached through the edge.
+    ///
+    /// A name would have to be looked up for every new connection, and some engines answer no such question, or
+    /// answer it wrongly, in the moments in which containers come and go.
     pub fn route(&self, service: &ServiceName) -> Option<String> {
         let fronted = self.fronted.iter().find(|fronted| fronted.service == *service)?;
         let router = |entry: &str, rule: &str, to: &str| json!({"entryPoints": [entry], "rule": rule, "service": to});
@@ -103,7 +106,7 @@ impl Edge {
             routers[format!("{service}-internal")] =
                 router(&entry_point_name(fronted.port), &hosts.join(" || "), service.as_str());
         }
-        let url = format!("http://{{container}}:{}", fronted.port);
+        let url = format!("http://{{address}}:{}", fronted.port);
         let services: Value =
             json!({service.as_str(): {"loadBalancer": {"servers": [{"url": url}], "passHostHeader": true}}});
         // JSON is YAML, and has no `{{`, which the edge would take for a template.

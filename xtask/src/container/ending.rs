@@ -84,7 +84,7 @@ pub(super) fn last_words(text: &str) -> String {
     const LONGEST: usize = 500;
     const MARK: &str = "Error";
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines().filter(|line| line.contains(MARK)).next_back().or_else(|| lines().next_back());
+    let line = lines().rfind(|line| line.contains(MARK)).or_else(|| lines().next_back());
     let line = line.unwrap_or("it says nothing");
     let after = line.split_once(MARK).and_then(|(_, rest)| rest.split_once(": "));
     after.map_or(line, |(_, words)| words).chars().take(LONGEST).collect()

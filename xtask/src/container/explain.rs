@@ -3,7 +3,7 @@
 use crate::http::{self, Endpoint, Request, Url};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The path at which a shim explains.
@@ -20,11 +20,16 @@ pub struct Explained {
     pub declared: u16,
     /// The ports it listens on instead. Empty as well when it listens as declared, on nothing, or nobody can tell.
     pub elsewhere: BTreeSet<u16>,
+    /// Where others on its network reach it, while it runs.
+    pub address: Option<IpAddr>,
 }
 
 impl Explained {
     pub(super) fn to_json(&self) -> Value {
-        json!({"container": self.container, "declared": self.declared, "elsewhere": self.elsewhere})
+        let address = self.address.map(|address| address.to_string());
+        json!({
+            "container": self.container, "declared": self.declared, "elsewhere": self.elsewhere, "address": address,
+        })
     }
 
     fn from_json(value: &Value) -> Option<Self> {
@@ -33,6 +38,7 @@ impl Explained {
             container: value["container"].as_str()?.to_owned(),
             declared: port(&value["declared"])?,
             elsewhere: value["elsewhere"].as_array()?.iter().map(port).collect::<Option<_>>()?,
+            address: value["address"].as_str().and_then(|address| address.parse().ok()),
         })
     }
 }
@@ -51,7 +57,8 @@ mod tests {
     #[test]
     fn an_explanation_survives_the_wire() {
         let container = "slipway-1-web-3".to_owned();
-        let explained = Explained { container, declared: 80, elsewhere: BTreeSet::from([3000, 8080]) };
+        let address = "10.89.0.3".parse().ok();
+        let explained = Explained { container, declared: 80, elsewhere: BTreeSet::from([3000, 8080]), address };
         assert_eq!(Explained::from_json(&explained.to_json()), Some(explained));
         assert_eq!(Explained::from_json(&json!({})), None);
     }

@@ -110,7 +110,7 @@ impl Shim {
         let proc = Proc::new(Children::default(), Interrupts::default(), vars.path());
         let engine = Engine { kind: spec.place.engine, program: spec.program.clone() };
         let name = spec.place.name(instance);
-        Self { client: Client { proc, engine, name }, spec, found: Mutex::default() }
+        Self { client: Client::new(proc, engine, name), spec, found: Mutex::default() }
     }
 
     fn arguments(&self) -> Vec<String> {
@@ -179,6 +179,13 @@ impl Shim {
         }
     }
 
+    /// What the container answers to this path, by a program inside, as has to do where it has no address here.
+    pub(super) fn fetch_inside(&self, path: &str) -> Option<String> {
+        let url = format!("http://127.0.0.1:{}{path}", self.spec.place.port);
+        let command = ["wget", "-q", "-O", "-", &url].map(str::to_owned);
+        self.client.exec(&command, EXEC_WITHIN).filter(|answer| answer.success).map(|answer| answer.stdout)
+    }
+
     /// Asks the container itself.
     pub(super) fn ask(&self, probe: &Probe) -> Seen {
         if self.container().is_none() {
@@ -197,16 +204,18 @@ impl Shim {
             let seconds = EXEC_WITHIN.as_secs();
             return Seen { ok: false, text: format!("`{question}` inside: no answer within {seconds} s") };
         };
-        let said = answer.stdout.lines().chain(answer.stderr.lines()).map(str::trim);
-        let last = said.filter(|line| !line.is_empty()).next_back().unwrap_or(&answer.status);
+        let mut said = answer.stdout.lines().chain(answer.stderr.lines()).map(str::trim);
+        let last = said.rfind(|line| !line.is_empty()).unwrap_or(&answer.status);
         Seen { ok: answer.success, text: format!("`{question}` inside: {last}") }
     }
 
     pub(super) fn explain(&self) -> Explained {
         let declared = self.spec.place.port;
-        let listening = self.container().and_then(|container| self.listening(&container)).unwrap_or_default();
+        let container = self.client.inspect().map(|(container, _)| container).filter(|container| container.running);
+        let address = container.as_ref().and_then(|container| self.own_address(container));
+        let listening = container.and_then(|container| self.listening(&container)).unwrap_or_default();
         let elsewhere = ports::elsewhere(declared, listening);
-        Explained { container: self.client.name.clone(), declared, elsewhere }
+        Explained { container: self.client.name.clone(), declared, elsewhere, address }
     }
 
     /// `None` when neither this machine nor anything in the image can tell.

@@ -98,7 +98,7 @@ fn perform(request: Request, shared: &Shared) -> Reply {
             Ok(number) => Reply::Started(number),
             Err(error) => Reply::Refused(error),
         },
-        Request::Promote { service, instance } => match promote(shared, &service, instance) {
+        Request::Promote { service, instance } => match shared.promote(&service, instance) {
             Ok(()) => settled(shared, &service),
             Err(error) => Reply::Refused(error),
         },
@@ -115,17 +115,6 @@ fn perform(request: Request, shared: &Shared) -> Reply {
             Reply::Done
         }
     }
-}
-
-/// Lets a candidate take over: first where requests are sent to it, then where its predecessor is ended.
-fn promote(shared: &Shared, service: &ServiceName, instance: u64) -> Result<(), String> {
-    let switch = shared.lock().switch(service, instance)?;
-    let made = switch.map(|switch| switch.make(|edge| shared.lock().admin(edge))).transpose()?;
-    let promoted = shared.with(|fleet, now| fleet.promote(service, instance, now));
-    if let (Some(made), Err(_)) = (made, &promoted) {
-        made.undo();
-    }
-    promoted
 }
 
 /// Answers when what was told to end has ended.

@@ -234,11 +234,13 @@ fn describe(service: &ServiceName, status: &InstanceStatus) -> String {
 pub(super) struct Shared {
     fleet: Mutex<Fleet>,
     changed: Condvar,
+    /// Held by whoever writes a route, which takes longer than anybody may hold the fleet.
+    routes: Mutex<()>,
 }
 
 impl Shared {
     pub(super) fn new(fleet: Fleet) -> Self {
-        Self { fleet: Mutex::new(fleet), changed: Condvar::new() }
+        Self { fleet: Mutex::new(fleet), changed: Condvar::new(), routes: Mutex::default() }
     }
 
     /// One thread's failure must not end the watch over all services.
@@ -251,6 +253,32 @@ impl Shared {
         let outcome = act(&mut self.lock(), Instant::now());
         self.changed.notify_all();
         outcome
+    }
+
+    /// Lets a candidate take over: first where requests are sent to it, then where its predecessor is ended.
+    pub(super) fn promote(&self, service: &ServiceName, number: u64) -> Result<(), String> {
+        let _routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let switch = self.lock().switch(service, number)?;
+        let made = switch.map(|switch| switch.make(|edge| self.lock().admin(edge))).transpose()?;
+        let promoted = self.with(|fleet, now| fleet.promote(service, number, now));
+        if let (Some(made), Err(_)) = (made, &promoted) {
+            made.undo();
+        }
+        promoted
+    }
+
+    /// Sends requests to where an instance is since it was started again.
+    pub(super) fn renew(&self, service: &ServiceName) {
+        let due = |fleet: &Fleet| fleet.services.get(service).is_some_and(Service::is_to_be_renewed);
+        if !due(&self.lock()) {
+            return;
+        }
+        let _routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A promotion may have been faster.
+        let switch = self.lock().services.get_mut(service).and_then(Service::renewal);
+        if let Some(switch) = switch {
+            switch.renew();
+        }
     }
 
     /// Waits for a change, `longest` at most.

@@ -5,6 +5,7 @@
 use super::backoff::Backoff;
 use super::launch::LaunchSpec;
 use super::question::{Answer, Question};
+use super::route::Switch;
 use super::status::{Ending, InstanceStatus, State};
 use super::style::Style;
 use crate::container;
@@ -43,6 +44,8 @@ pub(super) struct Instance {
     backoff: Backoff,
     /// Tells the answers about this process from those about its predecessors.
     starts: u64,
+    /// For which of its processes its route was written last; none before it was promoted.
+    routed: Option<u64>,
     next_probe: Instant,
     probing: bool,
 }
@@ -92,6 +95,7 @@ impl Instance {
             misses: 0,
             backoff: Backoff::default(),
             starts: 0,
+            routed: None,
             next_probe: now,
             probing: false,
         }
@@ -281,6 +285,27 @@ impl Instance {
         (self.misses >= MISSES).then(|| format!("{MISSES} liveness probes failed: {}", live.text))
     }
 
+    /// What has to be written somewhere for this instance to be sent requests.
+    pub(super) fn switch(&self) -> Option<Switch> {
+        let shim = self.process.as_ref().and_then(|process| process.admin);
+        Switch::of(&self.spec.style, self.number, shim)
+    }
+
+    /// Its route was written for the process that it has.
+    pub(super) fn is_routed(&mut self) {
+        self.routed = Some(self.starts);
+    }
+
+    pub(super) fn is_to_be_renewed(&self) -> bool {
+        matches!(self.phase, Phase::Ready(_)) && self.routed.is_some_and(|starts| starts != self.starts)
+    }
+
+    /// What has to be written again since it was started again; not told twice.
+    pub(super) fn renewal(&mut self) -> Option<Switch> {
+        self.is_to_be_renewed().then(|| self.is_routed())?;
+        self.switch()
+    }
+
     /// Forgets former failures once it has been well for long enough.
     pub(super) fn settle(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Ready(since) if now.saturating_duration_since(since) >= STEADY) {
@@ -328,75 +353,4 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::launch::tests::example;
-    use super::super::probe::Seen;
-    use super::*;
-
-    fn seen(ok: bool) -> Seen {
-        Seen { ok, text: "GET /x: text".to_owned() }
-    }
-
-    fn ready_instance(now: Instant) -> Instance {
-        let mut instance = Instance::new(1, example(), now);
-        instance.phase = Phase::Starting;
-        assert_eq!(instance.learn(answer(None, true), now), None);
-        assert_eq!(instance.phase, Phase::Ready(now));
-        instance
-    }
-
-    fn answer(live: Option<bool>, ready: bool) -> Answer {
-        Answer { number: 1, starts: 0, live: live.map(seen), ready: seen(ready), elsewhere: Vec::new(), overdue: false }
-    }
-
-    #[test]
-    fn only_misses_in_a_row_count() {
-        let now = Instant::now();
-        let mut instance = ready_instance(now);
-        let given_up: Vec<bool> = [false, false, true, false, false, false]
-            .map(|live| instance.learn(answer(Some(live), live), now).is_some())
-            .to_vec();
-        assert_eq!(given_up, [false, false, false, false, false, true]);
-    }
-
-    #[test]
-    fn an_instance_that_is_alive_but_not_ready_is_kept() {
-        let now = Instant::now();
-        let mut instance = ready_instance(now);
-        for _ in 0..10 {
-            assert_eq!(instance.learn(answer(Some(true), false), now), None);
-        }
-        assert_eq!(instance.phase, Phase::Unready);
-    }
-
-    #[test]
-    fn an_overdue_start_says_what_was_seen_and_where_it_listens() {
-        let now = Instant::now();
-        let mut instance = Instance::new(1, example(), now);
-        instance.phase = Phase::Starting;
-        let overdue = Answer { overdue: true, elsewhere: vec![41231], ..answer(None, false) };
-        let reason = "not ready within 10 s: GET /x: text; declared 1337, but listens on 41231";
-        assert_eq!(instance.learn(overdue, now).as_deref(), Some(reason));
-    }
-
-    #[test]
-    fn an_answer_about_an_earlier_process_is_ignored() {
-        let now = Instant::now();
-        let mut instance = ready_instance(now);
-        instance.starts = 1;
-        assert_eq!(instance.learn(answer(Some(false), false), now), None);
-        assert_eq!(instance.phase, Phase::Ready(now));
-    }
-
-    #[test]
-    fn being_well_for_a_while_forgets_former_failures() {
-        let now = Instant::now();
-        let mut instance = ready_instance(now);
-        instance.backoff.next();
-        instance.backoff.next();
-        instance.settle(now + STEADY / 2);
-        assert_ne!(instance.backoff, Backoff::default());
-        instance.settle(now + STEADY);
-        assert_eq!(instance.backoff, Backoff::default());
-    }
-}
+mod tests;

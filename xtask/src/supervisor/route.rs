@@ -1,15 +1,15 @@
-//! Writes where an edge proxy reads it which instance is to serve, and waits until the edge goes by it. Nothing here
-//! holds anything: it may take seconds.
+//! Writes where an edge proxy reads it which instance is to serve, and waits until the edge goes by it. That may take
+//! seconds, so it is done beside everything else, one route at a time.
 
 use super::note;
 use super::probe::{self, Seen};
 use super::style::{Confirm, Style};
-use crate::container::RELOAD;
+use crate::container::{self, RELOAD};
 use crate::http::{self, Endpoint, Request, Url};
 use crate::spec::name::ServiceName;
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub(super) struct Switch {
     file: PathBuf,
     text: String,
     confirm: Option<Confirm>,
+    /// Where the shim of the instance is asked.
+    shim: Option<SocketAddr>,
 }
 
 /// A route that was written, and what it replaced.
@@ -36,14 +38,14 @@ pub(super) struct Made {
 }
 
 impl Switch {
-    /// The route to an instance of this style, if it has one.
-    pub(super) fn of(style: &Style, instance: u64) -> Option<Self> {
+    /// The route to an instance of this style, if it has one; `shim` is where that is asked.
+    pub(super) fn of(style: &Style, instance: u64, shim: Option<SocketAddr>) -> Option<Self> {
         let Style::Container { place, route: Some(route), .. } = style else { return None };
         let number = instance.to_string();
         let fill = |text: &str| text.replace("{container}", &place.name(instance)).replace("{instance}", &number);
         let confirm = route.confirm.as_ref();
         let confirm = confirm.map(|Confirm { edge, path }| Confirm { edge: edge.clone(), path: fill(path) });
-        Some(Self { file: route.file.clone(), text: fill(&route.text), confirm })
+        Some(Self { file: route.file.clone(), text: fill(&route.text), confirm, shim })
     }
 
     /// Writes the route and returns once it is in force. `admin` tells where the shim of a service is asked; it may
@@ -52,15 +54,7 @@ impl Switch {
     /// # Errors
     /// When it cannot be written, or is not in force in time; it is then as it was before.
     pub(super) fn make(self, admin: impl Fn(&ServiceName) -> Option<SocketAddr>) -> Result<Made, String> {
-        let file = self.file;
-        let failed = |error: io::Error| format!("cannot write the route `{}`: {error}", file.display());
-        let before = match std::fs::read(&file) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(failed(error)),
-        };
-        replace(&file, self.text.as_bytes()).map_err(failed)?;
-        let made = Made { file, before };
+        let made = self.write()?;
         if let Some(confirm) = &self.confirm
             && let Err(seen) = await_force(confirm, &admin)
         {
@@ -74,6 +68,39 @@ impl Switch {
             return Err(why);
         }
         Ok(made)
+    }
+
+    /// Writes the route of an instance that was started again: it may have another address.
+    pub(super) fn renew(&self) {
+        if let Err(error) = self.write() {
+            note(&error);
+        }
+    }
+
+    fn write(&self) -> Result<Made, String> {
+        let file = &self.file;
+        let failed = |error: io::Error| format!("cannot write the route `{}`: {error}", file.display());
+        let text = self.addressed()?;
+        let before = match std::fs::read(file) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
+        replace(file, text.as_bytes()).map_err(failed)?;
+        Ok(Made { file: file.clone(), before })
+    }
+
+    /// The text with the container's address.
+    fn addressed(&self) -> Result<String, String> {
+        const ADDRESS: &str = "{address}";
+        if !self.text.contains(ADDRESS) {
+            return Ok(self.text.clone());
+        }
+        match self.shim.and_then(container::explain).and_then(|explained| explained.address) {
+            Some(IpAddr::V4(address)) => Ok(self.text.replace(ADDRESS, &address.to_string())),
+            Some(IpAddr::V6(address)) => Ok(self.text.replace(ADDRESS, &format!("[{address}]"))),
+            None => Err(format!("the route `{}` cannot be written: the container has no address", self.file.display())),
+        }
     }
 }
 
@@ -168,10 +195,10 @@ mod tests {
 
     #[test]
     fn a_route_names_its_container() {
-        let switch = Switch::of(&container(true), 7).unwrap();
+        let switch = Switch::of(&container(true), 7, None).unwrap();
         assert_eq!(switch.text, r#"{"container":"d-epoch-7"}"#);
         assert_eq!(switch.confirm.unwrap().path, "/slipway/epoch/7");
-        assert_eq!(Switch::of(&Style::Handover, 7), None);
+        assert_eq!(Switch::of(&Style::Handover, 7, None), None);
     }
 
     #[test]
@@ -179,7 +206,7 @@ mod tests {
         let dir = scratch("undo");
         let file = dir.join("epoch.yml");
         let make = |text: &str| {
-            let switch = Switch { file: file.clone(), text: text.to_owned(), confirm: None };
+            let switch = Switch { file: file.clone(), text: text.to_owned(), confirm: None, shim: None };
             switch.make(|_| None).unwrap()
         };
         let read = || std::fs::read_to_string(&file).ok();

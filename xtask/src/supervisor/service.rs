@@ -45,7 +45,8 @@ impl Service {
         let candidate = self.candidate.take_if(|candidate| {
             candidate.instance.number == number && matches!(candidate.instance.phase(), Phase::Ready(_))
         });
-        let Some(candidate) = candidate else { return Err(self.why_not(number)) };
+        let Some(mut candidate) = candidate else { return Err(self.why_not(number)) };
+        candidate.instance.is_routed();
         let style = candidate.instance.spec.style.clone();
         if let Some(mut old) = self.current.replace(candidate.instance) {
             route::leave(&old.spec.style, Some(&style));
@@ -60,7 +61,16 @@ impl Service {
         let candidate = self.candidate.as_ref().map(|candidate| &candidate.instance);
         let ready = |instance: &&Instance| instance.number == number && matches!(instance.phase(), Phase::Ready(_));
         let candidate = candidate.filter(ready).ok_or_else(|| self.why_not(number))?;
-        Ok(Switch::of(&candidate.spec.style, number))
+        Ok(candidate.switch())
+    }
+
+    pub(super) fn is_to_be_renewed(&self) -> bool {
+        self.current.as_ref().is_some_and(Instance::is_to_be_renewed)
+    }
+
+    /// The route to the current instance, when that was started again since it was last written.
+    pub(super) fn renewal(&mut self) -> Option<Switch> {
+        self.current.as_mut()?.renewal()
     }
 
     pub(super) fn admin(&self) -> Option<std::net::SocketAddr> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one in each of a few launches")]
 pub enum Style {
     /// The program binds its port, and the old version has to end before the new one starts.
     Plain,
@@ -26,8 +27,8 @@ pub enum Style {
 pub struct Route {
     /// In a folder that the edge watches.
     pub file: PathBuf,
-    /// What is written there for an instance: `{container}` stands for its container's name, `{instance}` for its
-    /// number.
+    /// What is written there for an instance: `{container}` stands for its container's name, `{address}` for the
+    /// address of that on its network, which a restart changes, and `{instance}` for its number.
     pub text: String,
     /// Without it what was written is taken to hold at once.
     pub confirm: Option<Confirm>,

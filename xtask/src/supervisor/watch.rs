@@ -102,6 +102,7 @@ fn ask(shared: &Arc<Shared>, service: ServiceName, question: Question) {
         let answer = question.ask();
         // Nobody is woken for it: what follows from most answers is nothing, and the loop comes round soon.
         other.lock().learn(&service, answer, Instant::now());
+        other.renew(&service);
     });
     if thread.is_err() {
         shared.with(|fleet, _| fleet.unasked(&name, number));
