@@ -30,6 +30,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Smoke(args) => cmd::smoke::run(&args, &Ctx::new()?),
         Command::Rollback(args) => cmd::rollback::run(&args, &Ctx::new()?),
         Command::Teardown(args) => cmd::teardown::run(&args, &Ctx::new()?),
+        Command::Build(args) => cmd::build::run(&args, &Ctx::new()?),
         Command::Ci(args) => cmd::ci::run(&args, &Ctx::new()?),
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Supervise(args) => cmd::hidden::supervise(&args),

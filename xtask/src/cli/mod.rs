@@ -24,6 +24,7 @@ pub enum Command {
     Smoke(ReadArgs),
     Rollback(RollbackArgs),
     Teardown(TeardownArgs),
+    Build(BuildArgs),
     Ci(CiArgs),
     Completions(CompletionsArgs),
     Supervise(SuperviseArgs),
@@ -107,6 +108,17 @@ pub struct TeardownArgs {
     pub json: JsonArgs,
     pub keep_data: bool,
     pub verify: bool,
+}
+
+#[derive(Debug)]
+pub struct BuildArgs {
+    pub systems: SystemsArgs,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+    pub json: JsonArgs,
+    pub push: bool,
+    pub why: bool,
+    pub update_pins: bool,
 }
 
 #[derive(Debug)]
@@ -200,6 +212,15 @@ impl Command {
                 keep_data: m.flag("keep-data"),
                 verify: m.flag("verify"),
             }),
+            "build" => Self::Build(BuildArgs {
+                systems: m.systems(),
+                environment: m.environment(),
+                mutation: m.mutation(),
+                json: m.json(),
+                push: m.flag("push"),
+                why: m.flag("why"),
+                update_pins: m.flag("update-pins"),
+            }),
             "ci" => Self::Ci(CiArgs {
                 only: m.many("only"),
                 skip: m.many("skip"),
@@ -279,6 +300,7 @@ mod tests {
             "logs a --env x --set a=b --follow --lines 7",
             "rollback a --env x --set a=b --dry-run --yes --json",
             "teardown a --env x --set a=b --dry-run --yes --json --keep-data",
+            "build a --env x --set a=b --dry-run --yes --json --push --why --update-pins",
             "ci --only a,b --skip c --list --strict --full --json",
             "completions zsh",
             "__supervise /state",

@@ -48,6 +48,7 @@ pub fn command() -> Command {
             smoke(),
             rollback(),
             teardown(),
+            build(),
             ci(),
             completions(),
         ])
@@ -116,6 +117,18 @@ fn teardown() -> Command {
         .arg(json())
         .arg(flag("keep-data", "Keep what the services have stored"))
         .arg(flag("verify", verify).conflicts_with_all(["keep-data", "dry-run"]))
+}
+
+fn build() -> Command {
+    Command::new("build")
+        .about("Build the container images of systems whose sources have changed")
+        .arg(systems())
+        .args(environment())
+        .args(mutation())
+        .arg(json())
+        .arg(flag("push", "Push them to the environment's registry, too"))
+        .arg(flag("why", "Say for each image what changed since it was built last"))
+        .arg(flag("update-pins", "Ask the registries which digests the public images have, and pin those"))
 }
 
 fn ci() -> Command {

@@ -1,5 +1,6 @@
 //! One verb a file; each reads as the story of its task.
 
+pub mod build;
 pub mod ci;
 pub mod completions;
 pub mod deploy;

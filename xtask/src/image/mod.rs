@@ -152,6 +152,18 @@ impl Images {
         self.places(service).filter_map(|place| self.built_at(place)).collect()
     }
 
+    /// The same for one of [`Images::wanted`].
+    pub fn built_for(&self, wanted: &Wanted) -> Option<Built> {
+        self.all_built(&wanted.service).into_iter().find(|built| built.platform == wanted.platform)
+    }
+
+    /// The step that has the image of one of [`Images::wanted`].
+    pub fn step_of(&self, wanted: &Wanted) -> StepId {
+        let mut places = self.places(&wanted.service);
+        let place = places.find(|place| self.wanted()[*place].platform == wanted.platform);
+        self.step_id(place.unwrap_or_default())
+    }
+
     /// Remembers that a registry has an image under this digest.
     ///
     /// # Errors

@@ -1,0 +1,182 @@
+//! `build`: container images of services whose sources have changed. What is current is known without an engine.
+
+use super::dry_run::Rehearsal;
+use super::execute::{Execution, execute};
+use crate::check;
+use crate::cli::BuildArgs;
+use crate::ctx::Ctx;
+use crate::error::{Exit, Fault};
+use crate::home::Home;
+use crate::image::{Built, Enter, Images, Wanted, Way};
+use crate::ledger::Ledger;
+use crate::plan::Plan;
+use crate::spec::name::ServiceName;
+use crate::spec::system::Source;
+use crate::target::Deployment;
+use crate::tools::engine::Lazy;
+use crate::ui::{self, table};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// # Errors
+/// When nothing could be tried; a step that failed is reported and in the exit code.
+pub fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
+    let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
+    let environment = deployment.environment.clone();
+    let engine = Arc::new(Lazy::new(environment.engine));
+    let enter = enter(&deployment.home);
+    let images = Images::new(&deployment, ctx, &crates(&deployment), engine, enter)?;
+    let orders: Vec<Order> = images.wanted().iter().map(|wanted| Order::new(&images, wanted)).collect();
+    let plan = Plan::new(images.steps(Vec::new()))?;
+    if args.mutation.dry_run && !args.json.json {
+        print_why(args, &orders)?;
+        return Rehearsal { environment: &environment, plan: &plan, skipped: &[] }.print(false);
+    }
+    if args.mutation.dry_run || !images.builds() {
+        return report(args, &images, &orders, None);
+    }
+    if !args.json.json {
+        print_why(args, &orders)?;
+    }
+    if images.wanted().iter().any(|wanted| wanted.way == Way::Host) {
+        preflight(args, ctx)?;
+    }
+    let execution = execute(ctx, &deployment.home, "build", environment.name.as_str(), &plan)?;
+    report(args, &images, &orders, Some(&execution))
+}
+
+/// The services of these systems that are built here, with their crates.
+fn crates(deployment: &Deployment) -> Vec<(ServiceName, String)> {
+    let services = deployment.systems().flat_map(|system| &system.services);
+    let built = services.filter_map(|service| match &service.source {
+        Source::Crate(name) => Some((service.name.clone(), name.clone())),
+        Source::Image { .. } => None,
+    });
+    built.collect()
+}
+
+/// Enters what is made into the ledger, which is read once the lease is held.
+fn enter(home: &Home) -> Enter {
+    let (path, ledger) = (home.ledger(), Mutex::new(None));
+    Arc::new(move |entry| {
+        let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if ledger.is_none() {
+            *ledger = Some(Ledger::open(&path)?);
+        }
+        ledger.as_mut().map_or(Ok(()), |ledger: &mut Ledger| ledger.enter(entry))
+    })
+}
+
+fn preflight(args: &BuildArgs, ctx: &Ctx) -> Result<()> {
+    let scene = check::Scene::new(ctx, check::Subject::load(ctx, &args.environment)?);
+    let failed = check::preflight(&scene);
+    if failed.is_empty() { Ok(()) } else { Err(check::fault(&failed).into()) }
+}
+
+/// An image as it was wanted before anything was done.
+struct Order<'a> {
+    wanted: &'a Wanted,
+    reference: String,
+    current: bool,
+    why: Vec<String>,
+}
+
+impl<'a> Order<'a> {
+    fn new(images: &Images, wanted: &'a Wanted) -> Self {
+        let why = images.why(wanted);
+        Self { wanted, reference: images.reference(wanted), current: why.is_empty(), why }
+    }
+}
+
+/// What became of an order.
+struct Outcome<'a> {
+    order: &'a Order<'a>,
+    built: Option<Built>,
+    result: Option<&'static str>,
+    seconds: f64,
+}
+
+impl<'a> Outcome<'a> {
+    fn new(images: &Images, order: &'a Order<'a>, execution: Option<&Execution>) -> Self {
+        let built = images.built_for(order.wanted);
+        let step = images.step_of(order.wanted);
+        let end = execution.and_then(|execution| execution.ends.iter().find(|(id, _)| *id == step));
+        let result = match end {
+            Some((_, end)) => Some(match (end.result, &built) {
+                (crate::journal::StepResult::Done, Some(_)) => "built",
+                (crate::journal::StepResult::Unchanged, Some(_)) => "cached",
+                _ => "failed",
+            }),
+            None => order.current.then_some("cached"),
+        };
+        let built = built.filter(|_| result.is_some_and(|result| result != "failed"));
+        Self { order, built, result, seconds: end.map_or(0.0, |(_, end)| end.seconds) }
+    }
+
+    fn document(&self) -> Value {
+        let built = self.built.as_ref();
+        let (wanted, order) = (self.order.wanted, self.order);
+        json!({
+            "service": wanted.service.as_str(),
+            "image": built.map_or(&order.reference, |built| &built.reference),
+            "platform": wanted.platform.as_str(),
+            "id": built.map(|built| &built.id),
+            "digest": built.and_then(|built| built.digest.as_ref()),
+            "key": built.map_or_else(|| wanted.key(), |built| built.key.clone()),
+            "result": self.result, "why": order.why,
+            "way": built.map_or(&wanted.why_way, |built| &built.way),
+            "seconds": self.seconds,
+        })
+    }
+
+    fn row(&self) -> Vec<String> {
+        let (wanted, built) = (self.order.wanted, self.built.as_ref());
+        let word = match self.result {
+            Some("cached") => "is current",
+            Some(word) => word,
+            None => "would be built",
+        };
+        let way = built.map_or(&wanted.why_way, |built| &built.way);
+        let reference = built.map_or(&self.order.reference, |built| &built.reference);
+        vec![wanted.service.to_string(), word.to_owned(), reference.clone(), way.clone()]
+    }
+}
+
+/// Prints what there is now, and what failed.
+fn report(args: &BuildArgs, images: &Images, orders: &[Order<'_>], execution: Option<&Execution>) -> Result<Exit> {
+    let outcomes: Vec<_> = orders.iter().map(|order| Outcome::new(images, order, execution)).collect();
+    if args.json.json {
+        let failure = execution.and_then(Execution::failure).map(
+            |(id, fault): (_, &Fault)| json!({"step": id.as_str(), "code": fault.code, "cause": fault.cause, "hint": fault.hint}),
+        );
+        let documents: Vec<Value> = outcomes.iter().map(Outcome::document).collect();
+        ui::document(&json!({"schema": 1, "images": documents, "failure": failure}))?;
+    } else if outcomes.is_empty() {
+        ui::result("nothing is built here: these systems run public images alone")?;
+    } else if args.why && execution.is_none() {
+        print_why(args, orders)?;
+    } else {
+        let rows: Vec<Vec<String>> = outcomes.iter().map(Outcome::row).collect();
+        ui::result(table::layout(&rows).trim_end())?;
+    }
+    let Some(execution) = execution else { return Ok(Exit::Done) };
+    execution.print_failures();
+    Ok(execution.exit())
+}
+
+/// For each image what changed since it was built last, when that was asked for.
+fn print_why(args: &BuildArgs, orders: &[Order<'_>]) -> Result<()> {
+    if !args.why {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for order in orders {
+        lines.push(format!("{}, {}", order.wanted.service, order.wanted.platform));
+        match order.current {
+            true => lines.push("  nothing: it is current".to_owned()),
+            false => lines.extend(order.why.iter().map(|why| format!("  {why}"))),
+        }
+    }
+    ui::result(&lines.join("\n"))
+}
