@@ -83,9 +83,14 @@ impl Home {
         self.dir.join("bases")
     }
 
-    /// What an image is built from, while it is being built.
+    /// What images are built from, while they are being built.
+    pub fn contexts(&self) -> PathBuf {
+        self.dir.join("contexts")
+    }
+
+    /// That of one service.
     pub fn context(&self, service: &ServiceName) -> PathBuf {
-        self.dir.join("contexts").join(service.as_str())
+        self.contexts().join(service.as_str())
     }
 
     /// Where cargo puts what it has built for this deployment, before it is kept as an artifact.

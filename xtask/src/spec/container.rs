@@ -182,6 +182,15 @@ impl fmt::Display for EngineKind {
     }
 }
 
+impl FromStr for EngineKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Docker, Self::Podman].into_iter().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| format!("{} is not an engine; valid values: `docker`, `podman`", quoted(text)))
+    }
+}
+
 /// What an image is built for, as OCI names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Platform {

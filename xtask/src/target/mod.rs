@@ -34,7 +34,7 @@ pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
         TargetKind::Host => Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(Processes::default()))?)),
         // Loading an environment of another kind is refused, so that the spec's error has the file and the line.
         TargetKind::Containers => {
-            let containers = Containers::new(&deployment)?;
+            let containers = Containers::new(&deployment);
             Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(containers))?))
         }
         TargetKind::Kubernetes | TargetKind::Eks => {

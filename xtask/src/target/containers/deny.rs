@@ -49,7 +49,7 @@ impl<'a> Attempt<'a> {
         let Some(name) = current_container(core, &containers.names, &denied.to)? else {
             return Ok(Err(format!("`{}` does not run here", denied.to)));
         };
-        let engine = containers.engine(core)?;
+        let engine = core.found_engine()?.engine;
         let target = engine.container(&core.proc, &name)?.ok_or_else(|| anyhow!("the container `{name}` is gone"))?;
         let own: IpAddr = *target
             .addresses

@@ -91,6 +91,13 @@ fn folder(core: &Supervised, system: &SystemName) -> PathBuf {
     core.home().dir().join(FOLDER).join(system.as_str())
 }
 
+/// Everything on disk that belongs to the edge of a system.
+pub(super) fn paths(core: &Supervised, system: &SystemName) -> Vec<PathBuf> {
+    let log = name(system).map(|edge| core.home().log(&edge));
+    let logs = log.into_iter().flat_map(|log| [log.with_extension("log.1"), log]);
+    logs.chain([folder(core, system)]).collect()
+}
+
 fn routes(core: &Supervised, system: &SystemName) -> PathBuf {
     folder(core, system).join("routes")
 }
@@ -142,18 +149,12 @@ pub(super) fn step(
         needs,
         holds: Holds::Nothing,
         preview: vec![Preview::Do(format!("under the supervisor: a proxy {does}"))],
-        work: Box::new(EdgeWork {
-            core: Arc::clone(core),
-            engine: Arc::clone(&containers.engine),
-            names: containers.names.clone(),
-            system: system.clone(),
-        }),
+        work: Box::new(EdgeWork { core: Arc::clone(core), names: containers.names.clone(), system: system.clone() }),
     })
 }
 
 struct EdgeWork {
     core: Arc<Supervised>,
-    engine: Arc<crate::tools::engine::Lazy>,
     names: Names,
     system: System,
 }
@@ -208,7 +209,7 @@ impl EdgeWork {
             return Err(anyhow!("`deploy/images.toml` has no image `{IMAGE}`, which keeps public ports open"));
         };
         let Some(image) = pull::noted(self.core.home(), &pin.to_string())? else { return Ok(None) };
-        let found = self.engine.get(cx.proc)?;
+        let found = self.core.engine.get(cx.proc)?;
         let edge = edge_of(&self.system);
         let service = name(&self.system.name)?;
         let run = self.run(&found, &edge, &service, image)?;

@@ -4,7 +4,6 @@
 use super::names::{HOME, Names};
 use super::{Containers, edge, launch};
 use crate::error::Fault;
-use crate::home::{self, Home};
 use crate::ledger::Entry;
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
@@ -13,6 +12,7 @@ use crate::spec::container::EngineKind;
 use crate::spec::name::ServiceName;
 use crate::spec::system::System;
 use crate::target::supervised::Supervised;
+use crate::target::supervised::images::{note_engine, noted_engine};
 use crate::target::supervised::recipe::Recipe;
 use crate::target::supervised::steps::{PORTS, SUPERVISOR};
 use crate::target::supervised::teardown::DATA;
@@ -20,7 +20,7 @@ use crate::tools::engine::{self, Engine, Labels, Named};
 use anyhow::Result;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The kinds of what is made here, in the ledger and in receipts.
@@ -31,20 +31,6 @@ pub(super) const VOLUME: &str = "volume";
 /// they are internal, and from an internal one nothing can be published. docker parts networks by itself.
 pub(super) fn has_front(kind: EngineKind) -> bool {
     kind == EngineKind::Podman
-}
-
-fn engine_file(home: &Home) -> PathBuf {
-    home.dir().join("engine.json")
-}
-
-/// The engine in which the deployment was made.
-pub(super) fn noted_engine(home: &Home) -> Result<Option<EngineKind>> {
-    let note = home::read_json(&engine_file(home))?.unwrap_or_default();
-    Ok(match note["engine"].as_str() {
-        Some("docker") => Some(EngineKind::Docker),
-        Some("podman") => Some(EngineKind::Podman),
-        _ => None,
-    })
 }
 
 /// What was made in one engine is not there in the other, and would be left behind.
@@ -72,7 +58,6 @@ pub(super) fn steps(
         recipes.iter().filter(|recipe| launch::stores(recipe)).map(|recipe| recipe.service.clone()).collect();
     let work = GroundWork {
         core: Arc::clone(core),
-        engine: Arc::clone(&containers.engine),
         names: containers.names.clone(),
         system: system.clone(),
         services: recipes.iter().map(|recipe| recipe.service.clone()).collect(),
@@ -96,7 +81,6 @@ pub(super) fn steps(
 
 struct GroundWork {
     core: Arc<Supervised>,
-    engine: Arc<engine::Lazy>,
     names: Names,
     system: System,
     /// All that are started, and those of them that store something.
@@ -116,7 +100,7 @@ impl GroundWork {
     }
 
     fn preview(&self) -> Vec<Preview> {
-        let Ok(found) = self.engine.get(&self.core.proc) else {
+        let Ok(found) = self.core.found_engine() else {
             return vec![Preview::Do(format!("network `{}`", self.names.network(&self.system.name)))];
         };
         let labels = self.names.labels(&self.system.name);
@@ -140,7 +124,7 @@ impl Work for GroundWork {
         if self.services.iter().all(runs) {
             return Ok(Some("all services run in it".to_owned()));
         }
-        let engine = self.engine.get(cx.proc)?.engine;
+        let engine = self.core.engine.get(cx.proc)?.engine;
         for (name, _) in self.networks(engine.kind) {
             match engine.network(cx.proc, &name)? {
                 Some(network) => self.check_owner(NETWORK, &network)?,
@@ -158,8 +142,8 @@ impl Work for GroundWork {
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        let engine = self.engine.get(cx.proc)?.engine;
-        home::write_json(&engine_file(self.core.home()), &json!({"engine": engine.kind.as_str()}))?;
+        let engine = self.core.engine.get(cx.proc)?.engine;
+        note_engine(self.core.home(), engine.kind)?;
         let system = self.system.name.as_str();
         let stale = self.stale(&engine, cx.proc)?;
         for name in &stale {

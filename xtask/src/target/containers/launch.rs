@@ -38,7 +38,7 @@ pub(super) fn spec(
     let Some((service, system)) = declared else { return Ok(None) };
     let Some(id) = containers.image_id(core, &recipe.service, image)? else { return Ok(None) };
     let Some(filled) = core.fill(recipe, secrets)? else { return Ok(None) };
-    let found = containers.found(core)?;
+    let found = core.found_engine()?;
     let part = Part { core, names: &containers.names, found: &found, system, service, image };
     let release = Digest::of(format!("{}\n{id}", filled.release(recipe)));
     let run = part.run(recipe, &filled, id);
@@ -103,7 +103,7 @@ impl Part<'_> {
             memory: container.memory,
             cpu: container.cpu,
             low_ports: container.low_ports,
-            args: filled.args.clone(),
+            args: container.command.iter().chain(&filled.args).cloned().collect(),
         }
     }
 
@@ -176,7 +176,7 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
     let line = || {
         let Program::Image(image) = &recipe.program else { return None };
         let (service, system) = core.deployment.find_service(&recipe.service).zip(system_of(core, &recipe.service))?;
-        let found = containers.found(core).ok()?;
+        let found = core.found_engine().ok()?;
         let known = containers.image_id(core, &recipe.service, image).ok().flatten();
         let id = known.unwrap_or_else(|| format!("<digest of {}>", recipe.service));
         let part = Part { core, names: &containers.names, found: &found, system, service, image };
@@ -201,7 +201,7 @@ pub(super) fn endpoint(containers: &Containers, core: &Supervised, service: &Ser
     }
     let declared = core.deployment.find_service(service).zip(system_of(core, service));
     let Some((declared, system)) = declared else { return Err(format!("there is no service `{service}`")) };
-    let found = containers.found(core).map_err(failed)?;
+    let found = core.found_engine().map_err(failed)?;
     if !found.facts.reaches_containers() {
         return Err(format!("`{service}` is internal, and containers of this engine have no address on this machine"));
     }

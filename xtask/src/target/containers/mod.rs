@@ -31,7 +31,6 @@ use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::smoke::DeniedPath;
 use crate::spec::system::{Reference, Service, Source, System};
 use crate::supervisor::{InstanceStatus, LaunchSpec};
-use crate::tools::engine::{self, Engine, Found};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -40,31 +39,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Services in containers.
 pub(super) struct Containers {
-    engine: Arc<engine::Lazy>,
     names: Names,
     /// What this run wants of images.
     images: Mutex<Option<Arc<Images>>>,
 }
 
 impl Containers {
-    /// # Errors
-    /// When what an earlier run has noted cannot be read.
-    pub(super) fn new(deployment: &Deployment) -> Result<Self> {
-        let noted = ground::noted_engine(&deployment.home)?;
-        let wanted = noted.or(deployment.environment.engine);
-        Ok(Self {
-            engine: Arc::new(engine::Lazy::new(wanted)),
-            names: Names::new(&deployment.environment.deployment_id, &deployment.home),
-            images: Mutex::new(None),
-        })
-    }
-
-    fn found(&self, core: &Supervised) -> Result<Found> {
-        self.engine.get(&core.proc)
-    }
-
-    fn engine(&self, core: &Supervised) -> Result<Engine> {
-        Ok(self.found(core)?.engine)
+    pub(super) fn new(deployment: &Deployment) -> Self {
+        let names = Names::new(&deployment.environment.deployment_id, &deployment.home);
+        Self { names, images: Mutex::new(None) }
     }
 
     fn images(&self) -> Option<Arc<Images>> {
@@ -128,8 +111,8 @@ impl Runtime for Containers {
             Program::Artifact { .. } | Program::Native { .. } => None,
         };
         let keys: BTreeSet<String> = recipes.filter_map(key).collect();
-        if let Ok(engine) = self.engine(core) {
-            image::prune(core.home(), &core.proc, &engine, service, &keys);
+        if let Ok(found) = core.found_engine() {
+            image::prune(core.home(), &core.proc, &found.engine, service, &keys);
         }
     }
 
@@ -162,12 +145,12 @@ impl Runtime for Containers {
         vec![removal::of_system_step(self, core, system, needs, keep_data)]
     }
 
-    fn shared_removal(&self, _: &Arc<Supervised>, _: StepId) -> Vec<Step> {
-        Vec::new()
+    fn system_paths(&self, core: &Supervised, system: &SystemName) -> Vec<PathBuf> {
+        edge::paths(core, system)
     }
 
     fn shared_folders(&self, core: &Supervised) -> Vec<PathBuf> {
-        vec![core.home().built(), core.home().dir().join(edge::FOLDER)]
+        [edge::FOLDER, pull::FOLDER].map(|folder| core.home().dir().join(folder)).into()
     }
 
     fn has_data(&self, core: &Supervised, service: &ServiceName) -> bool {

@@ -32,7 +32,7 @@ pub(super) fn provide(containers: &Containers, core: &Arc<Supervised>, ctx: &Ctx
     let errors: BuildErrors = images.error_list();
     let mut steps = images.steps(vec![StepId::new(PORTS)]);
     let publics = public_images(core, &systems);
-    steps.extend(publics.into_values().map(|public| pull::step(containers, core, public, vec![StepId::new(PORTS)])));
+    steps.extend(publics.into_values().map(|public| pull::step(core, public, vec![StepId::new(PORTS)])));
     let plan = |(system, services): (System, Vec<Service>)| {
         let planned = services.iter().filter_map(|service| planned(core, &images, service, &services)).collect();
         (system, planned)
@@ -75,7 +75,7 @@ fn own_images<'a>(
         .collect();
     let entering = Arc::clone(core);
     let enter: Enter = Arc::new(move |entry| entering.enter(entry));
-    let images = Images::new(&core.deployment, ctx, &crates, Arc::clone(&containers.engine), enter)?;
+    let images = Images::new(&core.deployment, ctx, &crates, Arc::clone(&core.engine), enter)?;
     *containers.images.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&images));
     Ok(images)
 }

@@ -1,7 +1,6 @@
 //! Sees to it that a public image is here, and notes what its name stood for: that is what runs, and runs again after
 //! a rollback.
 
-use super::Containers;
 use crate::error::Fault;
 use crate::home::{self, Home};
 use crate::key::Digest;
@@ -11,7 +10,7 @@ use crate::spec::container::{Platform, User};
 use crate::spec::image::ImagePin;
 use crate::spec::name::ServiceName;
 use crate::target::supervised::Supervised;
-use crate::tools::engine::{self, Found, Image};
+use crate::tools::engine::{Engine, Found, Image};
 use anyhow::{Result, anyhow};
 use serde_json::json;
 use std::path::PathBuf;
@@ -46,9 +45,12 @@ pub(super) struct Public {
 }
 
 /// The step that fetches a public image.
-pub(super) fn step(containers: &Containers, core: &Arc<Supervised>, public: Public, needs: Vec<StepId>) -> Step {
-    let preview = match containers.found(core).map(|found| (found.facts.platform, found)) {
-        Ok((Some(platform), found)) => Preview::Run(found.engine.pull(&public.pin.pull_reference(), platform)),
+pub(super) fn step(core: &Arc<Supervised>, public: Public, needs: Vec<StepId>) -> Step {
+    let preview = match core.found_engine().map(|found| (found.facts.platform, found.engine.kind)) {
+        Ok((Some(platform), kind)) => {
+            let engine = Engine { kind, program: kind.as_str().into() };
+            Preview::Run(engine.pull(&public.pin.pull_reference(), platform))
+        }
         _ => Preview::Do(format!("pull {}", public.pin)),
     };
     Step {
@@ -58,26 +60,25 @@ pub(super) fn step(containers: &Containers, core: &Arc<Supervised>, public: Publ
         needs,
         holds: Holds::Nothing,
         preview: vec![preview],
-        work: Box::new(PullWork { core: Arc::clone(core), engine: Arc::clone(&containers.engine), public }),
+        work: Box::new(PullWork { core: Arc::clone(core), public }),
     }
 }
 
 struct PullWork {
     core: Arc<Supervised>,
-    engine: Arc<engine::Lazy>,
     public: Public,
 }
 
 impl Work for PullWork {
     fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
-        let found = self.engine.get(cx.proc)?;
+        let found = self.core.engine.get(cx.proc)?;
         let Some(noted) = noted(self.core.home(), &self.reference())? else { return Ok(None) };
         let here = found.engine.image(cx.proc, &noted)?;
         Ok(here.map(|image| format!("{:.19} is here", image.id)))
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        let found = self.engine.get(cx.proc)?;
+        let found = self.core.engine.get(cx.proc)?;
         let reference = self.public.pin.pull_reference();
         let image = match found.engine.image(cx.proc, &reference)? {
             Some(image) => image,

@@ -1,10 +1,10 @@
 //! What of a deployment can still be found in the engine, whether the ledger knows of it or not.
 
 use super::Containers;
-use super::ground::noted_engine;
 use super::names::{HOME, SERVICE, SYSTEM};
 use crate::spec::name::ServiceName;
 use crate::target::supervised::Supervised;
+use crate::target::supervised::images::noted_engine;
 use crate::target::{Remains, Scope, Survivor};
 use crate::tools::engine::{self, Engine, Labels};
 use anyhow::Result;
@@ -14,7 +14,8 @@ pub(super) fn has_volume(containers: &Containers, core: &Supervised, service: &S
     if !matches!(noted_engine(core.home()), Ok(Some(_))) {
         return false;
     }
-    let volume = || containers.engine(core).ok()?.volume(&core.proc, &containers.names.volume(service)).ok()?;
+    let engine = || core.found_engine().ok().map(|found| found.engine);
+    let volume = || engine()?.volume(&core.proc, &containers.names.volume(service)).ok()?;
     volume().is_some()
 }
 
@@ -28,8 +29,8 @@ pub(super) fn find(
     remains: &mut Remains,
 ) -> Result<()> {
     let noted = noted_engine(core.home())?;
-    let engine = match containers.engine(core) {
-        Ok(engine) => engine,
+    let engine = match core.found_engine() {
+        Ok(found) => found.engine,
         Err(_) if noted.is_none() => return Ok(()),
         Err(error) => return Err(error),
     };

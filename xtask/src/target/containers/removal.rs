@@ -1,6 +1,6 @@
 //! Back to nothing in the engine: what is left of a system's containers, its networks, and what it stored.
 
-use super::ground::{noted_engine, of_system};
+use super::ground::of_system;
 use super::names::Names;
 use super::{Containers, edge};
 use crate::plan::runner::StepCx;
@@ -8,6 +8,7 @@ use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
 use crate::spec::system::System;
 use crate::supervisor::{Client, Connection};
 use crate::target::supervised::Supervised;
+use crate::target::supervised::images::noted_engine;
 use crate::tools::engine::{self, Engine};
 use anyhow::Result;
 use std::sync::Arc;
@@ -20,13 +21,8 @@ pub(super) fn of_system_step(
     needs: StepId,
     keep_data: bool,
 ) -> Step {
-    let work = RemoveWork {
-        core: Arc::clone(core),
-        engine: Arc::clone(&containers.engine),
-        names: containers.names.clone(),
-        system: system.clone(),
-        keep_data,
-    };
+    let work =
+        RemoveWork { core: Arc::clone(core), names: containers.names.clone(), system: system.clone(), keep_data };
     let preview = work.preview();
     Step {
         id: StepId::new(format!("network:{}", system.name)),
@@ -41,7 +37,6 @@ pub(super) fn of_system_step(
 
 struct RemoveWork {
     core: Arc<Supervised>,
-    engine: Arc<engine::Lazy>,
     names: Names,
     system: System,
     keep_data: bool,
@@ -97,7 +92,7 @@ impl Work for RemoveWork {
         }
         let edge = edge::name(&self.system.name)?;
         let runs = self.core.supervised()?.iter().any(|status| status.service == edge);
-        let found = self.found(&self.engine.get(cx.proc)?.engine, cx)?;
+        let found = self.found(&self.core.engine.get(cx.proc)?.engine, cx)?;
         let nothing = found.containers.is_empty() && found.networks.is_empty() && found.volumes.is_empty();
         Ok((nothing && !runs).then(|| "nothing is there".to_owned()))
     }
@@ -107,7 +102,7 @@ impl Work for RemoveWork {
             cx.status("stopping the edge");
             client.stop(&edge::name(&self.system.name)?)?;
         }
-        let engine = self.engine.get(cx.proc)?.engine;
+        let engine = self.core.engine.get(cx.proc)?.engine;
         let found = self.found(&engine, cx)?;
         for container in &found.containers {
             cx.status(format!("removing the container `{container}`"));

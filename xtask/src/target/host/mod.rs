@@ -157,12 +157,12 @@ impl Runtime for Processes {
         Vec::new()
     }
 
-    fn shared_removal(&self, _: &Arc<Supervised>, _: StepId) -> Vec<Step> {
+    fn system_paths(&self, _: &Supervised, _: &SystemName) -> Vec<PathBuf> {
         Vec::new()
     }
 
     fn shared_folders(&self, core: &Supervised) -> Vec<PathBuf> {
-        vec![core.home().tools(), core.home().built()]
+        vec![core.home().tools()]
     }
 
     fn has_data(&self, core: &Supervised, service: &ServiceName) -> bool {

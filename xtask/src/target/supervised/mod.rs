@@ -4,6 +4,7 @@
 
 pub(super) mod addresses;
 mod back;
+pub(super) mod images;
 mod ports;
 mod prove;
 pub(super) mod recipe;
@@ -34,6 +35,7 @@ use crate::spec::name::ServiceName;
 use crate::spec::smoke::DeniedPath;
 use crate::spec::system::System;
 use crate::supervisor::{Client, Connection, ServiceStatus};
+use crate::tools::engine::{self, Found};
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -49,6 +51,8 @@ pub(super) struct Supervised {
     secrets: Secrets,
     /// Addresses that this run has settled, and those of what runs already without us.
     settled: Mutex<Addresses>,
+    /// What has the images, and the containers where there are some.
+    pub(super) engine: Arc<engine::Lazy>,
     runtime: Box<dyn Runtime>,
 }
 
@@ -61,6 +65,9 @@ impl Supervised {
             own_program: Ctx::own_program()?,
             vars: ctx.vars.clone(),
             proc: ctx.proc.clone(),
+            engine: Arc::new(engine::Lazy::new(
+                images::noted_engine(&deployment.home)?.or(deployment.environment.engine),
+            )),
             deployment,
             runtime,
         })
@@ -73,6 +80,12 @@ impl Supervised {
             // One of another version is replaced by the next deploy; what it runs cannot be asked for.
             Connection::Absent | Connection::Foreign(_) => Ok(Vec::new()),
         }
+    }
+
+    /// # Errors
+    /// When no engine answers.
+    pub(super) fn found_engine(&self) -> Result<Found> {
+        self.engine.get(&self.proc)
     }
 
     pub(super) fn client(&self) -> Result<Client> {

@@ -111,8 +111,8 @@ pub(in crate::target) trait Runtime: Send + Sync {
     /// What a system leaves behind beside its files once it has stopped, and the steps that remove it.
     fn removal(&self, core: &Arc<Supervised>, system: &System, needs: StepId, keep_data: bool) -> Vec<Step>;
 
-    /// The same for what all systems shared.
-    fn shared_removal(&self, core: &Arc<Supervised>, needs: StepId) -> Vec<Step>;
+    /// What a system has on disk beside the files of its services.
+    fn system_paths(&self, core: &Supervised, system: &SystemName) -> Vec<PathBuf>;
 
     /// Folders of all systems that go with the last of them.
     fn shared_folders(&self, core: &Supervised) -> Vec<PathBuf>;

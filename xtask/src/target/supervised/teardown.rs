@@ -1,7 +1,7 @@
 //! Back to nothing: the services in the reverse of the order they need each other, then what they left on disk, then
 //! the supervisor; and the search for anything that is still there.
 
-use super::{Remains, Scope, Supervised};
+use super::{Remains, Scope, Supervised, images};
 use crate::error::Fault;
 use crate::home;
 use crate::ledger::Entry;
@@ -47,8 +47,12 @@ pub(super) fn steps(core: &Arc<Supervised>, scope: &Scope, keep_data: bool) -> V
         stops.push(stop.clone());
         let beside = core.runtime.removal(core, system, stop.clone(), keep_data);
         stops.extend(beside.iter().map(|step| step.id.clone()));
-        steps.extend(beside);
-        let paths = paths(core, system.name.as_str(), &services, keep_data);
+        let after = beside.iter().map(|step| step.id.clone()).chain([stop.clone()]).collect();
+        let images = images::removal(core, system, after);
+        stops.extend(images.iter().map(|step| step.id.clone()));
+        let mut paths = paths(core, system.name.as_str(), &services, keep_data);
+        paths.extend(core.runtime.system_paths(core, &system.name));
+        steps.extend(beside.into_iter().chain(images));
         let title = format!("remove what `{}` left on disk", system.name);
         let id = format!("remove:{}", system.name);
         steps.push(removal(core, &id, title, Some(&system.name), stop, paths));
@@ -64,9 +68,9 @@ pub(super) fn steps(core: &Arc<Supervised>, scope: &Scope, keep_data: bool) -> V
             preview: vec![Preview::Do("ask it to end".to_owned())],
             work: Box::new(StopSupervisorWork { core: Arc::clone(core) }),
         });
-        steps.extend(core.runtime.shared_removal(core, id.clone()));
         // Services that run may be programs in there.
-        let paths = core.runtime.shared_folders(core);
+        let mut paths = core.runtime.shared_folders(core);
+        paths.extend([core.home().built(), core.home().contexts()]);
         steps.push(removal(core, "remove-shared", "remove what all systems shared".to_owned(), None, id, paths));
     }
     steps
@@ -264,6 +268,7 @@ impl Supervised {
                 add(&mut remains, &process.id, found);
             }
         }
+        remains.survivors.extend(self.remaining_images(scope)?);
         self.runtime.find_remains(self, scope, keep_data, &mut remains)?;
         Ok(remains)
     }

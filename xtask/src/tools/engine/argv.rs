@@ -46,9 +46,9 @@ impl Engine {
         self.line(&["image", "rm", "--no-prune", reference])
     }
 
-    /// An image with several names is listed as often.
-    pub fn images_with_label(&self, label: Label<'_>) -> CommandLine {
-        self.list(&["image", "ls", "--quiet", "--no-trunc"], label)
+    /// The containers that were made from an image, running or not.
+    pub fn containers_of_image(&self, image: &str) -> CommandLine {
+        self.line(&["ps", "--all", "--quiet", "--filter", &format!("ancestor={image}")])
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
             engine.pull("docker.io/library/redis:7.4", Platform::LinuxArm64),
             engine.tag("sha256:0f", "localhost/slipway/epoch:k"),
             engine.image_remove("localhost/slipway/epoch:k"),
-            engine.images_with_label(label),
+            engine.containers_of_image("i"),
             engine.network_create("n", &labels, false),
             engine.network_inspect("n"),
             engine.network_remove("n"),
@@ -187,7 +187,7 @@ docker image inspect a b
 docker pull --quiet --platform linux/arm64 docker.io/library/redis:7.4
 docker tag sha256:0f localhost/slipway/epoch:k
 docker image rm --no-prune localhost/slipway/epoch:k
-docker image ls --quiet --no-trunc --filter 'label=slipway=try'
+docker ps --all --quiet --filter 'ancestor=i'
 docker network create --label 'slipway=a b' n
 docker network inspect n
 docker network rm n
