@@ -139,3 +139,82 @@ fn entry_point(name: &str, port: u16) -> [String; 3] {
         format!("--entrypoints.{name}.transport.respondingtimeouts.readtimeout=0s"),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ServiceName {
+        text.parse().unwrap()
+    }
+
+    fn fronted(service: &str, port: u16, public: bool, aliases: &[&str]) -> Fronted {
+        let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        Fronted { service: name(service), port, public, aliases }
+    }
+
+    fn edge() -> Edge {
+        let shop = fronted("shop", 8000, true, &[]);
+        let stock = fronted("stock", 8000, false, &["stock", "depot"]);
+        Edge { fronted: vec![shop, stock, fronted("mail", 20_000, true, &["mail"])] }
+    }
+
+    #[test]
+    fn ports_are_open_for_the_public_and_for_those_within() {
+        let entry = |name: &str, port: u16| {
+            let values = [format!("address=:{port}"), "transport.lifecycle.gracetimeout=10s".to_owned()];
+            let values = values.into_iter().chain(["transport.respondingtimeouts.readtimeout=0s".to_owned()]);
+            values.map(|value| format!("--entrypoints.{name}.{value}")).collect::<Vec<_>>()
+        };
+        let rest = [
+            "--ping.entrypoint=admin",
+            "--providers.file.directory=/etc/slipway/routes",
+            "--providers.file.watch=true",
+            "--providers.providersthrottleduration=0s",
+            "--global.checknewversion=false",
+            "--global.sendanonymoususage=false",
+            "--log.level=WARN",
+        ];
+        let ports = [8000, 20_000, 20_001, 20_002].map(|port| entry(&format!("port-{port}"), port));
+        let admin = entry("admin", 19_999);
+        let wanted: Vec<String> = ports.concat().into_iter().chain(admin).chain(rest.map(str::to_owned)).collect();
+        assert_eq!(edge().args(), wanted);
+    }
+
+    #[test]
+    fn no_port_is_for_two_things() {
+        // `mail` has the first public port inside, so the public ports begin behind it.
+        let edge = edge();
+        assert_eq!(
+            ["shop", "stock", "mail"].map(|service| edge.public_port(&name(service))),
+            [Some(20_001), None, Some(20_002)]
+        );
+        let crowded = Edge { fronted: vec![fronted("a", 19_999, false, &["a"]), fronted("b", 19_998, true, &["b"])] };
+        assert_eq!(crowded.admin_port(), 19_997);
+        assert_eq!(crowded.health()[3], "--entrypoints.admin.address=:19997");
+    }
+
+    #[test]
+    fn a_route_is_for_one_service_by_port_and_name() {
+        let route = |service: &str| -> Value { serde_json::from_str(&edge().route(&name(service)).unwrap()).unwrap() };
+        let router =
+            |entry: &str, rule: &str, service: &str| json!({"entryPoints": [entry], "rule": rule, "service": service});
+        let shop = route("shop");
+        let routers = json!({
+            "shop-in-force": router("admin", "Path(`/slipway/shop/{instance}`)", "ping@internal"),
+            "shop-public": router("port-20001", "PathPrefix(`/`)", "shop"),
+        });
+        assert_eq!(shop["http"]["routers"], routers);
+        let servers = json!({"loadBalancer": {"servers": [{"url": "http://{address}:8000"}], "passHostHeader": true}});
+        assert_eq!(shop["http"]["services"], json!({"shop": servers}));
+        let inside = router("port-8000", "Host(`stock`) || Host(`depot`)", "stock");
+        assert_eq!(route("stock")["http"]["routers"]["stock-internal"], inside);
+        assert_eq!(route("stock")["http"]["routers"].as_object().unwrap().len(), 2);
+        assert_eq!(edge().route(&name("other")), None);
+        assert!(!edge().route(&name("shop")).unwrap().contains("{{"), "the edge would take it for a template");
+        assert_eq!(
+            (route_file(&name("shop")), confirmation(&name("shop"))),
+            ("shop.yml".into(), "/slipway/shop/{instance}".into())
+        );
+    }
+}
