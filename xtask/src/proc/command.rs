@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A program, its arguments, where it runs and what differs in its environment. Never a shell string, and never a
-/// secret: arguments are printed and written to the journal as they are, environment values are not.
+/// A program, its arguments, where it runs, what differs in its environment and what it reads. Never a shell string, and
+/// never a secret among the arguments: they are printed and written to the journal as they are, the rest is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
     pub program: OsString,
@@ -13,11 +13,23 @@ pub struct CommandLine {
     pub dir: Option<PathBuf>,
     /// A value to set, or `None` to remove the variable.
     pub env: Vec<(OsString, Option<OsString>)>,
+    /// What it reads from standard input.
+    pub stdin: Option<Input>,
+}
+
+/// What a program reads. It may hold a secret, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Input(pub(super) Vec<u8>);
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 impl CommandLine {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { program: program.as_ref().to_owned(), args: Vec::new(), dir: None, env: Vec::new() }
+        Self { program: program.as_ref().to_owned(), args: Vec::new(), dir: None, env: Vec::new(), stdin: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -42,6 +54,11 @@ impl CommandLine {
 
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), None));
+        self
+    }
+
+    pub fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(Input(text.into()));
         self
     }
 
@@ -76,5 +93,12 @@ mod tests {
         let line = CommandLine::new("/usr/bin/cargo").args(["build", "--bin", "a b"]).env("SECRET", "x");
         assert_eq!(line.to_string(), "/usr/bin/cargo build --bin 'a b'");
         assert_eq!(line.name(), "cargo");
+    }
+
+    #[test]
+    fn what_a_program_reads_is_not_shown() {
+        let line = CommandLine::new("curl").stdin("user = me:secret");
+        assert_eq!(line.to_string(), "curl");
+        assert!(!format!("{line:?}").contains("secret"));
     }
 }

@@ -8,7 +8,7 @@ mod command;
 mod question;
 mod service;
 
-pub use command::CommandLine;
+pub use command::{CommandLine, Input};
 #[cfg(target_os = "macos")]
 pub use question::answer;
 pub use service::*;
@@ -251,6 +251,10 @@ fn relay(reader: PipeReader, on_line: &dyn Fn(&str)) -> String {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
 fn expression(command: &CommandLine) -> duct::Expression {
     let mut expression = duct::cmd(&command.program, &command.args).unchecked();
+    if let Some(Input(bytes)) = &command.stdin {
+        // What is said later of standard input does not change this: the innermost counts.
+        expression = expression.stdin_bytes(bytes.clone());
+    }
     if let Some(dir) = &command.dir {
         expression = expression.dir(dir);
     }
