@@ -1,6 +1,7 @@
 //! Public images, pinned by tag and digest in `deploy/images.toml`.
 
 use super::error::quoted;
+use hmac_sha256::Hash;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +11,48 @@ use std::str::FromStr;
 pub struct Repository(pub(super) String);
 
 /// `sha256:` and 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest(pub(super) String);
+
+impl Repository {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `docker.io`, `localhost:5000`
+    pub fn host(&self) -> &str {
+        self.0.split_once('/').map_or(self.0.as_str(), |(host, _)| host)
+    }
+
+    /// `library/redis`
+    pub fn path(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, path)| path)
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Digest {
+    /// Of these bytes, as registries name what they hold.
+    pub fn of(bytes: &[u8]) -> Self {
+        let hex: String = Hash::hash(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("sha256:{hex}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
 
 /// One pinned public image. Without a digest the tag is trusted, and `doctor` says so.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::decode::Document;
 use super::error::{Place, Sink, SpecErrors, find};
 use super::image::ImagePins;
+use super::image_file;
 use super::name::{ServiceName, SystemName};
 use super::service_file::Known;
 use super::source::{self, Source};
@@ -13,7 +14,6 @@ use std::fs;
 use std::path::Path;
 
 const SYSTEMS: &str = "deploy/systems";
-const IMAGES: &str = "deploy/images.toml";
 const CRATES: &str = "app";
 
 /// What is deployed.
@@ -24,12 +24,12 @@ pub struct Spec {
     pub images: ImagePins,
 }
 
-/// Loads `deploy/systems/` and `deploy/images.toml` below the root.
+/// Loads `deploy/systems/` and `deploy/images.toml` with its `images.local.toml` below the root.
 ///
 /// Reads files only. The error has everything that is wrong with all of them.
 pub fn load(root: &Path) -> Result<Spec, SpecErrors> {
     let sink = Sink::default();
-    let (images, image_names) = read_images(root, &sink);
+    let (images, image_names) = image_file::read(root, &sink);
     let known = Known { crates: programs(root), images: image_names };
     let sources = read_systems(root, &sink);
     let documents: Vec<(SystemName, Document<'_>)> = sources
@@ -51,20 +51,6 @@ pub fn load(root: &Path) -> Result<Spec, SpecErrors> {
     }
     let systems = drafts.into_iter().map(|draft| draft.system).collect();
     sink.finish(Some(Spec { systems, images }))
-}
-
-/// The pins, and all names in the file; no names where it cannot be parsed.
-fn read_images(root: &Path, sink: &Sink) -> (ImagePins, Option<Vec<String>>) {
-    let Some(source) = source::read_optional(root, IMAGES, sink) else {
-        return (ImagePins::new(), Some(Vec::new()));
-    };
-    let Some(document) = Document::parse(&source.path, &source.text, sink) else {
-        return (ImagePins::new(), None);
-    };
-    let entries = document.root(sink).entries().unwrap_or_default();
-    let names = entries.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let pins = entries.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.parse()?)));
-    (pins.collect(), Some(names))
 }
 
 fn read_systems(root: &Path, sink: &Sink) -> Vec<(SystemName, Source)> {

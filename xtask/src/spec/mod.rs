@@ -11,6 +11,7 @@ mod environment_file;
 pub mod error;
 mod grammar;
 pub mod image;
+mod image_file;
 mod load;
 pub mod name;
 mod order;
@@ -30,5 +31,6 @@ mod tests;
 
 pub use environment_file::{environment, environment_names};
 pub use error::SpecErrors;
+pub use image_file::{IMAGES, LOCAL_IMAGES, public_images};
 pub use load::{Spec, load};
 pub use tool::tools;

@@ -1,6 +1,7 @@
 //! The spec as a whole: this repository's own files, wrong ones, and ones that no person would write.
 
 mod fuzz;
+mod images;
 mod loading;
 mod wrong;
 
