@@ -11,7 +11,7 @@ use model::{Chance, Model};
 use nix::sys::stat::Mode;
 use sample::Sample;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use xtask::key::{Input, Kind, Manifest, Workspace, diff};
@@ -23,9 +23,12 @@ type Case<'a> = (&'a str, &'a dyn Fn(&Sample), &'a [&'a str]);
 fn check(cases: &[Case<'_>]) {
     for (title, change, expected) in cases {
         let sample = Sample::new();
-        let before = sample.manifest("web");
+        let (before, seen) = (sample.manifest("web"), sample.excerpt("web"));
         change(&sample);
         let after = sample.manifest("web");
+        if expected.is_empty() {
+            assert_eq!(seen, sample.excerpt("web"), "{title}: the key does not have it, and an excerpt does");
+        }
         let sentences: Vec<String> = diff(&before, &after).iter().map(ToString::to_string).collect();
         assert_eq!(sentences, *expected, "{title}");
         assert_eq!(before.key() == after.key(), expected.is_empty(), "{title}: the key disagrees with the difference");
@@ -326,6 +329,65 @@ fn the_closure_is_what_cargo_would_build() {
     assert_eq!(workspace.closure("web").unwrap(), folders.map(PathBuf::from));
     let error = workspace.closure("wed").unwrap_err().to_string();
     assert!(error.starts_with("this workspace has no crate `wed`; it has `base`, "), "{error}");
+}
+
+/// Everything of a key but the manifests themselves, which an excerpt has in its own words.
+fn beside_manifests(manifest: &Manifest) -> Vec<String> {
+    let inputs = manifest.inputs().iter().filter(|input| !input.name().ends_with("Cargo.toml"));
+    inputs.map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_excerpt_is_a_repository_that_builds_the_same() {
+    let sample = Sample::new();
+    let copy = Sample::empty();
+    let whole = sample.manifest("web");
+    let written = sample.excerpt("web");
+    for input in whole.inputs().iter().filter(|input| input.kind().is_path()) {
+        let path = input.path();
+        let path = path.to_str().unwrap();
+        match (input.kind(), written.get(&input.path())) {
+            (_, Some(_)) => {}
+            (Kind::Link, None) => copy.link(fs::read_link(sample.path(path)).unwrap().to_str().unwrap(), path),
+            (Kind::File { .. }, None) => {
+                copy.write(path, &sample.read(path));
+                copy.chmod(path, fs::metadata(sample.path(path)).unwrap().permissions().mode());
+            }
+            (kind, None) => panic!("{kind}"),
+        }
+    }
+    for (path, text) in &written {
+        copy.write(path.to_str().unwrap(), text);
+    }
+    // Not in an excerpt: what cargo built, and a link in between two places that are in it.
+    for checkout in [&sample, &copy] {
+        checkout.remove("app/web/built");
+        checkout.link("../../../shared-assets", "app/web/assets/common");
+    }
+    assert_eq!(beside_manifests(&copy.manifest("web")), beside_manifests(&sample.manifest("web")));
+    assert_eq!(copy.excerpt("web"), written, "an excerpt of an excerpt is the same");
+    let text: String = written.values().map(String::as_str).collect();
+    for absent in ["testkit", "tempfile", "fuzz", "other", "rand", "README"] {
+        assert!(!text.contains(absent), "`{absent}` is in\n{text}");
+    }
+}
+
+#[test]
+fn only_the_profile_that_is_built_with_counts() {
+    let sample = Sample::new();
+    let more = "debug = 1\n[profile.small]\ninherits = 'release'\nstrip = true\n[profile.release]\nopt-level = 2\n";
+    sample.edit("Cargo.toml", "debug = 1\n", more);
+    let key = |name: &str| {
+        let workspace = Workspace::read(&sample.root).unwrap().with_profile(name);
+        (workspace.manifests(&["web"]).unwrap()["web"].key(), workspace.excerpt("web").unwrap())
+    };
+    let (small, dev) = (key("small"), key("dev"));
+    assert_ne!(small.0, dev.0);
+    sample.edit("Cargo.toml", "debug = 1", "debug = 0");
+    assert_eq!(key("small"), small);
+    assert_ne!(key("dev"), dev);
+    sample.edit("Cargo.toml", "opt-level = 2", "opt-level = 3");
+    assert_ne!(key("small").0, small.0);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
     let environment = deployment.environment.clone();
     let engine = Arc::new(Lazy::new(environment.engine));
     let enter = enter(&deployment.home);
-    let images = Images::new(&deployment, ctx, &crates(&deployment), engine, enter)?;
+    let images = Images::new(&deployment, ctx, &crates(&deployment), Arc::clone(&engine), enter)?;
     let orders: Vec<Order> = images.wanted().iter().map(|wanted| Order::new(&images, wanted)).collect();
     let plan = Plan::new(images.steps(Vec::new()))?;
     if args.mutation.dry_run && !args.json.json {
@@ -42,6 +42,7 @@ pub fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
     if images.wanted().iter().any(|wanted| wanted.way == Way::Host) {
         preflight(args, ctx)?;
     }
+    engine.get(&ctx.proc)?;
     let execution = execute(ctx, &deployment.home, "build", environment.name.as_str(), &plan)?;
     report(args, &images, &orders, Some(&execution))
 }

@@ -88,7 +88,7 @@ impl Context {
         write_file(&target, content, mode).with_context(|| format!("write `{}`", target.display()))
     }
 
-    /// A link that leads to a place in the repository leads to the same place here.
+    /// A link that leads to a place in the repository leads to the same place here, without the links in between.
     fn link(&self, root: &Path, path: &Path) -> Result<()> {
         let attempt = || {
             let link = root.join(path);
@@ -96,10 +96,7 @@ impl Context {
             let real_root = fs::canonicalize(root)?;
             let inside = fs::canonicalize(&link).ok();
             let inside = inside.as_ref().and_then(|real| real.strip_prefix(&real_root).ok());
-            let target = match inside {
-                Some(inside) if target.is_absolute() => climb(path).join(inside),
-                _ => target,
-            };
+            let target = inside.map_or(target, |inside| climb(path).join(inside));
             let copy = self.tree().join(path);
             fs::create_dir_all(copy.parent().unwrap_or(&copy))?;
             symlink(target, copy)
@@ -140,6 +137,89 @@ pub(super) fn changed(what: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::key::Workspace;
+
+    /// A repository of one crate, in a folder of its own.
+    fn repository(name: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("xtask-context-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        let write = |path: &str, text: &str| write_file(&root.join(path), text.as_bytes(), 0o640).unwrap();
+        write("Cargo.toml", "[workspace]\nmembers = ['app/*']\n# Why.\n[profile.dev]\ndebug = 1\n");
+        write("app/a/Cargo.toml", "[package]\nname = 'a'\nversion = '1.0.0'\n[dev-dependencies]\nx = '1'\n");
+        write("app/a/src/main.rs", "fn main() {}");
+        write("app/b/Cargo.toml", "[package]\nname = 'b'\nversion = '1.0.0'\n");
+        write("app/a/100%.txt", "odd name");
+        write_file(&root.join("app/a/run"), b"#!", 0o700).unwrap();
+        write("shared/logo", "logo");
+        write("README.md", "not for builders");
+        symlink("shared", root.join("between")).unwrap();
+        symlink("../../between", root.join("app/a/assets")).unwrap();
+        symlink(root.join("shared/logo"), root.join("app/a/logo")).unwrap();
+        symlink("/nowhere", root.join("app/a/nowhere")).unwrap();
+        root
+    }
+
+    fn files(folder: &Path, found: &mut Vec<String>, from: &Path) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            match entry.file_type().unwrap().is_dir() {
+                true => files(&entry.path(), found, from),
+                false => found.push(entry.path().strip_prefix(from).unwrap().to_string_lossy().into_owned()),
+            }
+        }
+        found.sort();
+    }
+
+    #[test]
+    fn a_builder_sees_what_the_key_covers_and_nothing_else() {
+        let root = repository("sources");
+        let workspace = Workspace::read(&root).unwrap().with_profile("image");
+        let manifest = workspace.manifests(&["a"]).unwrap().remove("a").unwrap();
+        let written = workspace.excerpt("a").unwrap();
+        let context = Context::new(root.join("context"), b"FROM x").unwrap();
+        let context = context.with_sources(&root, &manifest, &written).unwrap();
+        let tree = context.tree();
+        let mut found = Vec::new();
+        files(&tree, &mut found, &tree);
+        let expected = [
+            "Cargo.lock",
+            "Cargo.toml",
+            "app/a/100%.txt",
+            "app/a/Cargo.toml",
+            "app/a/assets",
+            "app/a/logo",
+            "app/a/nowhere",
+            "app/a/run",
+            "app/a/src/main.rs",
+            "shared/logo",
+        ];
+        assert_eq!(found, expected);
+        for link in ["app/a/assets/logo", "app/a/logo"] {
+            let real = fs::canonicalize(tree.join(link)).unwrap();
+            assert_eq!(real, fs::canonicalize(tree.join("shared/logo")).unwrap(), "{link}");
+        }
+        assert_eq!(fs::read_link(tree.join("app/a/nowhere")).unwrap(), Path::new("/nowhere"));
+        let mode = |path: &str| fs::metadata(tree.join(path)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode("app/a/run"), mode("app/a/src/main.rs")), (0o755, 0o644));
+        let text = fs::read_to_string(tree.join("Cargo.toml")).unwrap();
+        assert!(text.contains("\"app/a\"") && !text.contains("debug") && !text.contains("Why"), "{text}");
+        assert!(!fs::read_to_string(tree.join("app/a/Cargo.toml")).unwrap().contains("dev-dependencies"));
+        drop(context);
+        assert!(!root.join("context").exists());
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile_is_not_built() {
+        let root = repository("changes");
+        let workspace = Workspace::read(&root).unwrap();
+        let manifest = workspace.manifests(&["a"]).unwrap().remove("a").unwrap();
+        fs::write(root.join("app/a/src/main.rs"), "fn main() { }").unwrap();
+        let context = Context::new(root.join("context"), b"FROM x").unwrap();
+        let error = context.with_sources(&root, &manifest, &BTreeMap::new()).err().unwrap();
+        assert_eq!(error.to_string(), "app/a/src/main.rs changed while it was being built");
+        fs::remove_dir_all(&root).unwrap();
+    }
 
     #[test]
     fn a_link_climbs_as_far_as_it_is_deep() {

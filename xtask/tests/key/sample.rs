@@ -1,5 +1,6 @@
 //! A small workspace on disk with every way in which one crate can depend on another.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -153,9 +154,14 @@ impl Drop for Sample {
 }
 
 impl Sample {
-    pub(crate) fn new() -> Self {
+    /// A folder with nothing in it.
+    pub(crate) fn empty() -> Self {
         let scratch = fresh_folder();
-        let sample = Self { root: scratch.join("checkout"), scratch };
+        Self { root: scratch.join("checkout"), scratch }
+    }
+
+    pub(crate) fn new() -> Self {
+        let sample = Self::empty();
         sample.write("Cargo.toml", ROOT);
         sample.write("Cargo.lock", LOCK);
         sample.write(".cargo/config.toml", "include = [\"more.toml\"]\n");
@@ -204,6 +210,11 @@ impl Sample {
         Workspace::read(&self.root).unwrap().manifests(&[name]).unwrap().remove(name).unwrap()
     }
 
+    /// What an excerpt for a crate has of manifests and lock.
+    pub(crate) fn excerpt(&self, name: &str) -> BTreeMap<PathBuf, String> {
+        Workspace::read(&self.root).unwrap().excerpt(name).unwrap()
+    }
+
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
@@ -239,6 +250,7 @@ impl Sample {
     /// Makes a symlink at `path`, in the place of what is there.
     pub(crate) fn link(&self, target: &str, path: &str) {
         let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         if path.is_symlink() || path.exists() {
             fs::remove_file(&path).unwrap();
         }
