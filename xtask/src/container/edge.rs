@@ -87,11 +87,8 @@ impl Edge {
         ["traefik", "healthcheck", &ping, &address].map(str::to_owned).into()
     }
 
-    /// The file that sends requests for a service to one of its instances, with `{address}` for the container's address
-    /// and `{instance}` for its number. `None` for a service that is not reached through the edge.
-    ///
-    /// A name would have to be looked up for every new connection, and some engines answer no such question, or
-    /// answer it wrongly, in the moments in which containers come and go.
+    /// The file that sends requests for a service to one of its instances, with `{host}` for where that is and
+    /// `{instance}` for its number. `None` for a service that is not reached through the edge.
     pub fn route(&self, service: &ServiceName) -> Option<String> {
         let fronted = self.fronted.iter().find(|fronted| fronted.service == *service)?;
         let router = |entry: &str, rule: &str, to: &str| json!({"entryPoints": [entry], "rule": rule, "service": to});
@@ -106,7 +103,7 @@ impl Edge {
             routers[format!("{service}-internal")] =
                 router(&entry_point_name(fronted.port), &hosts.join(" || "), service.as_str());
         }
-        let url = format!("http://{{address}}:{}", fronted.port);
+        let url = format!("http://{{host}}:{}", fronted.port);
         let services: Value =
             json!({service.as_str(): {"loadBalancer": {"servers": [{"url": url}], "passHostHeader": true}}});
         // JSON is YAML, and has no `{{`, which the edge would take for a template.
@@ -205,7 +202,7 @@ mod tests {
             "shop-public": router("port-20001", "PathPrefix(`/`)", "shop"),
         });
         assert_eq!(shop["http"]["routers"], routers);
-        let servers = json!({"loadBalancer": {"servers": [{"url": "http://{address}:8000"}], "passHostHeader": true}});
+        let servers = json!({"loadBalancer": {"servers": [{"url": "http://{host}:8000"}], "passHostHeader": true}});
         assert_eq!(shop["http"]["services"], json!({"shop": servers}));
         let inside = router("port-8000", "Host(`stock`) || Host(`depot`)", "stock");
         assert_eq!(route("stock")["http"]["routers"]["stock-internal"], inside);

@@ -6,6 +6,7 @@ use super::probe::{self, Seen};
 use super::style::{Confirm, Style};
 use crate::container::{self, RELOAD};
 use crate::http::{self, Endpoint, Request, Url};
+use crate::spec::container::EngineKind;
 use crate::spec::name::ServiceName;
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -19,6 +20,8 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 /// From when on it is told to look: some file systems do not tell those that watch them.
 const NUDGE_AFTER: Duration = Duration::from_secs(1);
 const NUDGE_WITHIN: Duration = Duration::from_secs(10);
+/// Stands for how an edge gets to a container.
+const HOST: &str = "{host}";
 const POLL: Duration = Duration::from_millis(10);
 
 /// A route to one instance, to be written.
@@ -42,10 +45,17 @@ impl Switch {
     pub(super) fn of(style: &Style, instance: u64, shim: Option<SocketAddr>) -> Option<Self> {
         let Style::Container { place, route: Some(route), .. } = style else { return None };
         let number = instance.to_string();
-        let fill = |text: &str| text.replace("{container}", &place.name(instance)).replace("{instance}", &number);
+        let name = place.name(instance);
+        let fill = |text: &str| text.replace("{container}", &name).replace("{instance}", &number);
         let confirm = route.confirm.as_ref();
         let confirm = confirm.map(|Confirm { edge, path }| Confirm { edge: edge.clone(), path: fill(path) });
-        Some(Self { file: route.file.clone(), text: fill(&route.text), confirm, shim })
+        let text = match place.engine {
+            // It answers for names at all times, and gives an address that becomes free to the next who comes.
+            EngineKind::Docker => fill(&route.text).replace(HOST, &name),
+            // It may answer that a name does not exist while containers come and go, and gives addresses in turn.
+            EngineKind::Podman => fill(&route.text),
+        };
+        Some(Self { file: route.file.clone(), text, confirm, shim })
     }
 
     /// Writes the route and returns once it is in force. `admin` tells where the shim of a service is asked; it may
@@ -92,13 +102,12 @@ impl Switch {
 
     /// The text with the container's address.
     fn addressed(&self) -> Result<String, String> {
-        const ADDRESS: &str = "{address}";
-        if !self.text.contains(ADDRESS) {
+        if !self.text.contains(HOST) {
             return Ok(self.text.clone());
         }
         match self.shim.and_then(container::explain).and_then(|explained| explained.address) {
-            Some(IpAddr::V4(address)) => Ok(self.text.replace(ADDRESS, &address.to_string())),
-            Some(IpAddr::V6(address)) => Ok(self.text.replace(ADDRESS, &format!("[{address}]"))),
+            Some(IpAddr::V4(address)) => Ok(self.text.replace(HOST, &address.to_string())),
+            Some(IpAddr::V6(address)) => Ok(self.text.replace(HOST, &format!("[{address}]"))),
             None => Err(format!("the route `{}` cannot be written: the container has no address", self.file.display())),
         }
     }
@@ -199,6 +208,20 @@ mod tests {
         assert_eq!(switch.text, r#"{"container":"d-epoch-7"}"#);
         assert_eq!(switch.confirm.unwrap().path, "/slipway/epoch/7");
         assert_eq!(Switch::of(&Style::Handover, 7, None), None);
+    }
+
+    #[test]
+    fn an_edge_gets_to_a_container_by_what_its_engine_is_good_at() {
+        let text = |engine: EngineKind| {
+            let Style::Container { mut place, overlaps, route: Some(mut route) } = container(true) else { panic!() };
+            place.engine = engine;
+            route.text = "http://{host}:80".to_owned();
+            let switch = Switch::of(&Style::Container { place, overlaps, route: Some(route) }, 7, None);
+            switch.unwrap().addressed()
+        };
+        assert_eq!(text(EngineKind::Docker).unwrap(), "http://d-epoch-7:80");
+        let refused = text(EngineKind::Podman).unwrap_err();
+        assert_eq!(refused, "the route `/x/routes/epoch.yml` cannot be written: the container has no address");
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub enum Style {
 pub struct Route {
     /// In a folder that the edge watches.
     pub file: PathBuf,
-    /// What is written there for an instance: `{container}` stands for its container's name, `{address}` for the
-    /// address of that on its network, which a restart changes, and `{instance}` for its number.
+    /// What is written there for an instance: `{container}` stands for its container's name, `{host}` for that or the
+    /// container's address, whichever the engine is better at, and `{instance}` for its number.
     pub text: String,
     /// Without it what was written is taken to hold at once.
     pub confirm: Option<Confirm>,

@@ -249,7 +249,7 @@ fn a_container_that_listens_on_another_port_says_on_which() {
 fn a_container_that_does_not_end_is_removed() {
     let Some(stage) = Stage::new("stubborn", &[BUSYBOX]) else { return };
     let (spec, _) = stage.server("v1", &[("readyz", "ready"), ("livez", "alive")]);
-    let ignoring = format!("trap '' TERM; busybox httpd -f -p $PORT -h /www");
+    let ignoring = "trap '' TERM; busybox httpd -f -p $PORT -h /www".to_owned();
     let args = spec.args.into_iter().map(|arg| if arg == SERVE { ignoring.clone() } else { arg }).collect();
     let spec = LaunchSpec { args, stop_within: Duration::from_secs(1), ..spec };
     let client = stage.scratch.supervisor();

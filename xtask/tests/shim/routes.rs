@@ -81,7 +81,7 @@ fn a_route_is_written_again_when_its_instance_was_started_again() {
     let routed = Routed::new("renewed");
     let mut spec = routed.spec("v1");
     let Style::Container { route: Some(route), .. } = &mut spec.style else { panic!("no route") };
-    route.text = "{address}".to_owned();
+    route.text = "{host}".to_owned();
     let number = routed.client.start(&spec).unwrap();
     eventually("it takes over", || routed.client.promote(&service(), number).ok());
     assert_eq!(routed.written().as_deref(), Some("127.0.0.1"));
