@@ -16,6 +16,7 @@ mod removal;
 
 use self::names::Names;
 use super::supervised::Supervised;
+use super::supervised::addresses::reachable;
 use super::supervised::recipe::{Image, Program, Recipe};
 use super::supervised::revision::Revision;
 use super::supervised::runtime::{Held, Provided, Runtime};
@@ -85,12 +86,11 @@ impl Runtime for Containers {
     }
 
     fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
-        // The folder of files is only its owner's to enter; what is mounted from it, every user may read.
-        core.enter_folder(
-            &format!("files of {}", recipe.service),
-            Some(system.as_str()),
-            &core.home().files(&recipe.service),
-        )?;
+        if !recipe.files.is_empty() {
+            // The folder is only its owner's to enter; what is mounted from it, every user may read.
+            let files = core.home().files(&recipe.service);
+            core.enter_folder(&format!("files of {}", recipe.service), Some(system.as_str()), &files)?;
+        }
         core.enter_log(&recipe.service, system.as_str())?;
         core.write_files(recipe, 0o444)
     }
@@ -129,8 +129,8 @@ impl Runtime for Containers {
         edge::held(core)
     }
 
-    fn reached(&self, core: &Supervised, service: &Service, _: &InstanceStatus) -> Option<SocketAddr> {
-        edge::published(core, &service.name)
+    fn reached(&self, core: &Supervised, service: &ServiceName, _: SocketAddr) -> Option<SocketAddr> {
+        edge::published(core, service).map(reachable)
     }
 
     fn endpoint(&self, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {

@@ -133,8 +133,8 @@ impl Runtime for Processes {
         Ok(Held { serving, pids: current.filter_map(|(_, instance)| instance.pid).collect() })
     }
 
-    fn reached(&self, _: &Supervised, _: &Service, instance: &InstanceStatus) -> Option<SocketAddr> {
-        Some(reachable(instance.listen))
+    fn reached(&self, _: &Supervised, _: &ServiceName, listen: SocketAddr) -> Option<SocketAddr> {
+        Some(reachable(listen))
     }
 
     /// Where it runs, or else where it should.

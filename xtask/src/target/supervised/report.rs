@@ -96,7 +96,7 @@ impl Supervised {
             State::Failed => ServiceState::Failed,
             State::Stopping => ServiceState::Stopped,
         };
-        let via = self.runtime.reached(self, service, instance);
+        let via = self.runtime.reached(self, &service.name, instance.listen);
         let http = matches!(service.ready, Probe::Http { .. });
         let version = self.version(&service.name)(&instance.release);
         ServiceStatus {

@@ -97,8 +97,8 @@ pub(in crate::target) trait Runtime: Send + Sync {
     /// When the supervisor does not answer.
     fn held(&self, core: &Supervised) -> Result<Held>;
 
-    /// Where an instance of a service is reached from this machine, if it is meant to be.
-    fn reached(&self, core: &Supervised, service: &Service, instance: &InstanceStatus) -> Option<SocketAddr>;
+    /// Where a service that listens there is reached from this machine, if it is meant to be.
+    fn reached(&self, core: &Supervised, service: &ServiceName, listen: SocketAddr) -> Option<SocketAddr>;
 
     /// Where the checks of a smoke contract reach a service, or why they cannot.
     ///

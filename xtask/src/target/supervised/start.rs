@@ -67,7 +67,9 @@ impl StartWork {
             return Err(Fault::failed("build-failed", format!("`{service}` does not compile:\n{error}")).into());
         }
         let listen = launch(&self.core, &self.recipe, &self.system, cx)?;
-        Ok(Outcome::DoneWith(format!("{} on {listen}", self.recipe.version())))
+        let reached = self.core.runtime.reached(&self.core, service, listen);
+        let place = reached.map(|address| format!(" on {address}")).unwrap_or_default();
+        Ok(Outcome::DoneWith(format!("{}{place}", self.recipe.version())))
     }
 }
 
@@ -79,7 +81,7 @@ pub(in crate::target) enum Secrets {
     Known,
 }
 
-/// Takes a recipe to running, ready and serving; returns the address it serves on.
+/// Takes a recipe to running, ready and serving; returns the address it listens on.
 pub(super) fn launch(
     core: &Arc<Supervised>,
     recipe: &Recipe,

@@ -258,12 +258,15 @@ impl Supervised {
                 if kept { remains.kept.push(found) } else { remains.survivors.push(found) }
             }
         }
+        let mut families = BTreeSet::new();
         for (service, id, remove) in self.supervised_processes(scope)? {
+            families.extend(os::group_members(id.pid).into_iter().map(|member| member.pid));
             let found = self.found_process(&id, service.as_str(), None);
             add(&mut remains, &id, Survivor { remove, ..found });
         }
         if scope.everything {
-            for process in self.marked() {
+            // What a service has started goes with it; the others are on their own.
+            for process in self.marked().into_iter().filter(|process| !families.contains(&process.id.pid)) {
                 let found = self.found_process(&process.id, "a process with this deployment's mark", None);
                 add(&mut remains, &process.id, found);
             }
@@ -288,7 +291,7 @@ impl Supervised {
             let remove = format!("kill {}", orphan.process.pid);
             all.push((orphan.service, orphan.process, remove));
         }
-        all.retain(|(service, ..)| services.contains(service));
+        all.retain(|(service, ..)| scope.everything || services.contains(service));
         Ok(all)
     }
 
