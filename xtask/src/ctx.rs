@@ -66,6 +66,11 @@ impl Vars {
         Self(std::env::vars_os().collect())
     }
 
+    /// Just these.
+    pub fn of<'v>(pairs: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         self.os(name).and_then(OsStr::to_str)
     }

@@ -9,16 +9,21 @@
 //! the name stands for. Pin it: `doctor` says how. Engines add what differs each time to an image's configuration, so
 //! builds of one key have the same layers and not the same ID.
 
+pub mod auth;
 mod base;
+mod carrier;
 mod context;
 mod elf;
 mod make;
 mod record;
+pub mod refusal;
+pub mod registry;
 mod steps;
 mod survey;
 mod wanted;
 mod way;
 
+pub use carrier::{Carrier, FindEngine, fits};
 pub use elf::Glibc;
 pub use wanted::{DOCKERFILE, PROFILE, Wanted};
 pub use way::{Fit, Way};

@@ -9,6 +9,7 @@ mod detect;
 mod facts;
 mod inspect;
 mod mend;
+mod push;
 mod run;
 
 pub use argv::{Label, Labels};
@@ -18,6 +19,7 @@ pub use detect::{Found, Lazy, Silent, Why, candidates, detect};
 pub use facts::{Facts, Here};
 pub use inspect::{Container, Image, Named, lines, says_absent};
 pub use mend::{By, Mend, mend};
+pub use push::Access;
 pub use run::{Mount, RunSpec};
 
 use crate::proc::CommandLine;
