@@ -89,7 +89,8 @@ impl Images {
         vec![Preview::Run(workshop.command())]
     }
 
-    /// One run of cargo for all of these. What it prints in panics and backtraces is the same in every checkout.
+    /// One run of cargo for all of these. What their panics say of places is the same in every checkout: the crates here
+    /// are named from the root anyway, and a flag with the root in it would have everything built again for each.
     fn cargo(&self, missing: &[&Wanted]) -> CommandLine {
         let crates: BTreeSet<String> = missing.iter().map(|wanted| wanted.name.clone()).collect();
         let crates: Vec<String> = crates.into_iter().collect();
@@ -97,7 +98,7 @@ impl Images {
         let (built, between) = (self.deployment.home.built(), cargo::build_directory(&self.vars));
         let out = built.strip_prefix(root).unwrap_or(&built);
         let between_here = root.join(between.as_deref().unwrap_or(out));
-        let places = [(root.clone(), "/repository"), (self.vars.cargo_home(), "/cargo"), (between_here, "/target")];
+        let places = [(self.vars.cargo_home(), "/cargo"), (between_here, "/target")];
         let flags = places.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
         cargo::build(self.cargo.clone(), &crates, out, between.as_deref())
             .args(["--profile", PROFILE, "--config"])

@@ -130,7 +130,7 @@ fn containers_find_each_other_by_name_within_a_network_only() {
 
 #[test]
 fn a_container_in_two_networks_has_its_names_and_an_address_in_both_and_may_be_reached_by_one() {
-    for found in engines() {
+    for found in engines().into_iter().filter(|found| found.engine.kind == EngineKind::Podman) {
         let place = Place::new(found, "two");
         let inner = place.internal_network("inner");
         let networks = vec![place.name("net"), inner.clone()];
@@ -205,7 +205,6 @@ fn an_image_is_looked_at_named_and_unnamed_and_its_files_are_read() {
         }
         assert_eq!(engine.image(proc, &name).unwrap(), None);
         assert!(engine.image(proc, BUSYBOX).unwrap().is_some(), "its other name stays");
-        assert_eq!(place.list(&engine.images_with_label(place.label())), Vec::<String>::new());
 
         place.run(&engine.create(&place.name("a"), &place.labels(), &image.id));
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&place.id);
@@ -218,14 +217,13 @@ fn an_image_is_looked_at_named_and_unnamed_and_its_files_are_read() {
 /// Every line that is made for docker, with words that no engine would know.
 fn docker_lines(engine: &Engine, spec: &RunSpec) -> Vec<CommandLine> {
     let (labels, label) = (BTreeMap::from([("k".to_owned(), "v".to_owned())]), ("k", "v"));
-    let (run, mut steps) = engine.in_steps(engine.run("x", spec));
-    steps.push(engine.command().args(run));
+    let steps = vec![engine.command().args(engine.run("x", spec))];
     [
         engine.image_inspect(&["x"]),
         engine.pull("localhost/x:1", Platform::LinuxArm64),
         engine.tag("x", "y"),
         engine.image_remove("x"),
-        engine.images_with_label(label),
+        engine.containers_of_image("x"),
         engine.network_create("x", &labels, false),
         engine.network_inspect("x"),
         engine.network_remove("x"),

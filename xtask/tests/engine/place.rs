@@ -130,29 +130,23 @@ impl Place {
         }
     }
 
-    /// The client that runs it, and what is to be done once it exists.
-    fn client(&self, name: &str, spec: &RunSpec) -> (Command, Vec<CommandLine>) {
+    /// The client that runs it.
+    fn client(&self, name: &str, spec: &RunSpec) -> Command {
         let engine = &self.found.engine;
-        let (run, after) = engine.in_steps(engine.run(&self.name(name), spec));
         let mut command = Command::new(&engine.program);
-        command.args(run).stdin(Stdio::null());
-        (command, after)
+        command.args(engine.run(&self.name(name), spec)).stdin(Stdio::null());
+        command
     }
 
     /// Runs it to its end.
     pub(crate) fn output(&self, name: &str, spec: &RunSpec, env: &BTreeMap<&str, &str>) -> Output {
-        self.client(name, spec).0.envs(env).output().unwrap()
+        self.client(name, spec).envs(env).output().unwrap()
     }
 
     /// Starts it, and returns once its program runs.
     pub(crate) fn start(&self, name: &str, spec: &RunSpec) -> Child {
-        let (mut command, after) = self.client(name, spec);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = self.client(name, spec).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let look = || self.found.engine.container(&self.proc, &self.name(name)).unwrap();
-        eventually("the container exists", look);
-        for line in after {
-            self.run(&line);
-        }
         eventually("the container runs", || look().filter(|container| container.running));
         child
     }

@@ -1,7 +1,6 @@
 //! A container as data, and the arguments that start it.
 
 use super::Engine;
-use crate::proc::CommandLine;
 use crate::spec::container::{Cpu, EngineKind, Memory, User};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +12,8 @@ pub struct RunSpec {
     /// What is run: an image's ID, or a reference with its digest.
     pub image: String,
     pub labels: BTreeMap<String, String>,
-    /// What it is attached to; where it is published, that goes through the first that is not internal.
+    /// What it is attached to; where it is published, that goes through the first that is not internal. docker takes
+    /// several only from version 25 on, and needs no more than one.
     pub networks: Vec<String>,
     /// Names by which others on the network find it, beside its own.
     pub aliases: Vec<String>,
@@ -56,7 +56,12 @@ impl Engine {
         for (key, value) in &spec.labels {
             args.extend(words(&["--label", &format!("{key}={value}")]));
         }
-        args.extend(self.attachments(spec));
+        for network in &spec.networks {
+            args.extend(words(&["--network", network]));
+        }
+        for alias in &spec.aliases {
+            args.extend(words(&["--network-alias", alias]));
+        }
         for (address, port) in &spec.publish {
             // A socket address has brackets around an IPv6 address, as engines want it.
             args.extend(words(&["--publish", &format!("{address}:{port}")]));
@@ -72,47 +77,6 @@ impl Engine {
         args.push(spec.image.clone());
         args.extend(spec.args.iter().cloned());
         args
-    }
-
-    /// docker gives names beside its own only to the first network, unless they stand with each.
-    fn attachments(&self, spec: &RunSpec) -> Vec<String> {
-        let aliases: String = spec.aliases.iter().map(|alias| format!(",alias={alias}")).collect();
-        let attached = spec.networks.iter().map(|network| match self.kind {
-            EngineKind::Docker => format!("name={network}{aliases}"),
-            EngineKind::Podman => network.clone(),
-        });
-        let mut args: Vec<String> = attached.flat_map(|network| ["--network".to_owned(), network]).collect();
-        if self.kind == EngineKind::Podman {
-            args.extend(spec.aliases.iter().flat_map(|alias| ["--network-alias".to_owned(), alias.clone()]));
-        }
-        args
-    }
-
-    /// The arguments of [`Engine::run`] as what stays in the foreground, and what is to be done as soon as the
-    /// container exists.
-    ///
-    /// Before version 25 docker takes one network at the start, the others only for a container that exists. Nor can it
-    /// be created first: `start --attach` of some clients does not wait for the end of what it was told to end.
-    pub fn in_steps(&self, run: Vec<String>) -> (Vec<String>, Vec<CommandLine>) {
-        let start = run.iter().position(|arg| arg == "--network").unwrap_or(run.len());
-        let pairs = run[start..].chunks_exact(2).take_while(|pair| pair[0] == "--network");
-        let others: Vec<String> = pairs.skip(1).map(|pair| pair[1].clone()).collect();
-        let name = run.iter().skip_while(|arg| *arg != "--name").nth(1);
-        let (EngineKind::Docker, Some(name), false) = (self.kind, name, others.is_empty()) else {
-            return (run, Vec::new());
-        };
-        let after = others.iter().map(|network| self.connect(network, name)).collect();
-        let first = start + 2;
-        let foreground = run[..first].iter().chain(&run[first + 2 * others.len()..]).cloned().collect();
-        (foreground, after)
-    }
-
-    /// `network` is as [`Engine::attachments`] has it.
-    fn connect(&self, network: &str, container: &str) -> CommandLine {
-        let mut parts = network.split(',');
-        let network = parts.next().unwrap_or_default().trim_start_matches("name=");
-        let aliases = parts.flat_map(|part| ["--alias", part.trim_start_matches("alias=")]);
-        self.command().args(["network", "connect"]).args(aliases).args([network, container])
     }
 
     /// What the container may not do.
@@ -209,7 +173,7 @@ mod tests {
         let docker = "--log-driver json-file --log-opt max-size=10m --log-opt max-file=1 sha256:0f --verbose";
         assert_eq!(
             run(EngineKind::Docker, &spec()),
-            format!("{BEGIN} --network name=net,alias=redis {COMMON} {LIMITS} {docker}")
+            format!("{BEGIN} --network net --network-alias redis {COMMON} {LIMITS} {docker}")
         );
         let own = "--read-only-tmpfs=false --http-proxy=false";
         let podman = "--log-driver k8s-file --log-opt max-size=10mb sha256:0f --verbose";
@@ -217,25 +181,6 @@ mod tests {
             run(EngineKind::Podman, &spec()),
             format!("{BEGIN} --network net --network-alias redis {COMMON} {own} {LIMITS} {podman}")
         );
-    }
-
-    #[test]
-    fn docker_is_given_further_networks_one_by_one() {
-        let args = ["--network", "x"].map(str::to_owned).to_vec();
-        let spec = RunSpec { networks: ["front", "net"].map(str::to_owned).to_vec(), args, ..spec() };
-        let docker = Engine { kind: EngineKind::Docker, program: "docker".into() };
-        let (run, after) = docker.in_steps(docker.run("shop-1", &spec));
-        let run = run.join(" ");
-        assert!(run.starts_with(&format!("{BEGIN} --network name=front,alias=redis --publish")), "{run}");
-        assert!(run.ends_with("sha256:0f --network x"), "{run}");
-        let after: Vec<String> = after.iter().map(ToString::to_string).collect();
-        assert_eq!(after, ["docker network connect --alias redis net shop-1"]);
-        let podman = Engine { kind: EngineKind::Podman, ..docker.clone() };
-        let args = podman.run("shop-1", &spec);
-        assert!(args.join(" ").contains("--network front --network net --network-alias redis"));
-        assert_eq!(podman.in_steps(args.clone()), (args, Vec::new()));
-        let single = docker.run("shop-1", &RunSpec { networks: vec!["net".to_owned()], ..spec });
-        assert_eq!(docker.in_steps(single.clone()), (single, Vec::new()));
     }
 
     #[test]
