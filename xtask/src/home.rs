@@ -93,6 +93,11 @@ impl Home {
         self.contexts().join(service.as_str())
     }
 
+    /// What engines are given for a push, while there is one.
+    pub fn push(&self) -> PathBuf {
+        self.dir.join("push")
+    }
+
     /// Where cargo puts what it has built for this deployment, before it is kept as an artifact.
     pub fn built(&self) -> PathBuf {
         self.dir.join("built")

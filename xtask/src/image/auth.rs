@@ -113,13 +113,14 @@ impl AuthFile {
     pub fn new(folder: &Path, kind: EngineKind, credentials: &Credentials, vars: &Vars) -> Result<Self> {
         let private = Private::new(folder)?;
         let mut document = credentials.document();
-        let (path, file) = match kind {
-            EngineKind::Podman => (folder.join("auth.json"), folder.join("auth.json")),
+        let path = Self::path_in(folder, kind);
+        let file = match kind {
+            EngineKind::Podman => path.clone(),
             EngineKind::Docker => {
                 if let Some(own) = docker_folder(vars) {
                     keep_the_way(&own, folder, &mut document)?;
                 }
-                (folder.to_owned(), folder.join("config.json"))
+                path.join("config.json")
             }
         };
         crate::home::write_private(&file, Value::Object(document).to_string().as_bytes())?;
@@ -128,6 +129,13 @@ impl AuthFile {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn path_in(folder: &Path, kind: EngineKind) -> PathBuf {
+        match kind {
+            EngineKind::Podman => folder.join("auth.json"),
+            EngineKind::Docker => folder.to_owned(),
+        }
     }
 }
 

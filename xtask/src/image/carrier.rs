@@ -232,6 +232,11 @@ impl Carrier {
         Ok(made)
     }
 
+    /// Where credentials would be.
+    pub(super) fn auth_path(&self, kind: EngineKind) -> PathBuf {
+        AuthFile::path_in(&self.folder.join("auth"), kind)
+    }
+
     /// The access of a rehearsal, which makes nothing.
     pub(super) fn rehearsed<'p>(&self, auth: &'p Path) -> Access<'p> {
         Access { auth: self.credentials.is_some().then_some(auth), here: is_here(&self.host) }

@@ -14,7 +14,9 @@ mod base;
 mod carrier;
 mod context;
 mod elf;
+mod index;
 mod make;
+mod push;
 mod record;
 pub mod refusal;
 pub mod registry;
@@ -25,6 +27,7 @@ mod way;
 
 pub use carrier::{Carrier, FindEngine, fits};
 pub use elf::Glibc;
+pub use push::{Pushed, Pushes};
 pub use wanted::{DOCKERFILE, PROFILE, Wanted};
 pub use way::{Fit, Way};
 

@@ -1,0 +1,258 @@
+//! The steps that have images in the environment's registry, which is what deploys elsewhere refer to.
+//!
+//! `push:SERVICE` has the image of a service there. Where images are for several platforms, each has a step of its own,
+//! and `push:SERVICE` puts them into one.
+
+use super::auth::Credentials;
+use super::carrier::Carrier;
+use super::{Built, Images, Wanted, index};
+use crate::ctx::Ctx;
+use crate::error::Fault;
+use crate::ledger;
+use crate::plan::runner::StepCx;
+use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
+use crate::spec::container::{EngineKind, Platform, Registry};
+use crate::spec::image::{Digest, ImagePin};
+use crate::spec::name::ServiceName;
+use crate::tools::engine::{Engine, candidates};
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a registry has of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// `REGISTRY/SERVICE:KEY`
+    pub name: ImagePin,
+    pub digest: Digest,
+}
+
+impl Pushed {
+    /// `REGISTRY/SERVICE@sha256:…`, what deploys refer to.
+    pub fn reference(&self) -> String {
+        format!("{}@{}", self.name.repository, self.digest)
+    }
+}
+
+/// What one run sends to a registry, shared by its steps.
+pub struct Pushes {
+    images: Arc<Images>,
+    registry: Registry,
+    carrier: Carrier,
+    /// By service, for one platform or all of them.
+    pushed: Mutex<BTreeMap<(ServiceName, Option<Platform>), Pushed>>,
+}
+
+impl Pushes {
+    /// Credentials that are not given are those of the environment's variables, or else the engine's own.
+    ///
+    /// # Errors
+    /// When the environment has no registry, or only half of the credentials is there.
+    pub fn new(images: &Arc<Images>, ctx: &Ctx, credentials: Option<Credentials>) -> Result<Arc<Self>, Fault> {
+        let environment = &images.deployment.environment;
+        let registry = environment.registry.clone().ok_or_else(|| {
+            let cause = format!("the environment `{}` has no registry to push to", environment.name);
+            Fault::could_not_run("no-registry", cause).hint("name one: --set registry=HOST/PATH")
+        })?;
+        let credentials = match credentials {
+            Some(credentials) => Some(credentials),
+            None => Credentials::of_vars(&ctx.vars, registry.host())?,
+        };
+        let folder = images.deployment.home.push();
+        let carrier = Carrier::new(registry.host(), credentials, &ctx.vars, &folder);
+        Ok(Arc::new(Self { images: Arc::clone(images), registry, carrier, pushed: Mutex::default() }))
+    }
+
+    /// `push:SERVICE` for every service that is built here, after its images.
+    pub fn steps(self: &Arc<Self>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut services: Vec<&ServiceName> = self.images.wanted().iter().map(|wanted| &wanted.service).collect();
+        services.dedup();
+        for service in services {
+            let places: Vec<usize> = self.images.places(service).collect();
+            steps.extend(places.iter().map(|place| self.image_step(*place, places.len() > 1)));
+            if places.len() > 1 {
+                let needs = places.iter().map(|place| self.step_id(*place, true)).collect();
+                steps.push(self.index_step(service, &places, needs));
+            }
+        }
+        steps
+    }
+
+    /// What the registry has of a service, once its step has made or found it.
+    pub fn pushed(&self, service: &ServiceName) -> Option<Pushed> {
+        let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        let several = self.images.places(service).count() > 1;
+        let platform = self.images.places(service).next().map(|place| self.images.wanted()[place].platform);
+        pushed.get(&(service.clone(), platform.filter(|_| !several))).cloned()
+    }
+
+    fn step_id(&self, place: usize, several: bool) -> StepId {
+        let Wanted { service, platform, .. } = &self.images.wanted()[place];
+        match several {
+            true => StepId::new(format!("push:{service}:{}", platform.architecture())),
+            false => StepId::new(format!("push:{service}")),
+        }
+    }
+
+    fn image_step(self: &Arc<Self>, place: usize, several: bool) -> Step {
+        let wanted = &self.images.wanted()[place];
+        let for_platform = if several { format!(" for {}", wanted.platform) } else { String::new() };
+        Step {
+            id: self.step_id(place, several),
+            title: format!("have the image of `{}`{for_platform} in {}", wanted.service, self.registry),
+            system: Some(wanted.system.to_string()),
+            needs: vec![self.images.step_id(place)],
+            holds: Holds::Nothing,
+            preview: self.preview(|engine, access, digest| {
+                vec![Preview::Run(engine.push(&self.images.reference(wanted), access, digest))]
+            }),
+            work: Box::new(ImageWork { pushes: Arc::clone(self), place }),
+        }
+    }
+
+    fn index_step(self: &Arc<Self>, service: &ServiceName, places: &[usize], needs: Vec<StepId>) -> Step {
+        let wanted: Vec<&Wanted> = places.iter().map(|place| &self.images.wanted()[*place]).collect();
+        let name = self.index_name(service, wanted.iter().map(|wanted| (wanted.platform, wanted.key())));
+        let digest_of =
+            |wanted: &&Wanted| format!("{}/{service}@<digest of {service} for {}>", self.registry, wanted.platform);
+        let images: Vec<String> = wanted.iter().map(digest_of).collect();
+        Step {
+            id: StepId::new(format!("push:{service}")),
+            title: format!("have one image of `{service}` for {} platforms in {}", places.len(), self.registry),
+            system: wanted.first().map(|wanted| wanted.system.to_string()),
+            needs,
+            holds: Holds::Nothing,
+            preview: self.preview(|engine, access, digest| {
+                let create = engine.index_create(&name, &images, access);
+                create.into_iter().chain([engine.index_push(&name, access, digest)]).map(Preview::Run).collect()
+            }),
+            work: Box::new(IndexWork { pushes: Arc::clone(self), service: service.clone() }),
+        }
+    }
+
+    /// With the engine that would be asked first, and the files where they would be.
+    fn preview(
+        &self,
+        lines: impl FnOnce(&Engine, crate::tools::engine::Access<'_>, &Path) -> Vec<Preview>,
+    ) -> Vec<Preview> {
+        let kind = candidates(self.images.deployment.environment.engine).first().copied();
+        let kind = kind.unwrap_or(EngineKind::Docker);
+        let engine = Engine { kind, program: kind.as_str().into() };
+        let folder = self.images.deployment.home.push();
+        let auth = self.carrier.auth_path(kind);
+        lines(&engine, self.carrier.rehearsed(&auth), &folder.join("digest-0"))
+    }
+
+    fn index_name(&self, service: &ServiceName, keys: impl Iterator<Item = (Platform, String)>) -> String {
+        format!("{}/{service}:{}", self.registry, index::key(&keys.collect::<Vec<_>>()))
+    }
+
+    fn remember(&self, service: &ServiceName, platform: Option<Platform>, name: &ImagePin, digest: &Digest) {
+        let pushed = Pushed { name: name.clone(), digest: digest.clone() };
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner).insert((service.clone(), platform), pushed);
+    }
+}
+
+/// The name of an image as its parts.
+fn parsed(reference: &str) -> Result<ImagePin> {
+    reference.parse().map_err(|error: String| Fault::could_not_run("bad-name", error).into())
+}
+
+struct ImageWork {
+    pushes: Arc<Pushes>,
+    place: usize,
+}
+
+impl ImageWork {
+    fn built(&self) -> Result<(Built, ImagePin)> {
+        let wanted = &self.pushes.images.wanted()[self.place];
+        let built = self.pushes.images.built_for(wanted);
+        let built = built.with_context(|| format!("there is no image of `{}` to push", wanted.service))?;
+        let name = parsed(&built.reference)?;
+        Ok((built, name))
+    }
+
+    fn remember(&self, built: &Built, name: &ImagePin, digest: &Digest) -> Result<()> {
+        if built.digest.as_deref() != Some(digest.as_str()) {
+            self.pushes.images.pushed(built, digest.as_str())?;
+        }
+        self.pushes.remember(&built.service, Some(built.platform), name, digest);
+        Ok(())
+    }
+}
+
+impl Work for ImageWork {
+    fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let (built, name) = self.built()?;
+        let carrier = &self.pushes.carrier;
+        let engine = || Ok(self.pushes.images.engine.get(cx.proc)?.engine);
+        let Some(digest) = carrier.digest(cx, &engine, &name, built.platform)? else { return Ok(None) };
+        let known = built.digest.as_deref() == Some(digest.as_str());
+        let ours = known || carrier.is_image(cx, &name, &built.id).unwrap_or(true);
+        self.remember(&built, &name, &digest)?;
+        Ok(Some(match ours {
+            true => format!("{} is there, as {digest}", built.key),
+            false => format!("{} is there from another build, as {digest}, which counts", built.key),
+        }))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let (built, name) = self.built()?;
+        let engine = self.pushes.images.engine.get(cx.proc)?.engine;
+        cx.status(format!("sends it to {}", self.pushes.registry));
+        let digest = self.pushes.carrier.push(cx, &engine, &name, built.platform)?;
+        self.remember(&built, &name, &digest)?;
+        Ok(Outcome::DoneWith(format!("{}, as {digest}", built.key)))
+    }
+}
+
+struct IndexWork {
+    pushes: Arc<Pushes>,
+    service: ServiceName,
+}
+
+impl IndexWork {
+    /// The name of the list, and each platform's image with its digest.
+    fn images(&self) -> Result<(ImagePin, Vec<(Platform, String)>)> {
+        let pushes = &self.pushes;
+        let built = pushes.images.all_built(&self.service);
+        let name = pushes.index_name(&self.service, built.iter().map(|built| (built.platform, built.key.clone())));
+        let pushed = pushes.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        let references = built.iter().map(|built| {
+            let pushed = pushed.get(&(self.service.clone(), Some(built.platform)));
+            let pushed = pushed.with_context(|| format!("`{}` for {} was not pushed", self.service, built.platform))?;
+            Ok((built.platform, pushed.reference()))
+        });
+        Ok((parsed(&name)?, references.collect::<Result<_>>()?))
+    }
+}
+
+impl Work for IndexWork {
+    fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let (name, images) = self.images()?;
+        let engine = || Ok(self.pushes.images.engine.get(cx.proc)?.engine);
+        let platform = images.first().map_or(Platform::LinuxAmd64, |(platform, _)| *platform);
+        let Some(digest) = self.pushes.carrier.digest(cx, &engine, &name, platform)? else { return Ok(None) };
+        self.pushes.remember(&self.service, None, &name, &digest);
+        Ok(Some(format!("{} is there, as {digest}", name.tag)))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let (name, images) = self.images()?;
+        let pushes = &self.pushes;
+        let engine = pushes.images.engine.get(cx.proc)?.engine;
+        // podman keeps a list like an image until it is pushed.
+        (pushes.images.enter)(ledger::Entry {
+            kind: super::IMAGE.to_owned(),
+            id: name.to_string(),
+            system: None,
+            identity: json!({"engine": engine.kind.as_str(), "reference": name.to_string()}),
+        })?;
+        let digest = pushes.carrier.push_index(cx, &engine, &name, &images)?;
+        pushes.remember(&self.service, None, &name, &digest);
+        Ok(Outcome::DoneWith(format!("{}, as {digest}", name.tag)))
+    }
+}
