@@ -177,7 +177,7 @@ impl<'a> Workshop<'a> {
     fn label(&mut self, head: Option<Head>, dirty: bool) {
         let base = base::reference(&self.images.wish.bases.base);
         let mut labels = vec![
-            (KEY_LABEL, self.wanted.manifest.key().full()),
+            (KEY_LABEL, self.wanted.whole_key().full()),
             ("org.opencontainers.image.title", self.wanted.service.to_string()),
             ("org.opencontainers.image.version", self.wanted.key()),
             ("org.opencontainers.image.base.name", base),
@@ -241,8 +241,8 @@ impl Images {
         let now = super::wanted::wish(&self.deployment, &self.vars, proc, &services)?;
         let first_change = |before: &&Wanted| {
             let same = |now: &&Wanted| now.service == before.service && now.platform == before.platform;
-            let now = now.wanted.iter().find(same)?;
-            let change = key::diff(&before.inside, &now.inside).into_iter().next()?;
+            let now = now.wanted.iter().find(same).filter(|now| now.whole_key() != before.whole_key())?;
+            let change = key::diff(&before.manifest, &now.manifest).into_iter().next()?;
             Some((now.service.clone(), change.to_string()))
         };
         Ok(wanted.iter().filter_map(first_change).collect())

@@ -98,7 +98,7 @@ impl Images {
 }
 
 fn is_of(image: &Image, wanted: &Wanted) -> bool {
-    let key = wanted.manifest.key().full();
+    let key = wanted.whole_key().full();
     image.labels.get(KEY_LABEL) == Some(&key) && image.platform == Some(wanted.platform)
 }
 

@@ -5,7 +5,7 @@ use super::way::{Choice, Question, Way};
 use crate::build::{Compiler, Manner, Sources};
 use crate::ctx::Vars;
 use crate::error::Fault;
-use crate::key::{Input, Kind, Manifest};
+use crate::key::{Input, Key, Kind, Manifest};
 use crate::proc::Proc;
 use crate::spec::container::Platform;
 use crate::spec::image::ImagePin;
@@ -32,20 +32,40 @@ pub struct Wanted {
     pub why_way: String,
     /// What it is built from in that way.
     pub manifest: Manifest,
-    /// What it would be built from inside a container.
-    pub(super) inside: Manifest,
+    /// Over the manifest, which takes long enough to do it once.
+    whole_key: Key,
+    builder: Input,
 }
+
+/// The arguments that all images are built with, the way first.
+const ARGUMENTS: [&str; 5] = ["way", "profile", "service", "port", "crate"];
 
 impl Wanted {
     /// Also its tag.
     pub fn key(&self) -> String {
-        self.manifest.key().to_string()
+        self.whole_key.to_string()
     }
 
-    /// The same image from a build inside a container.
-    pub(super) fn built_inside(&self, why_way: String) -> Self {
-        Self { way: Way::Inside, why_way, manifest: self.inside.clone(), ..self.clone() }
+    pub fn whole_key(&self) -> Key {
+        self.whole_key
     }
+
+    /// The same image from a build inside a container, which has a compiler of its own.
+    pub(super) fn built_inside(&self, why_way: String) -> Self {
+        let mut manifest = self.manifest.clone();
+        manifest.retain(|input| match input.kind() {
+            Kind::Toolchain => false,
+            Kind::Argument => ARGUMENTS.contains(&input.name()),
+            _ => true,
+        });
+        manifest.add(argument(ARGUMENTS[0], Way::Inside.as_str()));
+        manifest.add(self.builder.clone());
+        Self { way: Way::Inside, why_way, whole_key: manifest.key(), manifest, ..self.clone() }
+    }
+}
+
+fn argument(name: &str, value: &str) -> Input {
+    Input::new(Kind::Argument, name, value)
 }
 
 /// The images that are wanted, and what all of them have in common.
@@ -147,46 +167,57 @@ struct Order<'a> {
 
 impl Order<'_> {
     fn wanted(&self, sources: &Sources, platform: Platform) -> Result<Option<Wanted>> {
-        let (Some(inside), Some(host)) = (sources.of(self.name).cloned(), sources.built_here(self.name)) else {
-            return Ok(None);
-        };
-        let mut inside = self.complete(inside, platform, Way::Inside);
-        inside.add(base_input(&self.bases.builder));
-        let host = self.complete(host, platform, Way::Host);
-        let records = Records::new(&self.deployment.home, self.service);
-        let fit = records.read(&host.key().to_string()).and_then(|record| record.fit);
-        let Choice { way, why } = Question { fit, ..question(self.deployment, platform) }
-            .answer()
-            .map_err(|why| Fault::could_not_run("wrong-way", format!("image of `{}`: {why}", self.service)))?;
+        let question = question(self.deployment, platform);
+        let Choice { way, why } = self.answer(question)?;
         let manifest = match way {
-            Way::Host => host,
-            Way::Inside => inside.clone(),
+            Way::Host => sources.built_here(self.name),
+            Way::Inside => sources.of(self.name).cloned(),
         };
-        Ok(Some(Wanted {
+        let Some(manifest) = manifest else { return Ok(None) };
+        let wanted = self.complete(manifest, platform, way, why);
+        // That a binary built here does not suit the base is known once it was built.
+        let record = Records::new(&self.deployment.home, self.service).read(&wanted.key());
+        let Some(fit) = record.and_then(|record| record.fit).filter(|_| way == Way::Host) else {
+            return Ok(Some(wanted));
+        };
+        let Choice { way, why } = self.answer(Question { fit: Some(fit), ..question })?;
+        Ok(Some(match way {
+            Way::Host => Wanted { why_way: why, ..wanted },
+            Way::Inside => wanted.built_inside(why),
+        }))
+    }
+
+    fn answer(&self, question: Question) -> Result<Choice> {
+        let refuse = |why| Fault::could_not_run("wrong-way", format!("image of `{}`: {why}", self.service));
+        question.answer().map_err(|why| refuse(why).into())
+    }
+
+    /// Adds what the sources alone do not tell.
+    fn complete(&self, mut manifest: Manifest, platform: Platform, way: Way, why_way: String) -> Wanted {
+        let builder = base_input(&self.bases.builder);
+        manifest.add(self.recipe.clone());
+        manifest.add(Input::new(Kind::Platform, platform.as_str(), ""));
+        manifest.add(base_input(&self.bases.base));
+        if way == Way::Inside {
+            manifest.add(builder.clone());
+        }
+        let port = self.port.to_string();
+        let values = [way.as_str(), PROFILE, self.service.as_str(), &port, self.name];
+        for (name, value) in ARGUMENTS.into_iter().zip(values) {
+            manifest.add(argument(name, value));
+        }
+        Wanted {
             service: self.service.clone(),
             name: self.name.to_owned(),
             system: self.system.clone(),
             port: self.port,
             platform,
             way,
-            why_way: why,
+            why_way,
+            whole_key: manifest.key(),
             manifest,
-            inside,
-        }))
-    }
-
-    /// What the sources alone do not tell.
-    fn complete(&self, mut manifest: Manifest, platform: Platform, way: Way) -> Manifest {
-        manifest.add(self.recipe.clone());
-        manifest.add(Input::new(Kind::Platform, platform.as_str(), ""));
-        manifest.add(base_input(&self.bases.base));
-        let port = self.port.to_string();
-        let arguments =
-            [("way", way.as_str()), ("profile", PROFILE), ("service", self.service.as_str()), ("port", &port)];
-        for (name, value) in arguments.into_iter().chain([("crate", self.name)]) {
-            manifest.add(Input::new(Kind::Argument, name, value));
+            builder,
         }
-        manifest
     }
 }
 

@@ -1,7 +1,7 @@
 //! One thing that a build can see: what it is, what it is called, and the digest of its content.
 
 use anyhow::{Context, Result, bail};
-use hmac_sha256::Hash;
+use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStringExt;
@@ -16,7 +16,7 @@ pub struct Digest(pub [u8; 32]);
 
 impl Digest {
     pub fn of(content: impl AsRef<[u8]>) -> Self {
-        Self(Hash::hash(content.as_ref()))
+        Self(Sha256::digest(content.as_ref()).into())
     }
 
     /// The digest of several fields. Each goes in with its length before it, so that bytes moved from one field to
@@ -229,6 +229,12 @@ impl FromStr for Input {
 
 /// A name on one line that no other name shares.
 pub(super) fn printable(name: &[u8]) -> String {
+    // Most names are plain, and there are thousands.
+    if let Ok(plain) = std::str::from_utf8(name)
+        && name.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'%')
+    {
+        return plain.to_owned();
+    }
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         for part in chunk.valid().split_inclusive(|character: char| character == '%' || character.is_control()) {

@@ -36,6 +36,11 @@ impl Manifest {
         }
     }
 
+    /// Leaves out what `keep` does not want.
+    pub fn retain(&mut self, keep: impl FnMut(&Input) -> bool) {
+        self.inputs.retain(keep);
+    }
+
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
