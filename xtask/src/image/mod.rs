@@ -16,6 +16,7 @@ mod context;
 mod elf;
 mod index;
 mod make;
+pub mod pins;
 mod push;
 mod record;
 pub mod refusal;
