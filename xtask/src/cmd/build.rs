@@ -7,7 +7,8 @@ use crate::cli::BuildArgs;
 use crate::ctx::Ctx;
 use crate::error::{Exit, Fault};
 use crate::home::Home;
-use crate::image::{Built, Enter, Images, Wanted, Way};
+use crate::image::{Built, Enter, Images, Pushes, Wanted, Way};
+use crate::journal::StepResult;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::spec::name::ServiceName;
@@ -28,18 +29,21 @@ pub fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
     let enter = enter(&deployment.home);
     let images = Images::new(&deployment, ctx, &crates(&deployment), Arc::clone(&engine), enter)?;
     let orders: Vec<Order> = images.wanted().iter().map(|wanted| Order::new(&images, wanted)).collect();
-    let plan = Plan::new(images.steps(Vec::new()))?;
+    let mut steps = images.steps(Vec::new());
+    let pushes = if args.push { Some(Pushes::new(&images, ctx, None)?) } else { None };
+    steps.extend(pushes.iter().flat_map(Pushes::steps));
+    let plan = Plan::new(steps)?;
     if args.mutation.dry_run && !args.json.json {
         print_why(args, &orders)?;
         return Rehearsal { environment: &environment, plan: &plan, skipped: &[] }.print(false);
     }
-    if args.mutation.dry_run || !images.builds() {
+    if args.mutation.dry_run || !(images.builds() || args.push) {
         return report(args, &images, &orders, None);
     }
     if !args.json.json {
         print_why(args, &orders)?;
     }
-    if images.wanted().iter().any(|wanted| wanted.way == Way::Host) {
+    if images.builds() && images.wanted().iter().any(|wanted| wanted.way == Way::Host) {
         preflight(args, ctx)?;
     }
     engine.get(&ctx.proc)?;
@@ -102,17 +106,22 @@ impl<'a> Outcome<'a> {
     fn new(images: &Images, order: &'a Order<'a>, execution: Option<&Execution>) -> Self {
         let built = images.built_for(order.wanted);
         let step = images.step_of(order.wanted);
-        let end = execution.and_then(|execution| execution.ends.iter().find(|(id, _)| *id == step));
-        let result = match end {
-            Some((_, end)) => Some(match (end.result, &built) {
-                (crate::journal::StepResult::Done, Some(_)) => "built",
-                (crate::journal::StepResult::Unchanged, Some(_)) => "cached",
+        let ends = || execution.into_iter().flat_map(|execution| &execution.ends);
+        let ends_of = |id: &str| ends().find(|(step, _)| step.as_str() == id).map(|(_, end)| end);
+        let (made, sent) = (ends_of(step.as_str()), ends_of(&step.as_str().replacen("image:", "push:", 1)));
+        let result = match made {
+            Some(made) => Some(match (made.result, sent.map(|sent| sent.result)) {
+                (_, Some(StepResult::Done)) => "pushed",
+                (_, Some(StepResult::Failed | StepResult::Skipped | StepResult::Cancelled)) => "failed",
+                (StepResult::Done, _) => "built",
+                (StepResult::Unchanged, _) => "cached",
                 _ => "failed",
             }),
             None => order.current.then_some("cached"),
         };
-        let built = built.filter(|_| result.is_some_and(|result| result != "failed"));
-        Self { order, built, result, seconds: end.map_or(0.0, |(_, end)| end.seconds) }
+        let built = built.filter(|_| made.is_none_or(|made| made.failure.is_none()));
+        let seconds = [made, sent].into_iter().flatten().map(|end| end.seconds).sum();
+        Self { order, built, result, seconds }
     }
 
     fn document(&self) -> Value {
