@@ -120,6 +120,7 @@ fn teardown() -> Command {
 }
 
 fn build() -> Command {
+    let pins = flag("update-pins", "Build nothing; pin public images by the digests that their registries have now");
     Command::new("build")
         .about("Build the container images of systems whose sources have changed")
         .arg(systems())
@@ -128,7 +129,7 @@ fn build() -> Command {
         .arg(json())
         .arg(flag("push", "Push them to the environment's registry, too"))
         .arg(flag("why", "Say for each image what changed since it was built last"))
-        .arg(flag("update-pins", "Ask the registries which digests the public images have, and pin those"))
+        .arg(pins.conflicts_with_all(["systems", "push", "why", "dry-run"]))
 }
 
 fn ci() -> Command {

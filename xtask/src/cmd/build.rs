@@ -2,6 +2,7 @@
 
 use super::dry_run::Rehearsal;
 use super::execute::{Execution, execute};
+use super::update_pins;
 use crate::check;
 use crate::cli::BuildArgs;
 use crate::ctx::Ctx;
@@ -23,6 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # Errors
 /// When nothing could be tried; a step that failed is reported and in the exit code.
 pub fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
+    if args.update_pins {
+        return update_pins::run(args.json.json, ctx);
+    }
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
     let environment = deployment.environment.clone();
     let engine = Arc::new(Lazy::new(environment.engine));

@@ -14,3 +14,4 @@ pub mod rollback;
 pub mod smoke;
 pub mod status;
 pub mod teardown;
+mod update_pins;
