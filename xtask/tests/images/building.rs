@@ -3,6 +3,7 @@
 use super::place::{Place, STRANGER, building_engines, engines, engines_with};
 use serde_json::{Value, json};
 use std::fs;
+use xtask::spec::container::EngineKind;
 
 /// What both ways must agree on, whatever the layers are.
 fn contract(place: &Place, reference: &str) -> Value {
@@ -129,6 +130,19 @@ fn a_binary_that_is_too_new_for_the_base_is_known_the_next_time() {
         let known = fs::read_dir(place.root.join(".slipway/local/bases")).unwrap().count();
         assert_eq!(known, 1);
         place.engine(&["image", "rm", &bare]);
+    }
+}
+
+#[test]
+fn two_checkouts_give_the_same_layers() {
+    // docker without buildx puts the time of the build into them.
+    for found in engines().iter().filter(|found| found.engine.kind == EngineKind::Podman) {
+        let layers = |place: &Place| {
+            let images = place.images(&[]);
+            ["one", "two"].map(|service| place.inspect(text(&images[service], "image"))["RootFS"]["Layers"].clone())
+        };
+        let (place, other) = (Place::on(found), Place::on(found));
+        assert_eq!(layers(&place), layers(&other));
     }
 }
 
