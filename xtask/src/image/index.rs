@@ -31,13 +31,13 @@ pub(super) fn key(images: &[(Platform, String)]) -> String {
 impl Images {
     /// A step to come before all that build, where something is built for another platform than the engine's may be.
     /// It fails when that cannot be done here.
-    pub fn platform_step(self: &Arc<Self>) -> Option<Step> {
+    pub(super) fn platform_step(self: &Arc<Self>, needs: &[StepId]) -> Option<Step> {
         let foreign = |wanted: &Wanted| Platform::of_architecture(std::env::consts::ARCH) != Some(wanted.platform);
         self.wanted().iter().any(foreign).then(|| Step {
             id: StepId::new(PLATFORMS),
             title: "look whether images for every platform can be built".to_owned(),
             system: None,
-            needs: Vec::new(),
+            needs: needs.to_vec(),
             holds: Holds::Nothing,
             preview: vec![Preview::Do("ask the engine for its platform and its builder".to_owned())],
             work: Box::new(PlatformWork { images: Arc::clone(self) }),

@@ -24,6 +24,9 @@ impl Images {
     /// side. Whatever the records say, the engine is asked whether the images are there.
     pub fn steps(self: &Arc<Self>, needs: Vec<StepId>) -> Vec<Step> {
         let mut steps = Vec::new();
+        let platforms = self.platform_step(&needs);
+        let needs = platforms.as_ref().map_or(needs, |step| vec![step.id.clone()]);
+        steps.extend(platforms);
         let here: Vec<usize> = self.all().filter(|place| self.wanted()[*place].way == Way::Host).collect();
         let mut needs_of_images = needs.clone();
         if !here.is_empty() {
@@ -77,7 +80,7 @@ impl Images {
         let missing: Vec<&Wanted> = missing.collect();
         match missing.is_empty() {
             true => Preview::Do("nothing: every image is current".to_owned()),
-            false => Preview::Run(self.cargo(&missing)),
+            false => Preview::Run(self.cargo()),
         }
     }
 
@@ -134,7 +137,7 @@ impl Work for BinariesWork {
         let images = &self.images;
         let missing = self.missing(cx)?;
         images.enter_built()?;
-        let compiled = build::compile(cx, &images.cargo(&missing))?;
+        let compiled = build::compile(cx, &images.cargo())?;
         let changed = images.changed_meanwhile(cx.proc, &missing)?;
         let mut errors = images.errors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut built: BTreeSet<&str> = BTreeSet::new();
