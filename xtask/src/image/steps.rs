@@ -92,10 +92,14 @@ impl Images {
         vec![Preview::Run(workshop.command())]
     }
 
-    /// One run of cargo for all of these. What their panics say of places is the same in every checkout: the crates here
-    /// are named from the root anyway, and a flag with the root in it would have everything built again for each.
-    fn cargo(&self, missing: &[&Wanted]) -> CommandLine {
-        let crates: BTreeSet<String> = missing.iter().map(|wanted| wanted.name.clone()).collect();
+    /// One run of cargo for all that this machine builds, also for those that are current: cargo has nothing to do for
+    /// them, and with fewer crates it would choose other features of what they share, and build all that anew.
+    ///
+    /// What panics say of places is the same in every checkout: the crates here are named from the root anyway, and a
+    /// flag with the root in it would have everything built again for each.
+    fn cargo(&self) -> CommandLine {
+        let here = self.wanted().iter().filter(|wanted| wanted.way == Way::Host);
+        let crates: BTreeSet<String> = here.map(|wanted| wanted.name.clone()).collect();
         let crates: Vec<String> = crates.into_iter().collect();
         let root = &self.deployment.root;
         let (built, between) = (self.deployment.home.built(), cargo::build_directory(&self.vars));
