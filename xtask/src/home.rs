@@ -126,7 +126,9 @@ pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let beside = path.with_extension(format!("tmp{}", std::process::id()));
+        // Steps that run side by side may write the same file.
+        let writer = format!("{}-{:?}", std::process::id(), std::thread::current().id());
+        let beside = path.with_extension(format!("tmp{}", writer.replace(|c: char| !c.is_ascii_digit(), "")));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)?;
