@@ -18,7 +18,8 @@ pub(super) struct Demand {
 }
 
 impl Challenge {
-    /// `Bearer realm="https://auth.docker.io/token",service="registry.docker.io"`. `None`: a way that is not known here.
+    /// `Bearer realm="https://auth.docker.io/token",service="registry.docker.io"`. `None`: a way that is not known
+    /// here.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
@@ -90,7 +91,9 @@ mod tests {
     #[test]
     fn a_token_is_asked_for_where_the_registry_says() {
         assert_eq!(
-            url("Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:library/redis:pull,push\"").unwrap(),
+            url("Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",\
+                 scope=\"repository:library/redis:pull,push\"")
+            .unwrap(),
             "https://auth.docker.io/token?service=registry.docker.io&scope=repository:library/redis:pull%2Cpush"
         );
         assert_eq!(url("bearer realm=https://a/t").unwrap(), "https://a/t?scope=repository:a/b:pull");
