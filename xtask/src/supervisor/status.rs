@@ -36,6 +36,8 @@ pub struct InstanceStatus {
     pub last_exit: Option<Ending>,
     /// "GET /readyz: 503 not ready: redis unreachable"
     pub last_probe: Option<String>,
+    /// The other ports it listened on when it was given up for not being ready.
+    pub elsewhere: Vec<u16>,
     pub listen: SocketAddr,
     /// Where the probes of an instance with handover go, or those of a container to its shim.
     pub admin: Option<SocketAddr>,
@@ -140,12 +142,13 @@ impl InstanceStatus {
             "instance": self.instance, "release": self.release, "pid": self.pid, "state": self.state.as_str(),
             "restarts": self.restarts, "since_ms": super::launch::millis(since), "reason": self.reason,
             "last_exit": self.last_exit.map(Ending::to_json), "last_probe": self.last_probe,
-            "listen": self.listen.to_string(), "admin": self.admin.map(|address| address.to_string()),
+            "elsewhere": self.elsewhere, "listen": self.listen.to_string(), "admin": self.admin.map(|address| address.to_string()),
         })
     }
 
     fn from_json(value: &Value) -> Option<Self> {
         let text = |key: &str| value[key].as_str().map(str::to_owned);
+        let port = |value: &Value| u16::try_from(value.as_u64()?).ok();
         Some(Self {
             instance: value["instance"].as_u64()?,
             release: text("release")?,
@@ -156,6 +159,7 @@ impl InstanceStatus {
             reason: text("reason"),
             last_exit: Ending::from_json(&value["last_exit"]),
             last_probe: text("last_probe"),
+            elsewhere: value["elsewhere"].as_array()?.iter().map(port).collect::<Option<_>>()?,
             listen: value["listen"].as_str()?.parse().ok()?,
             admin: value["admin"].as_str().and_then(|address| address.parse().ok()),
         })
@@ -178,6 +182,7 @@ mod tests {
             reason: Some("exited with code 1".to_owned()),
             last_exit: Some(Ending::Signal(9)),
             last_probe: Some("GET /readyz: 503".to_owned()),
+            elsewhere: vec![41231],
             listen: "127.0.0.1:1337".parse().unwrap(),
             admin: None,
         };

@@ -163,10 +163,9 @@ impl Deployment {
     }
 }
 
-/// A container's name ends with its service and the number of its instance.
-fn is_of(container: &Value, service: &str) -> bool {
-    let name = container["Name"].as_str().unwrap().trim_start_matches('/');
-    name.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(&format!("-{service}-"))
+/// The edge of a system has the name of that system in its own, so it is the label that tells.
+pub(crate) fn is_of(container: &Value, service: &str) -> bool {
+    container["Config"]["Labels"]["dev.slipway.service"] == service
 }
 
 /// Where a container is in each of its networks.

@@ -124,6 +124,10 @@ impl Work for GroundWork {
         if self.services.iter().all(runs) {
             return Ok(Some("all services run in it".to_owned()));
         }
+        // What another run has made is entered by this one, too.
+        if noted_engine(self.core.home())?.is_none() {
+            return Ok(None);
+        }
         let engine = self.core.engine.get(cx.proc)?.engine;
         for (name, _) in self.networks(engine.kind) {
             match engine.network(cx.proc, &name)? {
@@ -143,7 +147,6 @@ impl Work for GroundWork {
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let engine = self.core.engine.get(cx.proc)?.engine;
-        note_engine(self.core.home(), engine.kind)?;
         let system = self.system.name.as_str();
         let stale = self.stale(&engine, cx.proc)?;
         for name in &stale {
@@ -152,17 +155,20 @@ impl Work for GroundWork {
         }
         for (name, internal) in self.networks(engine.kind) {
             self.enter(NETWORK, &name, &name, system)?;
-            if engine.network(cx.proc, &name)?.is_none() {
-                cx.run(&engine.network_create(&name, &self.names.labels(&self.system.name), internal))?;
+            match engine.network(cx.proc, &name)? {
+                Some(network) => self.check_owner(NETWORK, &network)?,
+                None => cx.run(&engine.network_create(&name, &self.names.labels(&self.system.name), internal))?,
             }
         }
         for service in &self.volumes {
             let name = self.names.volume(service);
             self.enter(VOLUME, &format!("{DATA}{service}"), &name, system)?;
-            if engine.volume(cx.proc, &name)?.is_none() {
-                cx.run(&engine.volume_create(&name, &self.volume_labels(service)))?;
+            match engine.volume(cx.proc, &name)? {
+                Some(volume) => self.check_owner(VOLUME, &volume)?,
+                None => cx.run(&engine.volume_create(&name, &self.volume_labels(service)))?,
             }
         }
+        note_engine(self.core.home(), engine.kind)?;
         Ok(Outcome::Done)
     }
 }

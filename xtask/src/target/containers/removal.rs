@@ -45,7 +45,7 @@ struct RemoveWork {
 impl RemoveWork {
     fn preview(&self) -> Vec<Preview> {
         let Ok(Some(kind)) = noted_engine(self.core.home()) else {
-            return vec![Preview::Do("nothing: nothing was made in an engine".to_owned())];
+            return vec![Preview::Do("what carries the deployment's labels".to_owned())];
         };
         let engine = Engine { kind, program: kind.as_str().into() };
         let networks = self.networks();
@@ -87,7 +87,8 @@ struct Found {
 
 impl Work for RemoveWork {
     fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
-        if noted_engine(self.core.home())?.is_none() {
+        // Without its state a deployment is found by its labels, as long as an engine answers.
+        if noted_engine(self.core.home())?.is_none() && self.core.found_engine().is_err() {
             return Ok(Some("nothing was made in an engine".to_owned()));
         }
         let edge = edge::name(&self.system.name)?;

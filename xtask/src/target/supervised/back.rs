@@ -32,6 +32,11 @@ impl Changes {
         !state.failed
     }
 
+    /// Whether something was started by this run.
+    pub(super) fn any(&self) -> bool {
+        !self.state.lock().unwrap_or_else(PoisonError::into_inner).switched.is_empty()
+    }
+
     /// Notes that a part has failed. What was switched until now is the caller's to take back.
     pub(super) fn failed(&self) -> Vec<Recipe> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! Proves a system against its smoke contract. What passes becomes a revision to go back to; when a change does not
 //! pass, the last proven revision is started again.
 
+use super::back::Changes;
 use super::recipe::Recipe;
 use super::{Supervised, back, revision};
 use crate::error::Fault;
@@ -20,6 +21,8 @@ pub(super) struct ProveWork {
     pub(super) system: System,
     /// What runs once every start has succeeded.
     pub(super) recipes: Vec<Recipe>,
+    /// What this run has started.
+    pub(super) changes: Changes,
     /// Run the contract even when it has passed for exactly this before.
     pub(super) verify: bool,
 }
@@ -28,7 +31,8 @@ impl Work for ProveWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
         let path = self.core.home().releases(&self.system.name);
         let newest = revision::history(&path)?.pop();
-        let proven = newest.filter(|newest| !self.verify && newest.recipes == self.recipes);
+        let again = self.verify || self.changes.any();
+        let proven = newest.filter(|newest| !again && newest.recipes == self.recipes);
         Ok(proven.map(|proven| format!("revision {} was proven at {}", proven.number, proven.at)))
     }
 

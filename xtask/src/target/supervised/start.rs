@@ -110,7 +110,8 @@ impl Supervised {
             let fault = match seen {
                 Some(candidate) if fault.code == NOT_READY => {
                     let logs = self.deployment.environment.command(&format!("logs {service}"));
-                    let elsewhere = self.runtime.elsewhere(spec, &candidate);
+                    let known = Some(candidate.elsewhere.clone()).filter(|ports| !ports.is_empty());
+                    let elsewhere = known.unwrap_or_else(|| self.runtime.elsewhere(spec, &candidate));
                     let fault = explain(spec, &candidate, &elsewhere, log_start, before.as_ref());
                     fault.hint(format!("`{logs}` has all it said"))
                 }

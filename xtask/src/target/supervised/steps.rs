@@ -49,7 +49,7 @@ impl<'a> Steps<'a> {
             let needs = shared.into_iter().chain(needs).chain(ground_ids.iter().cloned()).chain(before).collect();
             self.add_start(system, &service, recipe, needs, &changes);
         }
-        self.add_proof(system, recipes, verify);
+        self.add_proof(system, recipes, changes, verify);
     }
 
     /// The steps that start exactly these recipes; what they name is kept already.
@@ -76,11 +76,11 @@ impl<'a> Steps<'a> {
         self.push(start_id(&service.name), title, Some(system), needs, vec![preview], work);
     }
 
-    fn add_proof(&mut self, system: &System, recipes: Vec<Recipe>, verify: bool) {
+    fn add_proof(&mut self, system: &System, recipes: Vec<Recipe>, changes: Changes, verify: bool) {
         let needs = recipes.iter().map(|recipe| start_id(&recipe.service)).collect();
         let preview = system.smoke.iter().map(|check| Preview::Do(format!("{}: {}", check.service, check.name)));
         let preview = preview.collect();
-        let work = ProveWork { core: Arc::clone(self.core), system: system.clone(), recipes, verify };
+        let work = ProveWork { core: Arc::clone(self.core), system: system.clone(), recipes, changes, verify };
         let title = format!("check `{}` against its smoke contract", system.name);
         self.push(StepId::new(format!("smoke:{}", system.name)), title, Some(system), needs, preview, work);
     }
