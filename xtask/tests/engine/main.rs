@@ -130,7 +130,7 @@ fn containers_find_each_other_by_name_within_a_network_only() {
 
 #[test]
 fn a_container_in_two_networks_has_its_names_and_an_address_in_both_and_may_be_reached_by_one() {
-    for found in engines().into_iter().filter(|found| found.engine.kind == EngineKind::Podman) {
+    for found in engines().iter().filter(|found| found.engine.kind == EngineKind::Podman) {
         let place = Place::new(found, "two");
         let inner = place.internal_network("inner");
         let networks = vec![place.name("net"), inner.clone()];

@@ -1,8 +1,8 @@
 //! The checks: what each runs, and what it must not share with others.
 
+use super::binaries::{self, OWN_CHECKS};
 use super::local::LocalWork;
 use super::skips::Skips;
-use super::tests::{self, OWN_CHECKS};
 use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
@@ -52,7 +52,7 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
         let line = cargo().args(["test", "--locked", "--package", "xtask", "--profile", "xtask"]).args(args);
         if full { line.env("XTASK_FULL", "1") } else { line }
     };
-    let binaries = tests::binaries(&ctx.root);
+    let binaries = binaries::binaries(&ctx.root);
     let mut all = vec![
         cli("fmt", "rustfmt finds nothing to change", Holds::Nothing, vec![cargo().args(["fmt", "--all", "--check"])]),
         Check {
@@ -78,12 +78,12 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
             work: Box::new(LocalWork::new(ctx)),
         },
         // Its tests deploy the services, and build them for it.
-        cli("xtask", "the tool's own tests", SERVICES, tests::common(&binaries).map(tool).into()),
+        cli("xtask", "the tool's own tests", SERVICES, binaries::common(&binaries).map(tool).into()),
     ];
     let there = OWN_CHECKS.into_iter().filter(|check| binaries.iter().any(|binary| binary == check.binary));
     all.extend(there.map(|check| {
         let holds = if check.builds { SERVICES } else { ENGINE };
-        cli(check.binary, check.title, holds, vec![tool(tests::only(check.binary))])
+        cli(check.binary, check.title, holds, vec![tool(binaries::only(check.binary))])
     }));
     all
 }

@@ -1,9 +1,9 @@
 //! `ci`: every check of this repository, the same here and in a pipeline.
 
+mod binaries;
 mod checks;
 mod local;
 mod skips;
-mod tests;
 
 use self::checks::{Check, Needs};
 use crate::cli::CiArgs;

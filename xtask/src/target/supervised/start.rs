@@ -18,6 +18,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// How many of a service's last words a failure repeats.
 const LOG_LINES: usize = 10;
@@ -136,6 +137,9 @@ fn with_trouble(fault: Fault, trouble: Option<anyhow::Error>, service: &ServiceN
     }
 }
 
+/// How long after its time a candidate is given: the supervisor, who sees more of it, is to judge it first.
+const VERDICT: Duration = Duration::from_secs(3);
+
 /// Stands for "look at the instance for the cause".
 const NOT_READY: &str = "not-ready";
 
@@ -161,7 +165,7 @@ fn until_ready(client: &Client, spec: &LaunchSpec, instance: u64, cx: &StepCx<'_
             }
         }
     };
-    cx.wait_for(spec.ready_within, ask, not_ready)
+    cx.wait_for(spec.ready_within + VERDICT, ask, not_ready)
 }
 
 /// Why a candidate is not ready, the cause first: it ended, it listens elsewhere, or its probe was answered so.
