@@ -7,15 +7,27 @@
 #![expect(clippy::print_stdout, reason = "what a benchmark prints is its result")]
 
 mod build;
+mod containers;
 mod deploy;
 mod doctor;
+mod images;
 mod measure;
+mod place;
 mod start;
+mod usual;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let all: [(&str, fn()); 4] =
-        [("start", start::run), ("doctor", doctor::run), ("deploy", deploy::run), ("build", build::run)];
+    // Takes minutes, so that all who compare themselves with it share it.
+    let usual = usual::Usual::default();
+    let all: [(&str, &dyn Fn()); 6] = [
+        ("start", &start::run),
+        ("doctor", &doctor::run),
+        ("deploy", &deploy::run),
+        ("images", &|| images::run(&usual)),
+        ("containers", &|| containers::run(&usual)),
+        ("build", &build::run),
+    ];
     for (name, run) in all {
         if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
             println!("{name}");

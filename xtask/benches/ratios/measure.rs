@@ -47,7 +47,22 @@ pub(crate) fn once(command: &mut Command) -> Duration {
 /// The median of several runs, after one that warms caches.
 pub(crate) fn median(runs: usize, mut run: impl FnMut() -> Duration) -> Duration {
     run();
-    let mut times: Vec<_> = (0..runs).map(|_| run()).collect();
+    middle((0..runs).map(|_| run()).collect())
+}
+
+/// The medians of two that take turns, so that a machine that gets slower does so for both.
+pub(crate) fn turns(
+    runs: usize,
+    mut one: impl FnMut() -> Duration,
+    mut other: impl FnMut() -> Duration,
+) -> (Duration, Duration) {
+    one();
+    other();
+    let (ones, others) = (0..runs).map(|_| (one(), other())).unzip();
+    (middle(ones), middle(others))
+}
+
+fn middle(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
