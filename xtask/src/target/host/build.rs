@@ -1,21 +1,22 @@
 //! Builds the services' binaries with cargo, all that need it in one invocation, and keeps each under its content key.
 
+use crate::build::{self, Compiler, Manner, Sources};
 use crate::ctx::Vars;
 use crate::error::Fault;
 use crate::home::{self, Home};
-use crate::key::{self, Input, Kind, Manifest, Workspace};
+use crate::key::{self, Manifest};
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Preview, Work};
-use crate::proc::{CommandLine, Proc, Stream};
+use crate::proc::{CommandLine, Proc};
 use crate::spec::name::ServiceName;
 use crate::target::supervised::Supervised;
 use crate::target::supervised::runtime::BuildErrors;
-use crate::tools::{cargo, rustc};
+use crate::tools::cargo;
 use crate::ui::counted;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// The file beside an artifact that lists what it was built from.
 const INPUTS: &str = "inputs";
@@ -55,38 +56,14 @@ impl Wanted {
 /// # Errors
 /// When the sources cannot be read or the compiler does not say what it is.
 pub(super) fn wanted(root: &Path, vars: &Vars, proc: &Proc, crates: &[(ServiceName, String)]) -> Result<Vec<Wanted>> {
-    if crates.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (toolchain, manifests) = std::thread::scope(|scope| {
-        let toolchain = scope.spawn(|| proc.read(&rustc::version(vars)));
-        let names: Vec<&str> = crates.iter().map(|(_, name)| name.as_str()).collect();
-        let manifests = Workspace::read(root).and_then(|workspace| workspace.manifests(&names));
-        (toolchain.join(), manifests)
-    });
-    let toolchain = toolchain.map_err(|_| anyhow::anyhow!("asking rustc for its version panicked"))??;
-    let manifests = manifests.context("read what the services are built from")?;
-    let mut wanted = Vec::new();
-    for (service, name) in crates {
-        let Some(mut manifest) = manifests.get(name.as_str()).cloned() else { continue };
-        manifest.add(Input::toolchain(&toolchain));
-        for (variable, value) in build_variables(vars) {
-            manifest.add(Input::new(Kind::Argument, variable, value));
-        }
-        wanted.push(Wanted { service: service.clone(), name: name.clone(), manifest });
-    }
-    Ok(wanted)
-}
-
-/// Variables that change what cargo builds (doc.rust-lang.org/cargo/reference/environment-variables.html).
-fn build_variables(vars: &Vars) -> Vec<(String, String)> {
-    let prefixes = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_", "CARGO_PROFILE_"];
-    let all = prefixes.iter().flat_map(|prefix| vars.starting_with(prefix));
-    // Where the output goes and how many compilers run at once does not change what they make.
-    all.filter(|(name, _)| {
-        !matches!(name.as_str(), "CARGO_BUILD_TARGET_DIR" | "CARGO_BUILD_BUILD_DIR" | "CARGO_BUILD_JOBS")
-    })
-    .collect()
+    let names: Vec<&str> = crates.iter().map(|(_, name)| name.as_str()).collect();
+    let manner = Manner { compiler: Compiler::Here, profile: None };
+    let sources = Sources::read(root, vars, proc, manner, &names)?;
+    let wanted = |(service, name): &(ServiceName, String)| {
+        let manifest = sources.built_here(name)?;
+        Some(Wanted { service: service.clone(), name: name.clone(), manifest })
+    };
+    Ok(crates.iter().filter_map(wanted).collect())
 }
 
 pub(super) struct BuildWork {
@@ -127,30 +104,24 @@ impl Work for BuildWork {
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let missing = self.missing();
-        let build = Mutex::new(cargo::Build::default());
-        let on_line = |stream: Stream, line: &str| match stream {
-            Stream::Out => build.lock().unwrap_or_else(PoisonError::into_inner).take(line),
-            Stream::Err => cx.status(line.trim()),
-        };
         self.core.enter_folder("built", None, &self.core.home().built())?;
-        let finished = cx.try_run(&self.command(&missing), &on_line)?;
-        let build = build.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let compiled = build::compile(cx, &self.command(&missing))?;
         let changed = self.changed_meanwhile(cx, &missing)?;
         let mut built = 0;
         for wanted in &missing {
-            let error = match (build.binaries.get(&wanted.name), changed.get(&wanted.service)) {
-                (Some(binary), None) => {
+            let error = match (compiled.binary(&wanted.name), changed.get(&wanted.service)) {
+                (Ok(binary), None) => {
                     keep(wanted, binary, self.core.home())?;
                     built += 1;
                     continue;
                 }
-                (Some(_), Some(change)) => format!("{change} while it was being built; deploy again"),
-                (None, _) => build.first_error(&wanted.name).unwrap_or(&finished.stderr).to_owned(),
+                (Ok(_), Some(change)) => format!("{change} while it was being built; deploy again"),
+                (Err(error), _) => error.to_owned(),
             };
             self.errors.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.service.clone(), error);
         }
         if built == 0 {
-            return Err(self.nothing_built(&finished.stderr).into());
+            return Err(self.nothing_built(&compiled.said).into());
         }
         Ok(Outcome::DoneWith(format!("built {built} of {}", missing.len())))
     }
