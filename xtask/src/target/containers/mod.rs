@@ -24,6 +24,7 @@ use super::supervised::start::Secrets;
 use super::{Deployment, Remains, Scope};
 use crate::container;
 use crate::ctx::Ctx;
+use crate::error::Fault;
 use crate::http::Endpoint;
 use crate::image::{self, Images};
 use crate::plan::{Step, StepId};
@@ -49,6 +50,19 @@ impl Containers {
     pub(super) fn new(deployment: &Deployment) -> Self {
         let names = Names::new(&deployment.environment.deployment_id, &deployment.home);
         Self { names, images: Mutex::new(None) }
+    }
+
+    /// An image that was removed, or is for another machine, is told by that and not by what comes of it.
+    fn check_image(&self, core: &Supervised, recipe: &Recipe) -> Result<()> {
+        let Program::Image(image) = &recipe.program else { return Ok(()) };
+        let Some(id) = self.image_id(core, &recipe.service, image)? else { return Ok(()) };
+        let found = core.found_engine()?;
+        let there = found.engine.image(&core.proc, &id)?.ok_or_else(|| {
+            let cause = format!("the image `{}` is not in the engine any more", image.reference);
+            let deploy = core.deployment.environment.command("deploy");
+            Fault::failed("image-gone", cause).hint(format!("`{deploy}` builds or fetches it again"))
+        })?;
+        Ok(image::fits(&image.reference, &there, pull::platform(&found)?)?)
     }
 
     fn images(&self) -> Option<Arc<Images>> {
@@ -86,6 +100,7 @@ impl Runtime for Containers {
     }
 
     fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
+        self.check_image(core, recipe)?;
         if !recipe.files.is_empty() {
             // The folder is only its owner's to enter; what is mounted from it, every user may read.
             let files = core.home().files(&recipe.service);

@@ -3,6 +3,7 @@
 
 use crate::error::Fault;
 use crate::home::{self, Home};
+use crate::image::fits;
 use crate::key::Digest;
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
@@ -64,6 +65,12 @@ pub(super) fn step(core: &Arc<Supervised>, public: Public, needs: Vec<StepId>) -
     }
 }
 
+/// What containers run on here.
+pub(super) fn platform(found: &Found) -> Result<Platform> {
+    let cause = "the engine runs containers of an architecture that nothing here is made for";
+    found.facts.platform.ok_or_else(|| Fault::could_not_run("unknown-platform", cause).into())
+}
+
 struct PullWork {
     core: Arc<Supervised>,
     public: Public,
@@ -84,7 +91,7 @@ impl Work for PullWork {
             Some(image) => image,
             None => self.pull(&found, &reference, cx)?,
         };
-        self.check_platform(&found, &image)?;
+        fits(&self.reference(), &image, platform(&found)?)?;
         self.check_user(&image)?;
         note(self.core.home(), &self.reference(), &image.id)?;
         Ok(Outcome::DoneWith(format!("{:.19}", image.id)))
@@ -97,8 +104,8 @@ impl PullWork {
     }
 
     fn pull(&self, found: &Found, reference: &str, cx: &StepCx<'_>) -> Result<Image> {
-        let platform = found.facts.platform.ok_or_else(|| anyhow!("the engine's platform is not known"))?;
-        let finished = cx.try_run(&found.engine.pull(reference, platform), &|_, line| cx.status(line))?;
+        let pull = found.engine.pull(reference, platform(found)?);
+        let finished = cx.try_run(&pull, &|_, line| cx.status(line))?;
         if !finished.success {
             let words = finished.stderr.trim();
             let words = if words.is_empty() { finished.status.as_str() } else { words };
@@ -108,19 +115,6 @@ impl PullWork {
         }
         let image = found.engine.image(cx.proc, reference)?;
         image.ok_or_else(|| anyhow!("`{reference}` was fetched and is not there"))
-    }
-
-    fn check_platform(&self, found: &Found, image: &Image) -> Result<()> {
-        let runs = found.facts.platform;
-        if image.platform.is_some() && image.platform == runs {
-            return Ok(());
-        }
-        let runs = runs.map_or("another platform", Platform::as_str);
-        let cause =
-            format!("`{}` was built for {}, and containers here run on {runs}", self.public.pin, image.built_for);
-        Err(Fault::failed("platform-mismatch", cause)
-            .hint("remove the image from the engine so that the right one is fetched, or choose another image")
-            .into())
     }
 
     /// Root, or a name that only the image could resolve, would show much later and not by its cause.
