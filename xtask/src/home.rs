@@ -98,6 +98,16 @@ impl Home {
         self.dir.join("push")
     }
 
+    /// What the edges of systems are given.
+    pub fn edges(&self) -> PathBuf {
+        self.dir.join("edge")
+    }
+
+    /// Where the public services of a system are published by its edge, by name.
+    pub fn published(&self, system: &SystemName) -> PathBuf {
+        self.edges().join(system.as_str()).join("published.json")
+    }
+
     /// Where cargo puts what it has built for this deployment, before it is kept as an artifact.
     pub fn built(&self) -> PathBuf {
         self.dir.join("built")

@@ -3,7 +3,7 @@
 use crate::cli::EnvironmentArgs;
 use crate::ctx::{Ctx, Vars};
 use crate::error::Fault;
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::proc::{CommandLine, Finished, Proc};
 use crate::spec::environment::Environment;
 use crate::spec::system::TargetKind;
@@ -11,7 +11,9 @@ use crate::spec::tool::Tool;
 use crate::spec::{self, Spec, SpecErrors};
 use crate::supervisor::{Client, Connection, ServiceStatus, orphans};
 use anyhow::Result;
+use serde_json::Value;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -81,14 +83,30 @@ impl Scene {
     pub fn own_ports(&self) -> &BTreeSet<u16> {
         self.own_ports.get_or_init(|| {
             let Some(home) = self.home() else { return BTreeSet::new() };
-            match Client::connect(home.dir()) {
+            let ports: BTreeSet<u16> = match Client::connect(home.dir()) {
                 // Its silence is reported by the supervisor's own check.
                 Connection::Live(client) => listening(&client.status().unwrap_or_default()),
                 Connection::Foreign(_) | Connection::Absent => {
                     orphans(home.dir()).iter().map(|orphan| orphan.listen.port()).collect()
                 }
-            }
+            };
+            // Containers listen in networks of their own; what they hold of this machine's ports is what is published.
+            if ports.is_empty() || !self.runs_containers() { ports } else { self.published(&home) }
         })
+    }
+
+    fn runs_containers(&self) -> bool {
+        self.subject.environment.as_ref().is_some_and(|environment| environment.target == TargetKind::Containers)
+    }
+
+    fn published(&self, home: &Home) -> BTreeSet<u16> {
+        let systems = self.subject.spec.iter().flat_map(|spec| &spec.systems);
+        let published = systems.filter_map(|system| home::read_json(&home.published(&system.name)).ok().flatten());
+        let address = |address: &Value| Some(address.as_str()?.parse::<SocketAddr>().ok()?.port());
+        published
+            .filter_map(|all| Some(all.as_object()?.values().filter_map(address).collect::<Vec<_>>()))
+            .flatten()
+            .collect()
     }
 
     pub fn find(&self, program: &str) -> Option<PathBuf> {

@@ -27,8 +27,6 @@ use std::time::Duration;
 
 /// The short name of its image.
 pub(super) const IMAGE: &str = "edge";
-/// The folder of the edges' files.
-pub(super) const FOLDER: &str = "edge";
 
 const MEMORY: Memory = Memory(128 << 20);
 const CPU: Cpu = Cpu(1000);
@@ -88,7 +86,7 @@ pub(super) fn name(system: &SystemName) -> Result<ServiceName> {
 }
 
 fn folder(core: &Supervised, system: &SystemName) -> PathBuf {
-    core.home().dir().join(FOLDER).join(system.as_str())
+    core.home().edges().join(system.as_str())
 }
 
 /// Everything on disk that belongs to the edge of a system.
@@ -181,7 +179,7 @@ impl Work for EdgeWork {
         let published = self.published()?;
         let all: Map<String, Value> =
             published.iter().map(|(name, address)| (name.to_string(), Value::from(address.to_string()))).collect();
-        home::write_json(&published_file(&self.core, system), &Value::Object(all))?;
+        home::write_json(&self.core.home().published(system), &Value::Object(all))?;
         self.core.switch(&spec, cx)?;
         let shown: Vec<String> = published.iter().map(|(_, address)| address.to_string()).collect();
         Ok(if shown.is_empty() { Outcome::Done } else { Outcome::DoneWith(format!("on {}", shown.join(", "))) })
@@ -270,10 +268,6 @@ impl EdgeWork {
     }
 }
 
-fn published_file(core: &Supervised, system: &SystemName) -> PathBuf {
-    folder(core, system).join("published.json")
-}
-
 /// Where a public service is published.
 pub(super) fn published(core: &Supervised, service: &ServiceName) -> Option<SocketAddr> {
     core.deployment.find_service(service).filter(|service| service.public)?;
@@ -294,7 +288,7 @@ pub(super) fn held(core: &Supervised) -> Result<Held> {
         if !name(&system.name).is_ok_and(|edge| running.contains(&edge)) {
             continue;
         }
-        let Some(Value::Object(published)) = home::read_json(&published_file(core, &system.name))? else { continue };
+        let Some(Value::Object(published)) = home::read_json(&core.home().published(&system.name))? else { continue };
         let read = |(name, address): (&String, &Value)| Some((name.parse().ok()?, address.as_str()?.parse().ok()?));
         held.serving.extend(published.iter().filter_map(read));
     }

@@ -165,7 +165,7 @@ impl Runtime for Containers {
     }
 
     fn shared_folders(&self, core: &Supervised) -> Vec<PathBuf> {
-        [edge::FOLDER, pull::FOLDER].map(|folder| core.home().dir().join(folder)).into()
+        vec![core.home().edges(), core.home().dir().join(pull::FOLDER)]
     }
 
     fn has_data(&self, core: &Supervised, service: &ServiceName) -> bool {

@@ -40,10 +40,9 @@ impl Engine {
         self.line(&["tag", image, name])
     }
 
-    /// Removes a name, or an image with the last of its names. What it was built on stays: that may have been here
-    /// before.
+    /// Removes a name, or an image with the last of its names, and what of it nobody else needs and has no name.
     pub fn image_remove(&self, reference: &str) -> CommandLine {
-        self.line(&["image", "rm", "--no-prune", reference])
+        self.line(&["image", "rm", reference])
     }
 
     /// The containers that were made from an image, running or not.
@@ -186,7 +185,7 @@ mod tests {
 docker image inspect a b
 docker pull --quiet --platform linux/arm64 docker.io/library/redis:7.4
 docker tag sha256:0f localhost/slipway/epoch:k
-docker image rm --no-prune localhost/slipway/epoch:k
+docker image rm localhost/slipway/epoch:k
 docker ps --all --quiet --filter 'ancestor=i'
 docker network create --label 'slipway=a b' n
 docker network inspect n
