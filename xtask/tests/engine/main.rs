@@ -106,18 +106,19 @@ fn a_container_is_found_reached_asked_and_ended() {
 }
 
 #[test]
-fn containers_find_each_other_by_name_within_a_network_only() {
+fn containers_find_each_other_by_name_within_an_internal_network_only() {
     for found in engines() {
         let place = Place::new(found, "isolated");
-        let other = place.network("other");
-        let mut server = place.start("a", &RunSpec { aliases: vec!["server".to_owned()], ..place.spec(SERVE) });
+        let (inner, other) = (place.internal_network("inner"), place.network("other"));
+        let within = |script: &str| RunSpec { networks: vec![inner.clone()], ..place.spec(script) };
+        let mut server = place.start("a", &RunSpec { aliases: vec!["server".to_owned()], ..within(SERVE) });
         let container = found.engine.container(&place.proc, &place.name("a")).unwrap().unwrap();
-        let ip = container.addresses[&place.name("net")];
+        let ip = container.addresses[&inner];
         let ask = |host: &str| {
             format!("for i in 1 2 3 4 5; do busybox nc -w 1 {host} 80 </dev/null && echo reached && exit; done")
         };
-        let within = place.output("b", &place.spec(&ask("server")), &BTreeMap::new());
-        assert_eq!(text(&within.stdout).trim(), "reached", "{}", text(&within.stderr));
+        let neighbour = place.output("b", &within(&ask("server")), &BTreeMap::new());
+        assert_eq!(text(&neighbour.stdout).trim(), "reached", "{}", text(&neighbour.stderr));
         for (name, host) in [("c", ip.to_string()), ("d", "server".to_owned())] {
             let spec = RunSpec { networks: vec![other.clone()], ..place.spec(&ask(&host)) };
             let outside = place.output(name, &spec, &BTreeMap::new());

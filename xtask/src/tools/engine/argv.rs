@@ -53,8 +53,8 @@ impl Engine {
 
 /// Networks and volumes.
 impl Engine {
-    /// Networks of docker cannot reach each other. Those of podman can: `isolate` only parts those that all have it,
-    /// an internal one is out of reach for every other.
+    /// Networks of docker cannot reach each other. Those of podman can: `isolate` only parts those that all have it, and
+    /// not reliably while others come and go (netavark 1.4); an internal one is out of reach for every other.
     pub fn network_create(&self, name: &str, labels: &Labels, internal: bool) -> CommandLine {
         let create = self.line(&["network", "create"]).args(label_args(labels));
         let create = if internal { create.arg("--internal") } else { create };
