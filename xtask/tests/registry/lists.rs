@@ -2,6 +2,7 @@
 
 use super::place::{Door, Own, PASSWORD, Scratch, Server, docker, me, podman, proc, step};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 use xtask::ctx::Vars;
@@ -60,8 +61,11 @@ fn images_for_several_platforms_become_one_by_either_engine() {
         let (carrier, name, sent) = (scratch.carrier(&host, me(&host, PASSWORD)), index.clone(), images.clone());
         let ran = step(move |cx| carrier.push_index(cx, &engine, &name, &sent));
         let digest = ran.value.unwrap_or_else(|fault| panic!("{fault}\n{}", ran.journal));
-        let wanted: Vec<_> = images.iter().map(|(platform, image)| (platform.to_string(), image.clone())).collect();
-        assert_eq!(entries(&list(&host, digest.as_str()), index.repository.as_str()), wanted);
+        let wanted: BTreeSet<_> =
+            images.iter().map(|(platform, image)| (platform.to_string(), image.clone())).collect();
+        // podman puts them in any order.
+        let listed = entries(&list(&host, digest.as_str()), index.repository.as_str());
+        assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), wanted);
         assert_eq!(podman.image(&proc(), &index.to_string()).unwrap(), None, "the engine keeps no list");
         assert!(!ran.journal.contains(PASSWORD), "{}", ran.journal);
     }
