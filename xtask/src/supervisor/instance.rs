@@ -39,7 +39,7 @@ pub(super) struct Instance {
     reason: Option<String>,
     last_exit: Option<Ending>,
     last_probe: Option<String>,
-    elsewhere: Vec<u16>,
+    overdue: Option<Vec<u16>>,
     /// Liveness probes that failed in a row.
     misses: u32,
     backoff: Backoff,
@@ -93,7 +93,7 @@ impl Instance {
             reason: None,
             last_exit: None,
             last_probe: None,
-            elsewhere: Vec::new(),
+            overdue: None,
             misses: 0,
             backoff: Backoff::default(),
             starts: 0,
@@ -280,7 +280,7 @@ impl Instance {
             (_, false) => self.enter(Phase::Unready),
         }
         if answer.overdue && !answer.ready.ok {
-            self.elsewhere.clone_from(&answer.elsewhere);
+            self.overdue = Some(answer.elsewhere.clone());
             return Some(answer.why_not_ready(&self.spec));
         }
         let live = answer.live?;
@@ -342,7 +342,7 @@ impl Instance {
             reason: self.reason.clone(),
             last_exit: self.last_exit,
             last_probe: self.last_probe.clone(),
-            elsewhere: self.elsewhere.clone(),
+            overdue: self.overdue.clone(),
             listen: self.spec.listen,
             admin: self.process.as_ref().and_then(|process| process.admin),
         }

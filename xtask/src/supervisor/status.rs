@@ -36,8 +36,8 @@ pub struct InstanceStatus {
     pub last_exit: Option<Ending>,
     /// "GET /readyz: 503 not ready: redis unreachable"
     pub last_probe: Option<String>,
-    /// The other ports it listened on when it was given up for not being ready.
-    pub elsewhere: Vec<u16>,
+    /// Set when it was given up for not being ready in time: the other ports it listened on then.
+    pub overdue: Option<Vec<u16>>,
     pub listen: SocketAddr,
     /// Where the probes of an instance with handover go, or those of a container to its shim.
     pub admin: Option<SocketAddr>,
@@ -142,7 +142,7 @@ impl InstanceStatus {
             "instance": self.instance, "release": self.release, "pid": self.pid, "state": self.state.as_str(),
             "restarts": self.restarts, "since_ms": super::launch::millis(since), "reason": self.reason,
             "last_exit": self.last_exit.map(Ending::to_json), "last_probe": self.last_probe,
-            "elsewhere": self.elsewhere, "listen": self.listen.to_string(), "admin": self.admin.map(|address| address.to_string()),
+            "overdue": self.overdue, "listen": self.listen.to_string(), "admin": self.admin.map(|address| address.to_string()),
         })
     }
 
@@ -159,7 +159,7 @@ impl InstanceStatus {
             reason: text("reason"),
             last_exit: Ending::from_json(&value["last_exit"]),
             last_probe: text("last_probe"),
-            elsewhere: value["elsewhere"].as_array()?.iter().map(port).collect::<Option<_>>()?,
+            overdue: value["overdue"].as_array().and_then(|ports| ports.iter().map(port).collect()),
             listen: value["listen"].as_str()?.parse().ok()?,
             admin: value["admin"].as_str().and_then(|address| address.parse().ok()),
         })
@@ -182,7 +182,7 @@ mod tests {
             reason: Some("exited with code 1".to_owned()),
             last_exit: Some(Ending::Signal(9)),
             last_probe: Some("GET /readyz: 503".to_owned()),
-            elsewhere: vec![41231],
+            overdue: Some(vec![41231]),
             listen: "127.0.0.1:1337".parse().unwrap(),
             admin: None,
         };

@@ -111,8 +111,8 @@ impl Supervised {
             let fault = match seen {
                 Some(candidate) if fault.code == NOT_READY => {
                     let logs = self.deployment.environment.command(&format!("logs {service}"));
-                    let known = Some(candidate.elsewhere.clone()).filter(|ports| !ports.is_empty());
-                    let elsewhere = known.unwrap_or_else(|| self.runtime.elsewhere(spec, &candidate));
+                    let seen = candidate.overdue.clone();
+                    let elsewhere = seen.unwrap_or_else(|| self.runtime.elsewhere(spec, &candidate));
                     let fault = explain(spec, &candidate, &elsewhere, log_start, before.as_ref());
                     fault.hint(format!("`{logs}` has all it said"))
                 }
@@ -178,7 +178,9 @@ fn explain(
 ) -> Fault {
     let service = &spec.service;
     let declared = spec.listen.port();
-    let (code, cause) = if let Some(ending) = candidate.last_exit {
+    // One that was given up was told to end, and did not end by itself.
+    let ending = candidate.last_exit.filter(|_| candidate.overdue.is_none());
+    let (code, cause) = if let Some(ending) = ending {
         ("service-crashed", format!("`{service}` {ending} before it was ready"))
     } else if !elsewhere.is_empty() {
         let ports = elsewhere.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
@@ -189,7 +191,7 @@ fn explain(
         ("service-not-ready", format!("`{service}` was not ready within {seconds} s; last answer: {why}"))
     };
     // What the supervisor knows beyond the exit: why the program could not be run at all.
-    let known = |reason: &&str| candidate.last_exit.is_some_and(|ending| ending.to_string() != **reason);
+    let known = |reason: &&str| ending.is_some_and(|ending| ending.to_string() != **reason);
     let reason = candidate.reason.as_deref().filter(known).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let words = last_words(&spec.log, log_start);
     let words = if words.is_empty() { String::new() } else { format!("\n  its last words:\n{words}") };
