@@ -175,6 +175,7 @@ impl Work for EdgeWork {
         self.core.enter_folder(&id, Some(system.as_str()), &folder(&self.core, system))?;
         std::fs::create_dir_all(routes(&self.core, system))?;
         self.open_routes()?;
+        self.drop_old_routes()?;
         self.core.enter_log(&spec.service, system.as_str())?;
         let published = self.published()?;
         let all: Map<String, Value> =
@@ -200,6 +201,17 @@ impl EdgeWork {
         use std::os::unix::fs::PermissionsExt;
         let folder = routes(&self.core, &self.system.name);
         Ok(std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?)
+    }
+
+    /// Routes that a killed supervisor has left lead to what is gone, and the numbers of its instances are given again:
+    /// one of them could be taken for the confirmation of another.
+    fn drop_old_routes(&self) -> Result<()> {
+        let status = self.core.supervised()?;
+        let runs = |name: &ServiceName| status.iter().any(|status| status.service == *name && status.current.is_some());
+        for service in self.system.services.iter().filter(|service| !runs(&service.name)) {
+            home::remove(&routes(&self.core, &self.system.name).join(route_file(&service.name)))?;
+        }
+        Ok(())
     }
 
     fn spec(&self, cx: &StepCx<'_>) -> Result<Option<LaunchSpec>> {
