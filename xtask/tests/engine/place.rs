@@ -134,7 +134,8 @@ impl Place {
     fn client(&self, name: &str, spec: &RunSpec) -> Command {
         let engine = &self.found.engine;
         let mut command = Command::new(&engine.program);
-        command.args(engine.run(&self.name(name), spec)).stdin(Stdio::null());
+        // podman's monitor leaves a file where it was started when a container ran out of memory.
+        command.args(engine.run(&self.name(name), spec)).stdin(Stdio::null()).current_dir(env!("CARGO_TARGET_TMPDIR"));
         command
     }
 
