@@ -161,7 +161,7 @@ fn client_variables(vars: &Vars) -> impl Iterator<Item = (String, String)> {
     named.collect::<Vec<_>>().into_iter().chain(prefixed.collect::<Vec<_>>())
 }
 
-pub(super) fn refer(_: &Supervised, service: &Service, reference: &Reference) -> Option<String> {
+pub(super) fn refer(service: &Service, reference: &Reference) -> Option<String> {
     match reference {
         Reference::Address => Some(Ipv4Addr::UNSPECIFIED.to_string()),
         Reference::Host => Some(service.name.to_string()),

@@ -95,8 +95,8 @@ impl Runtime for Containers {
         launch::spec(self, core, recipe, secrets)
     }
 
-    fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
-        Ok(launch::refer(core, service, reference))
+    fn refer(&self, _: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
+        Ok(launch::refer(service, reference))
     }
 
     fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
