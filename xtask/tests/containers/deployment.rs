@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use xtask::scratch::copy_repository;
 use xtask::supervisor::{Client, Connection};
 
@@ -14,7 +14,12 @@ use xtask::supervisor::{Client, Connection};
 pub(crate) struct Deployment {
     pub(crate) sandbox: Sandbox,
     pub(crate) engine: &'static Engine,
+    /// Dropped last.
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// One deployment at a time: podman 4.3 fails to resolve names for a moment while other containers come and go.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Whether there is an engine that has the public images. What needs one is to be skipped otherwise, which is said here.
 ///
@@ -97,7 +102,8 @@ impl Deployment {
         let settings = format!(
             "target = \"containers\"\nports = \"free\"\nengine = \"{program}\"\nregistry = \"localhost/{name}\"\n"
         );
-        Self { sandbox: Sandbox::with_settings(copy, &name, own, settings), engine }
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { sandbox: Sandbox::with_settings(copy, &name, own, settings), engine, _alone: alone }
     }
 
     /// What everything made for it carries.
