@@ -259,6 +259,8 @@ fn the_client_of_docker_takes_every_argument() {
         image: "localhost/x:1".to_owned(),
         labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
         networks: vec!["n".to_owned(), "m".to_owned()],
+        fixed: BTreeMap::new(),
+        hosts: BTreeMap::new(),
         aliases: vec!["a".to_owned()],
         publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
         env: vec!["PATH".to_owned()],

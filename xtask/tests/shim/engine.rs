@@ -2,6 +2,7 @@
 
 use crate::scratch::{Scratch, await_candidate, await_current, eventually, service, status};
 use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use xtask::container::{NAME, Place, Reach};
@@ -84,6 +85,8 @@ impl Stage {
             image: image.to_owned(),
             labels: self.labels(),
             networks: vec![self.id.clone()],
+            fixed: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             aliases: Vec::new(),
             publish: Vec::new(),
             env: vec!["PORT".to_owned()],

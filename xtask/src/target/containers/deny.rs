@@ -11,6 +11,7 @@ use crate::spec::system::System;
 use crate::target::supervised::Supervised;
 use crate::tools::engine::{self, Container, Engine, RunSpec};
 use anyhow::{Context, Result, anyhow};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -100,7 +101,9 @@ impl<'a> Attempt<'a> {
             image: self.image.clone(),
             labels: self.containers.names.labels(&self.system.name),
             networks: vec![network.to_owned()],
+            fixed: BTreeMap::new(),
             aliases: Vec::new(),
+            hosts: BTreeMap::new(),
             publish: Vec::new(),
             env: Vec::new(),
             mounts: Vec::new(),

@@ -1,6 +1,7 @@
 //! The edge of a system: the proxy that holds its public ports, and the names of internal services that can run two
 //! versions at once, while one container follows another.
 
+use super::fixed::Known;
 use super::names::Names;
 use super::{Containers, ground, is_own, launch, pull};
 use crate::container::edge::{CONFIRMATIONS, Edge, Fronted, PING, ROUTES, confirmation, route_file};
@@ -19,7 +20,7 @@ use crate::target::supervised::runtime::Held;
 use crate::tools::engine::{Found, Mount, RunSpec};
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -147,13 +148,19 @@ pub(super) fn step(
         needs,
         holds: Holds::Nothing,
         preview: vec![Preview::Do(format!("under the supervisor: a proxy {does}"))],
-        work: Box::new(EdgeWork { core: Arc::clone(core), names: containers.names.clone(), system: system.clone() }),
+        work: Box::new(EdgeWork {
+            core: Arc::clone(core),
+            names: containers.names.clone(),
+            fixed: Arc::clone(&containers.fixed),
+            system: system.clone(),
+        }),
     })
 }
 
 struct EdgeWork {
     core: Arc<Supervised>,
     names: Names,
+    fixed: Arc<Known>,
     system: System,
 }
 
@@ -250,10 +257,13 @@ impl EdgeWork {
         let publish: Vec<_> = publish.collect();
         let front = (ground::has_front(found.engine.kind) && !publish.is_empty()).then(|| self.names.front(system));
         let networks = front.into_iter().chain([self.names.network(system)]).collect();
+        let fixed = self.fixed.of(&self.core, &self.names, &self.system)?;
         Ok(RunSpec {
             image,
             labels: self.names.service_labels(system, service),
             networks,
+            fixed: fixed.edge.map(|at| (self.names.network(system), at)).into_iter().collect(),
+            hosts: BTreeMap::new(),
             aliases: edge.fronted.iter().flat_map(|fronted| fronted.aliases.clone()).collect(),
             publish,
             env: Vec::new(),

@@ -1,5 +1,6 @@
 //! How a recipe becomes a container, and how a service in one is reached.
 
+use super::fixed::Fixed;
 use super::names::Names;
 use super::{Containers, current_container, edge, is_own, system_of};
 use crate::container::{NAME, Place, Reach};
@@ -39,7 +40,8 @@ pub(super) fn spec(
     let Some(id) = containers.image_id(core, &recipe.service, image)? else { return Ok(None) };
     let Some(filled) = core.fill(recipe, secrets)? else { return Ok(None) };
     let found = core.found_engine()?;
-    let part = Part { core, names: &containers.names, found: &found, system, service, image };
+    let fixed = containers.fixed.of(core, &containers.names, system)?;
+    let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
     let release = Digest::of(format!("{}\n{id}", filled.release(recipe)));
     let run = part.run(recipe, &filled, id);
     let mut env = surroundings(core);
@@ -75,6 +77,7 @@ struct Part<'a> {
     system: &'a System,
     service: &'a Service,
     image: &'a Image,
+    fixed: Fixed,
 }
 
 impl Part<'_> {
@@ -94,6 +97,13 @@ impl Part<'_> {
             image: id,
             labels: self.names.service_labels(&self.system.name, &self.service.name),
             networks: vec![self.names.network(&self.system.name)],
+            fixed: self
+                .fixed
+                .of(&self.service.name)
+                .map(|at| (self.names.network(&self.system.name), at))
+                .into_iter()
+                .collect(),
+            hosts: self.fixed.hosts(self.system, self.service),
             aliases: own_name.into_iter().collect(),
             publish: Vec::new(),
             env: names.chain(filled.env.keys().cloned()).collect(),
@@ -179,7 +189,8 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
         let found = core.found_engine().ok()?;
         let known = containers.image_id(core, &recipe.service, image).ok().flatten();
         let id = known.unwrap_or_else(|| format!("<digest of {}>", recipe.service));
-        let part = Part { core, names: &containers.names, found: &found, system, service, image };
+        let fixed = Fixed::default();
+        let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
         let shown = Filled {
             env: recipe.env.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
             args: recipe.args.iter().map(ToString::to_string).collect(),

@@ -6,6 +6,7 @@
 
 mod deny;
 mod edge;
+mod fixed;
 mod ground;
 mod launch;
 mod names;
@@ -44,12 +45,13 @@ pub(super) struct Containers {
     names: Names,
     /// What this run wants of images.
     images: Mutex<Option<Arc<Images>>>,
+    fixed: Arc<fixed::Known>,
 }
 
 impl Containers {
     pub(super) fn new(deployment: &Deployment) -> Self {
         let names = Names::new(&deployment.environment.deployment_id, &deployment.home);
-        Self { names, images: Mutex::new(None) }
+        Self { names, images: Mutex::new(None), fixed: Arc::default() }
     }
 
     /// An image that was removed, or is for another machine, is told by that and not by what comes of it.

@@ -5,7 +5,7 @@
 use crate::spec::container::Platform;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// An image that the engine has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Container {
 pub struct Named {
     pub name: String,
     pub labels: BTreeMap<String, String>,
+    /// The first and the last address of a network's first subnet (IPv4); only podman's are read.
+    pub subnet: Option<(Ipv4Addr, Ipv4Addr)>,
 }
 
 impl Image {
@@ -134,13 +136,23 @@ impl Named {
         // podman's networks have their keys in small letters.
         let read = |value: &Value| {
             let name = value["Name"].as_str().or(value["name"].as_str())?.to_owned();
+            let subnet = value["subnets"][0]["subnet"].as_str().and_then(range);
             Some(Self {
                 name,
+                subnet,
                 labels: labels(if value["Labels"].is_null() { &value["labels"] } else { &value["Labels"] }),
             })
         };
         objects(stdout).iter().filter_map(read).collect()
     }
+}
+
+/// The addresses of `10.89.0.0/24`.
+fn range(subnet: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let (address, bits) = subnet.split_once('/')?;
+    let mask = u32::MAX.checked_shr(bits.parse().ok()?).unwrap_or(0);
+    let first = address.parse::<Ipv4Addr>().ok()?.to_bits() & !mask;
+    Some((Ipv4Addr::from_bits(first), Ipv4Addr::from_bits(first | mask)))
 }
 
 /// What a list prints, each entry once.

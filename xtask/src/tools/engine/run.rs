@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::spec::container::{Cpu, EngineKind, Memory, User};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// A container that is about to run, all but its name.
@@ -15,8 +15,12 @@ pub struct RunSpec {
     /// What it is attached to; where it is published, that goes through the first that is not internal. docker takes
     /// several only from version 25 on, and needs no more than one.
     pub networks: Vec<String>,
+    /// The address it has in a network, where that must not change.
+    pub fixed: BTreeMap<String, IpAddr>,
     /// Names by which others on the network find it, beside its own.
     pub aliases: Vec<String>,
+    /// Others by name, where it need not ask anybody for their addresses.
+    pub hosts: BTreeMap<String, IpAddr>,
     /// Where it is published on this machine, and which port of its own that is.
     pub publish: Vec<(SocketAddr, u16)>,
     /// Variables by name alone: the client has the values in its own environment, so no argument shows them.
@@ -57,10 +61,18 @@ impl Engine {
             args.extend(words(&["--label", &format!("{key}={value}")]));
         }
         for network in &spec.networks {
-            args.extend(words(&["--network", network]));
+            let attached = match (spec.fixed.get(network), self.kind) {
+                (None, _) => network.clone(),
+                (Some(address), EngineKind::Podman) => format!("{network}:ip={address}"),
+                (Some(address), EngineKind::Docker) => format!("name={network},ip={address}"),
+            };
+            args.extend([String::from("--network"), attached]);
         }
         for alias in &spec.aliases {
             args.extend(words(&["--network-alias", alias]));
+        }
+        for (name, address) in &spec.hosts {
+            args.extend(words(&["--add-host", &format!("{name}:{address}")]));
         }
         for (address, port) in &spec.publish {
             // A socket address has brackets around an IPv6 address, as engines want it.
@@ -141,6 +153,8 @@ mod tests {
             image: "sha256:0f".to_owned(),
             labels: BTreeMap::from([("slipway".to_owned(), "try".to_owned())]),
             networks: vec!["net".to_owned()],
+            fixed: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             aliases: vec!["redis".to_owned()],
             publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
             env: vec!["PORT".to_owned()],
@@ -181,6 +195,17 @@ mod tests {
             run(EngineKind::Podman, &spec()),
             format!("{BEGIN} --network net --network-alias redis {COMMON} {own} {LIMITS} {podman}")
         );
+    }
+
+    #[test]
+    fn addresses_that_must_not_change_are_named() {
+        let address: IpAddr = "10.89.0.254".parse().unwrap();
+        let fixed = BTreeMap::from([("net".to_owned(), address)]);
+        let hosts = BTreeMap::from([("redis".to_owned(), address)]);
+        let spec = RunSpec { fixed, hosts, ..spec() };
+        assert!(run(EngineKind::Podman, &spec).contains("--network net:ip=10.89.0.254 --network-alias redis"));
+        assert!(run(EngineKind::Docker, &spec).contains("--network name=net,ip=10.89.0.254 --network-alias redis"));
+        assert!(run(EngineKind::Podman, &spec).contains("--add-host redis:10.89.0.254"));
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn containers_are_read_from_both() {
 
 #[test]
 fn networks_and_volumes_are_read_whatever_the_case_of_their_keys() {
-    let wanted = Named { name: "net".to_owned(), labels: BTreeMap::from([("slipway".to_owned(), "try".to_owned())]) };
+    let labels = BTreeMap::from([("slipway".to_owned(), "try".to_owned())]);
+    let wanted = Named { name: "net".to_owned(), labels, subnet: None };
     for text in [
         r#"[{"name": "net", "id": "2c57", "driver": "bridge", "labels": {"slipway": "try"}}]"#,
         r#"[{"Name": "net", "Id": "4e14", "Driver": "bridge", "Labels": {"slipway": "try"}}]"#,
@@ -91,6 +92,9 @@ fn networks_and_volumes_are_read_whatever_the_case_of_their_keys() {
     let bare = r#"[{"CreatedAt": "2026-01-01T00:00:00Z", "Driver": "local", "Labels": null, "Name": "data"}]"#;
     assert_eq!(Named::parse(bare)[0].labels, BTreeMap::new());
     assert_eq!(Named::parse("[]\n"), []);
+    let ranged = r#"[{"name": "net", "labels": {}, "subnets": [{"subnet": "10.89.4.0/23", "gateway": "10.89.4.1"}]}]"#;
+    let range = ["10.89.4.0", "10.89.5.255"].map(|address| address.parse().unwrap());
+    assert_eq!(Named::parse(ranged)[0].subnet, Some(range.into()));
 }
 
 #[test]
