@@ -95,9 +95,13 @@ impl Vars {
         self.os("CARGO_HOME").map(PathBuf::from).or_else(usual).unwrap_or_default()
     }
 
-    /// The compiler beside that cargo.
+    /// The compiler that cargo uses. Like cargo it takes a toolchain's own where rustup has chosen that, since to ask
+    /// rustup's stand-in takes several times as long.
     pub fn rustc(&self) -> PathBuf {
-        self.os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from)
+        let beside =
+            || Some(self.cargo().with_file_name("rustc")).filter(|rustc| rustc.is_absolute() && rustc.is_file());
+        let chosen = || self.os("RUSTUP_TOOLCHAIN").and_then(|_| beside());
+        self.os("RUSTC").map(PathBuf::from).or_else(chosen).unwrap_or_else(|| PathBuf::from("rustc"))
     }
 
     /// What cargo sets for `cargo run` and a nested cargo must not inherit: build scripts watch these and would be
