@@ -2,7 +2,6 @@
 
 use crate::spec::container::EngineKind;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 
 /// Where a container is and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +23,6 @@ pub struct Place {
 pub enum Reach {
     /// By its own address, which exists on this machine.
     Address,
-    /// By an address of this machine where its port is published.
-    Published(SocketAddr),
     /// By a command that runs inside and answers with its exit code. Without one a container that runs is ready.
     Exec(Vec<String>),
 }
@@ -66,7 +63,6 @@ impl Reach {
     fn to_json(&self) -> Value {
         match self {
             Self::Address => json!("address"),
-            Self::Published(address) => json!({"published": address.to_string()}),
             Self::Exec(command) => json!({"exec": command}),
         }
     }
@@ -75,10 +71,7 @@ impl Reach {
         if value == "address" {
             return Some(Self::Address);
         }
-        match value["published"].as_str() {
-            Some(address) => address.parse().ok().map(Self::Published),
-            None => texts(&value["exec"]).map(Self::Exec),
-        }
+        texts(&value["exec"]).map(Self::Exec)
     }
 }
 
@@ -103,9 +96,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_place_survives_the_wire() {
-        let published = Reach::Published("127.0.0.1:4000".parse().unwrap());
         let exec = Reach::Exec(vec!["/service".to_owned(), "healthcheck".to_owned()]);
-        for reach in [Reach::Address, published, exec] {
+        for reach in [Reach::Address, exec] {
             let place = Place { engine: EngineKind::Docker, reach, ..example() };
             assert_eq!(Place::from_json(&place.to_json()), Some(place));
         }

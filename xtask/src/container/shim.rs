@@ -156,7 +156,7 @@ impl Shim {
         if found.container.is_none() && found.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             let addressed = |container: &Container| match self.spec.place.reach {
                 Reach::Address => self.own_address(container).is_some(),
-                Reach::Published(_) | Reach::Exec(_) => true,
+                Reach::Exec(_) => true,
             };
             let seen = self.client.inspect().map(|(container, _)| container);
             found.container = seen.filter(|container| container.running && addressed(container));
@@ -174,7 +174,6 @@ impl Shim {
         let container = self.container()?;
         match &self.spec.place.reach {
             Reach::Address => Some(SocketAddr::new(self.own_address(&container)?, self.spec.place.port)),
-            Reach::Published(address) => Some(*address),
             Reach::Exec(_) => None,
         }
     }

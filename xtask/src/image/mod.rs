@@ -145,11 +145,6 @@ impl Images {
         self.wanted().iter().any(|wanted| self.recorded(wanted).is_none())
     }
 
-    /// The steps that have the images of a service, one for each platform.
-    pub fn steps_of(&self, service: &ServiceName) -> Vec<StepId> {
-        self.places(service).map(|place| self.step_id(place)).collect()
-    }
-
     /// The image of a service for this machine's platform, or the first one asked for. During a run that is what its
     /// step has made or found; before it, what the records say.
     pub fn built(&self, service: &ServiceName) -> Option<Built> {

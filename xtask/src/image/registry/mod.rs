@@ -50,11 +50,6 @@ impl Client {
         Self { proc, interrupts, credentials, admitted: Mutex::default() }
     }
 
-    /// Whether it was given credentials for this host.
-    pub fn is_known_to(&self, host: &str) -> bool {
-        self.credentials.as_ref().is_some_and(|credentials| credentials.host == host)
-    }
-
     /// The digest of what a tag or a digest stands for. `None`: there is nothing of this name.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What every start of a system needs: its networks, the volumes of its services, and no container that an earlier run
 //! has left.
 
-use super::names::{HOME, Names};
+use super::names::{HOME, Names, SYSTEM};
 use super::{Containers, edge, launch};
 use crate::error::Fault;
 use crate::ledger::Entry;
@@ -20,7 +20,6 @@ use crate::tools::engine::{self, Engine, Labels, Named};
 use anyhow::Result;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The kinds of what is made here, in the ledger and in receipts.
@@ -104,7 +103,7 @@ impl GroundWork {
             return vec![Preview::Do(format!("network `{}`", self.names.network(&self.system.name)))];
         };
         let labels = self.names.labels(&self.system.name);
-        let engine = Engine { program: found.engine.kind.as_str().into(), ..found.engine };
+        let engine = Engine::as_typed(found.engine.kind);
         let networks = self.networks(engine.kind);
         let networks = networks.iter().map(|(name, internal)| engine.network_create(name, &labels, *internal));
         let volume = |service| engine.volume_create(&self.names.volume(service), &self.volume_labels(service));
@@ -185,7 +184,7 @@ impl GroundWork {
 
     /// Something of this name may be another checkout's, whose deployment has the same name, or anybody's.
     fn check_owner(&self, kind: &str, thing: &Named) -> Result<()> {
-        if thing.labels.get(HOME).is_some_and(|home| Path::new(home) == Path::new(&self.names.home())) {
+        if self.names.owns(&thing.labels) {
             return Ok(());
         }
         let owner = match thing.labels.get(HOME) {
@@ -213,8 +212,7 @@ fn live(core: &Supervised, names: &Names) -> Result<BTreeMap<String, ServiceName
     let mut live = BTreeMap::new();
     for status in core.supervised()? {
         for instance in status.current.iter().chain(&status.candidate) {
-            let name = format!("{}-{}", names.container(&status.service), instance.instance);
-            live.insert(name, status.service.clone());
+            live.insert(names.instance(&status.service, instance.instance), status.service.clone());
         }
     }
     Ok(live)
@@ -224,11 +222,8 @@ fn live(core: &Supervised, names: &Names) -> Result<BTreeMap<String, ServiceName
 pub(super) fn of_system(engine: &Engine, proc: &Proc, names: &Names, system: &System) -> Result<Vec<String>> {
     let listed = engine::lines(&proc.read(&engine.containers_with_label(names.label()))?);
     let found = engine.containers(proc, &listed)?;
-    let labelled = |key: &str, container: &engine::Container, value: &str| {
-        container.labels.get(key).is_some_and(|label| label == value)
-    };
     let ours = found.into_iter().filter(|container| {
-        labelled(HOME, container, &names.home()) && labelled(super::names::SYSTEM, container, system.name.as_str())
+        names.owns(&container.labels) && container.labels.get(SYSTEM).is_some_and(|name| name == system.name.as_str())
     });
     Ok(ours.map(|container| container.name).collect())
 }

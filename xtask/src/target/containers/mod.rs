@@ -189,7 +189,7 @@ fn system_of<'c>(core: &'c Supervised, service: &ServiceName) -> Option<&'c Syst
 fn current_container(core: &Supervised, names: &Names, service: &ServiceName) -> Result<Option<String>> {
     let status = core.supervised()?.into_iter().find(|status| status.service == *service);
     let current = status.and_then(|status| status.current);
-    Ok(current.map(|current| format!("{}-{}", names.container(service), current.instance)))
+    Ok(current.map(|current| names.instance(service, current.instance)))
 }
 
 /// Whether its program is a crate of this repository.

@@ -45,6 +45,16 @@ impl Names {
         format!("{}--{service}", self.id)
     }
 
+    /// The container of an instance.
+    pub(super) fn instance(&self, service: &ServiceName, number: u64) -> String {
+        format!("{}-{number}", self.container(service))
+    }
+
+    /// Whether something was made by this deployment, and not by one of the same name in another checkout.
+    pub(super) fn owns(&self, labels: &Labels) -> bool {
+        labels.get(HOME) == Some(&self.home())
+    }
+
     pub(super) fn home(&self) -> String {
         self.home.to_string_lossy().into_owned()
     }

@@ -108,8 +108,8 @@ fn planned(core: &Supervised, images: &Images, service: &Service, present: &[Ser
     let (image, need) = match &service.source {
         Source::Crate(_) => {
             let wanted = images.wanted().iter().find(|wanted| wanted.service == service.name)?;
-            let need = StepId::new(format!("image:{}", service.name));
-            (Image { reference: images.reference(wanted), key: Some(wanted.key()), ..blank(service) }, need)
+            let image = Image { reference: images.reference(wanted), key: Some(wanted.key()), ..blank(service) };
+            (image, images.step_of(wanted))
         }
         Source::Image { image, .. } => {
             let pin = core.deployment.spec.images.get(image)?;

@@ -48,10 +48,7 @@ pub(super) struct Public {
 /// The step that fetches a public image.
 pub(super) fn step(core: &Arc<Supervised>, public: Public, needs: Vec<StepId>) -> Step {
     let preview = match core.found_engine().map(|found| (found.facts.platform, found.engine.kind)) {
-        Ok((Some(platform), kind)) => {
-            let engine = Engine { kind, program: kind.as_str().into() };
-            Preview::Run(engine.pull(&public.pin.pull_reference(), platform))
-        }
+        Ok((Some(platform), kind)) => Preview::Run(Engine::as_typed(kind).pull(&public.pin.pull_reference(), platform)),
         _ => Preview::Do(format!("pull {}", public.pin)),
     };
     Step {

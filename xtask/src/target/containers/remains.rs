@@ -1,7 +1,7 @@
 //! What of a deployment can still be found in the engine, whether the ledger knows of it or not.
 
 use super::Containers;
-use super::names::{HOME, SERVICE, SYSTEM};
+use super::names::{SERVICE, SYSTEM};
 use crate::spec::name::ServiceName;
 use crate::target::supervised::Supervised;
 use crate::target::supervised::images::noted_engine;
@@ -79,7 +79,7 @@ impl Search<'_> {
     fn found(&self, kind: &str, id: &str, labels: &Labels, remove: String) -> Option<Survivor> {
         let system = labels.get(SYSTEM).map(String::as_str).unwrap_or_default();
         let in_scope = self.scope.everything || self.scope.systems.iter().any(|known| known.as_str() == system);
-        let ours = labels.get(HOME) == Some(&self.containers.names.home());
+        let ours = self.containers.names.owns(labels);
         let owner = labels.get(SERVICE).map_or(system, String::as_str).to_owned();
         (in_scope && ours).then(|| Survivor {
             kind: kind.to_owned(),

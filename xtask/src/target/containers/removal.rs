@@ -47,7 +47,7 @@ impl RemoveWork {
         let Ok(Some(kind)) = noted_engine(self.core.home()) else {
             return vec![Preview::Do("what carries the deployment's labels".to_owned())];
         };
-        let engine = Engine { kind, program: kind.as_str().into() };
+        let engine = Engine::as_typed(kind);
         let networks = self.networks();
         let networks = networks.iter().map(|name| engine.network_remove(name));
         let volumes = self.volumes().into_iter().map(|name| engine.volume_remove(&name));
@@ -65,7 +65,7 @@ impl RemoveWork {
 
     /// What is there of these and was made by this deployment.
     fn found(&self, engine: &Engine, cx: &StepCx<'_>) -> Result<Found> {
-        let ours = |labels: &engine::Labels| labels.get(super::names::HOME) == Some(&self.names.home());
+        let ours = |labels: &engine::Labels| self.names.owns(labels);
         let mut found =
             Found { containers: of_system(engine, cx.proc, &self.names, &self.system)?, ..Found::default() };
         for name in self.networks() {

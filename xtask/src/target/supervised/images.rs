@@ -40,7 +40,7 @@ pub(super) fn removal(core: &Arc<Supervised>, system: &System, needs: Vec<StepId
     }
     let kind = noted_engine(core.home()).ok().flatten().or(core.deployment.environment.engine);
     let kind = kind.unwrap_or(EngineKind::Docker);
-    let engine = Engine { kind, program: kind.as_str().into() };
+    let engine = Engine::as_typed(kind);
     let preview = references.iter().map(|reference| Preview::Run(engine.image_remove(reference))).collect();
     Some(Step {
         id: StepId::new(format!("images:{}", system.name)),

@@ -34,6 +34,11 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// The client as one would type it, for lines that are only shown.
+    pub fn as_typed(kind: EngineKind) -> Self {
+        Self { kind, program: kind.as_str().into() }
+    }
+
     /// The client without arguments.
     pub fn command(&self) -> CommandLine {
         CommandLine::new(&self.program)
