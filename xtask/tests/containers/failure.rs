@@ -3,19 +3,7 @@
 
 use super::client::Hammer;
 use super::deployment::{Deployment, edit, kill, step};
-use super::sandbox::{Run, eventually, get};
-use serde_json::Value;
-
-/// The first failure of a deploy.
-#[track_caller]
-fn failure(run: &Run) -> Value {
-    let document = run.json();
-    assert_eq!(document["result"], "failed", "{document:#}");
-    let failure = document["failure"].clone();
-    let cause = failure["cause"].as_str().unwrap();
-    assert!(run.stderr.contains(&format!("error: {cause}")), "{}", run.stderr);
-    failure
-}
+use super::sandbox::{Run, eventually, failure, get};
 
 #[track_caller]
 fn cause(run: &Run) -> String {

@@ -1,10 +1,9 @@
 //! What goes wrong, and what the commands make of it: the cause first, and the version that was good serves on.
 
 use super::client::Hammer;
-use super::sandbox::{Run, Sandbox, eventually, get};
+use super::sandbox::{Run, Sandbox, eventually, failure, get};
 use super::stage::Stage;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use xtask::os;
@@ -13,17 +12,6 @@ use xtask::os;
 fn faulty(sandbox: &Sandbox, fault: &str) -> Run {
     let fault = format!("env.FAULT={fault}");
     sandbox.xtask(["deploy", "epoch", "--json", "--set", &fault]).exits(1)
-}
-
-/// The first failure of a deploy, after a look at the rest of its document.
-#[track_caller]
-pub(crate) fn failure(run: &Run) -> Value {
-    let document = run.json();
-    assert_eq!(document["result"], "failed", "{document:#}");
-    let failure = document["failure"].clone();
-    let cause = failure["cause"].as_str().unwrap();
-    assert!(run.stderr.contains(&format!("error: {cause}")), "{}", run.stderr);
-    failure
 }
 
 #[track_caller]

@@ -262,6 +262,17 @@ pub(crate) struct Running {
     before: Vec<PathBuf>,
 }
 
+/// The first failure of a deploy, after a look at the rest of its document.
+#[track_caller]
+pub(crate) fn failure(run: &Run) -> Value {
+    let document = run.json();
+    assert_eq!(document["result"], "failed", "{document:#}");
+    let failure = document["failure"].clone();
+    let cause = failure["cause"].as_str().unwrap();
+    assert!(run.stderr.contains(&format!("error: {cause}")), "{}", run.stderr);
+    failure
+}
+
 impl Running {
     /// A program that was started without watching its journal.
     pub(crate) fn of(child: Child) -> Self {

@@ -1,7 +1,7 @@
 //! The state folder in trouble: a full disk, no permission, damaged files.
 
-use super::failure::{count, failure, supervisor};
-use super::sandbox::{Sandbox, get};
+use super::failure::{count, supervisor};
+use super::sandbox::{Sandbox, failure, get};
 use super::stage::Stage;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
