@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The version of the records' shape.
 pub const SCHEMA: u64 = 1;
@@ -65,10 +65,38 @@ pub enum Event {
         step: String,
         text: String,
     },
+    /// Something that a running step saw happen, worth a line of its own.
+    News {
+        step: String,
+        text: String,
+    },
     /// An outside program was started for a step.
     Command {
         step: String,
         argv: Vec<String>,
+    },
+    /// What a service was asked within about a second while a step replaced it.
+    Asked {
+        step: String,
+        service: String,
+        requests: u64,
+        failed: u64,
+    },
+    /// What came of all of it.
+    Measured {
+        step: String,
+        service: String,
+        requests: u64,
+        failed: u64,
+        /// The longest time between two answers.
+        longest_gap: Duration,
+    },
+    /// Where everything is that was gathered about a failure.
+    Dossier {
+        step: String,
+        path: PathBuf,
+        /// Causes, the first one first: code, cause, hint.
+        findings: Vec<Fault>,
     },
     Ended {
         step: String,
@@ -105,7 +133,19 @@ impl Event {
             }
             Self::Started { step } => json!({"event": "started", "step": step}),
             Self::Status { step, text } => json!({"event": "status", "step": step, "text": text}),
+            Self::News { step, text } => json!({"event": "news", "step": step, "text": text}),
             Self::Command { step, argv } => json!({"event": "command", "step": step, "argv": argv}),
+            Self::Asked { step, service, requests, failed } => {
+                json!({"event": "asked", "step": step, "service": service, "requests": requests, "failed": failed})
+            }
+            Self::Measured { step, service, requests, failed, longest_gap } => json!({
+                "event": "measured", "step": step, "service": service, "requests": requests, "failed": failed,
+                "longest_gap_seconds": longest_gap.as_secs_f64(),
+            }),
+            Self::Dossier { step, path, findings } => json!({
+                "event": "dossier", "step": step, "path": path.to_string_lossy(),
+                "findings": findings.iter().map(failure_json).collect::<Vec<_>>(),
+            }),
             Self::Ended { step, end } => json!({
                 "event": "ended", "step": step, "result": end.result.word(), "seconds": end.seconds,
                 "reason": end.reason, "failure": end.failure.as_ref().map(failure_json),
@@ -201,7 +241,7 @@ fn run_id(now: SystemTime, pid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn run_ids_sort_by_time() {

@@ -16,6 +16,7 @@ pub mod http;
 pub mod image;
 pub mod journal;
 pub mod key;
+pub mod kube;
 pub mod lease;
 pub mod ledger;
 pub mod os;

@@ -5,6 +5,7 @@ use xtask::cli::{self, Command};
 use xtask::cmd;
 use xtask::ctx::Ctx;
 use xtask::error::{Exit, Fault};
+use xtask::proc;
 use xtask::ui;
 
 fn main() -> ExitCode {
@@ -31,11 +32,15 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Rollback(args) => cmd::rollback::run(&args, &Ctx::new()?),
         Command::Teardown(args) => cmd::teardown::run(&args, &Ctx::new()?),
         Command::Build(args) => cmd::build::run(&args, &Ctx::new()?),
+        Command::Cluster(args) => cmd::cluster::run(&args, &Ctx::new()?),
+        Command::Render(args) => cmd::render::run(&args, &Ctx::new()?),
+        Command::Report(args) => cmd::report::run(&args, &Ctx::new()?),
         Command::Ci(args) => cmd::ci::run(&args, &Ctx::new()?),
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Supervise(args) => cmd::hidden::supervise(&args),
         Command::Exec(args) => cmd::hidden::exec(&args),
         Command::Container(args) => return cmd::hidden::container(&args),
+        Command::Tether(args) => return proc::hold(&args.command),
     };
     exit.map(Exit::code)
 }

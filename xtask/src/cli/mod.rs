@@ -12,6 +12,7 @@ use clap::error::Error;
 use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -25,11 +26,15 @@ pub enum Command {
     Rollback(RollbackArgs),
     Teardown(TeardownArgs),
     Build(BuildArgs),
+    Cluster(ClusterArgs),
+    Render(RenderArgs),
+    Report(ReportArgs),
     Ci(CiArgs),
     Completions(CompletionsArgs),
     Supervise(SuperviseArgs),
     Exec(ExecArgs),
     Container(ContainerArgs),
+    Tether(TetherArgs),
 }
 
 /// Which environment, and how its settings differ for this run.
@@ -90,6 +95,39 @@ pub struct LogsArgs {
     pub environment: EnvironmentArgs,
     pub follow: bool,
     pub lines: usize,
+    /// No line that is older.
+    pub since: Option<Duration>,
+}
+
+/// A cluster on this machine.
+#[derive(Debug)]
+pub struct ClusterArgs {
+    pub verb: ClusterVerb,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterVerb {
+    Up,
+    Down,
+}
+
+#[derive(Debug)]
+pub struct RenderArgs {
+    pub systems: SystemsArgs,
+    pub environment: EnvironmentArgs,
+    /// The folder that the manifests go into.
+    pub out: PathBuf,
+}
+
+#[derive(Debug)]
+pub struct ReportArgs {
+    /// The run's name or the beginning of it; the newest when there is none.
+    pub run: Option<String>,
+    pub environment: EnvironmentArgs,
+    /// Where the page goes; beside the journal unless named.
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -158,6 +196,12 @@ pub struct ContainerArgs {
     pub spec: String,
 }
 
+#[derive(Debug)]
+pub struct TetherArgs {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -197,7 +241,18 @@ impl Command {
                 environment: m.environment(),
                 follow: m.flag("follow"),
                 lines: m.one("lines")?,
+                since: m.one("since"),
             }),
+            "cluster" => {
+                let (verb, matches) = m.0.remove_subcommand()?;
+                let mut m = Matches(matches);
+                let verb = if verb == "up" { ClusterVerb::Up } else { ClusterVerb::Down };
+                Self::Cluster(ClusterArgs { verb, environment: m.environment(), mutation: m.mutation() })
+            }
+            "render" => {
+                Self::Render(RenderArgs { systems: m.systems(), environment: m.environment(), out: m.one("out")? })
+            }
+            "report" => Self::Report(ReportArgs { run: m.one("run"), environment: m.environment(), out: m.one("out") }),
             "rollback" => Self::Rollback(RollbackArgs {
                 system: m.one("system")?,
                 environment: m.environment(),
@@ -233,6 +288,7 @@ impl Command {
             surface::SUPERVISE => Self::Supervise(SuperviseArgs { state_dir: m.one("state-dir")? }),
             surface::EXEC => Self::Exec(ExecArgs { log: m.one("log")?, command: m.many("command") }),
             surface::CONTAINER => Self::Container(ContainerArgs { log: m.one("log")?, spec: m.one("spec")? }),
+            surface::TETHER => Self::Tether(TetherArgs { command: m.many("command") }),
             _ => return None,
         })
     }
@@ -297,7 +353,11 @@ mod tests {
             "plan a --env x --set a=b --json",
             "status a --env x --set a=b --json",
             "smoke a --env x --set a=b --json",
-            "logs a --env x --set a=b --follow --lines 7",
+            "logs a --env x --set a=b --follow --lines 7 --since 5m",
+            "cluster up --env x --set a=b --dry-run --yes",
+            "cluster down --env x --set a=b --dry-run --yes",
+            "render a --env x --set a=b --out /out",
+            "report a --env x --set a=b --out /out",
             "rollback a --env x --set a=b --dry-run --yes --json",
             "teardown a --env x --set a=b --dry-run --yes --json --keep-data",
             "build a --env x --set a=b --dry-run --yes --json --push --why",
@@ -307,6 +367,7 @@ mod tests {
             "__supervise /state",
             "__exec --log /log -- program --flag",
             "__container --log /log {}",
+            "__tether -- program --flag",
         ];
         for line in lines {
             let read = parse_words(line).map(|command| format!("{command:?}"));

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 pub(super) const SUPERVISE: &str = crate::proc::SUPERVISE;
 pub(super) const EXEC: &str = crate::proc::EXEC;
 pub(super) const CONTAINER: &str = crate::proc::CONTAINER;
+pub(super) const TETHER: &str = crate::proc::TETHER;
 
 const EXAMPLES: &str = "\
 Start here:
@@ -49,10 +50,13 @@ pub fn command() -> Command {
             rollback(),
             teardown(),
             build(),
+            cluster(),
+            render(),
+            report(),
             ci(),
             completions(),
         ])
-        .subcommands([supervise(), exec(), container()])
+        .subcommands([supervise(), exec(), container(), tether()])
 }
 
 fn doctor() -> Command {
@@ -96,6 +100,57 @@ fn logs() -> Command {
         .args(environment())
         .arg(flag("follow", "Go on printing what is added").short('f'))
         .arg(lines.value_parser(value_parser!(usize)).default_value("100"))
+        .arg(
+            option("since", "TIME", "Only lines of the last TIME, such as `5m`")
+                .value_parser(humantime::parse_duration),
+        )
+}
+
+fn cluster() -> Command {
+    let verb = |name: &'static str, about: &'static str| {
+        let yes = flag("yes", "Do not ask").short('y');
+        Command::new(name)
+            .about(about)
+            .args(environment().map(in_cluster))
+            .arg(flag("dry-run", "Print the exact command lines, run nothing"))
+            .arg(yes)
+    };
+    Command::new("cluster")
+        .about("Make a Kubernetes cluster on this machine, or remove it again")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([
+            verb(
+                "up",
+                "Make a cluster with whichever of kind, k3d and minikube is installed, and name it in the environment",
+            ),
+            verb("down", "Remove the cluster that `up` has made"),
+        ])
+}
+
+/// What is about a cluster is about the environment `cluster` unless another one is named.
+fn in_cluster(arg: Arg) -> Arg {
+    if arg.get_id() == "env" { arg.default_value("cluster") } else { arg }
+}
+
+fn render() -> Command {
+    Command::new("render")
+        .about("Write plain manifests of an environment, for GitOps")
+        .arg(systems())
+        .args(environment().map(in_cluster))
+        .arg(option("out", "DIR", "The folder that they go into").required(true).value_parser(path()))
+}
+
+fn report() -> Command {
+    Command::new("report")
+        .about("Write a page that shows a run: its steps, its critical path, what it lost, why it failed")
+        .arg(
+            Arg::new("run")
+                .value_name("RUN")
+                .help("The run, by its name or the beginning of it; the newest unless named"),
+        )
+        .args(environment())
+        .arg(option("out", "FILE", "Where the page goes; beside the run's journal unless named").value_parser(path()))
 }
 
 fn rollback() -> Command {
@@ -154,11 +209,17 @@ fn supervise() -> Command {
 }
 
 fn exec() -> Command {
+    Command::new(EXEC).hide(true).arg(Arg::new("log").long("log").required(true).value_parser(path())).arg(program())
+}
+
+fn tether() -> Command {
+    Command::new(TETHER).hide(true).arg(program())
+}
+
+/// A program with its arguments, after `--`.
+fn program() -> Arg {
     let command = Arg::new("command").num_args(1..).required(true).trailing_var_arg(true).allow_hyphen_values(true);
-    Command::new(EXEC)
-        .hide(true)
-        .arg(Arg::new("log").long("log").required(true).value_parser(path()))
-        .arg(command.value_parser(ValueParser::os_string()))
+    command.value_parser(ValueParser::os_string())
 }
 
 fn container() -> Command {

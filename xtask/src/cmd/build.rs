@@ -1,7 +1,7 @@
 //! `build`: container images of services whose sources have changed. What is current is known without an engine.
 
 use super::dry_run::Rehearsal;
-use super::execute::{Execution, execute};
+use super::execute::{Execution, execute_here};
 use super::update_pins;
 use crate::check;
 use crate::cli::BuildArgs;
@@ -51,7 +51,7 @@ pub fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
         preflight(args, ctx)?;
     }
     engine.get(&ctx.proc)?;
-    let execution = execute(ctx, &deployment.home, "build", environment.name.as_str(), &plan)?;
+    let execution = execute_here(ctx, &deployment.home, "build", environment.name.as_str(), &plan)?;
     report(args, &images, &orders, Some(&execution))
 }
 

@@ -28,7 +28,7 @@ pub fn run(args: &DeployArgs, ctx: &Ctx) -> Result<Exit> {
     if contribution.builds {
         preflight(args, ctx)?;
     }
-    let execution = execute(ctx, target.home(), "deploy", environment.name.as_str(), &plan)?;
+    let execution = execute(ctx, target.as_ref(), "deploy", environment.name.as_str(), &plan)?;
     if args.json.json {
         ui::document(&execution.document(environment.name.as_str(), &systems, &contribution.skipped))?;
     }

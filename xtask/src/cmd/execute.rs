@@ -6,7 +6,7 @@ use crate::home::Home;
 use crate::journal::{Event, Journal, StepEnd, StepResult};
 use crate::lease::{Claim, Lease};
 use crate::plan::{Plan, StepId, runner};
-use crate::target::SkippedSystem;
+use crate::target::{Guard, SkippedSystem, Target};
 use crate::ui;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ pub(super) struct Execution {
     systems: Vec<Option<String>>,
     interrupted: Option<i32>,
     pub(super) journal: Journal,
+    /// Given back before the lease.
+    _guard: Guard,
     _lease: Lease,
 }
 
@@ -29,17 +31,57 @@ pub(super) struct Execution {
 ///
 /// # Errors
 /// When the lease is held or the journal cannot be written. Failed steps are in the result.
-pub(super) fn execute(ctx: &Ctx, home: &Home, command: &str, environment: &str, plan: &Plan) -> Result<Execution> {
+pub(super) fn execute(
+    ctx: &Ctx,
+    target: &dyn Target,
+    command: &str,
+    environment: &str,
+    plan: &Plan,
+) -> Result<Execution> {
+    let guard = |claim: &Claim<'_>, journal: &Journal| target.guard(ctx, claim, journal);
+    execute_guarded(ctx, target.home(), command, environment, plan, &guard)
+}
+
+/// The same for what concerns this machine alone.
+///
+/// # Errors
+/// Those of [`execute`].
+pub(super) fn execute_here(ctx: &Ctx, home: &Home, command: &str, environment: &str, plan: &Plan) -> Result<Execution> {
+    execute_guarded(ctx, home, command, environment, plan, &|_, _| Ok(Box::new(())))
+}
+
+fn execute_guarded(
+    ctx: &Ctx,
+    home: &Home,
+    command: &str,
+    environment: &str,
+    plan: &Plan,
+    guard: &dyn Fn(&Claim<'_>, &Journal) -> Result<Guard>,
+) -> Result<Execution> {
     let journal = Journal::open(Some(&home.runs()), command, environment, ui::watcher(ctx))?;
     let claim = Claim { who: ctx.vars.who(), command, run: journal.run() };
     let lease = Lease::take(home, &claim, ctx.proc.children(), &ctx.interrupts, &journal)?;
+    let guard = guard(&claim, &journal)?;
     forget_old_journals(home);
     let ends = runner::run(plan, &ctx.proc, &ctx.interrupts, &journal);
     let run = journal.run().to_owned();
     let systems = plan.steps().iter().map(|step| step.system.clone()).collect();
-    let execution = Execution { run, ends, systems, interrupted: ctx.interrupts.first(), journal, _lease: lease };
+    let interrupted = ctx.interrupts.first();
+    let execution = Execution { run, ends, systems, interrupted, journal, _guard: guard, _lease: lease };
     execution.journal.record(Event::Finished { result: execution.result().to_owned() });
     Ok(execution)
+}
+
+/// What was measured while a step replaced something.
+fn traffic(events: &[Event], id: &StepId) -> Vec<Value> {
+    let of_step = |event: &Event| match event {
+        Event::Measured { step, service, requests, failed, longest_gap } if step == id.as_str() => Some(json!({
+            "service": service, "requests": requests, "failed": failed,
+            "longest_gap_seconds": longest_gap.as_secs_f64(),
+        })),
+        _ => None,
+    };
+    events.iter().filter_map(of_step).collect()
 }
 
 fn forget_old_journals(home: &Home) {
@@ -111,9 +153,13 @@ impl Execution {
 
     /// The document of `deploy --json`.
     pub(super) fn document(&self, environment: &str, systems: &[String], skipped: &[SkippedSystem]) -> Value {
+        let events = self.journal.events();
         let step = |(id, end): &(StepId, StepEnd)| {
             let reason = end.reason.clone().or(end.failure.as_ref().map(|fault| fault.cause.clone()));
-            json!({"id": id.as_str(), "result": end.result.word(), "seconds": end.seconds, "reason": reason})
+            json!({
+                "id": id.as_str(), "result": end.result.word(), "seconds": end.seconds, "reason": reason,
+                "traffic": traffic(&events, id),
+            })
         };
         let failure = self.failure().map(
             |(id, fault)| json!({"step": id.as_str(), "code": fault.code, "cause": fault.cause, "hint": fault.hint}),

@@ -3,7 +3,8 @@
 use crate::cli::LogsArgs;
 use crate::ctx::Ctx;
 use crate::error::{Exit, Fault};
-use crate::target::{self, Deployment};
+use crate::spec::name::ServiceName;
+use crate::target::{self, Deployment, LogRequest, Logs};
 use crate::ui;
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -20,8 +21,21 @@ const POLL: Duration = Duration::from_millis(200);
 pub fn run(args: &LogsArgs, ctx: &Ctx) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &[])?;
     let service = deployment.service(&args.service)?.1.name.clone();
-    let paths = target::of(deployment, ctx)?.logs(&service);
-    let Some(path) = paths.first() else { return Ok(Exit::Done) };
+    let target = target::of(deployment, ctx)?;
+    match target.logs(&service) {
+        Logs::Files(paths) => match paths.first() {
+            Some(path) => print_file(args, ctx, &service, path),
+            None => Ok(Exit::Done),
+        },
+        Logs::Stream(stream) => {
+            let request = LogRequest { lines: args.lines, since: args.since, follow: args.follow };
+            stream.read(ctx, &request, &mut |line| print(format!("{line}\n").as_bytes()))?;
+            Ok(ctx.interrupts.first().map_or(Exit::Done, Exit::Interrupted))
+        }
+    }
+}
+
+fn print_file(args: &LogsArgs, ctx: &Ctx, service: &ServiceName, path: &Path) -> Result<Exit> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => {

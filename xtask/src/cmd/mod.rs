@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod ci;
+pub mod cluster;
 pub mod completions;
 pub mod deploy;
 pub mod doctor;
@@ -10,6 +11,8 @@ mod execute;
 pub mod hidden;
 pub mod logs;
 pub mod plan;
+pub mod render;
+pub mod report;
 pub mod rollback;
 pub mod smoke;
 pub mod status;

@@ -23,7 +23,7 @@ pub fn run(args: &RollbackArgs, ctx: &Ctx) -> Result<Exit> {
     if args.mutation.dry_run {
         return Rehearsal { environment: &environment, plan: &plan, skipped: &[] }.print(args.json.json);
     }
-    let execution = execute(ctx, target.home(), "rollback", environment.name.as_str(), &plan)?;
+    let execution = execute(ctx, target.as_ref(), "rollback", environment.name.as_str(), &plan)?;
     if args.json.json {
         ui::document(&execution.document(environment.name.as_str(), &[system.name.to_string()], &[]))?;
     }

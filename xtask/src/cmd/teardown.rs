@@ -36,7 +36,7 @@ pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
         ui::say("nothing was removed");
         return Ok(Exit::Failed);
     }
-    let execution = execute(ctx, target.home(), "teardown", environment.name.as_str(), &plan)?;
+    let execution = execute(ctx, target.as_ref(), "teardown", environment.name.as_str(), &plan)?;
     execution.print_failures();
     let remains = target.remains(&scope, args.keep_data)?;
     let result = match execution.exit() {

@@ -1,8 +1,8 @@
 //! Reads an answer from its connection.
 
+use super::stream::Stream;
 use super::{Exchange, HttpError, Response, failed};
-use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// More than any answer here has; what is larger is not read to its end.
@@ -14,14 +14,14 @@ const SLICE: Duration = Duration::from_millis(50);
 
 /// An answer on its way.
 pub(super) struct Incoming<'s> {
-    stream: TcpStream,
+    stream: Stream,
     exchange: Exchange<'s>,
     /// What has come and was not looked at yet.
     buffer: Vec<u8>,
 }
 
 impl<'s> Incoming<'s> {
-    pub(super) fn new(stream: TcpStream, exchange: Exchange<'s>) -> Self {
+    pub(super) fn new(stream: Stream, exchange: Exchange<'s>) -> Self {
         let buffer = Vec::new();
         Self { stream, exchange, buffer }
     }
@@ -134,8 +134,7 @@ impl<'s> Incoming<'s> {
         let mut bytes = [0; 8192];
         loop {
             let slice = self.exchange.left(SLICE)?;
-            let read = self.stream.set_read_timeout(Some(slice)).and_then(|()| self.stream.read(&mut bytes));
-            match read {
+            match self.stream.read(&mut bytes, slice) {
                 Ok(0) => return Ok(false),
                 Ok(count) => {
                     self.buffer.extend_from_slice(&bytes[..count]);

@@ -4,15 +4,17 @@
 //! resolves; its waits end early when the caller says so. Looking up a name is the system's and knows no deadline.
 
 mod answer;
+mod stream;
 mod url;
 
-pub use url::{Endpoint, Url, is_path};
+pub use url::{Endpoint, Url, Via, is_path};
 
 use answer::Incoming;
 use std::fmt;
-use std::io::Write;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+use stream::Stream;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -129,10 +131,14 @@ impl Exchange<'_> {
         }
     }
 
-    fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, HttpError> {
+    fn connect(&self, endpoint: &Endpoint) -> Result<Stream, HttpError> {
         let Endpoint { host, port, via } = endpoint;
         let addresses: Vec<SocketAddr> = match via {
-            Some(address) => vec![*address],
+            Some(Via::Address(address)) => vec![*address],
+            Some(Via::Socket(path)) => {
+                let connected = UnixStream::connect(path).map(Stream::Unix);
+                return connected.map_err(|error| failed(&format!("connect to `{}`", path.display()), &error));
+            }
             None => (host.as_str(), *port)
                 .to_socket_addrs()
                 .map_err(|error| failed(&format!("look up `{host}`"), &error))?
@@ -142,16 +148,16 @@ impl Exchange<'_> {
         for address in addresses {
             let left = self.left(LONGEST)?;
             match TcpStream::connect_timeout(&address, left) {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok(Stream::Tcp(stream)),
                 Err(error) => last = failed(&format!("connect to {address}"), &error),
             }
         }
         Err(last)
     }
 
-    fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> Result<(), HttpError> {
+    fn write(&self, stream: &mut Stream, bytes: &[u8]) -> Result<(), HttpError> {
         let left = self.left(LONGEST)?;
-        let written = stream.set_write_timeout(Some(left)).and_then(|()| stream.write_all(bytes));
+        let written = stream.write_all(bytes, left);
         written.map_err(|error| failed("send the request", &error))
     }
 }

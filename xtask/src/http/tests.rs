@@ -2,6 +2,7 @@
 
 use super::*;
 use std::io::Read;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Who is asked: the name and port that the request carries, and the address to connect to when that name does not
@@ -11,12 +12,27 @@ pub struct Endpoint {
     /// A name or an address, that of IPv6 without brackets.
     pub host: String,
     pub port: u16,
-    pub via: Option<SocketAddr>,
+    pub via: Option<Via>,
+}
+
+/// What is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    Address(SocketAddr),
+    /// A Unix socket, which only those may use who may write to its file.
+    Socket(PathBuf),
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port(), via: Some(address) }
+        Self { host: address.ip().to_string(), port: address.port(), via: Some(Via::Address(address)) }
+    }
+}
+
+impl Endpoint {
+    /// A program on this machine that listens on a Unix socket.
+    pub fn socket(path: impl Into<PathBuf>) -> Self {
+        Self { host: "localhost".to_owned(), port: 80, via: Some(Via::Socket(path.into())) }
     }
 }
 

@@ -31,6 +31,21 @@ impl StepCx<'_> {
         self.journal.record(Event::Status { step: self.step.to_owned(), text: text.into() });
     }
 
+    /// Says what has happened, which stays on the screen.
+    pub fn news(&self, text: impl Into<String>) {
+        self.journal.record(Event::News { step: self.step.to_owned(), text: text.into() });
+    }
+
+    /// Records something else about the step.
+    pub fn record(&self, event: impl FnOnce(String) -> Event) {
+        self.journal.record(event(self.step.to_owned()));
+    }
+
+    /// The folder name of this run: the journal's.
+    pub fn run_name(&self) -> &str {
+        self.journal.run()
+    }
+
     fn commanded(&self, command: &CommandLine) {
         self.journal.record(Event::Command { step: self.step.to_owned(), argv: command.argv() });
     }

@@ -7,11 +7,13 @@ mod command;
 #[cfg(target_os = "macos")]
 mod question;
 mod service;
+mod tether;
 
 pub use command::{CommandLine, Input};
 #[cfg(target_os = "macos")]
 pub use question::answer;
 pub use service::*;
+pub use tether::{TETHER, Tethered, hold};
 
 use crate::error::Fault;
 use crate::os::{self, ProcessId};

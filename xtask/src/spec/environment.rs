@@ -1,6 +1,7 @@
 //! Environments: where and how systems run. Settings come from the environment's file, then its untracked
 //! `.local.toml`, then `--set`; each remembers where it came from.
 
+use super::cluster::Cluster;
 use super::container::{EngineKind, Platform, Registry};
 use super::name::{DeploymentId, EnvironmentName};
 use super::system::TargetKind;
@@ -28,6 +29,8 @@ pub struct Environment {
     pub registry: Option<Registry>,
     /// What images are built for. Empty: for the engine's own platform.
     pub platforms: Vec<Platform>,
+    /// The cluster, on the targets that have one.
+    pub cluster: Cluster,
     /// `env.NAME`: extra environment variables for every service.
     pub env: BTreeMap<String, String>,
     /// Where each setting came from, for `deploy --dry-run`, sorted by key.

@@ -1,5 +1,6 @@
 //! Reads an environment: its file, then its `.local.toml`, then what the command line sets.
 
+use super::cluster::Cluster;
 use super::container::{EngineKind, Platform, Registry};
 use super::decode::{Document, Value, choose};
 use super::environment::{BuildPlace, Environment, Origin, Ports, Setting};
@@ -11,16 +12,17 @@ use super::system::TargetKind::{self, Containers, Eks, Host, Kubernetes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
 const FOLDER: &str = "deploy/environments";
 
 /// The targets that this version can deploy to.
-const SUPPORTED: [TargetKind; 2] = [Host, Containers];
+const SUPPORTED: [TargetKind; 3] = [Host, Containers, Kubernetes];
 
 /// Every setting, and the targets on which it does something. `env.NAME` is one on all of them.
-const SETTINGS: [(&str, &[TargetKind]); 21] = [
+const SETTINGS: [(&str, &[TargetKind]); 25] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
@@ -31,10 +33,14 @@ const SETTINGS: [(&str, &[TargetKind]); 21] = [
     ("platforms", &TargetKind::ALL),
     ("context", &[Kubernetes]),
     ("ingress_class", &[Kubernetes]),
+    ("ingress_address", &[Kubernetes]),
+    ("ingress_namespace", &[Kubernetes]),
+    ("storage_class", &[Kubernetes, Eks]),
     ("domain", &[Kubernetes, Eks]),
     ("namespace_prefix", &[Kubernetes, Eks]),
     ("replicas", &[Kubernetes, Eks]),
     ("max_failed", &[Kubernetes, Eks]),
+    ("probe_rate", &[Kubernetes, Eks]),
     ("account", &[Eks]),
     ("profile", &[Eks]),
     ("region", &[Eks]),
@@ -89,7 +95,7 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     parsed.into_iter().collect::<Option<()>>()?;
     let target = read_target(&source, &layered, sink)?;
     check_use(target, &layered, sink);
-    let mut settings = Settings { layered, sink, origins: Vec::new() };
+    let mut settings = Settings { target, layered, sink, origins: Vec::new() };
     let id = settings.parse("deployment_id", name.as_str(), DeploymentId::from_str);
     let ports = settings.parse("ports", "declared", |text| choose(text, &PORTS));
     let bind = settings.parse("bind", "127.0.0.1", parse_address);
@@ -97,6 +103,7 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     let build = settings.parse("build", "auto", |text| choose(text, &BUILD_PLACES));
     let registry = settings.parse("registry", "", |text| optional(text, Registry::from_str));
     let platforms = settings.parse("platforms", "", parse_platforms);
+    let cluster = settings.cluster();
     Some(Environment {
         name,
         target,
@@ -107,6 +114,7 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
         build: build?,
         registry: registry?,
         platforms: platforms?,
+        cluster: cluster?,
         env: settings.variables(),
         origins: settings.into_origins(),
     })
@@ -130,6 +138,19 @@ fn parse_platforms(text: &str) -> Result<Vec<Platform>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let platforms: BTreeSet<Platform> = names.map(str::parse).collect::<Result<_, _>>()?;
     Ok(platforms.into_iter().collect())
+}
+
+/// What a cluster calls something.
+fn parse_name(text: &str) -> Result<String, String> {
+    // An argument of a program must not be taken for a flag.
+    let plain = !text.starts_with('-') && !text.contains(|c: char| c.is_control() || c.is_whitespace());
+    if plain { Ok(text.to_owned()) } else { Err(format!("{} is not a name", quoted(text))) }
+}
+
+fn parse_count(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let (least, most) = (range.start(), range.end());
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("{} is not a number from {least} to {most}", quoted(text)))
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, String> {
@@ -232,6 +253,10 @@ fn read_target(source: &Source, layered: &Layered, sink: &Sink) -> Option<Target
     target.map_err(|message| set.report("target", message, sink)).ok()
 }
 
+fn does_something(key: &str, target: TargetKind) -> bool {
+    SETTINGS.iter().any(|(known, targets)| *known == key && targets.contains(&target))
+}
+
 /// Reports settings that do nothing on the target.
 fn check_use(target: TargetKind, layered: &Layered, sink: &Sink) {
     for (key, targets) in SETTINGS {
@@ -267,6 +292,7 @@ impl Set {
 
 /// What was set, while it is parsed into types.
 struct Settings<'s> {
+    target: TargetKind,
     layered: Layered,
     sink: &'s Sink,
     origins: Vec<Setting>,
@@ -280,12 +306,38 @@ impl Settings<'_> {
             Some(set) => set.report(key, error.to_string(), self.sink),
             None => self.sink.report(source::file(FOLDER), format!("`{key}`: {error}")),
         });
-        let setting = match set {
-            Some(set) => set.setting(key.to_owned()),
-            None => Setting { key: key.to_owned(), value: default.to_owned(), origin: Origin::Default },
-        };
-        self.origins.push(setting);
+        let unset = || Setting { key: key.to_owned(), value: default.to_owned(), origin: Origin::Default };
+        match set {
+            Some(set) => self.origins.push(set.setting(key.to_owned())),
+            None if does_something(key, self.target) => self.origins.push(unset()),
+            None => {}
+        }
         parsed.ok()
+    }
+
+    fn cluster(&mut self) -> Option<Cluster> {
+        let context = self.parse("context", "", |text| optional(text, parse_name));
+        let ingress_class = self.parse("ingress_class", "", |text| optional(text, parse_name));
+        let ingress_address = self.parse("ingress_address", "", |text| optional(text, FromStr::from_str));
+        let ingress_namespace = self.parse("ingress_namespace", "", |text| optional(text, parse_name));
+        let storage_class = self.parse("storage_class", "", |text| optional(text, parse_name));
+        let domain = self.parse("domain", "", |text| optional(text, FromStr::from_str));
+        let namespace_prefix = self.parse("namespace_prefix", "", FromStr::from_str);
+        let replicas = self.parse("replicas", "2", |text| parse_count(text, 1..=100));
+        let max_failed = self.parse("max_failed", "0", |text| parse_count(text, 0..=u32::MAX));
+        let probe_rate = self.parse("probe_rate", "20", |text| parse_count(text, 1..=1000));
+        Some(Cluster {
+            context: context?,
+            ingress_class: ingress_class?,
+            ingress_address: ingress_address?,
+            ingress_namespace: ingress_namespace?,
+            storage_class: storage_class?,
+            domain: domain?,
+            namespace_prefix: namespace_prefix?,
+            replicas: replicas?,
+            max_failed: max_failed?,
+            probe_rate: probe_rate?,
+        })
     }
 
     fn variables(&self) -> BTreeMap<String, String> {

@@ -5,7 +5,7 @@ use super::decode::{At, Table, Value};
 use super::error::find;
 use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
 use super::name::ServiceName;
-use super::system::{HostProgram, Presence, Probe, SecretSource, Service, Source, TargetKind, Template};
+use super::system::{HostProgram, Presence, Probe, Scale, SecretSource, Service, Source, TargetKind, Template};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,6 +19,11 @@ const PRESENCES: [(&str, Presence); 3] = [
     ("when-replicated", Presence::WhenReplicated),
     ("when-available", Presence::WhenAvailable),
 ];
+
+/// How busy processors are kept, in percent, unless a service says otherwise.
+const SCALE_AT: u32 = 70;
+/// What Kubernetes takes unless told (HorizontalPodAutoscaler, `stabilizationWindowSeconds`).
+const SCALE_SETTLES: Duration = Duration::from_secs(300);
 
 /// Secrets of other kinds need a target that has them.
 const SECRET_SOURCES: [(&str, SecretSource); 1] = [("generated", SecretSource::Generated)];
@@ -81,6 +86,8 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let (ready, live) = read_probes(table, is_image);
     let ready_within = read_wait(table, "ready_within", READY_WITHIN);
     let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
+    let replicas = table.optional("replicas").and_then(|value| value.number(1..=100)).map(u32::from);
+    let scale = table.optional("scale").and_then(|value| read_scale(&value));
     let container = table.optional("container").and_then(|value| container_file::read(&value, is_image));
     let service = Service {
         name: name.clone(),
@@ -101,6 +108,8 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         live: live?,
         ready_within,
         stop_within,
+        replicas,
+        scale,
         container: container.unwrap_or_default(),
     };
     Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates })
@@ -278,6 +287,15 @@ fn read_wait(table: &Table<'_>, key: &'static str, default: Duration) -> Duratio
     let range = Duration::from_millis(1)..=LONGEST_WAIT;
     let wait = table.optional(key).and_then(|value| value.duration(range));
     wait.unwrap_or(default)
+}
+
+fn read_scale(value: &Value<'_>) -> Option<Scale> {
+    value.table(|table| {
+        let max = table.required("max").and_then(|value| value.number(1..=100));
+        let cpu = table.optional("cpu").and_then(|value| value.number(1..=1000));
+        let settle = table.optional("settle").and_then(|value| value.duration(Duration::ZERO..=LONGEST_WAIT));
+        Some(Scale { max: max?.into(), cpu: cpu.map_or(SCALE_AT, u32::from), settle: settle.unwrap_or(SCALE_SETTLES) })
+    })?
 }
 
 /// `http://${host}:${port}`: where a crate's service is reached, since each of them speaks HTTP.

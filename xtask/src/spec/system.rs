@@ -52,8 +52,22 @@ pub struct Service {
     pub ready_within: Duration,
     /// How long it may take from SIGTERM to its end.
     pub stop_within: Duration,
+    /// How many there are of it where there can be several; as many as the environment says unless set.
+    pub replicas: Option<u32>,
+    /// How it grows under load, where that can be measured.
+    pub scale: Option<Scale>,
     /// What its container is given, on every target but `host`.
     pub container: Container,
+}
+
+/// Between the environment's replicas and `max` there are as many as keep the processors at `cpu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale {
+    pub max: u32,
+    /// Of what a container asked for, in percent.
+    pub cpu: u32,
+    /// How long there has to be less to do before there are fewer.
+    pub settle: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

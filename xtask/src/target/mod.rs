@@ -4,17 +4,21 @@
 mod containers;
 pub mod deployment;
 mod host;
+mod kubernetes;
 mod supervised;
 
 pub use deployment::{Deployment, Scope};
 
 use containers::Containers;
 use host::Processes;
+use kubernetes::Kubernetes;
 use supervised::Supervised;
 
 use crate::ctx::Ctx;
 use crate::home::Home;
 use crate::http::Endpoint;
+use crate::journal::Journal;
+use crate::lease::Claim;
 use crate::plan::Step;
 use crate::smoke;
 use crate::spec::name::{ServiceName, SystemName};
@@ -24,6 +28,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The target of a deployment's environment.
 ///
@@ -37,9 +42,8 @@ pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
             let containers = Containers::new(&deployment);
             Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(containers))?))
         }
-        TargetKind::Kubernetes | TargetKind::Eks => {
-            anyhow::bail!("this version runs systems on `host` and `containers` only")
-        }
+        TargetKind::Kubernetes => Ok(Arc::new(Kubernetes::new(deployment, ctx)?)),
+        TargetKind::Eks => anyhow::bail!("this version does not deploy to `eks`"),
     }
 }
 
@@ -47,6 +51,16 @@ pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
 pub trait Target: Send + Sync {
     /// Where the deployment's lease, ledger and journal live.
     fn home(&self) -> &Home;
+
+    /// Makes sure that nobody else changes the deployment from another machine, for as long as the result is kept. The
+    /// lease on [`Target::home`] is held already.
+    ///
+    /// # Errors
+    /// When somebody does, or what the environment names is not what was deployed to before.
+    fn guard(&self, ctx: &Ctx, claim: &Claim<'_>, journal: &Journal) -> Result<Guard> {
+        let _ = (ctx, claim, journal);
+        Ok(Box::new(()))
+    }
 
     /// The steps from whatever is to proven running.
     ///
@@ -92,8 +106,8 @@ pub trait Target: Send + Sync {
     /// When what is there cannot be read.
     fn status(&self, ctx: &Ctx) -> Result<Vec<SystemStatus>>;
 
-    /// The files that a service logs to.
-    fn logs(&self, service: &ServiceName) -> Vec<PathBuf>;
+    /// Where what a service says is read.
+    fn logs(&self, service: &ServiceName) -> Logs<'_>;
 
     /// Where the checks of a smoke contract reach a service, or why they cannot.
     ///
@@ -109,6 +123,38 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When that cannot be removed.
     fn forget(&self, scope: &Scope, keep_data: bool) -> Result<()>;
+}
+
+/// What [`Target::guard`] gives back when it is dropped.
+pub type Guard = Box<dyn Send>;
+
+/// Where what a service says is read.
+pub enum Logs<'t> {
+    /// From the end of the first of these that is there.
+    Files(Vec<PathBuf>),
+    /// From whoever keeps it.
+    Stream(Box<dyn LogStream + 't>),
+}
+
+/// Reads what all instances of a service say.
+pub trait LogStream {
+    /// Hands on lines as they come, each with the name of its instance where there are several, until there are no more
+    /// or `sink` says that nobody reads them.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn read(&self, ctx: &Ctx, request: &LogRequest, sink: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()>;
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRequest {
+    /// How many of the last lines come first.
+    pub lines: usize,
+    /// No line that is older.
+    pub since: Option<Duration>,
+    /// Go on until a signal comes.
+    pub follow: bool,
 }
 
 /// The steps of a target, and the systems that it cannot run here.

@@ -1,6 +1,6 @@
 //! Progress on a terminal: a live line for every step that runs, and above them a line for each that has ended.
 
-use super::{Paint, end_line};
+use super::{Paint, end_line, news};
 use crate::journal::{Event, Watcher};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -51,7 +51,13 @@ impl Watcher for Bars {
                 self.print(&end_line(self.paint, step, end));
             }
             Event::Note { text } => self.print(&format!("note: {text}")),
-            Event::Run { .. } | Event::Command { .. } | Event::Finished { .. } => {}
+            Event::News { step, text } => self.print(&format!("  {step}: {text}")),
+            Event::Measured { step, .. } | Event::Dossier { step, .. } => {
+                if let Some(text) = news(event) {
+                    self.print(&format!("  {step}: {text}"));
+                }
+            }
+            Event::Asked { .. } | Event::Run { .. } | Event::Command { .. } | Event::Finished { .. } => {}
         }
     }
 }

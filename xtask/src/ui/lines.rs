@@ -1,6 +1,6 @@
 //! Progress where no terminal is: a line when a step starts to act, a line when it ends.
 
-use super::{Paint, end_line, say};
+use super::{Paint, end_line, news, say};
 use crate::journal::{Event, Watcher};
 
 pub(super) struct Lines {
@@ -26,7 +26,17 @@ impl Watcher for Lines {
             }
             Event::Ended { step, end } => say(&end_line(self.paint, step, end)),
             Event::Note { text } => say(&format!("note: {text}")),
-            Event::Run { .. } | Event::Status { .. } | Event::Command { .. } | Event::Finished { .. } => {}
+            Event::News { step, text } => say(&format!("  {step}: {text}")),
+            Event::Measured { step, .. } | Event::Dossier { step, .. } => {
+                if let Some(text) = news(event) {
+                    say(&format!("  {step}: {text}"));
+                }
+            }
+            Event::Asked { .. }
+            | Event::Run { .. }
+            | Event::Status { .. }
+            | Event::Command { .. }
+            | Event::Finished { .. } => {}
         }
     }
 }

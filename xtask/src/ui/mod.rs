@@ -154,3 +154,15 @@ pub fn confirm(ctx: &Ctx, yes: bool, about: &str) -> Result<bool> {
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
+
+/// What was measured or gathered, as a sentence.
+fn news(event: &Event) -> Option<String> {
+    match event {
+        Event::Measured { service, requests, failed, longest_gap, .. } => Some(format!(
+            "`{service}` was asked {requests} times meanwhile, {failed} failed, the longest gap was {} ms",
+            longest_gap.as_millis()
+        )),
+        Event::Dossier { path, .. } => Some(format!("all that was gathered is in `{}`", path.display())),
+        _ => None,
+    }
+}

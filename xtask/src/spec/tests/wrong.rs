@@ -191,9 +191,9 @@ fn a_wrong_environment_file_is_said_with_its_place() {
 
 #[test]
 fn a_target_of_a_later_version_is_not_supported_yet() {
-    let expected = "cluster.toml:2: `target`: target `kubernetes` is not supported by this version, which supports \
-                    `host`, `containers`";
-    assert_eq!(said_about_environment("", "cluster", &[]), (expected.to_owned(), false));
+    let expected = "local.toml:1: `target`: target `eks` is not supported by this version, which supports `host`, \
+                    `containers`, `kubernetes`";
+    assert_eq!(said_about_environment("target = 'eks'", "local", &[]), (expected.to_owned(), false));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_wrong_flag_is_a_usage_error() {
         (
             "local",
             "target=eks",
-            "`--set target`: target `eks` is not supported by this version, which supports `host`, `containers`",
+            "`--set target`: target `eks` is not supported by this version, which supports `host`, `containers`, `kubernetes`",
         ),
         ("local", "engine=", "`--set engine`: unknown value ``; valid values: `any`, `docker`, `podman`"),
         (

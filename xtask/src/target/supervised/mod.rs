@@ -22,7 +22,7 @@ use self::recipe::Recipe;
 use self::runtime::Runtime;
 use self::secrets::Secrets;
 use self::steps::Steps;
-use super::{Contribution, Deployment, Remains, Scope, SystemChanges, SystemStatus, Target};
+use super::{Contribution, Deployment, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
 use crate::ctx::{Ctx, Vars};
 use crate::error::Fault;
 use crate::home::Home;
@@ -215,8 +215,8 @@ impl Target for Supervised {
         self.report_status()
     }
 
-    fn logs(&self, service: &ServiceName) -> Vec<PathBuf> {
-        vec![self.home().log(service)]
+    fn logs(&self, service: &ServiceName) -> Logs<'_> {
+        Logs::Files(vec![self.home().log(service)])
     }
 
     fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {

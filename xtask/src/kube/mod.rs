@@ -1,0 +1,265 @@
+//! The Kubernetes API as plain JSON over HTTP.
+//!
+//! `kubectl proxy` does the signing in, whatever the cluster wants for that, and answers on a Unix socket that only its
+//! owner can use; one process serves all the questions of a run. Nothing here knows what is asked.
+
+pub mod object;
+pub mod path;
+
+use crate::error::Fault;
+use crate::http::{self, Endpoint, Request, Response, Url};
+use crate::proc::{CommandLine, Proc, Tethered};
+use crate::signal::Interrupts;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::fmt;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long `kubectl proxy` may take to serve.
+const START: Duration = Duration::from_secs(20);
+/// How long one question may take.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The pauses before a question that changes nothing is asked again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+/// What owns the fields that are written here (kubernetes.io/docs/reference/using-api/server-side-apply).
+pub const MANAGER: &str = "slipway";
+
+/// An open way to one cluster's API.
+pub struct Api {
+    endpoint: Endpoint,
+    folder: PathBuf,
+    interrupts: Interrupts,
+    _proxy: Tethered,
+}
+
+/// What an API server said no with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code; 0 when there was no answer.
+    pub status: u16,
+    /// `NotFound`, `AlreadyExists`, `Conflict`, `Forbidden`, `Invalid`
+    pub reason: String,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn is_missing(&self) -> bool {
+        self.status == 404
+    }
+
+    /// Somebody else has made or changed it meanwhile.
+    pub fn is_conflict(&self) -> bool {
+        self.status == 409
+    }
+
+    fn of(response: &Response) -> Self {
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let text = |key: &str| body[key].as_str().map(str::to_owned);
+        let raw = || String::from_utf8_lossy(&response.body).trim().to_owned();
+        Self {
+            status: response.status,
+            reason: text("reason").unwrap_or_default(),
+            message: text("message").unwrap_or_else(raw),
+        }
+    }
+
+    fn unanswered(message: String) -> Self {
+        Self { status: 0, reason: "Unreachable".to_owned(), message }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the cluster answered: {}", self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Api {
+    /// Starts the proxy. `kubectl` is the command line up to and without the verb, `folder` where its socket goes: it is
+    /// made, and removed with the result.
+    ///
+    /// # Errors
+    /// When the proxy does not come up, in its own words.
+    pub fn open(
+        proc: &Proc,
+        own_program: &Path,
+        kubectl: CommandLine,
+        folder: &Path,
+        interrupts: &Interrupts,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display()))?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+        let socket = folder.join(format!("api-{}.sock", std::process::id()));
+        // One that a killed process of the same number has left would be refused.
+        let _ = std::fs::remove_file(&socket);
+        let proxy = proc.tether(own_program, &proxy(kubectl, &socket))?;
+        let ready = |line: &str| line.starts_with("Starting to serve").then_some(());
+        proxy.expect_line(START, &|| interrupts.stopping(), ready)?;
+        let endpoint = Endpoint::socket(&socket);
+        Ok(Self { endpoint, folder: folder.to_owned(), interrupts: interrupts.clone(), _proxy: proxy })
+    }
+
+    /// An object, or nothing when there is none.
+    ///
+    /// # Errors
+    /// When the cluster refuses or does not answer.
+    pub fn get(&self, path: &str) -> Result<Option<Value>, Refusal> {
+        match self.read(path) {
+            Ok(response) => parsed(&response).map(Some),
+            Err(refusal) if refusal.is_missing() => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// The objects of a collection, narrowed by a label selector unless that is empty. A collection that the cluster does
+    /// not know has none.
+    ///
+    /// # Errors
+    /// Those of [`Api::get`].
+    pub fn list(&self, path: &str, selector: &str) -> Result<Vec<Value>, Refusal> {
+        let path = path::with_query(path, &[("labelSelector", selector)]);
+        let Some(mut list) = self.get(&path)? else { return Ok(Vec::new()) };
+        let kind = list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default().to_owned();
+        let version = list["apiVersion"].clone();
+        let mut items = match list["items"].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        };
+        // In a list they do not say what they are.
+        for item in &mut items {
+            item["kind"] = json!(kind);
+            item["apiVersion"] = version.clone();
+        }
+        Ok(items)
+    }
+
+    /// What is not JSON: a log.
+    ///
+    /// # Errors
+    /// Those of [`Api::get`].
+    pub fn text(&self, path: &str) -> Result<String, Refusal> {
+        self.read(path).map(|response| String::from_utf8_lossy(&response.body).into_owned())
+    }
+
+    /// # Errors
+    /// When the cluster refuses or does not answer. Without an answer it may have been made.
+    pub fn create(&self, collection: &str, object: &Value) -> Result<Value, Refusal> {
+        self.write("POST", &managed(collection), object, "application/json")
+    }
+
+    /// # Errors
+    /// Those of [`Api::create`]; a conflict when the object's `resourceVersion` is not the newest.
+    pub fn replace(&self, path: &str, object: &Value) -> Result<Value, Refusal> {
+        self.write("PUT", &managed(path), object, "application/json")
+    }
+
+    /// Changes the parts that `patch` names (RFC 7386).
+    ///
+    /// # Errors
+    /// Those of [`Api::create`].
+    pub fn merge(&self, path: &str, patch: &Value) -> Result<Value, Refusal> {
+        self.write("PATCH", &managed(path), patch, "application/merge-patch+json")
+    }
+
+    /// Makes the object or gives it these fields, whoever had them before.
+    ///
+    /// # Errors
+    /// Those of [`Api::create`].
+    pub fn apply(&self, path: &str, object: &Value) -> Result<Value, Refusal> {
+        let path = path::with_query(path, &[("fieldManager", MANAGER), ("force", "true")]);
+        self.write("PATCH", &path, object, "application/apply-patch+yaml")
+    }
+
+    /// Asks for the object's removal; its dependents go first when `foreground` is set. Whether it was there.
+    ///
+    /// # Errors
+    /// Those of [`Api::create`].
+    pub fn delete(&self, path: &str, foreground: bool) -> Result<bool, Refusal> {
+        let policy = if foreground { "Foreground" } else { "Background" };
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy});
+        match self.write("DELETE", path, &options, "application/json") {
+            Ok(_) => Ok(true),
+            Err(refusal) if refusal.is_missing() => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn write(&self, method: &'static str, path: &str, body: &Value, kind: &str) -> Result<Value, Refusal> {
+        let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
+        let url = Url { endpoint: self.endpoint.clone(), path: path.to_owned() };
+        let body = Some(body.to_string().into_bytes());
+        let response = self.send(&Request { method, url, headers, body, timeout: ANSWER })?;
+        parsed(&response)
+    }
+
+    /// A question that changes nothing is asked again when the cluster has no time for it, or is not there for a moment.
+    fn read(&self, path: &str) -> Result<Response, Refusal> {
+        let url = Url { endpoint: self.endpoint.clone(), path: path.to_owned() };
+        let request = Request::get(url, ANSWER);
+        for pause in PAUSES {
+            match self.send(&request) {
+                Err(refusal) if matches!(refusal.status, 0 | 429 | 500 | 502..=504) => {
+                    if self.interrupts.pause(pause) {
+                        return Err(refusal);
+                    }
+                }
+                answer => return answer,
+            }
+        }
+        self.send(&request)
+    }
+
+    fn send(&self, request: &Request) -> Result<Response, Refusal> {
+        // What a step has begun it also finishes after a signal; what waits looks for that itself.
+        let response = http::send(request, &|| false).map_err(|error| Refusal::unanswered(error.to_string()))?;
+        if response.is_success() { Ok(response) } else { Err(Refusal::of(&response)) }
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let Some(http::Via::Socket(socket)) = &self.endpoint.via else { return };
+        let _ = std::fs::remove_file(socket);
+        // Other runs may have theirs in it.
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}
+
+/// Serves the whole API: what it would keep back unasked is what pods are asked by.
+fn proxy(kubectl: CommandLine, socket: &Path) -> CommandLine {
+    kubectl.arg("proxy").arg(format!("--unix-socket={}", socket.display())).arg("--reject-paths=^$")
+}
+
+fn managed(path: &str) -> String {
+    path::with_query(path, &[("fieldManager", MANAGER)])
+}
+
+fn parsed(response: &Response) -> Result<Value, Refusal> {
+    serde_json::from_slice(&response.body).map_err(|error| Refusal {
+        status: response.status,
+        reason: "Malformed".to_owned(),
+        message: format!("an answer that is not JSON: {error}"),
+    })
+}
+
+/// What a refusal means for whoever wanted something of the cluster.
+pub fn fault(what: &str, refusal: &Refusal) -> Fault {
+    match refusal.status {
+        0 => Fault::could_not_run(
+            "cluster-unreachable",
+            format!("{what}: the cluster does not answer: {}", refusal.message),
+        ),
+        401 => Fault::could_not_run(
+            "cluster-credentials",
+            format!("{what}: the cluster does not know who asks: {}", refusal.message),
+        ),
+        403 => Fault::could_not_run("cluster-forbidden", format!("{what}: {}", refusal.message))
+            .hint("`cargo xtask doctor` lists the rights that a deployment takes"),
+        _ => Fault::failed("cluster-refused", format!("{what}: {}", refusal.message)),
+    }
+}

@@ -1,0 +1,146 @@
+//! Target `kubernetes`: the systems in a cluster, each a Helm release of the chart `helm/app` in a namespace of its own.
+//!
+//! The cluster is asked over its API ([`crate::kube`]); Helm runs only to change a release. What was proven is recorded
+//! in the cluster, so that nothing has to be rendered to know that nothing changed.
+
+mod access;
+mod deny;
+mod dossier;
+mod drift;
+mod exposure;
+pub(crate) mod facts;
+mod forward;
+mod ground;
+mod guard;
+mod images;
+mod logs;
+mod names;
+mod records;
+mod rollout;
+mod status;
+mod steps;
+mod teardown;
+pub(crate) mod traffic;
+mod values;
+mod wanted;
+
+use self::access::Access;
+use self::forward::Forwards;
+use self::names::Names;
+use self::records::Records;
+use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
+use crate::ctx::{Ctx, Vars};
+use crate::home::Home;
+use crate::http::Endpoint;
+use crate::journal::Journal;
+use crate::lease::Claim;
+use crate::plan::Step;
+use crate::proc::Proc;
+use crate::signal::Interrupts;
+use crate::smoke;
+use crate::spec::name::ServiceName;
+use crate::spec::smoke::DeniedPath;
+use crate::spec::system::System;
+use crate::tools::engine;
+use anyhow::Result;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(super) struct Kubernetes {
+    deployment: Deployment,
+    names: Names,
+    access: Access,
+    records: Records,
+    forwards: Forwards,
+    /// What builds images.
+    engine: Arc<engine::Lazy>,
+    vars: Vars,
+    /// For questions that are asked outside of a run's steps.
+    proc: Proc,
+    interrupts: Interrupts,
+    own_program: PathBuf,
+}
+
+impl Kubernetes {
+    pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
+        Ok(Self {
+            names: Names::new(&deployment.environment),
+            access: Access::new(&deployment, ctx)?,
+            records: Records,
+            forwards: Forwards::default(),
+            engine: Arc::new(engine::Lazy::new(deployment.environment.engine)),
+            vars: ctx.vars.clone(),
+            proc: ctx.proc.clone(),
+            interrupts: ctx.interrupts.clone(),
+            own_program: Ctx::own_program()?,
+            deployment,
+        })
+    }
+
+    /// The system of a service.
+    fn system_of(&self, service: &ServiceName) -> Option<&System> {
+        let has = |system: &&System| system.services.iter().any(|other| other.name == *service);
+        self.deployment.spec.systems.iter().find(has)
+    }
+}
+
+impl Target for Kubernetes {
+    fn home(&self) -> &Home {
+        &self.deployment.home
+    }
+
+    fn guard(&self, ctx: &Ctx, claim: &Claim<'_>, journal: &Journal) -> Result<Guard> {
+        guard::take(self, ctx, claim, journal)
+    }
+
+    fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
+        steps::deploy(&self, ctx, verify)
+    }
+
+    fn rollback(self: Arc<Self>, ctx: &Ctx, system: &System) -> Result<Contribution> {
+        steps::rollback(&self, ctx, system)
+    }
+
+    fn widened(&self, scope: Scope) -> Result<Scope> {
+        teardown::widened(self, scope)
+    }
+
+    fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
+        teardown::steps(&self, scope, keep_data)
+    }
+
+    fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {
+        teardown::remains(self, scope, keep_data)
+    }
+
+    fn stored_data(&self, scope: &Scope) -> Vec<String> {
+        teardown::stored_data(self, scope)
+    }
+
+    fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
+        steps::changes(&self, ctx)
+    }
+
+    fn status(&self, _: &Ctx) -> Result<Vec<SystemStatus>> {
+        status::status(self)
+    }
+
+    fn logs(&self, service: &ServiceName) -> Logs<'_> {
+        Logs::Stream(Box::new(logs::PodLogs { core: self, service: service.clone() }))
+    }
+
+    fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {
+        match self.deployment.find_service(service) {
+            Some(declared) if declared.public => exposure::endpoint(self, service),
+            _ => self.forwards.endpoint(self, service),
+        }
+    }
+
+    fn deny(&self, denied: &DeniedPath) -> smoke::Outcome {
+        deny::deny(self, denied)
+    }
+
+    fn forget(&self, scope: &Scope, keep_data: bool) -> Result<()> {
+        teardown::forget(self, scope, keep_data)
+    }
+}

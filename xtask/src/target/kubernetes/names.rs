@@ -1,0 +1,56 @@
+//! What things in the cluster are called, and what they carry, so that they are found again.
+
+use crate::spec::environment::Environment;
+use crate::spec::name::SystemName;
+use serde_json::{Value, json};
+
+/// On everything that a deployment has made. The same word stands on what is made on AWS.
+pub(super) const DEPLOYMENT: &str = "deployment_id";
+/// The system that it belongs to (kubernetes.io/docs/concepts/overview/working-with-objects/common-labels).
+pub(super) const SYSTEM: &str = "app.kubernetes.io/part-of";
+/// The service.
+pub(super) const SERVICE: &str = "app.kubernetes.io/name";
+/// The release, which is named as its system.
+pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
+pub(super) const VERSION: &str = "app.kubernetes.io/version";
+pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Who manages what no release does.
+pub(super) const OURS: &str = crate::kube::MANAGER;
+
+/// The names of one deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    prefix: String,
+    pub(super) id: String,
+    /// The namespace of the deployment's own state.
+    pub(super) home: String,
+}
+
+impl Names {
+    pub(super) fn new(environment: &Environment) -> Self {
+        Self {
+            prefix: environment.cluster.namespace_prefix.to_string(),
+            id: environment.deployment_id.to_string(),
+            home: environment.cluster.home_namespace(&environment.deployment_id),
+        }
+    }
+
+    /// The namespace of a system.
+    pub(super) fn namespace(&self, system: &SystemName) -> String {
+        format!("{}{system}", self.prefix)
+    }
+
+    /// Selects everything that the deployment has made.
+    pub(super) fn selector(&self) -> String {
+        format!("{DEPLOYMENT}={}", self.id)
+    }
+
+    /// The labels of what no release manages.
+    pub(super) fn labels(&self, system: Option<&SystemName>) -> Value {
+        let mut labels = json!({DEPLOYMENT: self.id, MANAGED_BY: OURS});
+        if let Some(system) = system {
+            labels[SYSTEM] = json!(system.as_str());
+        }
+        labels
+    }
+}

@@ -1,0 +1,248 @@
+//! What a release of a system is to be, before it is one: which services, how many, with which variables and files.
+//! Everything that depends on the spec and the environment is decided here; the chart only writes it down.
+
+use crate::spec::cluster::Cluster;
+use crate::spec::environment::Environment;
+use crate::spec::name::{ServiceName, SystemName};
+use crate::spec::system::{Piece, Presence, Reference, Service, Source, System, TargetKind, Template};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a container finds the files that the spec gives it.
+pub(super) const FILES: &str = "/etc/slipway/files";
+/// The folder that images of this repository keep for what is stored.
+const OWN_DATA: &str = "/data";
+
+/// A service as it is to run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part {
+    pub(super) service: Service,
+    pub(super) replicas: u32,
+    /// It keeps what it stores in a volume, and is one alone.
+    pub(super) stores: bool,
+    /// Its variables, `PORT` and `LISTEN_ADDRESS` among them; those that need no secret.
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) args: Vec<String>,
+    /// Its files that need no secret, by name; it finds them in [`FILES`].
+    pub(super) files: BTreeMap<String, String>,
+    /// Variables and files that need secrets, to be filled in when those are known.
+    pub(super) secret_env: BTreeMap<String, Template>,
+    pub(super) secret_files: BTreeMap<String, Template>,
+    /// The host that it answers to from outside, once the address of the ingress is known.
+    pub(super) public: bool,
+}
+
+/// The services of a system that run in the cluster, in an order in which each comes after those it needs; or why the
+/// system cannot.
+pub(super) fn parts(system: &System, environment: &Environment, target: TargetKind) -> Result<Vec<Part>, String> {
+    let cluster = &environment.cluster;
+    let candidates = system.services.iter().filter(|service| service.targets.contains(&target));
+    let replicated = |name: &ServiceName| {
+        let needing = system.services.iter().filter(|service| service.needs.contains(name));
+        needing.into_iter().any(|service| wanted_replicas(service, cluster) > 1)
+    };
+    let present: Vec<&Service> = candidates
+        .filter(|service| service.presence != Presence::WhenReplicated || replicated(&service.name))
+        .collect();
+    let names: BTreeSet<&ServiceName> = present.iter().map(|service| &service.name).collect();
+    let missing = present.iter().flat_map(|service| service.needs.iter().map(move |need| (service, need)));
+    for (service, need) in missing {
+        let optional = system.services.iter().any(|other| {
+            other.name == *need && (other.presence != Presence::Always || !other.targets.contains(&target))
+        });
+        if !names.contains(need) && !optional {
+            return Err(format!("`{}` needs `{need}`, which is not for `{target}`", service.name));
+        }
+    }
+    Ok(present.iter().map(|service| part(service, &present, environment)).collect())
+}
+
+fn wanted_replicas(service: &Service, cluster: &Cluster) -> u32 {
+    service.replicas.unwrap_or(cluster.replicas)
+}
+
+fn part(service: &Service, present: &[&Service], environment: &Environment) -> Part {
+    let is_there = |name: &ServiceName| present.iter().any(|other| other.name == *name);
+    let env: BTreeMap<&String, &Template> = service
+        .env
+        .iter()
+        .filter(|(_, template)| {
+            template.references().all(|reference| match reference {
+                Reference::Provided { service, .. } => is_there(service),
+                _ => true,
+            })
+        })
+        .collect();
+    // A store of its own is what a service falls back to where the one that several could share is absent.
+    let shares = service
+        .needs
+        .iter()
+        .any(|need| present.iter().any(|other| other.name == *need && other.presence != Presence::Always));
+    let templates = env.values().copied().chain(&service.args).chain(service.files.values());
+    let stores = !shares && templates.flat_map(Template::references).any(|reference| *reference == Reference::Data);
+    let filler = Filler { service, present };
+    let mut part = Part {
+        replicas: if stores { 1 } else { wanted_replicas(service, &environment.cluster) },
+        stores,
+        env: BTreeMap::new(),
+        args: service.args.iter().map(|template| filler.fill(template, &|_, _| None).unwrap_or_default()).collect(),
+        files: BTreeMap::new(),
+        secret_env: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
+        public: service.public,
+        service: service.clone(),
+    };
+    for (name, template) in env {
+        if !stores && template.references().any(|reference| *reference == Reference::Data) {
+            continue;
+        }
+        match filler.fill(template, &|_, _| None) {
+            Some(text) => part.env.insert(name.clone(), text).map(drop),
+            None => part.secret_env.insert(name.clone(), template.clone()).map(drop),
+        };
+    }
+    for (name, template) in &service.files {
+        match filler.fill(template, &|_, _| None) {
+            Some(text) => part.files.insert(name.clone(), text).map(drop),
+            None => part.secret_files.insert(name.clone(), template.clone()).map(drop),
+        };
+    }
+    part.env.extend(environment.env.clone());
+    part.env.insert("PORT".to_owned(), service.port.to_string());
+    part.env.insert("LISTEN_ADDRESS".to_owned(), "0.0.0.0".to_owned());
+    part
+}
+
+impl Part {
+    /// Where its volume is, for one that stores something.
+    pub(super) fn data(&self) -> &str {
+        data(&self.service)
+    }
+
+    /// Whether its program is a crate of this repository.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.service.source, Source::Crate(_))
+    }
+
+    /// The secrets that it takes, as `(SERVICE, SECRET)`: its own and those of what it needs.
+    pub(super) fn secrets(&self, present: &[Part]) -> BTreeSet<(ServiceName, String)> {
+        let services: Vec<&Service> = present.iter().map(|part| &part.service).collect();
+        let filler = Filler { service: &self.service, present: &services };
+        let wanted = std::cell::RefCell::new(BTreeSet::new());
+        for template in self.secret_env.values().chain(self.secret_files.values()) {
+            filler.fill(template, &|service, name| {
+                wanted.borrow_mut().insert((service.clone(), name.to_owned()));
+                Some(String::new())
+            });
+        }
+        wanted.into_inner()
+    }
+
+    /// A text with its secrets filled in by `secret`; `None` when one is not known.
+    pub(super) fn filled(
+        &self,
+        template: &Template,
+        present: &[Part],
+        secret: &dyn Fn(&ServiceName, &str) -> Option<String>,
+    ) -> Option<String> {
+        let services: Vec<&Service> = present.iter().map(|part| &part.service).collect();
+        Filler { service: &self.service, present: &services }.fill(template, secret)
+    }
+}
+
+fn data(service: &Service) -> &str {
+    match service.source {
+        Source::Crate(_) => OWN_DATA,
+        Source::Image { .. } => &service.container.data,
+    }
+}
+
+/// Fills in templates as they are in a cluster, where services find each other by name.
+struct Filler<'a> {
+    service: &'a Service,
+    present: &'a [&'a Service],
+}
+
+impl Filler<'_> {
+    fn fill(&self, template: &Template, secret: &dyn Fn(&ServiceName, &str) -> Option<String>) -> Option<String> {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => Some(text.clone()),
+            Piece::Reference(reference) => self.reference(reference, secret),
+        };
+        template.0.iter().map(piece).collect()
+    }
+
+    fn reference(
+        &self,
+        reference: &Reference,
+        secret: &dyn Fn(&ServiceName, &str) -> Option<String>,
+    ) -> Option<String> {
+        match reference {
+            Reference::Address => Some("0.0.0.0".to_owned()),
+            Reference::Host => Some(self.service.name.to_string()),
+            Reference::Port => Some(self.service.port.to_string()),
+            Reference::Data => Some(data(self.service).to_owned()),
+            Reference::Secret(name) => secret(&self.service.name, name),
+            Reference::File(name) => Some(format!("{FILES}/{name}")),
+            Reference::Provided { service, name } => {
+                let provider = self.present.iter().find(|other| other.name == *service)?;
+                let template = provider.provides.get(name)?;
+                Filler { service: provider, present: self.present }.fill(template, secret)
+            }
+        }
+    }
+}
+
+/// What a release refers to that is known only in the course of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ImageRef {
+    /// What the cluster pulls, or has been given: `REGISTRY/SERVICE@sha256:…`. Before it is known what `--dry-run` shows.
+    pub(super) reference: String,
+    /// The content key, or the tag of a public image: what people see.
+    pub(super) version: String,
+}
+
+/// The Secret of a service that needs one. Its name ends in a digest of what is in it, so that it never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SecretRef {
+    pub(super) name: String,
+    /// Variables, each under the key `env.NAME`.
+    pub(super) env: Vec<String>,
+    /// Files, each under the key `file.NAME`.
+    pub(super) files: Vec<String>,
+}
+
+/// How public services are reached from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Exposure {
+    pub(super) class: String,
+    /// The namespace that the ingress controller's pods are in.
+    pub(super) from_namespace: String,
+    /// Behind the name of a service, for its host: `.172.31.77.1.sslip.io`, `.localhost`, `.shop.example.com`.
+    pub(super) host_suffix: String,
+    /// Annotations of every Ingress.
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// All that the values of a release are made from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wanted {
+    pub(super) system: SystemName,
+    pub(super) namespace: String,
+    pub(super) deployment_id: String,
+    /// Before the name of each public host.
+    pub(super) host_prefix: String,
+    pub(super) parts: Vec<Part>,
+    pub(super) images: BTreeMap<ServiceName, ImageRef>,
+    pub(super) secrets: BTreeMap<ServiceName, SecretRef>,
+    /// `None` when no service of the system is public.
+    pub(super) exposure: Option<Exposure>,
+    pub(super) storage_class: Option<String>,
+}
+
+impl Wanted {
+    /// The host of a public service.
+    pub(super) fn host(&self, service: &ServiceName) -> Option<String> {
+        let exposure = self.exposure.as_ref()?;
+        Some(format!("{}{service}{}", self.host_prefix, exposure.host_suffix))
+    }
+}
