@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::sandbox::{eventually, get};
+use super::sandbox::{endpoint, eventually, get};
 
 /// What a client has seen.
 #[derive(Debug, Default, Clone)]
@@ -25,13 +25,18 @@ pub(crate) struct Hammer {
 
 impl Hammer {
     /// Two clients, or four that together send this many requests a second.
-    pub(crate) fn start(via: &str, per_second: Option<u32>) -> Self {
+    pub(crate) fn start(place: &str, per_second: Option<u32>) -> Self {
+        Self::asking(place, "/hammer", per_second)
+    }
+
+    /// The same for a path of its own.
+    pub(crate) fn asking(place: &str, path: &'static str, per_second: Option<u32>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (pairs, every) = per_second.map_or((1, Duration::ZERO), |rate| (2, Duration::from_secs(4) / rate));
         let pair = |_| {
-            let on_new = |via: String| move || get(&via, "/hammer");
-            let mut kept = KeptConnection { via: via.to_owned(), stream: None };
-            [client(&stop, every, on_new(via.to_owned())), client(&stop, every, move || kept.get())]
+            let on_new = |place: String| move || get(&place, path);
+            let mut kept = KeptConnection { place: place.to_owned(), path, stream: None };
+            [client(&stop, every, on_new(place.to_owned())), client(&stop, every, move || kept.get())]
         };
         let clients = (0..pairs).flat_map(pair).collect();
         Self { stop, clients }
@@ -83,7 +88,8 @@ fn client(
 
 /// A connection that is used again until the server says that it closes it.
 struct KeptConnection {
-    via: String,
+    place: String,
+    path: &'static str,
     stream: Option<BufReader<TcpStream>>,
 }
 
@@ -93,7 +99,9 @@ impl KeptConnection {
             Some(stream) => stream,
             None => self.connect().map_err(|error| format!("connect: {error}"))?,
         };
-        let answer = exchange(&mut stream).map_err(|error| format!("on a kept connection: {error}"))?;
+        let host = endpoint(&self.place)?.host;
+        let answer =
+            exchange(&mut stream, self.path, &host).map_err(|error| format!("on a kept connection: {error}"))?;
         if answer.keep {
             self.stream = Some(stream);
         }
@@ -101,7 +109,8 @@ impl KeptConnection {
     }
 
     fn connect(&self) -> std::io::Result<BufReader<TcpStream>> {
-        let stream = TcpStream::connect(&self.via)?;
+        let address = self.place.rsplit('@').next().unwrap_or_default();
+        let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         Ok(BufReader::new(stream))
     }
@@ -113,8 +122,8 @@ struct Answer {
     keep: bool,
 }
 
-fn exchange(stream: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
-    stream.get_mut().write_all(b"GET /hammer HTTP/1.1\r\nHost: x\r\n\r\n")?;
+fn exchange(stream: &mut BufReader<TcpStream>, path: &str, host: &str) -> std::io::Result<Answer> {
+    stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())?;
     let mut answer = Answer { status: 0, body: String::new(), keep: true };
     let mut length = 0;
     loop {

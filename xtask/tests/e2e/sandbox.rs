@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use xtask::http::Endpoint;
 use xtask::scratch::copy_repository;
 
 /// Long enough for a cold build of a service on a busy machine.
@@ -339,13 +341,14 @@ impl Drop for Running {
 }
 
 /// Sends a document; status and answer.
-pub(crate) fn post(via: &str, path: &str, document: &Value) -> Result<(u16, Value), String> {
-    use xtask::http::{Request, send};
+pub(crate) fn post(place: &str, path: &str, document: &Value) -> Result<(u16, Value), String> {
+    use xtask::http::{Request, Url, send};
+    let url = Url { endpoint: endpoint(place)?, path: path.to_owned() };
     let request = Request {
         method: "POST",
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Some(document.to_string().into_bytes()),
-        ..Request::get(format!("http://{via}{path}").parse()?, Duration::from_secs(10))
+        ..Request::get(url, Duration::from_secs(10))
     };
     let answer = send(&request, &|| false).map_err(|error| error.to_string())?;
     let body = serde_json::from_slice(&answer.body).map_err(|error| format!("{error}: {:?}", answer.body))?;
@@ -365,10 +368,18 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, Strin
     }
 }
 
+/// Who is asked: `ADDRESS:PORT`, or `HOST@ADDRESS:PORT` where a name is wanted that does not resolve from here.
+pub(crate) fn endpoint(place: &str) -> Result<Endpoint, String> {
+    let (host, address) = place.split_once('@').unwrap_or(("", place));
+    let address: SocketAddr = address.parse().map_err(|error| format!("{place}: {error}"))?;
+    let endpoint = Endpoint::from(address);
+    Ok(if host.is_empty() { endpoint } else { Endpoint { host: host.to_owned(), ..endpoint } })
+}
+
 /// `GET` of a path; status and body.
-pub(crate) fn get(via: &str, path: &str) -> Result<(u16, String), String> {
-    use xtask::http::{Request, send};
-    let url = format!("http://{via}{path}").parse()?;
+pub(crate) fn get(place: &str, path: &str) -> Result<(u16, String), String> {
+    use xtask::http::{Request, Url, send};
+    let url = Url { endpoint: endpoint(place)?, path: path.to_owned() };
     let answer = send(&Request::get(url, Duration::from_secs(5)), &|| false).map_err(|error| error.to_string())?;
     Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
 }

@@ -10,8 +10,8 @@ pub(super) struct OwnCheck {
     pub(super) builds: bool,
 }
 
-/// What needs an engine, most of it for long, so that it can be told from the rest, chosen and left out.
-pub(super) const OWN_CHECKS: [OwnCheck; 5] = [
+/// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out.
+pub(super) const OWN_CHECKS: [OwnCheck; 7] = [
     OwnCheck { binary: "engine", title: "docker and podman are asked and understood", builds: false },
     OwnCheck { binary: "shim", title: "a container is watched, ended and explained", builds: false },
     OwnCheck { binary: "registry", title: "images are pushed, resumed and proven", builds: false },
@@ -20,7 +20,9 @@ pub(super) const OWN_CHECKS: [OwnCheck; 5] = [
         title: "images are built, small, and built only when something changed",
         builds: true,
     },
+    OwnCheck { binary: "chart", title: "the chart is right with every Helm and for the cluster", builds: false },
     OwnCheck { binary: "containers", title: "deploy, smoke and teardown of all systems in containers", builds: true },
+    OwnCheck { binary: "cluster", title: "deploy, smoke, update and teardown of all systems in a cluster", builds: true },
 ];
 
 /// The names of the test binaries, sorted. Without a folder there are none.

@@ -1,0 +1,51 @@
+//! What was changed by hand is noticed by `plan` and put right by `deploy --verify`.
+
+use super::deployment::Deployment;
+use super::kubectl::text;
+use super::sandbox::get;
+use serde_json::Value;
+
+/// Why `plan` would change a service.
+fn planned(deployment: &Deployment, system: &str) -> String {
+    let plan = deployment.sandbox.xtask(["plan", system, "--json"]).success().json();
+    plan["systems"].to_string()
+}
+
+#[test]
+fn what_was_changed_by_hand_is_noticed_and_put_right() {
+    let Some(deployment) = Deployment::new("drift") else { return };
+    deployment.deploy(&["shortener"]);
+    let place = deployment.place("shortener");
+    let release = deployment.helm_release("shortener");
+    deployment
+        .kubectl("shortener", ["set", "image", "statefulset/redis", "redis=docker.io/library/busybox:1.37"])
+        .success();
+    deployment.kubectl("shortener", ["delete", "service", "shortener"]).success();
+    deployment.kubectl("shortener", ["set", "env", "deployment/shortener", "ADDED=by-hand"]).success();
+    let seen = planned(&deployment, "shortener");
+    for word in ["busybox", "is gone", "ADDED"] {
+        assert!(seen.contains(word), "{word}: {seen}");
+    }
+    let document = deployment.deploy(&["shortener", "--verify"]);
+    assert_eq!(document["result"], "deployed", "{document:#}");
+    assert_eq!(get(&place, "/pw").unwrap().0, 200);
+    let workload =
+        deployment.kubectl("shortener", ["get", "deployment", "shortener", "--output=json"]).success().json();
+    assert!(!workload.to_string().contains("by-hand"), "{workload:#}");
+    assert_eq!(deployment.helm_release("shortener"), release, "it took no new release");
+    assert!(!planned(&deployment, "shortener").contains("by hand"));
+    assert_eq!(deployment.deploy(&["shortener", "--set", "env.LOG=debug"])["result"], "deployed", "Helm goes on");
+}
+
+#[test]
+fn replicas_that_an_autoscaler_owns_are_no_drift() {
+    let Some(deployment) = Deployment::new("replicas") else { return };
+    deployment.deploy(&["epoch"]);
+    deployment.kubectl("epoch", ["scale", "deployment/epoch", "--replicas=3"]).success();
+    let plan = deployment.sandbox.xtask(["plan", "epoch", "--json"]).success().json();
+    assert_eq!(plan["systems"][0]["services"], serde_json::json!([]), "{plan:#}");
+    let autoscaler = deployment.kubectl("epoch", ["get", "hpa", "epoch", "--output=json"]).success().json();
+    assert_eq!(text(&autoscaler, "/spec/scaleTargetRef/name"), "epoch");
+    let workload: Value = deployment.kubectl("epoch", ["get", "deployment", "epoch", "--output=json"]).success().json();
+    assert!(workload["spec"]["replicas"].as_u64() >= Some(2), "{workload:#}");
+}

@@ -1,0 +1,24 @@
+//! The promises of the target `kubernetes`, kept by the real binary in a real cluster: each test has a deployment of its
+//! own, with namespaces of its own, and leaves nothing behind. Without a cluster they are skipped, which is said.
+//!
+//! The cluster is the context that `XTASK_E2E_CONTEXT` names (with `KUBECONFIG`), its registry `XTASK_E2E_REGISTRY`.
+
+#![expect(clippy::disallowed_methods, reason = "tests start the program that they are about")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../e2e/client.rs"]
+mod client;
+#[path = "../e2e/sandbox.rs"]
+#[allow(dead_code, reason = "tests on the host use more of it")]
+mod sandbox;
+
+mod deployment;
+mod kubectl;
+
+mod access;
+mod boundaries;
+mod drift;
+mod failure;
+mod life;
+mod replacement;
+mod scale;

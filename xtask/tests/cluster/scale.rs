@@ -1,0 +1,49 @@
+//! What the cluster does by itself: it adds and removes replicas, and starts again what is not well.
+
+use super::client::Hammer;
+use super::deployment::Deployment;
+use super::sandbox::eventually;
+use std::time::{Duration, Instant};
+
+/// Measuring, deciding and starting take their time: metrics-server looks four times a minute.
+const SLOW: Duration = Duration::from_secs(240);
+
+/// Waits until there are so many replicas of `epoch` as `enough` wants.
+#[track_caller]
+fn replicas(deployment: &Deployment, what: &str, enough: impl Fn(u64) -> bool) {
+    let deadline = Instant::now() + SLOW;
+    loop {
+        let ready = deployment.sandbox.status("epoch")["replicas"]["ready"].as_u64().unwrap_or_default();
+        if enough(ready) {
+            return;
+        }
+        let autoscaler = || deployment.kubectl("epoch", ["describe", "hpa", "epoch"]).stdout;
+        assert!(Instant::now() < deadline, "{what}: {ready} are ready\n{}", autoscaler());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn epoch_grows_under_load_and_shrinks_again() {
+    let Some(deployment) = Deployment::new("scaled") else { return };
+    deployment.deploy(&["epoch"]);
+    replicas(&deployment, "before the load", |ready| ready == 2);
+    let place = deployment.place("epoch");
+    let load: Vec<Hammer> = (0..4).map(|_| Hammer::start(&place, None)).collect();
+    replicas(&deployment, "under load", |ready| ready > 2);
+    for hammer in load {
+        let failures: Vec<_> = hammer.until_answered("epoch").into_iter().flat_map(|seen| seen.failures).collect();
+        assert_eq!(failures, Vec::<String>::new());
+    }
+    replicas(&deployment, "after the load", |ready| ready == 2);
+}
+
+#[test]
+fn a_pod_that_is_not_well_is_started_again() {
+    let Some(deployment) = Deployment::new("unwell") else { return };
+    deployment.deploy(&["epoch", "--set", "env.FAULT=unhealthy-after=15"]);
+    eventually("a restart", || {
+        let status = deployment.sandbox.status("epoch");
+        if status["restarts"].as_u64() >= Some(1) { Ok(()) } else { Err(status.to_string()) }
+    });
+}
