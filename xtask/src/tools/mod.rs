@@ -4,5 +4,10 @@
 pub mod cargo;
 pub mod engine;
 pub mod git;
+pub mod k3d;
+pub mod kind;
+pub mod local_cluster;
+pub mod minikube;
+pub mod kubectl;
 pub mod python;
 pub mod rustc;

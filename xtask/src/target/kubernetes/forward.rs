@@ -2,17 +2,35 @@
 //! inside the pod.
 
 use super::Kubernetes;
+use super::names::{INSTANCE, SERVICE};
+use crate::error::Fault;
 use crate::http::Endpoint;
+use crate::kube::{self, object, path};
 use crate::proc::Tethered;
 use crate::spec::name::ServiceName;
+use crate::tools::kubectl;
+use anyhow::Result;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long one may take to listen.
+const START: Duration = Duration::from_secs(20);
 
 /// Those that this run has opened. They end with it.
 #[derive(Default)]
 pub(super) struct Forwards {
-    open: Mutex<BTreeMap<ServiceName, (SocketAddr, Tethered)>>,
+    /// Each behind a lock of its own, so that one that takes its time holds up nobody else.
+    open: Mutex<BTreeMap<ServiceName, Arc<Mutex<Option<Forward>>>>>,
+}
+
+struct Forward {
+    /// The UID of the pod that it leads to.
+    pod: String,
+    address: SocketAddr,
+    program: Tethered,
 }
 
 impl Forwards {
@@ -20,8 +38,68 @@ impl Forwards {
     ///
     /// # Errors
     /// The reason, for people.
-    pub(super) fn endpoint(&self, _core: &Kubernetes, _service: &ServiceName) -> Result<Endpoint, String> {
-        let _ = &self.open;
-        Err("not yet".to_owned())
+    pub(super) fn endpoint(&self, core: &Kubernetes, service: &ServiceName) -> Result<Endpoint, String> {
+        self.reach(core, service).map(Endpoint::from).map_err(|error| Fault::of(&error).cause)
+    }
+
+    fn reach(&self, core: &Kubernetes, service: &ServiceName) -> Result<SocketAddr> {
+        let slot = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(open.entry(service.clone()).or_default())
+        };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let pods = serving(core, service)?;
+        let leads_on = |forward: &Forward| {
+            forward.program.is_alive() && pods.iter().any(|pod| object::text(pod, "/metadata/uid") == forward.pod)
+        };
+        if let Some(forward) = slot.as_ref().filter(|forward| leads_on(forward)) {
+            return Ok(forward.address);
+        }
+        // What it led to is gone.
+        *slot = None;
+        let pod =
+            pods.first().ok_or_else(|| Fault::failed("no-pod", format!("`{service}` has no pod that is ready")))?;
+        Ok(slot.insert(open(core, service, pod)?).address)
+    }
+}
+
+/// The pods that serve, the newest first: while one version follows another that is the one to ask.
+fn serving(core: &Kubernetes, service: &ServiceName) -> Result<Vec<Value>> {
+    let system = core.system_of(service).map(|system| &system.name);
+    let system = system.ok_or_else(|| Fault::failed("no-service", format!("there is no service `{service}`")))?;
+    let selector = format!("{SERVICE}={service},{INSTANCE}={system}");
+    let pods = core.access.api()?.list(&path::POD.within(&core.names.namespace(system)), &selector);
+    let mut pods = pods.map_err(|refusal| kube::fault(&format!("look for the pods of `{service}`"), &refusal))?;
+    pods.retain(|pod| is_ready(pod) && !object::is_going(pod));
+    pods.sort_by(|a, b| created(b).cmp(created(a)));
+    Ok(pods)
+}
+
+fn created(pod: &Value) -> &str {
+    object::text(pod, "/metadata/creationTimestamp")
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = object::list(pod, "/status/conditions");
+    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+fn open(core: &Kubernetes, service: &ServiceName, pod: &Value) -> Result<Forward> {
+    let port = core.deployment.find_service(service).map(|declared| declared.port).unwrap_or_default();
+    let line = kubectl::port_forward(core.access.kubectl()?, object::namespace(pod), object::name(pod), port);
+    let program = core.proc.tether(&core.own_program, &line)?;
+    let address = program.expect_line(START, &|| core.interrupts.stopping(), kubectl::forwarded)?;
+    Ok(Forward { pod: object::text(pod, "/metadata/uid").to_owned(), address, program })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_serves_once_it_is_ready() {
+        let pod = |status: &str| json!({"status": {"conditions": [{"type": "Ready", "status": status}]}});
+        assert!(is_ready(&pod("True")) && !is_ready(&pod("False")) && !is_ready(&json!({})));
     }
 }

@@ -25,6 +25,7 @@ mod values;
 mod wanted;
 
 use self::access::Access;
+use self::exposure::Ways;
 use self::forward::Forwards;
 use self::names::Names;
 use self::records::Records;
@@ -51,6 +52,7 @@ pub(super) struct Kubernetes {
     names: Names,
     access: Access,
     records: Records,
+    ways: Ways,
     forwards: Forwards,
     /// What builds images.
     engine: Arc<engine::Lazy>,
@@ -67,6 +69,7 @@ impl Kubernetes {
             names: Names::new(&deployment.environment),
             access: Access::new(&deployment, ctx)?,
             records: Records,
+            ways: Ways::default(),
             forwards: Forwards::default(),
             engine: Arc::new(engine::Lazy::new(deployment.environment.engine)),
             vars: ctx.vars.clone(),
