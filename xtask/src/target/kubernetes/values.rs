@@ -1,9 +1,169 @@
 //! The values of a release, as the chart in `helm/app` takes them (`values.schema.json` there says the same).
 
-use super::wanted::Wanted;
-use serde_json::{Value, json};
+use super::wanted::{FILES, Part, Wanted};
+use crate::spec::container::{Container, Cpu, Memory, NONROOT, User};
+use crate::spec::name::ServiceName;
+use crate::spec::system::{Probe, Scale};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// The most that a writable path in memory may hold, as in containers. It counts against the container's memory, too.
+const WRITABLE: Memory = Memory(64 << 20);
+/// The volume of a service that stores something. The spec names no size, since most targets know no such limit.
+const VOLUME: &str = "1Gi";
+/// How long a replica that is to end goes on answering, so that everybody who sends it requests has heard of it first.
+/// Ingress controllers and kube-proxy hear of it within a second or two.
+const DRAIN_SECONDS: u64 = 5;
+/// Where services of this repository tell their metrics.
+const METRICS: &str = "/metrics";
 
 /// What the chart is given for a release: nothing in it changes unless the release does.
-pub(super) fn of(_wanted: &Wanted) -> Value {
-    json!({})
+pub(super) fn of(wanted: &Wanted) -> Value {
+    let services: Map<String, Value> =
+        wanted.parts.iter().map(|part| (part.service.name.to_string(), service(wanted, part))).collect();
+    let mut values = json!({
+        "system": wanted.system.as_str(),
+        "deploymentId": wanted.deployment_id,
+        "filesPath": FILES,
+        "services": services,
+    });
+    if let Some(exposure) = &wanted.exposure {
+        let namespaces = Some(&exposure.from_namespace).filter(|namespace| !namespace.is_empty());
+        values["ingress"] = json!({
+            "class": exposure.class,
+            "annotations": exposure.annotations,
+            "sources": {"namespaces": namespaces.into_iter().collect::<Vec<_>>(), "cidrs": []},
+        });
+    }
+    if let Some(class) = &wanted.storage_class {
+        values["storageClass"] = json!(class);
+    }
+    values
+}
+
+fn service(wanted: &Wanted, part: &Part) -> Value {
+    let name = &part.service.name;
+    let container = &part.service.container;
+    let image = wanted.images.get(name);
+    let mut values = json!({
+        "image": image.map_or("", |image| image.reference.as_str()),
+        "port": part.service.port,
+        "http": is_http(part),
+        "replicas": part.replicas,
+        "needs": needs(wanted, part),
+        "env": part.env,
+        "args": container.command.iter().chain(&part.args).collect::<Vec<_>>(),
+        "files": part.files,
+        "resources": resources(container),
+        "probes": probes(part),
+        "writable": writable(container),
+        "lowPorts": container.low_ports,
+        "drainSeconds": if drains(wanted, part) { DRAIN_SECONDS } else { 0 },
+        "stopSeconds": seconds(part.service.stop_within),
+    });
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            values[key] = value;
+        }
+    };
+    // A label with nothing in it would say that the version is known to be none.
+    let version = image.map(|image| image.version.as_str()).filter(|version| !version.is_empty());
+    set("version", version.map(|version| json!(version)));
+    set("team", part.service.team.as_ref().map(|team| json!(team.as_str())));
+    set("public", (part.public && wanted.exposure.is_some()).then(|| public(wanted, name)));
+    set("user", user(part).map(|user| json!({"uid": user.uid, "gid": user.gid})));
+    set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
+    set("storage", part.stores.then(|| json!({"path": part.data(), "size": VOLUME})));
+    set("metrics", part.is_own().then(|| json!({"path": METRICS})));
+    let secret = wanted.secrets.get(name);
+    set("secret", secret.map(|secret| json!({"name": secret.name, "env": secret.env, "files": secret.files})));
+    values
+}
+
+/// Those that it reaches: of the services that it could do without, those that are there.
+fn needs<'a>(wanted: &'a Wanted, part: &Part) -> Vec<&'a str> {
+    let needed = |other: &&Part| part.service.needs.contains(&other.service.name);
+    wanted.parts.iter().filter(needed).map(|other| other.service.name.as_str()).collect()
+}
+
+fn is_http(part: &Part) -> bool {
+    matches!(part.service.ready, Probe::Http { .. })
+}
+
+/// Whether requests come to it that would be lost if it ended the moment it is told to. What stores something is
+/// replaced with a gap in any case, and one that nobody calls has none to lose.
+fn drains(wanted: &Wanted, part: &Part) -> bool {
+    let called = wanted.parts.iter().any(|other| other.service.needs.contains(&part.service.name));
+    is_http(part) && !part.stores && (part.public || called)
+}
+
+fn public(wanted: &Wanted, name: &ServiceName) -> Value {
+    wanted.host(name).map_or_else(|| json!({}), |host| json!({"host": host}))
+}
+
+/// `None` for a public image that names its own: it has been looked at before, and is a number.
+fn user(part: &Part) -> Option<User> {
+    part.service.container.user.or_else(|| part.is_own().then_some(NONROOT))
+}
+
+/// The memory that is asked for is all of it: memory cannot be taken back, so a node must not promise it twice. Of the
+/// processors a tenth is asked for, since these services wait most of the time and a laptop has to hold all of them; a
+/// limit stays above it, as on every other target, for what runs wild must not starve its neighbours. It is far above
+/// what is used under load, so that nobody is throttled in normal work.
+fn resources(container: &Container) -> Value {
+    json!({
+        "memory": container.memory.to_string(),
+        "cpu": container.cpu.to_string(),
+        "cpuRequest": requested(container.cpu).to_string(),
+    })
+}
+
+fn requested(cpu: Cpu) -> Cpu {
+    Cpu((cpu.0 / 10).max(10))
+}
+
+fn writable(container: &Container) -> Vec<Value> {
+    let size = WRITABLE.min(container.memory).to_string();
+    container.writable.iter().map(|path| json!({"path": path, "size": size})).collect()
+}
+
+/// How it grows, for one of which there can be several at all.
+fn scaled(part: &Part) -> Option<&Scale> {
+    let several = !part.stores && part.service.replicas != Some(1);
+    part.service.scale.as_ref().filter(|_| several)
+}
+
+/// The spec speaks of the processors that a container may use, Kubernetes of those that it has asked for.
+fn autoscaling(part: &Part, scale: &Scale) -> Value {
+    let cpu = part.service.container.cpu;
+    let of_requested = u64::from(scale.cpu) * u64::from(cpu.0) / u64::from(requested(cpu).0);
+    json!({
+        "max": scale.max.max(part.replicas),
+        "cpuUtilization": of_requested.max(1),
+        "settleSeconds": seconds(scale.settle),
+    })
+}
+
+fn probes(part: &Part) -> Value {
+    let health = &part.service.container.health;
+    json!({
+        "startSeconds": seconds(part.service.ready_within).max(1),
+        "ready": probe(&part.service.ready, health),
+        "live": probe(&part.service.live, health),
+    })
+}
+
+/// Kubernetes can open a connection, but not talk over it; a command within the container can, where there is one.
+fn probe(probe: &Probe, health: &[String]) -> Value {
+    match probe {
+        Probe::Http { path } => json!({"http": path}),
+        Probe::Tcp { send: None, expect: None } => json!({"tcp": true}),
+        Probe::Tcp { .. } if health.is_empty() => json!({"tcp": true}),
+        Probe::Tcp { .. } => json!({"exec": health}),
+    }
+}
+
+/// In whole seconds, which is all that Kubernetes counts in; never less than what is meant.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
