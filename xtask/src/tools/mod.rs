@@ -4,10 +4,11 @@
 pub mod cargo;
 pub mod engine;
 pub mod git;
+pub mod helm;
 pub mod k3d;
 pub mod kind;
+pub mod kubectl;
 pub mod local_cluster;
 pub mod minikube;
-pub mod kubectl;
 pub mod python;
 pub mod rustc;

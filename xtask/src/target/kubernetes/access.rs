@@ -1,44 +1,94 @@
 //! The way to the cluster: a private kubeconfig with the one context that the environment names, and what uses it.
+//!
+//! The current context is never used, nor anything else that would lead to another cluster than the one that is named.
 
+use super::identity::Identity;
+use super::kubeconfig::{self, Kubeconfig};
 use crate::ctx::{Ctx, Vars};
+use crate::error::{Exit, Fault};
+use crate::key::Digest;
 use crate::kube::Api;
 use crate::proc::{CommandLine, Proc};
 use crate::signal::Interrupts;
+use crate::spec::environment::Environment;
 use crate::target::Deployment;
-use anyhow::{Result, bail};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use crate::target::deployment::unknown;
+use crate::tools::kubectl;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The path of a Unix socket has to be shorter than this everywhere (macOS: 104 with the zero at its end).
+const SOCKET_PATH: usize = 100;
 
 pub(super) struct Access {
-    context: Option<String>,
+    environment: Environment,
     /// The folder of the deployment's state on this machine.
     home: PathBuf,
     vars: Vars,
     proc: Proc,
     interrupts: Interrupts,
     own_program: PathBuf,
-    api: Mutex<Option<Arc<Api>>>,
+    /// Made once in a run.
+    kubeconfig: Mutex<Option<Kubeconfig>>,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Clone)]
+struct Open {
+    api: Arc<Api>,
+    identity: Identity,
 }
 
 impl Access {
     pub(super) fn new(deployment: &Deployment, ctx: &Ctx) -> Result<Self> {
         Ok(Self {
-            context: deployment.environment.cluster.context.clone(),
+            environment: deployment.environment.clone(),
             home: deployment.home.dir().to_owned(),
             vars: ctx.vars.clone(),
             proc: ctx.proc.clone(),
             interrupts: ctx.interrupts.clone(),
             own_program: Ctx::own_program()?,
-            api: Mutex::default(),
+            kubeconfig: Mutex::default(),
+            open: Mutex::default(),
         })
     }
 
-    /// The API, opened when it is first asked for.
+    /// The API, opened when it is first asked for, of the cluster that was deployed to before and no other.
     ///
     /// # Errors
-    /// When the environment names no context, kubeconfig has no such one, or the cluster cannot be reached.
+    /// When the environment names no context, kubeconfig has no such one, the cluster cannot be reached, or is another
+    /// one than before.
     pub(super) fn api(&self) -> Result<Arc<Api>> {
-        bail!("not yet")
+        self.open().map(|open| open.api)
+    }
+
+    /// Which cluster this is.
+    ///
+    /// # Errors
+    /// Those of [`Access::api`].
+    pub(super) fn identity(&self) -> Result<Identity> {
+        self.open().map(|open| open.identity)
+    }
+
+    fn open(&self) -> Result<Open> {
+        let mut opened = lock(&self.open);
+        if let Some(open) = &*opened {
+            return Ok(open.clone());
+        }
+        let kubeconfig = self.kubeconfig()?;
+        let command = kubectl::within(&kubeconfig.path, &kubeconfig.context);
+        let folder = socket_folder(&self.home, &self.temporary());
+        let api = Api::open(&self.proc, &self.own_program, command, &folder, &self.interrupts)?;
+        let identity = Identity::ask(&api, &kubeconfig)?;
+        identity.check_noted(&self.home, &self.environment)?;
+        let open = Open { api: Arc::new(api), identity };
+        *opened = Some(open.clone());
+        Ok(open)
+    }
+
+    fn temporary(&self) -> PathBuf {
+        PathBuf::from(self.vars.get("TMPDIR").unwrap_or("/tmp"))
     }
 
     /// `kubectl` with the private kubeconfig and the context, up to the verb.
@@ -46,7 +96,8 @@ impl Access {
     /// # Errors
     /// Those of the private kubeconfig.
     pub(super) fn kubectl(&self) -> Result<CommandLine> {
-        bail!("not yet")
+        let kubeconfig = self.kubeconfig()?;
+        Ok(kubectl::within(&kubeconfig.path, &kubeconfig.context))
     }
 
     /// `helm` likewise.
@@ -54,11 +105,137 @@ impl Access {
     /// # Errors
     /// Those of the private kubeconfig.
     pub(super) fn helm(&self) -> Result<CommandLine> {
-        bail!("not yet")
+        let kubeconfig = self.kubeconfig()?;
+        Ok(self.helm_within(&kubeconfig.path, &kubeconfig.context))
     }
 
     /// The same line as `--dry-run` shows it: nothing is read or made for it.
     pub(super) fn helm_as_typed(&self) -> CommandLine {
-        CommandLine::new("helm")
+        let context = self.environment.cluster.context.as_deref().unwrap_or("<context>");
+        self.helm_within(&kubeconfig::path(&self.home), context)
+    }
+
+    fn helm_within(&self, kubeconfig: &Path, context: &str) -> CommandLine {
+        let line = CommandLine::new("helm").env_remove("KUBECONFIG");
+        let redirections = self.vars.starting_with("HELM_").into_iter().filter(|(name, _)| redirects_helm(name));
+        let line = redirections.fold(line, |line, (name, _)| line.env_remove(name));
+        line.arg("--kubeconfig").arg(kubeconfig).arg("--kube-context").arg(context)
+    }
+
+    fn kubeconfig(&self) -> Result<Kubeconfig> {
+        let mut made = lock(&self.kubeconfig);
+        if let Some(kubeconfig) = &*made {
+            return Ok(kubeconfig.clone());
+        }
+        if self.proc.find("kubectl").is_none() {
+            let hint = format!("`{}` says how to install it", self.environment.command("doctor"));
+            return Err(Fault::could_not_run("tool-missing", "`kubectl` is not installed, or not on PATH")
+                .hint(hint)
+                .into());
+        }
+        let kubeconfig = self.current_kubeconfig()?;
+        *made = Some(kubeconfig.clone());
+        Ok(kubeconfig)
+    }
+
+    /// Makes the private kubeconfig, unless the one that is there was made from the same.
+    fn current_kubeconfig(&self) -> Result<Kubeconfig> {
+        let Some(context) = &self.environment.cluster.context else { return Err(self.no_context()?.into()) };
+        let stamp = kubeconfig::stamp(&self.vars, context);
+        if let Some(kubeconfig) = Kubeconfig::read(&self.home, context, &stamp) {
+            return Ok(kubeconfig);
+        }
+        let contexts = self.contexts()?;
+        if !contexts.contains(context) {
+            return Err(self.unknown_context(context, &contexts).into());
+        }
+        let text = self.proc.read(&kubectl::view(context))?;
+        Kubeconfig::write(&self.home, context, &stamp, &text)
+    }
+
+    fn contexts(&self) -> Result<Vec<String>> {
+        Ok(self.proc.read(&kubectl::contexts())?.lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    fn no_context(&self) -> Result<Fault> {
+        let contexts = self.contexts()?;
+        let cause = format!("environment `{}` does not name the context of its cluster", self.environment.name);
+        Ok(Fault::could_not_run("no-context", format!("{cause}; {}", known(&contexts))).hint(self.how_to_name_one()))
+    }
+
+    fn unknown_context(&self, context: &str, contexts: &[String]) -> Fault {
+        let fault = unknown("context", context, contexts.iter().map(String::as_str));
+        let cause = format!("{}; {}", fault.cause, known(contexts));
+        Fault { exit: Exit::CouldNotRun, code: "no-context", cause, hint: Some(self.how_to_name_one()) }
+    }
+
+    fn how_to_name_one(&self) -> String {
+        format!(
+            "name one with `--set context=NAME` or `context = \"NAME\"` in `deploy/environments/{}.local.toml`, or make \
+             a cluster on this machine: `cargo xtask cluster up`",
+            self.environment.name
+        )
+    }
+}
+
+/// "kubeconfig has the contexts `a`, `b`"
+fn known(contexts: &[String]) -> String {
+    let names: Vec<_> = contexts.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => "kubeconfig has none, or is not there".to_owned(),
+        [one] => format!("kubeconfig has only {one}"),
+        names => format!("kubeconfig has {}", names.join(", ")),
+    }
+}
+
+/// Whether a variable would lead helm to another cluster or namespace, or to another place for its releases.
+fn redirects_helm(name: &str) -> bool {
+    name.starts_with("HELM_KUBE") || name.starts_with("HELM_DRIVER") || name == "HELM_NAMESPACE"
+}
+
+/// Where the socket goes: the deployment's own folder, unless a path in it would be too long for a socket.
+fn socket_folder(home: &Path, temporary: &Path) -> PathBuf {
+    let folder = home.join("api");
+    if folder.as_os_str().len() + "/api-4294967295.sock".len() < SOCKET_PATH {
+        return folder;
+    }
+    let digest = Digest::of(home.as_os_str().as_encoded_bytes());
+    temporary.join(format!("slipway-{}-{digest:.8}", nix::unistd::Uid::current()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_lead_helm_elsewhere_is_known() {
+        for name in ["HELM_KUBECONTEXT", "HELM_KUBEAPISERVER", "HELM_NAMESPACE", "HELM_DRIVER"] {
+            assert!(redirects_helm(name), "{name}");
+        }
+        for name in ["HELM_CACHE_HOME", "HELM_REGISTRY_CONFIG", "HELM_DEBUG", "HELM_MAX_HISTORY"] {
+            assert!(!redirects_helm(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_never_too_deep() {
+        let temporary = Path::new("/tmp");
+        assert_eq!(socket_folder(Path::new("/r/.slipway/a"), temporary), Path::new("/r/.slipway/a/api"));
+        let deep = PathBuf::from("/r").join("d".repeat(90));
+        let folder = socket_folder(&deep, temporary);
+        assert!(folder.starts_with(temporary) && folder.as_os_str().len() < 50, "{}", folder.display());
+        assert_ne!(folder, socket_folder(&deep.join("x"), temporary));
+    }
+
+    #[test]
+    fn the_contexts_that_there_are_are_named() {
+        let known = |names: &[&str]| super::known(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(known(&["a", "b"]), "kubeconfig has `a`, `b`");
+        assert_eq!(known(&["a"]), "kubeconfig has only `a`");
+        assert_eq!(known(&[]), "kubeconfig has none, or is not there");
     }
 }

@@ -12,7 +12,9 @@ pub(crate) mod facts;
 mod forward;
 mod ground;
 mod guard;
+mod identity;
 mod images;
+mod kubeconfig;
 mod logs;
 mod names;
 mod records;
@@ -50,7 +52,7 @@ use std::sync::Arc;
 pub(super) struct Kubernetes {
     deployment: Deployment,
     names: Names,
-    access: Access,
+    access: Arc<Access>,
     records: Records,
     ways: Ways,
     forwards: Forwards,
@@ -67,7 +69,7 @@ impl Kubernetes {
     pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
         Ok(Self {
             names: Names::new(&deployment.environment),
-            access: Access::new(&deployment, ctx)?,
+            access: Arc::new(Access::new(&deployment, ctx)?),
             records: Records,
             ways: Ways::default(),
             forwards: Forwards::default(),
