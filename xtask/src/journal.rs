@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The version of the records' shape.
@@ -32,6 +32,12 @@ impl StepResult {
             Self::Skipped => "skipped",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// The result that [`StepResult::word`] names so.
+    pub fn of_word(word: &str) -> Option<Self> {
+        let all = [Self::Done, Self::Unchanged, Self::Failed, Self::Skipped, Self::Cancelled];
+        all.into_iter().find(|result| result.word() == word)
     }
 }
 
@@ -165,10 +171,12 @@ pub trait Watcher: Send {
     fn event(&mut self, event: &Event);
 }
 
-/// Takes events from every thread of a run, in order: to its file first, then to the watcher and to memory.
+/// Takes events from every thread of a run, in order: to its file first, then to the watcher and to memory. Clones share
+/// one record.
+#[derive(Clone)]
 pub struct Journal {
     run: String,
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
     started: Instant,
 }
 
@@ -195,7 +203,7 @@ impl Journal {
                 (Some(file.with_context(|| format!("make the journal `{}`", path.display()))?), Some(path))
             }
         };
-        let inner = Mutex::new(Inner { file, path, events: Vec::new(), watcher });
+        let inner = Arc::new(Mutex::new(Inner { file, path, events: Vec::new(), watcher }));
         let journal = Self { run: run.clone(), inner, started: Instant::now() };
         journal.record(Event::Run { run, command: command.to_owned(), environment: environment.to_owned() });
         Ok(journal)
@@ -211,8 +219,9 @@ impl Journal {
         if let Some(file) = &mut inner.file {
             let mut record = event.to_json();
             record["ms"] = json!(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
-            // A journal on a full disk must not stop the deploy that could free it.
-            let _ = writeln!(file, "{record}");
+            // In one piece, so that a run that is killed leaves no half of it. A journal on a full disk must not stop the
+            // deploy that could free it.
+            let _ = file.write_all(format!("{record}\n").as_bytes());
         }
         inner.watcher.event(&event);
         inner.events.push(event);

@@ -25,6 +25,19 @@ pub struct StepCx<'a> {
     journal: &'a Journal,
 }
 
+/// Records what a step's own threads see.
+#[derive(Clone)]
+pub struct Recorder {
+    step: String,
+    journal: Journal,
+}
+
+impl Recorder {
+    pub fn record(&self, event: impl FnOnce(String) -> Event) {
+        self.journal.record(event(self.step.clone()));
+    }
+}
+
 impl StepCx<'_> {
     /// Says what the step does or waits for at this moment.
     pub fn status(&self, text: impl Into<String>) {
@@ -39,6 +52,11 @@ impl StepCx<'_> {
     /// Records something else about the step.
     pub fn record(&self, event: impl FnOnce(String) -> Event) {
         self.journal.record(event(self.step.to_owned()));
+    }
+
+    /// Records on other threads, which may go on while the step does something else.
+    pub fn recorder(&self) -> Recorder {
+        Recorder { step: self.step.to_owned(), journal: self.journal.clone() }
     }
 
     /// The folder name of this run: the journal's.

@@ -1,9 +1,29 @@
 //! Measures what users notice while a public service is replaced: it is asked at a fixed rate through the ingress.
 
-use super::Kubernetes;
-use crate::plan::runner::StepCx;
+mod asking;
+
+use self::asking::{Asking, Tally};
+use super::{Kubernetes, exposure};
+use crate::error::Fault;
+use crate::http::{self, Request, Url};
+use crate::journal::Event;
+use crate::plan::runner::{Recorder, StepCx};
 use crate::spec::name::ServiceName;
+use crate::spec::system;
+use crate::ui::counted;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a service may take to show that it is there before it is replaced.
+const FIRST: Duration = Duration::from_secs(2);
+/// How often the journal hears of it.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long it goes on after the change: what is left of the old version is taken out of the ingress only then.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What came of the requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -15,12 +35,48 @@ pub(crate) struct Traffic {
 }
 
 /// Asks from its start until it is finished.
-pub(super) struct Probe;
+pub(super) struct Probe {
+    watched: Arc<Vec<Watched>>,
+    reporter: Option<(Sender<()>, JoinHandle<()>)>,
+    max_failed: u64,
+}
+
+struct Watched {
+    service: ServiceName,
+    asking: Asking,
+    told: Mutex<Tally>,
+}
 
 impl Probe {
     /// Begins to ask these services, as far as they answer at this moment: what was not there before has nothing to lose.
-    pub(super) fn start(_core: &Kubernetes, _cx: &StepCx<'_>, _services: &[ServiceName]) -> Self {
-        Self
+    pub(super) fn start(core: &Kubernetes, cx: &StepCx<'_>, services: &[ServiceName]) -> Self {
+        let cluster = &core.deployment.environment.cluster;
+        let rate = cluster.probe_rate;
+        let answers = |request: &Request| {
+            let first = Request { timeout: FIRST, ..request.clone() };
+            http::send(&first, &|| cx.interrupts.stopping()).is_ok_and(|response| response.is_success())
+        };
+        let watched = services.iter().filter_map(|service| {
+            let request = request(core, service)?;
+            answers(&request).then(|| watch(service.clone(), request, rate))
+        });
+        Self::of(watched.collect(), u64::from(cluster.max_failed), cx.recorder())
+    }
+
+    fn of(watched: Vec<Watched>, max_failed: u64, recorder: Recorder) -> Self {
+        let watched = Arc::new(watched);
+        let reporter = (!watched.is_empty()).then(|| {
+            let (stop, stopped) = channel();
+            let watched = Arc::clone(&watched);
+            let report = move || {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PERIOD) {
+                    watched.iter().for_each(|watched| watched.tell(&recorder));
+                }
+                watched.iter().for_each(|watched| watched.tell(&recorder));
+            };
+            (stop, std::thread::spawn(report))
+        });
+        Self { watched, reporter, max_failed }
     }
 
     /// Stops asking, records what came of it in the journal, and says so; fails when more was lost than the environment's
@@ -28,7 +84,116 @@ impl Probe {
     ///
     /// # Errors
     /// `requests-lost`, with the numbers and the first failure's words.
-    pub(super) fn finish(self, _cx: &StepCx<'_>) -> anyhow::Result<Traffic> {
-        Ok(Traffic::default())
+    pub(super) fn finish(mut self, cx: &StepCx<'_>) -> anyhow::Result<Traffic> {
+        if !self.watched.is_empty() {
+            cx.interrupts.pause(LINGER);
+        }
+        self.watched.iter().for_each(|watched| watched.asking.stop());
+        let mut all = Traffic::default();
+        let mut lost = Vec::new();
+        for watched in self.watched.iter() {
+            let tally = watched.asking.finish();
+            let Traffic { requests, failed, longest_gap } = tally.traffic;
+            all.requests += requests;
+            all.failed += failed;
+            all.longest_gap = all.longest_gap.max(longest_gap);
+            let words = sentence(&watched.service, tally.traffic, tally.first_failure.as_deref());
+            cx.news(words.clone());
+            if failed > self.max_failed {
+                lost.push(words);
+            }
+        }
+        self.stop_reporting();
+        for watched in self.watched.iter() {
+            let Traffic { requests, failed, longest_gap } = watched.asking.tally().traffic;
+            let service = watched.service.to_string();
+            cx.record(|step| Event::Measured { step, service, requests, failed, longest_gap });
+        }
+        if lost.is_empty() {
+            return Ok(all);
+        }
+        let allowed = match self.max_failed {
+            0 => "none may be lost".to_owned(),
+            number => format!("{number} may be lost"),
+        };
+        let hint = "`max_failed` says how many requests may fail while a service is replaced";
+        Err(Fault::failed("requests-lost", format!("{}; {allowed}", lost.join("; "))).hint(hint).into())
+    }
+
+    fn stop_reporting(&mut self) {
+        if let Some((stop, reporter)) = self.reporter.take() {
+            drop(stop);
+            // It has nothing to say that is not in the journal.
+            let _ = reporter.join();
+        }
+    }
+}
+
+/// One that is given up ends its threads soon, and nobody waits for them.
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.watched.iter().for_each(|watched| watched.asking.give_up());
+        self.stop_reporting();
+    }
+}
+
+impl Watched {
+    /// Records what was asked since the last time.
+    fn tell(&self, recorder: &Recorder) {
+        let now = self.asking.tally();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = now.traffic.requests - told.traffic.requests;
+        let failed = now.traffic.failed - told.traffic.failed;
+        *told = now;
+        if requests > 0 {
+            let service = self.service.to_string();
+            recorder.record(|step| Event::Asked { step, service, requests, failed });
+        }
+    }
+}
+
+fn watch(service: ServiceName, request: Request, rate: u32) -> Watched {
+    Watched { service, asking: Asking::start(request, rate), told: Mutex::default() }
+}
+
+/// What a public service is asked: whether it is ready.
+fn request(core: &Kubernetes, service: &ServiceName) -> Option<Request> {
+    let declared = core.deployment.find_service(service).filter(|declared| declared.public)?;
+    let endpoint = exposure::endpoint(core, service).ok()?;
+    let path = match &declared.ready {
+        system::Probe::Http { path } => path.clone(),
+        system::Probe::Tcp { .. } => "/".to_owned(),
+    };
+    Some(Request::get(Url { endpoint, path }, PATIENCE))
+}
+
+fn sentence(service: &ServiceName, traffic: Traffic, first_failure: Option<&str>) -> String {
+    let Traffic { requests, failed, longest_gap } = traffic;
+    let asked = counted(usize::try_from(requests).unwrap_or(usize::MAX), "request", "requests");
+    let gap = longest_gap.as_millis();
+    match first_failure {
+        None => format!(
+            "`{service}` answered all of {asked} while it was replaced, none later than {gap} ms after the last"
+        ),
+        Some(words) => format!(
+            "`{service}` failed {failed} of {asked} while it was replaced, with up to {gap} ms between two answers; \
+             the first failure: {words}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_is_said_in_a_sentence() {
+        let service: ServiceName = "epoch".parse().unwrap();
+        let traffic = Traffic { requests: 40, failed: 0, longest_gap: Duration::from_millis(52) };
+        let text = "`epoch` answered all of 40 requests while it was replaced, none later than 52 ms after the last";
+        assert_eq!(sentence(&service, traffic, None), text);
+        let text = "`epoch` failed 3 of 40 requests while it was replaced, with up to 52 ms between two answers; \
+                    the first failure: status 502 after 1.2 s";
+        assert_eq!(sentence(&service, Traffic { failed: 3, ..traffic }, Some("status 502 after 1.2 s")), text);
     }
 }
