@@ -24,6 +24,9 @@ const START: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(30);
 /// The pauses before a question that changes nothing is asked again.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+/// How a list without what is in its objects is asked for
+/// (kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches).
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// What owns the fields that are written here (kubernetes.io/docs/reference/using-api/server-side-apply).
 pub const MANAGER: &str = "slipway";
 
@@ -122,8 +125,24 @@ impl Api {
     /// # Errors
     /// Those of [`Api::get`].
     pub fn list(&self, path: &str, selector: &str) -> Result<Vec<Value>, Refusal> {
+        self.list_as(path, selector, &[])
+    }
+
+    /// The same with nothing of them but their metadata, where what is in them is large and not wanted.
+    ///
+    /// # Errors
+    /// Those of [`Api::get`].
+    pub fn list_metadata(&self, path: &str, selector: &str) -> Result<Vec<Value>, Refusal> {
+        self.list_as(path, selector, &[("Accept", METADATA)])
+    }
+
+    fn list_as(&self, path: &str, selector: &str, headers: &[(&str, &str)]) -> Result<Vec<Value>, Refusal> {
         let path = path::with_query(path, &[("labelSelector", selector)]);
-        let Some(mut list) = self.get(&path)? else { return Ok(Vec::new()) };
+        let mut list: Value = match self.read_as(&path, headers) {
+            Ok(response) => parsed(&response)?,
+            Err(refusal) if refusal.is_missing() => return Ok(Vec::new()),
+            Err(refusal) => return Err(refusal),
+        };
         let kind = list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default().to_owned();
         let version = list["apiVersion"].clone();
         let mut items = match list["items"].take() {
@@ -180,7 +199,18 @@ impl Api {
     /// # Errors
     /// Those of [`Api::create`].
     pub fn delete(&self, path: &str, foreground: bool) -> Result<bool, Refusal> {
-        let policy = if foreground { "Foreground" } else { "Background" };
+        self.delete_with(path, if foreground { "Foreground" } else { "Background" })
+    }
+
+    /// Asks for the object's removal alone; its dependents stay for whoever selects them next. Whether it was there.
+    ///
+    /// # Errors
+    /// Those of [`Api::create`].
+    pub fn delete_alone(&self, path: &str) -> Result<bool, Refusal> {
+        self.delete_with(path, "Orphan")
+    }
+
+    fn delete_with(&self, path: &str, policy: &str) -> Result<bool, Refusal> {
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy});
         match self.write("DELETE", path, &options, "application/json") {
             Ok(_) => Ok(true),
@@ -199,8 +229,13 @@ impl Api {
 
     /// A question that changes nothing is asked again when the cluster has no time for it, or is not there for a moment.
     fn read(&self, path: &str) -> Result<Response, Refusal> {
+        self.read_as(path, &[])
+    }
+
+    fn read_as(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response, Refusal> {
         let url = Url { endpoint: self.endpoint.clone(), path: path.to_owned() };
-        let request = Request::get(url, ANSWER);
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let request = Request { headers, ..Request::get(url, ANSWER) };
         for pause in PAUSES {
             match self.send(&request) {
                 Err(refusal) if matches!(refusal.status, 0 | 429 | 500 | 502..=504) => {
