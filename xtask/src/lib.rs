@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod os;
 pub mod plan;
 pub mod proc;
+pub mod report;
 pub mod scratch;
 pub mod signal;
 pub mod smoke;

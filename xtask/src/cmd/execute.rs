@@ -86,11 +86,14 @@ fn traffic(events: &[Event], id: &StepId) -> Vec<Value> {
 
 fn forget_old_journals(home: &Home) {
     let Ok(entries) = std::fs::read_dir(home.runs()) else { return };
-    let mut journals: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut journals: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "ndjson")).collect();
     // Their names begin with their time.
     journals.sort();
     for old in journals.iter().take(journals.len().saturating_sub(JOURNALS)) {
         let _ = std::fs::remove_file(old);
+        // The page that `report` may have drawn from it.
+        let _ = std::fs::remove_file(old.with_extension("html"));
     }
 }
 
