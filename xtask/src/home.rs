@@ -73,9 +73,19 @@ impl Home {
         self.dir.join("artifacts").join(service.as_str())
     }
 
+    /// What the chart was given for a system when it was released last.
+    pub fn values(&self, system: &SystemName) -> PathBuf {
+        self.dir.join("values").join(format!("{system}.json"))
+    }
+
     /// What is known of the images of a service that were built for this environment.
     pub fn images(&self, service: &ServiceName) -> PathBuf {
         self.dir.join("images").join(service.as_str())
+    }
+
+    /// What a registry has of a service for several platforms.
+    pub fn index(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("indexes").join(format!("{service}.json"))
     }
 
     /// What is known of base images, by their ID.

@@ -23,12 +23,14 @@ pub mod refusal;
 pub mod registry;
 mod steps;
 mod survey;
+mod user;
 mod wanted;
 mod way;
 
 pub use carrier::{Carrier, FindEngine, fits};
 pub use elf::Glibc;
 pub use push::{Pushed, Pushes};
+pub use user::check_user;
 pub use wanted::{DOCKERFILE, PROFILE, Wanted};
 pub use way::{Fit, Way};
 

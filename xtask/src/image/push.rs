@@ -8,6 +8,7 @@ use super::carrier::Carrier;
 use super::{Built, Images, Wanted, index};
 use crate::ctx::Ctx;
 use crate::error::Fault;
+use crate::home;
 use crate::ledger;
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
@@ -89,6 +90,26 @@ impl Pushes {
         pushed.get(&(service.clone(), platform.filter(|_| !several))).cloned()
     }
 
+    /// What the registry had of a service when it was last asked, as this machine's records have it. Nobody is asked.
+    pub fn known(&self, service: &ServiceName) -> Option<Pushed> {
+        let built = self.images.all_built(service);
+        let whole = built.len() == self.images.places(service).count();
+        match built.as_slice() {
+            [] => None,
+            [built] if whole => {
+                let digest = built.digest.as_ref()?.parse().ok()?;
+                Some(Pushed { name: built.reference.parse().ok()?, digest })
+            }
+            _ => {
+                let keys = built.iter().map(|built| (built.platform, built.key.clone()));
+                let name = self.index_name(service, keys);
+                let noted = home::read_json(&self.images.deployment.home.index(service)).ok()??;
+                let digest = noted["digest"].as_str()?.parse().ok()?;
+                (whole && noted["name"] == json!(name)).then_some(Pushed { name: name.parse().ok()?, digest })
+            }
+        }
+    }
+
     fn step_id(&self, place: usize, several: bool) -> StepId {
         let Wanted { service, platform, .. } = &self.images.wanted()[place];
         match several {
@@ -153,6 +174,13 @@ impl Pushes {
     fn remember(&self, service: &ServiceName, platform: Option<Platform>, name: &ImagePin, digest: &Digest) {
         let pushed = Pushed { name: name.clone(), digest: digest.clone() };
         self.pushed.lock().unwrap_or_else(PoisonError::into_inner).insert((service.clone(), platform), pushed);
+    }
+
+    /// The same for an index, which no record of an image has.
+    fn remember_index(&self, service: &ServiceName, name: &ImagePin, digest: &Digest) -> Result<()> {
+        self.remember(service, None, name, digest);
+        let note = json!({"name": name.to_string(), "digest": digest.as_str()});
+        home::write_json(&self.images.deployment.home.index(service), &note)
     }
 }
 
@@ -236,7 +264,7 @@ impl Work for IndexWork {
         let engine = || Ok(self.pushes.images.engine.get(cx.proc)?.engine);
         let platform = images.first().map_or(Platform::LinuxAmd64, |(platform, _)| *platform);
         let Some(digest) = self.pushes.carrier.digest(cx, &engine, &name, platform)? else { return Ok(None) };
-        self.pushes.remember(&self.service, None, &name, &digest);
+        self.pushes.remember_index(&self.service, &name, &digest)?;
         Ok(Some(format!("{} is there, as {digest}", name.tag)))
     }
 
@@ -252,7 +280,7 @@ impl Work for IndexWork {
             identity: json!({"engine": engine.kind.as_str(), "reference": name.to_string()}),
         })?;
         let digest = pushes.carrier.push_index(cx, &engine, &name, &images)?;
-        pushes.remember(&self.service, None, &name, &digest);
+        pushes.remember_index(&self.service, &name, &digest)?;
         Ok(Outcome::DoneWith(format!("{}, as {digest}", name.tag)))
     }
 }

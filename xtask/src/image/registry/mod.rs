@@ -14,6 +14,7 @@ use super::refusal::{Kind, Refusal};
 use crate::http::Response;
 use crate::proc::Proc;
 use crate::signal::Interrupts;
+use crate::spec::container::Platform;
 use crate::spec::image::{Digest, Repository};
 use challenge::Challenge;
 use serde_json::Value;
@@ -80,13 +81,58 @@ impl Client {
         Ok(Some(Manifest { digest, config }))
     }
 
+    /// What an image says of itself, as the OCI image specification has it: `{"config": {"User": …}, …}`. Of those for
+    /// several platforms it is the one for `platform`. `None`: there is no such image.
+    ///
+    /// # Errors
+    /// When the registry does not say.
+    pub fn config(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        platform: Platform,
+    ) -> Result<Option<Value>, Refusal> {
+        let Some(mut document) = self.json(repository, "manifests", reference)? else { return Ok(None) };
+        if let Some(images) = document["manifests"].as_array() {
+            let is_wanted = |image: &&Value| {
+                let of = &image["platform"];
+                of["os"] == "linux" && of["architecture"] == platform.architecture()
+            };
+            let Some(digest) = images.iter().find(is_wanted).and_then(|image| image["digest"].as_str()) else {
+                return Ok(None);
+            };
+            let Some(image) = self.json(repository, "manifests", digest)? else { return Ok(None) };
+            document = image;
+        }
+        match document["config"]["digest"].as_str() {
+            Some(digest) => self.json(repository, "blobs", digest),
+            None => Ok(None),
+        }
+    }
+
+    fn json(&self, repository: &Repository, sort: &str, reference: &str) -> Result<Option<Value>, Refusal> {
+        let Some(answer) = self.get(repository, sort, reference, "GET")? else { return Ok(None) };
+        let wrong = |_| Refusal::new(Kind::Other, format!("{} answered with no document", repository.host()));
+        serde_json::from_slice(&answer.body).map(Some).map_err(wrong)
+    }
+
     fn fetch(
         &self,
         repository: &Repository,
         reference: &str,
         method: &'static str,
     ) -> Result<Option<Response>, Refusal> {
-        let url = format!("{}/v2/{}/manifests/{reference}", base(repository.host()), path(repository));
+        self.get(repository, "manifests", reference, method)
+    }
+
+    fn get(
+        &self,
+        repository: &Repository,
+        sort: &str,
+        reference: &str,
+        method: &'static str,
+    ) -> Result<Option<Response>, Refusal> {
+        let url = format!("{}/v2/{}/{sort}/{reference}", base(repository.host()), path(repository));
         let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).get(repository.as_str()).cloned();
         let question = Question { method, url, accept: Some(KINDS), authorization: admitted };
         let mut answer = self.send(&question)?;

@@ -3,11 +3,11 @@
 
 use crate::error::Fault;
 use crate::home::{self, Home};
-use crate::image::fits;
+use crate::image::{check_user, fits};
 use crate::key::Digest;
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
-use crate::spec::container::{Platform, User};
+use crate::spec::container::Platform;
 use crate::spec::image::ImagePin;
 use crate::spec::name::ServiceName;
 use crate::target::supervised::Supervised;
@@ -89,7 +89,7 @@ impl Work for PullWork {
             None => self.pull(&found, &reference, cx)?,
         };
         fits(&self.reference(), &image, platform(&found)?)?;
-        self.check_user(&image)?;
+        check_user(&self.public.pin, &image.user, &self.public.as_named)?;
         note(self.core.home(), &self.reference(), &image.id)?;
         Ok(Outcome::DoneWith(format!("{:.19}", image.id)))
     }
@@ -112,19 +112,5 @@ impl PullWork {
         }
         let image = found.engine.image(cx.proc, reference)?;
         image.ok_or_else(|| anyhow!("`{reference}` was fetched and is not there"))
-    }
-
-    /// Root, or a name that only the image could resolve, would show much later and not by its cause.
-    fn check_user(&self, image: &Image) -> Result<()> {
-        if self.public.as_named.is_empty() || image.user.parse::<User>().is_ok() {
-            return Ok(());
-        }
-        let user = if image.user.is_empty() { "root" } else { &image.user };
-        let services: Vec<_> = self.public.as_named.iter().map(|service| format!("`{service}`")).collect();
-        let cause = format!("`{}` runs as `{user}`, and {} names no other user", self.public.pin, services.join(", "));
-        let service = self.public.as_named.first().map_or("NAME", ServiceName::as_str);
-        Err(Fault::failed("image-user", cause)
-            .hint(format!("name a numeric one: `[services.{service}.container]` with `user = \"65532\"`"))
-            .into())
     }
 }

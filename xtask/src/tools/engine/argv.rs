@@ -45,6 +45,14 @@ impl Engine {
         self.line(&["image", "rm", reference])
     }
 
+    /// Writes one image into an archive, in the form that both engines and all makers of clusters read. Of several, podman
+    /// would write the first under all names.
+    pub fn save(&self, reference: &str, archive: &Path) -> CommandLine {
+        let save = self.line(&["save"]);
+        let save = if self.kind == EngineKind::Podman { save.args(["--format", "docker-archive"]) } else { save };
+        save.arg("--output").arg(archive).arg(reference)
+    }
+
     /// The containers that were made from an image, running or not.
     pub fn containers_of_image(&self, image: &str) -> CommandLine {
         self.line(&["ps", "--all", "--quiet", "--filter", &format!("ancestor={image}")])

@@ -1,0 +1,104 @@
+//! The nodes of the cluster, as far as images care: what they are, which program has made them, what they have.
+
+use crate::kube::{Api, object, path};
+use crate::spec::container::Platform;
+use crate::target::kubernetes::Kubernetes;
+use crate::tools::local_cluster::{self, LocalCluster, NodeNames};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(super) struct Nodes {
+    core: Arc<Kubernetes>,
+    /// As they were when they were first asked for, and only when they were.
+    seen: Mutex<Option<Arc<Vec<Value>>>>,
+}
+
+impl Nodes {
+    pub(super) fn new(core: &Arc<Kubernetes>) -> Self {
+        Self { core: Arc::clone(core), seen: Mutex::default() }
+    }
+
+    /// What they run, each once and sorted; nothing where the cluster does not say. Whoever may not look at nodes can
+    /// deploy all the same.
+    pub(super) fn platforms(&self) -> Vec<Platform> {
+        platforms(&self.seen())
+    }
+
+    /// The cluster, if it is one on this machine. Its nodes are asked only when the name of its context does not tell.
+    pub(super) fn local_cluster(&self) -> Option<LocalCluster> {
+        let context = self.core.deployment.environment.cluster.context.as_deref().unwrap_or_default();
+        let known = local_cluster::of_context(context);
+        known.or_else(|| local_cluster::of_nodes(&self.seen().iter().map(names).collect::<Vec<_>>()))
+    }
+
+    /// Whether each of them is sure to have an image of this name, as they say at this moment.
+    pub(super) fn have(&self, reference: &str) -> bool {
+        let nodes = self.core.access.api().ok().and_then(|api| read(&api));
+        nodes.is_some_and(|nodes| !nodes.is_empty() && nodes.iter().all(|node| has(node, reference)))
+    }
+
+    fn seen(&self) -> Arc<Vec<Value>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let nodes = seen.clone().unwrap_or_else(|| {
+            let api = self.core.access.api().ok();
+            Arc::new(api.and_then(|api| read(&api)).unwrap_or_default())
+        });
+        *seen = Some(Arc::clone(&nodes));
+        nodes
+    }
+}
+
+/// A cluster of many has the same ones again.
+fn read(api: &Api) -> Option<Vec<Value>> {
+    api.list(&path::with_query(&path::NODE.everywhere(), &[("limit", "100")]), "").ok()
+}
+
+fn platforms(nodes: &[Value]) -> Vec<Platform> {
+    let architecture = |node: &Value| Platform::of_architecture(object::text(node, "/status/nodeInfo/architecture"));
+    let found: BTreeSet<Platform> = nodes.iter().filter_map(architecture).collect();
+    found.into_iter().collect()
+}
+
+fn names(node: &Value) -> NodeNames {
+    NodeNames {
+        name: object::name(node).to_owned(),
+        provider_id: object::text(node, "/spec/providerID").to_owned(),
+        minikube: object::label(node, "minikube.k8s.io/name").to_owned(),
+    }
+}
+
+/// A node names 50 of its images, the largest ones (`nodeStatusMaxImages` of the kubelet). One that is not named may thus
+/// be there all the same; it is then given again, which costs seconds, while to trust in it could cost the deploy.
+fn has(node: &Value, reference: &str) -> bool {
+    let images = object::list(node, "/status/images");
+    let names = |image: &Value| image["names"].as_array().cloned().unwrap_or_default();
+    images.iter().flat_map(names).any(|name| name.as_str() == Some(reference))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn node(architecture: &str, images: &[&str]) -> Value {
+        let images: Vec<Value> =
+            images.iter().map(|name| json!({"names": ["x@sha256:0", name], "sizeBytes": 1})).collect();
+        json!({
+            "metadata": {"name": "n", "labels": {"minikube.k8s.io/name": "m"}},
+            "spec": {"providerID": "kind://docker/a/b"},
+            "status": {"nodeInfo": {"architecture": architecture}, "images": images},
+        })
+    }
+
+    #[test]
+    fn nodes_say_what_they_are_and_have() {
+        let nodes =
+            [node("arm64", &["localhost/slipway/a:1"]), node("amd64", &[]), node("amd64", &[]), node("s390x", &[])];
+        assert_eq!(platforms(&nodes), [Platform::LinuxAmd64, Platform::LinuxArm64]);
+        assert!(has(&nodes[0], "localhost/slipway/a:1") && !has(&nodes[0], "localhost/slipway/a:2"));
+        assert!(!has(&nodes[1], "localhost/slipway/a:1"));
+        let names = names(&nodes[0]);
+        assert_eq!((names.provider_id.as_str(), names.minikube.as_str()), ("kind://docker/a/b", "m"));
+    }
+}
