@@ -1,0 +1,108 @@
+{{/* The one container of a pod. */}}
+{{- define "app.container" -}}
+{{- $service := .service -}}
+{{- $port := include "app.port" . -}}
+name: {{ .name | quote }}
+image: {{ $service.image | quote }}
+imagePullPolicy: IfNotPresent
+{{- with $service.args }}
+args:
+  {{- range . }}
+  - {{ include "app.literal" . }}
+  {{- end }}
+{{- end }}
+{{- $secretEnv := dig "secret" "env" (list) $service }}
+{{- if or $service.env $secretEnv }}
+env:
+  {{- range $key, $value := $service.env }}
+  - name: {{ $key | quote }}
+    value: {{ include "app.literal" $value }}
+  {{- end }}
+  {{- range $secretEnv }}
+  - name: {{ . | quote }}
+    valueFrom:
+      secretKeyRef:
+        name: {{ $service.secret.name | quote }}
+        key: {{ printf "env.%s" . | quote }}
+  {{- end }}
+{{- end }}
+ports:
+  - name: {{ $port }}
+    containerPort: {{ $service.port | int64 }}
+    protocol: TCP
+resources:
+  requests:
+    cpu: {{ $service.resources.cpuRequest | quote }}
+    memory: {{ $service.resources.memory | quote }}
+  limits:
+    cpu: {{ $service.resources.cpu | quote }}
+    memory: {{ $service.resources.memory | quote }}
+{{- /* Whether it has started is whether it is alive: one that waits for what it needs is not helped by being restarted. */}}
+startupProbe:
+  {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
+  periodSeconds: 1
+  timeoutSeconds: 2
+  failureThreshold: {{ $service.probes.startSeconds | int64 }}
+readinessProbe:
+  {{- include "app.probe" (dict "probe" $service.probes.ready "port" $port) | nindent 2 }}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 2
+livenessProbe:
+  {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 3
+{{- if $service.drainSeconds }}
+{{- /* It goes on answering until everybody who sends it requests has heard that it is to end. */}}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ $service.drainSeconds | int64 }}
+{{- end }}
+{{- /* The last lines of its log, where it says nothing else about its end. */}}
+terminationMessagePolicy: FallbackToLogsOnError
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- with include "app.mounts" . | trim }}
+volumeMounts:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "app.mounts" -}}
+{{- if or .service.files (dig "secret" "files" (list) .service) }}
+- name: files
+  mountPath: {{ .root.Values.filesPath | quote }}
+  readOnly: true
+{{- end }}
+{{- range $index, $writable := .service.writable }}
+- name: writable-{{ $index }}
+  mountPath: {{ $writable.path | quote }}
+{{- end }}
+{{- with .service.storage }}
+- name: data
+  mountPath: {{ .path | quote }}
+{{- end }}
+{{- end }}
+
+{{/* How its health is asked. Takes a dict of the `probe` and the name of the `port`. */}}
+{{- define "app.probe" -}}
+{{- if .probe.http -}}
+httpGet:
+  path: {{ .probe.http | quote }}
+  port: {{ .port }}
+{{- else if .probe.exec -}}
+exec:
+  command:
+    {{- range .probe.exec }}
+    - {{ include "app.literal" . }}
+    {{- end }}
+{{- else -}}
+tcpSocket:
+  port: {{ .port }}
+{{- end }}
+{{- end }}
