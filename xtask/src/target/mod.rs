@@ -8,6 +8,7 @@ mod kubernetes;
 mod supervised;
 
 pub use deployment::{Deployment, Scope};
+pub use kubernetes::sample_values;
 
 use containers::Containers;
 use host::Processes;

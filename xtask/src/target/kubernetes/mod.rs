@@ -4,6 +4,10 @@
 //! in the cluster, so that nothing has to be rendered to know that nothing changed.
 
 mod access;
+mod aim;
+mod back;
+mod changes;
+mod chart;
 mod deny;
 mod dossier;
 mod drift;
@@ -12,19 +16,26 @@ pub(crate) mod facts;
 mod forward;
 mod ground;
 mod guard;
+mod helm;
 mod identity;
 mod images;
 mod kubeconfig;
 mod logs;
 mod names;
+mod prove;
 mod records;
+mod release;
 mod rollout;
+mod running;
+mod sample;
 mod status;
 mod steps;
 mod teardown;
 pub(crate) mod traffic;
 mod values;
 mod wanted;
+
+pub use self::sample::sample_values;
 
 use self::access::Access;
 use self::exposure::Ways;
@@ -123,7 +134,7 @@ impl Target for Kubernetes {
     }
 
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
-        steps::changes(&self, ctx)
+        changes::changes(&self, ctx)
     }
 
     fn status(&self, _: &Ctx) -> Result<Vec<SystemStatus>> {
