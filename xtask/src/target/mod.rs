@@ -5,6 +5,7 @@ mod containers;
 pub mod deployment;
 mod host;
 mod kubernetes;
+mod proof;
 mod supervised;
 
 pub use deployment::{Deployment, Scope};

@@ -8,9 +8,8 @@ use crate::error::Fault;
 use crate::lease::timestamp;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
-use crate::smoke::{self, Progress, Surroundings};
 use crate::spec::system::System;
-use crate::target::Target;
+use crate::target::proof;
 use crate::ui::counted;
 use anyhow::Result;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ impl Work for ProveWork {
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        match self.check(cx) {
+        match proof::check(&*self.core, &self.core.deployment.environment, &self.system, cx) {
             Ok(passed) => {
                 let number = self.record()?;
                 Ok(Outcome::DoneWith(format!("{} passed, revision {number}", counted(passed, "check", "checks"))))
@@ -49,26 +48,6 @@ impl Work for ProveWork {
 }
 
 impl ProveWork {
-    fn check(&self, cx: &StepCx<'_>) -> Result<usize> {
-        let surroundings = Surroundings {
-            resolve: &|service| self.core.endpoint(service),
-            deny: &|denied| self.core.deny(denied),
-            stop: &|| cx.interrupts.stopping(),
-        };
-        let results = smoke::run(&self.system, &surroundings, &mut |progress| match progress {
-            Progress::Started(check) => cx.status(check.name.clone()),
-            Progress::Waiting { check, last } => cx.status(format!("{}: {last}", check.name)),
-            Progress::Finished(_) => {}
-        });
-        if let Some(signal) = cx.interrupts.first() {
-            return Err(Fault::interrupted(signal).into());
-        }
-        Ok(smoke::verdict(&self.system.name, &results).map_err(|fault| {
-            let command = |words| self.core.deployment.environment.command(words);
-            fault.hint(format!("`{}` and `{}` show more", command("status"), command("logs SERVICE")))
-        })?)
-    }
-
     fn record(&self) -> Result<u64> {
         let path = self.core.home().releases(&self.system.name);
         let (number, kept) = revision::record(&path, self.recipes.clone(), timestamp(SystemTime::now()))?;

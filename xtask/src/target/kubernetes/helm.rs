@@ -1,0 +1,88 @@
+//! Runs Helm on the releases of a deployment, and tells why it refused.
+
+use super::aim::{Aim, Run};
+use super::chart::CHART;
+use super::dossier;
+use super::running::{self, Record};
+use crate::home;
+use crate::kube::{self, path};
+use crate::plan::runner::StepCx;
+use crate::proc::CommandLine;
+use crate::spec::name::SystemName;
+use crate::tools::helm::{self, Major, Release};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// Has the chart make a system's release what is wanted.
+///
+/// # Errors
+/// When Helm or the cluster refuses, with the reason's code.
+pub(super) fn upgrade(run: &Run, aim: &Aim, cx: &StepCx<'_>) -> Result<()> {
+    let system = &aim.wanted.system;
+    home::write_json(&run.core.deployment.home.values(system), &aim.values)?;
+    execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system), cx)
+}
+
+/// How that is done; `helm` is the line up to the verb.
+pub(super) fn upgrade_line(run: &Run, helm: CommandLine, major: Major, system: &SystemName) -> CommandLine {
+    let deployment = &run.core.deployment;
+    let values = deployment.home.values(system);
+    let values: PathBuf = values.strip_prefix(&deployment.root).map_or_else(|_| values.clone(), Path::to_owned);
+    let namespace = run.core.names.namespace(system);
+    let release = Release { name: system.as_str(), namespace: &namespace };
+    let labels = run.core.names.selector();
+    helm::upgrade(helm, major, release, Path::new(CHART), &values, &labels).dir(&deployment.root)
+}
+
+/// # Errors
+/// Those of [`upgrade`].
+pub(super) fn roll_back(run: &Run, system: &SystemName, revision: u64, cx: &StepCx<'_>) -> Result<()> {
+    execute(&roll_back_line(run, run.core.access.helm()?, run.helm()?, system, revision), cx)
+}
+
+pub(super) fn roll_back_line(
+    run: &Run,
+    helm: CommandLine,
+    major: Major,
+    system: &SystemName,
+    revision: u64,
+) -> CommandLine {
+    let namespace = run.core.names.namespace(system);
+    helm::rollback(helm, major, Release { name: system.as_str(), namespace: &namespace }, revision)
+}
+
+/// # Errors
+/// Those of [`upgrade`].
+pub(super) fn uninstall(run: &Run, system: &SystemName, cx: &StepCx<'_>) -> Result<()> {
+    let namespace = run.core.names.namespace(system);
+    let release = Release { name: system.as_str(), namespace: &namespace };
+    execute(&helm::uninstall(run.core.access.helm()?, release), cx)
+}
+
+fn execute(line: &CommandLine, cx: &StepCx<'_>) -> Result<()> {
+    let finished = cx.try_run(line, &|_, _| {})?;
+    if finished.success {
+        return Ok(());
+    }
+    // A Helm that was killed says nothing.
+    let words = if finished.stderr.trim().is_empty() { &finished.status } else { &finished.stderr };
+    Err(dossier::refusal(words).fault().into())
+}
+
+/// Takes away the records of a Helm that was killed in the middle: with one of them as the newest, no other Helm would
+/// begin. Whoever calls this holds the lease, so none is at work. What is left of the records, the newest last.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn repair(run: &Run, system: &SystemName, cx: &StepCx<'_>) -> Result<Vec<Record>> {
+    let (unfinished, kept): (Vec<Record>, _) =
+        running::records(&run.core, system)?.into_iter().partition(Record::is_unfinished);
+    let api = run.core.access.api()?;
+    let namespace = run.core.names.namespace(system);
+    for Record { name, revision, status, .. } in unfinished {
+        let told = |refusal| kube::fault("repair the release", &refusal);
+        api.delete(&path::SECRET.at(&namespace, &name), false).map_err(told)?;
+        cx.news(format!("revision {revision} of the release was left `{status}` by a run that is dead; repaired"));
+    }
+    Ok(kept)
+}

@@ -1,0 +1,181 @@
+//! What the cluster has of the deployment's releases at one moment: Helm's records of them, and the workloads they made.
+
+use super::Kubernetes;
+use super::names::SERVICE;
+use crate::kube::object::{label, name, namespace, number};
+use crate::kube::{self, path};
+use crate::spec::name::{ServiceName, SystemName};
+use anyhow::Result;
+use serde_json::Value;
+
+/// Helm's record of one revision of a release: a Secret, whose labels tell all that is of interest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Of the Secret.
+    pub(super) name: String,
+    namespace: String,
+    release: String,
+    pub(super) revision: u64,
+    /// `deployed`, `superseded`, `failed`, `pending-upgrade`
+    pub(super) status: String,
+}
+
+impl Record {
+    fn of(secret: &Value) -> Option<Self> {
+        Some(Self {
+            name: name(secret).to_owned(),
+            namespace: namespace(secret).to_owned(),
+            release: label(secret, "name").to_owned(),
+            revision: label(secret, "version").parse().ok()?,
+            status: label(secret, "status").to_owned(),
+        })
+    }
+
+    pub(super) fn is_deployed(&self) -> bool {
+        self.status == "deployed"
+    }
+
+    /// A Helm is at work on it, or was when it was killed.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.status.starts_with("pending-") || self.status == "uninstalling"
+    }
+}
+
+/// How a service is, as far as its workload tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Ready,
+    /// Not all of its pods are ready and of the newest kind.
+    Unready,
+    Gone,
+}
+
+/// All releases of a deployment.
+pub(super) struct Running {
+    records: Vec<Record>,
+    workloads: Vec<Value>,
+}
+
+impl Running {
+    /// Asks the cluster, the same few questions however many systems there are.
+    ///
+    /// # Errors
+    /// When it refuses or does not answer.
+    pub(super) fn look(core: &Kubernetes) -> Result<Self> {
+        let api = core.access.api()?;
+        let selector = core.names.selector();
+        let told = |refusal| kube::fault("ask for the releases in the cluster", &refusal);
+        // What is superseded says nothing of the present, and is most of them.
+        let current = format!("owner=helm,status!=superseded,{selector}");
+        let secrets = api.list_metadata(&path::SECRET.everywhere(), &current).map_err(told)?;
+        let mut workloads = api.list(&path::DEPLOYMENT.everywhere(), &selector).map_err(told)?;
+        workloads.extend(api.list(&path::STATEFUL_SET.everywhere(), &selector).map_err(told)?);
+        Ok(Self { records: secrets.iter().filter_map(Record::of).collect(), workloads })
+    }
+
+    /// The newest record of a system's release.
+    pub(super) fn newest(&self, namespace: &str, system: &SystemName) -> Option<&Record> {
+        let own = |record: &&Record| record.namespace == namespace && record.release == system.as_str();
+        self.records.iter().filter(own).max_by_key(|record| record.revision)
+    }
+
+    /// How a service in this namespace is.
+    pub(super) fn standing(&self, space: &str, service: &ServiceName) -> Standing {
+        let own = |workload: &&Value| namespace(workload) == space && label(workload, SERVICE) == service.as_str();
+        match self.workloads.iter().find(own) {
+            None => Standing::Gone,
+            Some(workload) if is_complete(workload) => Standing::Ready,
+            Some(_) => Standing::Unready,
+        }
+    }
+
+    /// The worst of these services.
+    pub(super) fn worst<'s>(&self, space: &str, services: impl IntoIterator<Item = &'s ServiceName>) -> Standing {
+        let all: Vec<Standing> = services.into_iter().map(|service| self.standing(space, service)).collect();
+        [Standing::Gone, Standing::Unready].into_iter().find(|bad| all.contains(bad)).unwrap_or(Standing::Ready)
+    }
+}
+
+/// Helm's records of a system's release, the newest last.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub(super) fn records(core: &Kubernetes, system: &SystemName) -> Result<Vec<Record>> {
+    let secrets = path::SECRET.within(&core.names.namespace(system));
+    let found = core.access.api()?.list_metadata(&secrets, &format!("owner=helm,name={system}"));
+    let found = found.map_err(|refusal| kube::fault("ask for the records of the release", &refusal))?;
+    let mut records: Vec<Record> = found.iter().filter_map(Record::of).collect();
+    records.sort_by_key(|record| record.revision);
+    Ok(records)
+}
+
+/// Whether every pod that is wanted is there, ready, and of the newest kind
+/// (kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment).
+fn is_complete(workload: &Value) -> bool {
+    let status = |field: &str| number(workload, &format!("/status/{field}"));
+    let want = workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+    let seen = status("observedGeneration") >= number(workload, "/metadata/generation");
+    let newest = match workload["kind"].as_str() {
+        Some("StatefulSet") => workload["status"]["updateRevision"] == workload["status"]["currentRevision"],
+        _ => status("updatedReplicas") == want,
+    };
+    seen && newest && status("replicas") == want && status("readyReplicas") == want
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn secret(release: &str, revision: &str, status: &str) -> Value {
+        json!({"metadata": {
+            "name": format!("sh.helm.release.v1.{release}.v{revision}"), "namespace": release,
+            "labels": {"name": release, "version": revision, "status": status, "owner": "helm"},
+        }})
+    }
+
+    fn running(secrets: &[Value], workloads: Vec<Value>) -> Running {
+        Running { records: secrets.iter().filter_map(Record::of).collect(), workloads }
+    }
+
+    #[test]
+    fn the_newest_record_counts_by_number() {
+        let secrets = [secret("a", "9", "deployed"), secret("a", "10", "failed"), secret("b", "11", "deployed")];
+        let running = running(&secrets, Vec::new());
+        let newest = running.newest("a", &"a".parse().unwrap()).unwrap();
+        assert_eq!((newest.revision, newest.is_deployed()), (10, false));
+        assert_eq!(running.newest("c", &"c".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn unfinished_is_what_a_helm_may_be_at_work_on() {
+        let unfinished = |status| Record::of(&secret("a", "1", status)).unwrap().is_unfinished();
+        for status in ["pending-install", "pending-upgrade", "pending-rollback", "uninstalling"] {
+            assert!(unfinished(status), "{status}");
+        }
+        for status in ["deployed", "failed", "superseded"] {
+            assert!(!unfinished(status), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_workload_stands_when_all_its_pods_are_new_and_ready() {
+        let workload = |updated, ready| {
+            json!({
+                "kind": "Deployment", "metadata": {"namespace": "a", "generation": 2, "labels": {SERVICE: "x"}},
+                "spec": {"replicas": 2},
+                "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": updated, "readyReplicas": ready},
+            })
+        };
+        let service: ServiceName = "x".parse().unwrap();
+        let standing = |workload| running(&[], vec![workload]).standing("a", &service);
+        assert_eq!(standing(workload(2, 2)), Standing::Ready);
+        assert_eq!(standing(workload(1, 2)), Standing::Unready);
+        assert_eq!(standing(workload(2, 1)), Standing::Unready);
+        let mut stale = workload(2, 2);
+        stale["metadata"]["generation"] = json!(3);
+        assert_eq!(standing(stale), Standing::Unready);
+        let other: ServiceName = "y".parse().unwrap();
+        assert_eq!(running(&[], vec![workload(2, 2)]).worst("a", [&service, &other]), Standing::Gone);
+    }
+}

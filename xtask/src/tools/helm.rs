@@ -1,0 +1,136 @@
+//! helm 3 and 4: makes, changes, takes back and removes the releases of the chart. What a release became is asked of the
+//! cluster, so Helm never waits.
+
+use crate::proc::{CommandLine, Proc};
+use crate::spec::version::Version;
+use anyhow::Result;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// How many revisions of a release are kept to go back to.
+const HISTORY: &str = "20";
+
+/// What differs between the Helms that will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Major {
+    /// Merges on this side, whoever has changed a field meanwhile.
+    Three,
+    /// Lets the cluster apply, which refuses fields that somebody else has changed unless it is forced
+    /// (kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts).
+    Four,
+}
+
+/// The Helm at hand, asked when it is first needed.
+#[derive(Debug, Default)]
+pub struct Lazy {
+    known: Mutex<Option<Major>>,
+}
+
+impl Lazy {
+    /// # Errors
+    /// When it cannot be run. The next call asks again.
+    pub fn get(&self, proc: &Proc, helm: CommandLine) -> Result<Major> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(major) = *known {
+            return Ok(major);
+        }
+        let major = major(&proc.read(&version(helm))?);
+        *known = Some(major);
+        Ok(major)
+    }
+}
+
+pub fn version(helm: CommandLine) -> CommandLine {
+    helm.args(["version", "--short"])
+}
+
+/// What does not say is taken for the newest.
+pub fn major(stdout: &str) -> Major {
+    match Version::find(stdout) {
+        Some(version) if version < Version::new(4, 0, 0) => Major::Three,
+        _ => Major::Four,
+    }
+}
+
+/// Where a release is.
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'r> {
+    pub name: &'r str,
+    pub namespace: &'r str,
+}
+
+/// Makes a release, or changes it, to what the chart says with these values. Helm's own records of it get `labels`
+/// (`KEY=VALUE`), so that they are found with all else.
+pub fn upgrade(
+    helm: CommandLine,
+    major: Major,
+    release: Release<'_>,
+    chart: &Path,
+    values: &Path,
+    labels: &str,
+) -> CommandLine {
+    let line = helm.args(["upgrade", "--install", release.name]).arg(chart);
+    let line = line.args(["--namespace", release.namespace, "--values"]).arg(values);
+    forced(line.args(["--labels", labels, "--history-max", HISTORY]), major)
+}
+
+/// Makes a release what it was at a revision of Helm's, as a revision of its own.
+pub fn rollback(helm: CommandLine, major: Major, release: Release<'_>, revision: u64) -> CommandLine {
+    let line = helm.args(["rollback", release.name]).arg(revision.to_string());
+    forced(line.args(["--namespace", release.namespace, "--history-max", HISTORY]), major)
+}
+
+/// Removes a release and all that is in it. Claims of StatefulSets are not in it.
+pub fn uninstall(helm: CommandLine, release: Release<'_>) -> CommandLine {
+    helm.args(["uninstall", release.name, "--namespace", release.namespace, "--ignore-not-found"])
+}
+
+/// Helm 4 goes on as a release was begun unless it is told how, and one that Helm 3 has made cannot be forced.
+fn forced(line: CommandLine, major: Major) -> CommandLine {
+    match major {
+        Major::Three => line,
+        Major::Four => line.args(["--server-side=true", "--force-conflicts"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RELEASE: Release<'_> = Release { name: "epoch", namespace: "shop-epoch" };
+
+    fn upgraded(major: Major) -> String {
+        let (chart, values) = (Path::new("helm/app"), Path::new(".slipway/try/values/epoch.json"));
+        upgrade(CommandLine::new("helm"), major, RELEASE, chart, values, "deployment_id=try").to_string()
+    }
+
+    #[test]
+    fn a_release_is_made_without_waiting_and_whoever_has_changed_it() {
+        let three = "helm upgrade --install epoch helm/app --namespace shop-epoch --values \
+                     .slipway/try/values/epoch.json --labels 'deployment_id=try' --history-max 20";
+        assert_eq!(upgraded(Major::Three), three);
+        assert_eq!(upgraded(Major::Four), format!("{three} '--server-side=true' --force-conflicts"));
+    }
+
+    #[test]
+    fn a_revision_is_gone_back_to_in_the_same_way() {
+        let line = |major| rollback(CommandLine::new("helm"), major, RELEASE, 7).to_string();
+        let three = "helm rollback epoch 7 --namespace shop-epoch --history-max 20";
+        assert_eq!(line(Major::Three), three);
+        assert_eq!(line(Major::Four), format!("{three} '--server-side=true' --force-conflicts"));
+    }
+
+    #[test]
+    fn what_is_not_there_may_be_removed() {
+        let line = uninstall(CommandLine::new("helm"), RELEASE).to_string();
+        assert_eq!(line, "helm uninstall epoch --namespace shop-epoch --ignore-not-found");
+    }
+
+    #[test]
+    fn both_helms_say_which_they_are() {
+        assert_eq!(major("v3.14.4+g81c902a\n"), Major::Three);
+        assert_eq!(major("v4.0.1\n"), Major::Four);
+        assert_eq!(major("v4.3+g\n"), Major::Four);
+        assert_eq!(major(""), Major::Four);
+    }
+}
