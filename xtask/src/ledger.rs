@@ -49,10 +49,8 @@ impl Ledger {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
-        let document = home::read_json(path)?;
-        let list = document.as_ref().and_then(|document| document["entries"].as_array());
-        let entries = list.map(|list| list.iter().filter_map(Entry::from_json).collect()).unwrap_or_default();
-        Ok(Self { path: path.to_owned(), entries })
+        let document = home::read_json(path)?.unwrap_or_default();
+        Ok(Self { path: path.to_owned(), entries: entries(&document) })
     }
 
     pub fn entries(&self) -> &[Entry] {
@@ -64,12 +62,7 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be written; the thing must then not be made.
     pub fn enter(&mut self, entry: Entry) -> Result<()> {
-        match self.entries.iter_mut().find(|known| known.kind == entry.kind && known.id == entry.id) {
-            Some(known) if *known == entry => return Ok(()),
-            Some(known) => *known = entry,
-            None => self.entries.push(entry),
-        }
-        self.save()
+        if enter(&mut self.entries, entry) { self.save() } else { Ok(()) }
     }
 
     /// Strikes out what is proven gone.
@@ -82,7 +75,29 @@ impl Ledger {
     }
 
     fn save(&self) -> Result<()> {
-        let entries: Vec<_> = self.entries.iter().map(Entry::to_json).collect();
-        home::write_json(&self.path, &json!({"schema": 1, "entries": entries}))
+        let mut document = json!({"schema": 1});
+        set_entries(&mut document, &self.entries);
+        home::write_json(&self.path, &document)
     }
+}
+
+/// The entries of a ledger's document, wherever that is kept.
+pub fn entries(document: &Value) -> Vec<Entry> {
+    let list = document["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(Entry::from_json).collect()
+}
+
+/// Writes the entries into a ledger's document.
+pub fn set_entries(document: &mut Value, entries: &[Entry]) {
+    document["entries"] = entries.iter().map(Entry::to_json).collect();
+}
+
+/// Enters something; the same kind and id again replaces its identity. Whether that changes anything.
+pub fn enter(entries: &mut Vec<Entry>, entry: Entry) -> bool {
+    match entries.iter_mut().find(|known| known.kind == entry.kind && known.id == entry.id) {
+        Some(known) if *known == entry => return false,
+        Some(known) => *known = entry,
+        None => entries.push(entry),
+    }
+    true
 }

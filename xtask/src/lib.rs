@@ -4,6 +4,7 @@
 //! [`target`]) → the runner → [`tools`] (pure argv) → [`proc`], the only module that spawns. What happens goes to the
 //! [`journal`], and every form of output is drawn from it.
 
+pub mod base64;
 pub mod build;
 pub mod check;
 pub mod cli;

@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever signed in: what the user's own engine knows is neither changed nor read by anybody but the engine.
 
+use crate::base64;
 use crate::ctx::Vars;
 use crate::error::Fault;
 use crate::spec::container::EngineKind;
@@ -53,7 +54,7 @@ impl Credentials {
 
     /// As `Authorization: Basic` and the files of engines have them.
     pub(super) fn encoded(&self) -> String {
-        base64(format!("{}:{}", self.user, self.password).as_bytes())
+        base64::encode(format!("{}:{}", self.user, self.password).as_bytes())
     }
 
     fn document(&self) -> Map<String, Value> {
@@ -158,22 +159,6 @@ fn keep_the_way(own: &Path, folder: &Path, document: &mut Map<String, Value>) ->
     Ok(())
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let index = usize::try_from(group >> (18 - 6 * place) & 63).unwrap_or_default();
-            // As many characters as the bytes fill, of six bits each.
-            text.push(if place <= chunk.len() { char::from(ALPHABET[index]) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,21 +170,6 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn bytes_are_encoded_as_rfc_4648_has_them() {
-        let pairs = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-            ("\u{ff}~?", "w79+Pw=="),
-        ];
-        for (plain, encoded) in pairs {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis
 /// How a list without what is in its objects is asked for
 /// (kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches).
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// How what goes wrong with a program that is to sign in begins (k8s.io/client-go/plugin/pkg/client/auth/exec).
+const NO_CREDENTIALS: &str = "getting credentials";
 /// What owns the fields that are written here (kubernetes.io/docs/reference/using-api/server-side-apply).
 pub const MANAGER: &str = "slipway";
 
@@ -62,6 +64,12 @@ impl Refusal {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let text = |key: &str| body[key].as_str().map(str::to_owned);
         let raw = || String::from_utf8_lossy(&response.body).trim().to_owned();
+        // The proxy's own words, where the cluster would have answered with an object: it did not get through.
+        if response.status == 500 && !body.is_object() {
+            let message = raw();
+            let status = if message.starts_with(NO_CREDENTIALS) { 401 } else { 0 };
+            return Self { status, ..Self::unanswered(message) };
+        }
         Self {
             status: response.status,
             reason: text("reason").unwrap_or_default(),
@@ -69,7 +77,7 @@ impl Refusal {
         }
     }
 
-    fn unanswered(message: String) -> Self {
+    pub fn unanswered(message: String) -> Self {
         Self { status: 0, reason: "Unreachable".to_owned(), message }
     }
 }
@@ -113,6 +121,19 @@ impl Api {
     /// When the cluster refuses or does not answer.
     pub fn get(&self, path: &str) -> Result<Option<Value>, Refusal> {
         match self.read(path) {
+            Ok(response) => parsed(&response).map(Some),
+            Err(refusal) if refusal.is_missing() => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// The same, asked once and answered soon or not at all.
+    ///
+    /// # Errors
+    /// Those of [`Api::get`].
+    pub fn get_within(&self, path: &str, within: Duration) -> Result<Option<Value>, Refusal> {
+        let url = Url { endpoint: self.endpoint.clone(), path: path.to_owned() };
+        match self.send(&Request::get(url, within)) {
             Ok(response) => parsed(&response).map(Some),
             Err(refusal) if refusal.is_missing() => Ok(None),
             Err(refusal) => Err(refusal),
@@ -296,5 +317,24 @@ pub fn fault(what: &str, refusal: &Refusal) -> Fault {
         403 => Fault::could_not_run("cluster-forbidden", format!("{what}: {}", refusal.message))
             .hint("`cargo xtask doctor` lists the rights that a deployment takes"),
         _ => Fault::failed("cluster-refused", format!("{what}: {}", refusal.message)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> Refusal {
+        Refusal::of(&Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn the_proxy_s_own_words_are_told_from_the_cluster_s() {
+        let refusal = refused(500, "dial tcp 127.0.0.1:1: connect: connection refused\n");
+        assert_eq!((refusal.status, fault("look", &refusal).code), (0, "cluster-unreachable"));
+        let refusal = refused(500, "getting credentials: exec: executable aws failed with exit code 255");
+        assert_eq!(fault("look", &refusal).code, "cluster-credentials");
+        let refusal = refused(500, r#"{"kind": "Status", "reason": "InternalError", "message": "etcdserver: no leader"}"#);
+        assert_eq!((refusal.status, refusal.message.as_str()), (500, "etcdserver: no leader"));
     }
 }

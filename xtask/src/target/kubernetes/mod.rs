@@ -78,10 +78,12 @@ pub(super) struct Kubernetes {
 
 impl Kubernetes {
     pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
+        let names = Names::new(&deployment.environment);
+        let access = Arc::new(Access::new(&deployment, ctx)?);
         Ok(Self {
-            names: Names::new(&deployment.environment),
-            access: Arc::new(Access::new(&deployment, ctx)?),
-            records: Records,
+            records: Records::new(Arc::clone(&access), names.clone(), deployment.home.clone()),
+            names,
+            access,
             ways: Ways::default(),
             forwards: Forwards::default(),
             engine: Arc::new(engine::Lazy::new(deployment.environment.engine)),

@@ -11,7 +11,7 @@ pub(super) mod recipe;
 mod report;
 pub(super) mod revision;
 pub(super) mod runtime;
-mod secrets;
+pub(super) mod secrets;
 pub(super) mod start;
 pub(super) mod steps;
 mod supervise;

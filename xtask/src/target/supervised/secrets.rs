@@ -47,7 +47,10 @@ impl Secrets {
 }
 
 /// 160 bits in hexadecimal digits, which need no quoting in a URL or a configuration file.
-fn generate() -> Result<String> {
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub(in crate::target) fn generate() -> Result<String> {
     let mut bytes = [0u8; 20];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
