@@ -5,6 +5,7 @@ use crate::ctx::{Ctx, Vars};
 use crate::error::Fault;
 use crate::home::{self, Home};
 use crate::proc::{CommandLine, Finished, Proc};
+use crate::signal::Interrupts;
 use crate::spec::environment::Environment;
 use crate::spec::system::TargetKind;
 use crate::spec::tool::Tool;
@@ -58,7 +59,8 @@ pub struct Scene {
     /// Whether system packages can be installed without becoming somebody else.
     pub is_root: bool,
     pub subject: Subject,
-    proc: Proc,
+    pub interrupts: Interrupts,
+    pub proc: Proc,
     own_ports: OnceLock<BTreeSet<u16>>,
 }
 
@@ -69,6 +71,7 @@ impl Scene {
             vars: ctx.vars.clone(),
             is_root: nix::unistd::geteuid().is_root(),
             subject,
+            interrupts: ctx.interrupts.clone(),
             proc: Proc::new(ctx.proc.children().clone(), ctx.interrupts.clone(), ctx.vars.path()),
             own_ports: OnceLock::new(),
         })

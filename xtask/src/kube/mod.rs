@@ -334,7 +334,8 @@ mod tests {
         assert_eq!((refusal.status, fault("look", &refusal).code), (0, "cluster-unreachable"));
         let refusal = refused(500, "getting credentials: exec: executable aws failed with exit code 255");
         assert_eq!(fault("look", &refusal).code, "cluster-credentials");
-        let refusal = refused(500, r#"{"kind": "Status", "reason": "InternalError", "message": "etcdserver: no leader"}"#);
+        let refusal =
+            refused(500, r#"{"kind": "Status", "reason": "InternalError", "message": "etcdserver: no leader"}"#);
         assert_eq!((refusal.status, refusal.message.as_str()), (500, "etcdserver: no leader"));
     }
 }

@@ -4,7 +4,7 @@
 mod containers;
 pub mod deployment;
 mod host;
-mod kubernetes;
+pub(crate) mod kubernetes;
 mod proof;
 mod supervised;
 

@@ -13,7 +13,9 @@ use super::Kubernetes;
 use super::wanted::Exposure;
 use crate::error::Fault;
 use crate::http::{Endpoint, Via};
+use crate::kube::Api;
 use crate::plan::runner::StepCx;
+use crate::spec::cluster::Cluster;
 use crate::spec::name::ServiceName;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -61,12 +63,22 @@ pub(super) fn find(core: &Kubernetes, cx: &StepCx<'_>) -> Result<Exposure> {
         address::keep(core, way.via)?;
         return Ok(way.exposure);
     }
-    let class = controller::class(core)?;
+    let class = controller::class(&core.access.api()?, &core.deployment.environment.cluster)?;
     let reported = address::probe(core, cx, &class)?;
     let way = way(core, class, Some(reported))?;
     address::keep(core, way.via)?;
     *found = Some(way.clone());
     Ok(way.exposure)
+}
+
+/// The class that public services are given to and the namespace that its controller is found in, for `doctor`.
+///
+/// # Errors
+/// When either cannot be told.
+pub(crate) fn entrance(api: &Api, cluster: &Cluster) -> Result<(String, String)> {
+    let class = controller::class(api, cluster)?;
+    let namespace = controller::namespace(api, cluster, &class)?;
+    Ok((class.name, namespace))
 }
 
 /// Where a public service is asked from here: its host, by way of the ingress's address.
@@ -85,7 +97,7 @@ fn known_way(core: &Kubernetes, found: &mut Option<Way>) -> Result<Option<Way>> 
     if found.is_some() {
         return Ok(found.clone());
     }
-    let class = controller::class(core)?;
+    let class = controller::class(&core.access.api()?, &core.deployment.environment.cluster)?;
     let reported = address::known(core, &class)?;
     if reported.is_none() && core.deployment.environment.cluster.domain.is_none() {
         return Ok(None);
@@ -106,7 +118,7 @@ fn way(core: &Kubernetes, class: Class, reported: Option<Reported>) -> Result<Wa
         (None, None) => String::new(),
     };
     let port = cluster.ingress_address.map_or(80, |address| address.port);
-    let from_namespace = controller::namespace(core, &class)?;
+    let from_namespace = controller::namespace(&core.access.api()?, cluster, &class)?;
     // None of the controllers needs any for plain HTTP.
     let annotations = BTreeMap::new();
     let exposure = Exposure { class: class.name, from_namespace, host_suffix, annotations };

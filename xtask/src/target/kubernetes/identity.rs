@@ -9,7 +9,11 @@ use crate::spec::environment::Environment;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+/// How long the first question to a cluster may take, signing in included: one that is not there is told at once, and one
+/// that says nothing is not waited for as long as one that has answered before.
+const FIRST: Duration = Duration::from_secs(10);
 /// A cluster has this namespace for all its life, and no two have the same.
 const ANCHOR: &str = "kube-system";
 
@@ -27,7 +31,7 @@ impl Identity {
     /// # Errors
     /// When the cluster does not answer.
     pub(super) fn ask(api: &Api, kubeconfig: &Kubeconfig) -> Result<Self> {
-        let uid = match api.get(&path::NAMESPACE.named(ANCHOR)) {
+        let uid = match api.get_within(&path::NAMESPACE.named(ANCHOR), FIRST) {
             Ok(namespace) => namespace.and_then(|found| found["metadata"]["uid"].as_str().map(str::to_owned)),
             Err(refusal) if refusal.status == 403 => None,
             Err(refusal) => {

@@ -118,7 +118,7 @@ fn resources(container: &Container) -> Value {
     })
 }
 
-fn requested(cpu: Cpu) -> Cpu {
+pub(super) fn requested(cpu: Cpu) -> Cpu {
     Cpu((cpu.0 / 10).max(10))
 }
 

@@ -2,8 +2,8 @@
 //! take connections.
 
 use crate::error::Fault;
-use crate::kube::{self, object, path};
-use crate::target::kubernetes::Kubernetes;
+use crate::kube::{self, Api, object, path};
+use crate::spec::cluster::Cluster;
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -40,9 +40,9 @@ const LABELS: [&str; 5] = ["app.kubernetes.io/name", "app", "k8s-app", "run", "n
 ///
 /// # Errors
 /// `no-ingress-class`
-pub(super) fn class(core: &Kubernetes) -> Result<Class> {
-    let wanted = core.deployment.environment.cluster.ingress_class.as_deref();
-    let listed = core.access.api()?.list(&path::INGRESS_CLASS.everywhere(), "");
+pub(super) fn class(api: &Api, cluster: &Cluster) -> Result<Class> {
+    let wanted = cluster.ingress_class.as_deref();
+    let listed = api.list(&path::INGRESS_CLASS.everywhere(), "");
     let classes = match listed {
         Ok(classes) => classes.iter().map(read).collect(),
         // Who may not look has to say it all.
@@ -101,15 +101,15 @@ fn choose(wanted: Option<&str>, classes: Vec<Class>) -> Result<Class, Fault> {
 ///
 /// # Errors
 /// `ingress-controller-unknown`
-pub(super) fn namespace(core: &Kubernetes, class: &Class) -> Result<String> {
-    if let Some(named) = &core.deployment.environment.cluster.ingress_namespace {
+pub(super) fn namespace(api: &Api, cluster: &Cluster, class: &Class) -> Result<String> {
+    if let Some(named) = &cluster.ingress_namespace {
         return Ok(named.clone());
     }
     let values = usual_names(&class.controller);
     let mut found = BTreeSet::new();
     for label in LABELS.iter().filter(|_| !values.is_empty()) {
         let selector = format!("{label} in ({})", values.join(","));
-        let pods = core.access.api()?.list(&path::POD.everywhere(), &selector);
+        let pods = api.list(&path::POD.everywhere(), &selector);
         let pods = pods.map_err(|refusal| unknown(class, &format!("cannot look for its pods: {}", refusal.message)))?;
         found.extend(pods.iter().filter(|pod| !is_over(pod)).map(|pod| object::namespace(pod).to_owned()));
         if !found.is_empty() {
