@@ -63,7 +63,7 @@ pub(super) fn find(core: &Kubernetes, cx: &StepCx<'_>) -> Result<Exposure> {
         address::keep(core, way.via)?;
         return Ok(way.exposure);
     }
-    let class = controller::class(&core.access.api()?, &core.deployment.environment.cluster)?;
+    let class = controller::class(core.access.api()?.as_ref(), &core.deployment.environment.cluster)?;
     let reported = address::probe(core, cx, &class)?;
     let way = way(core, class, Some(reported))?;
     address::keep(core, way.via)?;
@@ -97,7 +97,7 @@ fn known_way(core: &Kubernetes, found: &mut Option<Way>) -> Result<Option<Way>> 
     if found.is_some() {
         return Ok(found.clone());
     }
-    let class = controller::class(&core.access.api()?, &core.deployment.environment.cluster)?;
+    let class = controller::class(core.access.api()?.as_ref(), &core.deployment.environment.cluster)?;
     let reported = address::known(core, &class)?;
     if reported.is_none() && core.deployment.environment.cluster.domain.is_none() {
         return Ok(None);
@@ -118,7 +118,7 @@ fn way(core: &Kubernetes, class: Class, reported: Option<Reported>) -> Result<Wa
         (None, None) => String::new(),
     };
     let port = cluster.ingress_address.map_or(80, |address| address.port);
-    let from_namespace = controller::namespace(&core.access.api()?, cluster, &class)?;
+    let from_namespace = controller::namespace(core.access.api()?.as_ref(), cluster, &class)?;
     // None of the controllers needs any for plain HTTP.
     let annotations = BTreeMap::new();
     let exposure = Exposure { class: class.name, from_namespace, host_suffix, annotations };
