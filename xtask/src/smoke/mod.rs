@@ -29,8 +29,8 @@ const SLICE: Duration = Duration::from_millis(20);
 pub struct Surroundings<'s> {
     /// Where a service is reached, or why it cannot be asked: its checks are skipped then.
     pub resolve: &'s dyn Fn(&ServiceName) -> Result<Endpoint, String>,
-    /// What becomes of a path that must be refused.
-    pub deny: &'s dyn Fn(&DeniedPath) -> Outcome,
+    /// What becomes of a path that must be refused. All of them are asked about at the same time.
+    pub deny: &'s (dyn Fn(&DeniedPath) -> Outcome + Sync),
     /// Asked all the while; once it says yes, what is left is skipped.
     pub stop: &'s dyn Fn() -> bool,
 }
@@ -67,8 +67,38 @@ pub enum Progress<'p> {
     Finished(&'p CheckResult),
 }
 
-/// Runs all checks of a system in their order, then asks about its denied paths. One result for each, always.
+/// Runs all checks of a system in their order, and meanwhile asks about its denied paths. One result for each, always.
 pub fn run(
+    system: &System,
+    surroundings: &Surroundings<'_>,
+    on_progress: &mut dyn FnMut(Progress<'_>),
+) -> Vec<CheckResult> {
+    let deny = surroundings.deny;
+    std::thread::scope(|scope| {
+        let denied = system.denied.iter().map(|denied| (denied, scope.spawn(|| deny_one(denied, deny))));
+        let denied: Vec<_> = denied.collect();
+        let mut results = run_checks(system, surroundings, on_progress);
+        for (path, denied) in denied {
+            let result = denied.join().unwrap_or_else(|_| denied_result(path, Outcome::Failed("panicked".to_owned())));
+            on_progress(Progress::Finished(&result));
+            results.push(result);
+        }
+        results
+    })
+}
+
+fn deny_one(denied: &DeniedPath, deny: &(dyn Fn(&DeniedPath) -> Outcome + Sync)) -> CheckResult {
+    let started = Instant::now();
+    let result = denied_result(denied, deny(denied));
+    CheckResult { elapsed: started.elapsed(), ..result }
+}
+
+fn denied_result(denied: &DeniedPath, outcome: Outcome) -> CheckResult {
+    let (name, service) = (describe(denied), denied.to.clone());
+    CheckResult { name, service, outcome, elapsed: Duration::ZERO, attempts: 0 }
+}
+
+fn run_checks(
     system: &System,
     surroundings: &Surroundings<'_>,
     on_progress: &mut dyn FnMut(Progress<'_>),
@@ -87,18 +117,6 @@ pub fn run(
             attempts,
         };
         (run.on_progress)(Progress::Finished(&result));
-        results.push(result);
-    }
-    for denied in &system.denied {
-        let started = Instant::now();
-        let result = CheckResult {
-            name: describe(denied),
-            service: denied.to.clone(),
-            outcome: (surroundings.deny)(denied),
-            elapsed: started.elapsed(),
-            attempts: 0,
-        };
-        on_progress(Progress::Finished(&result));
         results.push(result);
     }
     results

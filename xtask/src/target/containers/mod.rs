@@ -46,12 +46,14 @@ pub(super) struct Containers {
     /// What this run wants of images.
     images: Mutex<Option<Arc<Images>>>,
     fixed: Arc<fixed::Known>,
+    /// Engines need not start containers for several trials at once.
+    trying: Mutex<()>,
 }
 
 impl Containers {
     pub(super) fn new(deployment: &Deployment) -> Self {
         let names = Names::new(&deployment.environment.deployment_id, &deployment.home);
-        Self { names, images: Mutex::new(None), fixed: Arc::default() }
+        Self { names, images: Mutex::new(None), fixed: Arc::default(), trying: Mutex::default() }
     }
 
     /// An image that was removed, or is for another machine, is told by that and not by what comes of it.
@@ -155,6 +157,7 @@ impl Runtime for Containers {
     }
 
     fn deny(&self, core: &Supervised, denied: &DeniedPath) -> smoke::Outcome {
+        let _alone = self.trying.lock().unwrap_or_else(PoisonError::into_inner);
         deny::deny(self, core, denied)
     }
 

@@ -1,11 +1,10 @@
 //! Ways to services that have none from outside: `kubectl port-forward`, which no network policy refuses, since it ends
 //! inside the pod.
 
-use super::Kubernetes;
-use super::names::{INSTANCE, SERVICE};
+use super::{Kubernetes, pods};
 use crate::error::Fault;
 use crate::http::Endpoint;
-use crate::kube::{self, object, path};
+use crate::kube::object;
 use crate::proc::Tethered;
 use crate::spec::name::ServiceName;
 use crate::tools::kubectl;
@@ -48,7 +47,7 @@ impl Forwards {
             Arc::clone(open.entry(service.clone()).or_default())
         };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let pods = serving(core, service)?;
+        let pods = pods::serving(core, service)?;
         let leads_on = |forward: &Forward| {
             forward.program.is_alive() && pods.iter().any(|pod| object::text(pod, "/metadata/uid") == forward.pod)
         };
@@ -63,43 +62,10 @@ impl Forwards {
     }
 }
 
-/// The pods that serve, the newest first: while one version follows another that is the one to ask.
-fn serving(core: &Kubernetes, service: &ServiceName) -> Result<Vec<Value>> {
-    let system = core.system_of(service).map(|system| &system.name);
-    let system = system.ok_or_else(|| Fault::failed("no-service", format!("there is no service `{service}`")))?;
-    let selector = format!("{SERVICE}={service},{INSTANCE}={system}");
-    let pods = core.access.api()?.list(&path::POD.within(&core.names.namespace(system)), &selector);
-    let mut pods = pods.map_err(|refusal| kube::fault(&format!("look for the pods of `{service}`"), &refusal))?;
-    pods.retain(|pod| is_ready(pod) && !object::is_going(pod));
-    pods.sort_by(|a, b| created(b).cmp(created(a)));
-    Ok(pods)
-}
-
-fn created(pod: &Value) -> &str {
-    object::text(pod, "/metadata/creationTimestamp")
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = object::list(pod, "/status/conditions");
-    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
 fn open(core: &Kubernetes, service: &ServiceName, pod: &Value) -> Result<Forward> {
     let port = core.deployment.find_service(service).map(|declared| declared.port).unwrap_or_default();
     let line = kubectl::port_forward(core.access.kubectl()?, object::namespace(pod), object::name(pod), port);
     let program = core.proc.tether(&core.own_program, &line)?;
     let address = program.expect_line(START, &|| core.interrupts.stopping(), kubectl::forwarded)?;
     Ok(Forward { pod: object::text(pod, "/metadata/uid").to_owned(), address, program })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_pod_serves_once_it_is_ready() {
-        let pod = |status: &str| json!({"status": {"conditions": [{"type": "Ready", "status": status}]}});
-        assert!(is_ready(&pod("True")) && !is_ready(&pod("False")) && !is_ready(&json!({})));
-    }
 }

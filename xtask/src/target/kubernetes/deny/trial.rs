@@ -1,0 +1,197 @@
+//! Tries to connect from pods that are made for it, all at the same time, and removes them, whatever becomes of it.
+
+use super::pod::Program;
+use crate::error::Fault;
+use crate::kube::{self, Api, object, path};
+use crate::lease::timestamp;
+use crate::target::kubernetes::Kubernetes;
+use crate::target::kubernetes::names::Names;
+use crate::target::kubernetes::pods::TRIAL;
+use anyhow::{Result, anyhow};
+use serde_json::{Map, Value};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long it may take until all have ended.
+const WITHIN: Duration = Duration::from_secs(40);
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often who is to get through may have failed before that counts.
+const TRIES: u64 = 3;
+/// What is left of others' trials is theirs for so long.
+const LEFT: Duration = Duration::from_secs(300);
+
+/// A pod that tries.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trial {
+    /// For people: "a pod in the namespace `shop`".
+    pub(super) from: String,
+    pub(super) namespace: String,
+    pub(super) labels: Map<String, Value>,
+    /// It has to get through.
+    pub(super) admitted: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Reached,
+    /// In the program's words.
+    Refused(String),
+}
+
+/// What each of them came to.
+///
+/// # Errors
+/// When one cannot be made, or has not tried in time.
+pub(super) fn run(
+    core: &Kubernetes,
+    api: &Api,
+    program: &Program,
+    trials: &[&Trial],
+    to: SocketAddr,
+) -> Result<Vec<Verdict>> {
+    let mut pods = Vec::new();
+    for trial in trials {
+        let name = format!("slipway-trial-{}", number()?);
+        // Removed even when the answer to its making is lost.
+        let pod = Pod { api, path: path::POD.at(&trial.namespace, &name), last: Value::Null };
+        let made = api.create(&path::POD.within(&trial.namespace), &program.pod(&core.names, trial, &name, to));
+        pods.push(pod);
+        made.map_err(|refusal| kube::fault(&format!("start {}", trial.from), &refusal))?;
+    }
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        let verdicts: Vec<_> =
+            trials.iter().zip(&mut pods).map(|(trial, pod)| pod.ask(trial)).collect::<Result<_>>()?;
+        let unfinished = verdicts.iter().position(Option::is_none);
+        let Some(waiting) = unfinished else { return Ok(verdicts.into_iter().flatten().collect()) };
+        if core.interrupts.pause(PAUSE) {
+            return Err(anyhow!("interrupted"));
+        }
+        if Instant::now() >= deadline {
+            let (from, state) = (&trials[waiting].from, state(&pods[waiting].last));
+            let cause = format!("{from} did not try within {} s: {state}", WITHIN.as_secs());
+            return Err(Fault::failed("trial-stuck", cause).into());
+        }
+    }
+}
+
+/// Eight characters that no other trial has.
+fn number() -> Result<String> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// One that is there, and is removed with this.
+struct Pod<'a> {
+    api: &'a Api,
+    path: String,
+    last: Value,
+}
+
+impl Drop for Pod<'_> {
+    fn drop(&mut self) {
+        // It ends by itself, and what cannot be removed now is by whoever tries the next time.
+        let _ = self.api.delete(&self.path, false);
+    }
+}
+
+impl Pod<'_> {
+    fn ask(&mut self, trial: &Trial) -> Result<Option<Verdict>> {
+        let pod = self.api.get(&self.path).map_err(|refusal| kube::fault(&format!("ask {}", trial.from), &refusal))?;
+        self.last = pod.ok_or_else(|| anyhow!("somebody removed {}", trial.from))?;
+        verdict(&self.last, trial.admitted).map_err(|why| anyhow!("{} could not try: {why}", trial.from))
+    }
+}
+
+/// Nothing while it has not ended.
+fn verdict(pod: &Value, again: bool) -> Result<Option<Verdict>, String> {
+    if object::text(pod, "/status/phase") == "Succeeded" {
+        return Ok(Some(Verdict::Reached));
+    }
+    let container = "/status/containerStatuses/0";
+    let at = |rest: &str| format!("{container}{rest}");
+    let ended = ["/state/terminated", "/lastState/terminated"].map(at).into_iter();
+    let Some(ended) = ended.filter_map(|place| pod.pointer(&place)).next() else {
+        let failed = object::text(pod, "/status/phase") == "Failed";
+        return if failed { Err(state(pod)) } else { Ok(None) };
+    };
+    let words = object::text(ended, "/message").trim().to_owned();
+    // Any other end is that of a program that could not run.
+    if object::number(ended, "/exitCode") != 1 {
+        return Err(format!("exit code {}: {words}", object::number(ended, "/exitCode")));
+    }
+    let tries = object::number(pod, &at("/restartCount")) + u64::from(pod.pointer(&at("/state/terminated")).is_some());
+    let waits = again && tries < TRIES;
+    Ok((!waits).then_some(Verdict::Refused(words)))
+}
+
+/// What it waits for.
+fn state(pod: &Value) -> String {
+    let conditions = object::list(pod, "/status/conditions");
+    let unscheduled = conditions.iter().find(|it| it["type"] == "PodScheduled" && it["status"] == "False");
+    let unscheduled = unscheduled.map(|it| object::text(it, "/message"));
+    let waiting =
+        ["/status/containerStatuses/0/state/waiting/message", "/status/containerStatuses/0/state/waiting/reason"];
+    let waiting = waiting.map(|place| object::text(pod, place));
+    let known = [object::text(pod, "/status/message"), unscheduled.unwrap_or_default()].into_iter().chain(waiting);
+    let phase = object::text(pod, "/status/phase");
+    known.into_iter().find(|words| !words.is_empty()).unwrap_or(phase).to_owned()
+}
+
+/// Removes what killed runs have left.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub(super) fn clean_up(api: &Api, names: &Names) -> Result<()> {
+    let selector = format!("{},{TRIAL}=true", names.selector());
+    let left = api.list(&path::POD.everywhere(), &selector);
+    // Who may not look everywhere has to leave it to the end of the deployment.
+    let left = left.unwrap_or_default();
+    let before = timestamp(SystemTime::now() - LEFT);
+    for pod in left.iter().filter(|pod| object::text(pod, "/metadata/creationTimestamp") < before.as_str()) {
+        let at = path::POD.at(object::namespace(pod), object::name(pod));
+        api.delete(&at, false).map_err(|refusal| kube::fault("remove an old trial", &refusal))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(phase: &str, container: Value) -> Value {
+        json!({"status": {"phase": phase, "containerStatuses": [container]}})
+    }
+
+    fn refused(exit: u64) -> Value {
+        json!({"terminated": {"exitCode": exit, "message": "connection refused\n"}})
+    }
+
+    #[test]
+    fn one_that_gets_through_ends_well() {
+        assert_eq!(verdict(&pod("Succeeded", json!({})), true), Ok(Some(Verdict::Reached)));
+        assert_eq!(verdict(&pod("Pending", json!({"state": {"waiting": {}}})), false), Ok(None));
+    }
+
+    #[test]
+    fn one_that_must_not_is_believed_at_once_and_one_that_may_tries_again() {
+        let once = pod("Failed", json!({"state": refused(1), "restartCount": 0}));
+        let words = Verdict::Refused("connection refused".to_owned());
+        assert_eq!(verdict(&once, false), Ok(Some(words.clone())));
+        assert_eq!(verdict(&once, true), Ok(None));
+        let waiting = json!({"state": {"waiting": {}}, "lastState": refused(1), "restartCount": 2});
+        assert_eq!(verdict(&pod("Running", waiting), true), Ok(None));
+        let thrice = json!({"state": refused(1), "lastState": refused(1), "restartCount": 2});
+        assert_eq!(verdict(&pod("Running", thrice), true), Ok(Some(words)));
+    }
+
+    #[test]
+    fn a_program_that_could_not_run_proves_nothing() {
+        let usage = pod("Failed", json!({"state": refused(2), "restartCount": 0}));
+        assert_eq!(verdict(&usage, false), Err("exit code 2: connection refused".to_owned()));
+        let evicted = json!({"status": {"phase": "Failed", "message": "node is gone"}});
+        assert_eq!(verdict(&evicted, false), Err("node is gone".to_owned()));
+    }
+}
