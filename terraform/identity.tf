@@ -1,0 +1,67 @@
+# What pods may do in AWS: each its own role, by Pod Identity, and nothing that it does not call.
+
+locals {
+  messages_namespace   = "${var.namespace_prefix}messages"
+  controller_namespace = "${var.namespace_prefix}load-balancer-controller"
+
+  pods = {
+    for name, pod in {
+      controller = {
+        namespace       = local.controller_namespace
+        service_account = "aws-load-balancer-controller"
+        policy          = var.controller_policy
+      }
+      producer = {
+        namespace       = local.messages_namespace
+        service_account = "producer"
+        policy          = local.may_publish
+      }
+      consumer = {
+        namespace       = local.messages_namespace
+        service_account = "consumer"
+        policy          = local.may_consume
+      }
+    } : name => pod if name == "controller" || var.messages
+  }
+
+  may_publish = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      { Effect = "Allow", Action = ["sns:Publish", "sns:GetTopicAttributes"], Resource = one(aws_sns_topic.messages[*].arn) },
+      { Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = aws_kms_key.main.arn },
+    ]
+  })
+
+  may_consume = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
+      Resource = one(aws_sqs_queue.messages[*].arn)
+    }]
+  })
+}
+
+resource "aws_iam_role" "pod" {
+  for_each = local.pods
+
+  name               = "${local.name}-${each.key}"
+  assume_role_policy = local.pod_trust
+}
+
+resource "aws_iam_role_policy" "pod" {
+  for_each = local.pods
+
+  name   = each.key
+  role   = aws_iam_role.pod[each.key].name
+  policy = each.value.policy
+}
+
+resource "aws_eks_pod_identity_association" "pod" {
+  for_each = local.pods
+
+  cluster_name    = aws_eks_cluster.main.name
+  namespace       = each.value.namespace
+  service_account = each.value.service_account
+  role_arn        = aws_iam_role.pod[each.key].arn
+}

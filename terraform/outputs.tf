@@ -1,0 +1,52 @@
+# What the rest of a deploy goes on with.
+
+output "cluster_name" {
+  value = aws_eks_cluster.main.name
+}
+
+output "cluster_endpoint" {
+  value = aws_eks_cluster.main.endpoint
+}
+
+output "cluster_ca" {
+  description = "The certificate of the cluster's authority, in base64"
+  value       = aws_eks_cluster.main.certificate_authority[0].data
+}
+
+output "vpc_id" {
+  value = aws_vpc.main.id
+}
+
+output "public_subnets" {
+  value = { for zone in local.zones : zone => { id = aws_subnet.public[zone].id, cidr = aws_subnet.public[zone].cidr_block } }
+}
+
+output "repositories" {
+  description = "Where the image of each service is pushed to"
+  value       = { for service in var.services : service => aws_ecr_repository.service[service].repository_url }
+}
+
+output "controller_namespace" {
+  value = local.controller_namespace
+}
+
+output "topic_arn" {
+  value = one(aws_sns_topic.messages[*].arn)
+}
+
+output "queue_url" {
+  value = one(aws_sqs_queue.messages[*].url)
+}
+
+output "cache_host" {
+  value = one(aws_elasticache_replication_group.main[*].primary_endpoint_address)
+}
+
+output "certificate_arn" {
+  value = one(aws_acm_certificate_validation.domain[*].certificate_arn)
+}
+
+output "log_groups" {
+  description = "What services write to after it was removed, so that it has to be looked for again"
+  value       = [aws_cloudwatch_log_group.cluster.name]
+}

@@ -1,0 +1,192 @@
+# Which deployment, and where.
+
+variable "deployment_id" {
+  description = "What everything made here carries in its name and tags"
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,23}$", var.deployment_id)) && !endswith(var.deployment_id, "-")
+    error_message = "deployment_id is 1 to 24 lower-case letters, digits and inner hyphens, the first a letter: roles are named after it."
+  }
+}
+
+variable "environment" {
+  description = "The environment's name, for the tags"
+  type        = string
+}
+
+variable "owner" {
+  description = "Who has made it, for the tags"
+  type        = string
+}
+
+variable "expires_at" {
+  description = "When it may be torn down (RFC 3339), for the tags; empty: never"
+  type        = string
+  default     = ""
+}
+
+variable "account" {
+  description = "The account that it must be"
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account))
+    error_message = "account is the twelve digits of an AWS account."
+  }
+}
+
+variable "region" {
+  type = string
+}
+
+# The network.
+
+variable "vpc_cidr" {
+  description = "A /16 that nothing else of yours is routed to"
+  type        = string
+  default     = "10.42.0.0/16"
+
+  validation {
+    condition     = can(cidrnetmask(var.vpc_cidr)) && endswith(var.vpc_cidr, "/16")
+    error_message = "vpc_cidr is a network such as 10.42.0.0/16."
+  }
+}
+
+variable "egress" {
+  description = "How private subnets reach what they need: `nat` (one NAT gateway, everything) or `endpoints` (AWS alone; public images have to be in ECR then)"
+  type        = string
+  default     = "nat"
+
+  validation {
+    condition     = contains(["nat", "endpoints"], var.egress)
+    error_message = "egress is nat or endpoints."
+  }
+}
+
+# The cluster.
+
+variable "kubernetes_version" {
+  type    = string
+  default = "1.34"
+}
+
+variable "public_access_cidrs" {
+  description = "From where the cluster's API is reached; never from everywhere"
+  type        = list(string)
+
+  validation {
+    condition     = length(var.public_access_cidrs) > 0 && !contains(var.public_access_cidrs, "0.0.0.0/0")
+    error_message = "public_access_cidrs names the networks that may reach the cluster's API, and not all of them."
+  }
+}
+
+variable "administrators" {
+  description = "ARNs of roles and users that administer the cluster beside the one that makes it"
+  type        = set(string)
+  default     = []
+}
+
+variable "teams" {
+  description = "ARNs of the roles and users of each team; in the cluster they are the group slipway:TEAM"
+  type        = map(set(string))
+  default     = {}
+}
+
+variable "compute" {
+  description = "`nodes` (a managed node group) or `auto` (EKS Auto Mode)"
+  type        = string
+  default     = "nodes"
+
+  validation {
+    condition     = contains(["nodes", "auto"], var.compute)
+    error_message = "compute is nodes or auto."
+  }
+}
+
+variable "instance_types" {
+  type    = list(string)
+  default = ["t3.large"]
+}
+
+variable "nodes" {
+  description = "How many nodes there are at least, at first and at most; one for each zone keeps a zone's end harmless"
+  type        = object({ min = number, desired = number, max = number })
+  default     = { min = 3, desired = 3, max = 6 }
+}
+
+variable "schedule" {
+  description = "When the nodes go and come back (cron, UTC); null: they stay"
+  type        = object({ stop = string, start = string })
+  default     = null
+}
+
+# What runs in it.
+
+variable "services" {
+  description = "The services that have images of their own"
+  type        = set(string)
+}
+
+variable "namespace_prefix" {
+  description = "What namespaces begin with, as in the cluster"
+  type        = string
+  default     = ""
+}
+
+variable "messages" {
+  description = "Whether there are a topic and a queue for `messages`"
+  type        = bool
+  default     = true
+}
+
+variable "cache" {
+  description = "Whether `shortener` has an ElastiCache in place of its own Redis"
+  type        = bool
+  default     = false
+}
+
+variable "cache_password" {
+  description = "Its password, 16 to 128 characters"
+  type        = string
+  default     = null
+  sensitive   = true
+}
+
+variable "controller_policy" {
+  description = "What the load balancer controller may do: the policy beside its pinned version"
+  type        = string
+}
+
+# Names.
+
+variable "domain" {
+  description = "Public services are NAME.DOMAIN; empty: they have their load balancers' names"
+  type        = string
+  default     = ""
+}
+
+variable "hosted_zone" {
+  description = "The ID of the Route 53 zone that the domain is in; empty: DNS is elsewhere"
+  type        = string
+  default     = ""
+}
+
+# Money and attention.
+
+variable "budget_usd" {
+  description = "What it may cost a month before somebody is told; 0: nobody is"
+  type        = number
+  default     = 0
+}
+
+variable "alert_emails" {
+  description = "Who is told of costs and alarms"
+  type        = set(string)
+  default     = []
+}
+
+variable "log_retention_days" {
+  type    = number
+  default = 14
+}
