@@ -21,7 +21,7 @@ pub(crate) fn run() {
     let output = xtask(&copy, &["deploy", "--json"]).stdout(Stdio::piped()).output().expect("deploy");
     let first = started.elapsed();
     let document: Value = serde_json::from_slice(&output.stdout).expect("deploy prints one document");
-    let path = longest_path(&document, &copy);
+    let path = longest_path(&document, &copy.join(".slipway/local"));
     println!("  first deploy {}, longest path through its steps {}", millis(first), millis(path));
     println!("  first deploy / longest path: {}", ratio(first, path));
 
@@ -41,14 +41,14 @@ fn xtask(copy: &Path, args: &[&str]) -> Command {
 }
 
 /// The time that the steps would take if only their needs held them up.
-fn longest_path(document: &Value, copy: &Path) -> Duration {
+pub(crate) fn longest_path(document: &Value, home: &Path) -> Duration {
     let seconds: BTreeMap<&str, f64> = document["steps"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(|step| Some((step["id"].as_str()?, step["seconds"].as_f64()?)))
         .collect();
-    let journal = copy.join(".slipway/local/runs").join(format!("{}.ndjson", document["run"].as_str().unwrap_or("")));
+    let journal = home.join("runs").join(format!("{}.ndjson", document["run"].as_str().unwrap_or("")));
     let journal = std::fs::read_to_string(journal).expect("read the run's journal");
     let records = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let plan = records.into_iter().find(|record| record["event"] == "plan").expect("the journal has the plan");

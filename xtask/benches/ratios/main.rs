@@ -7,12 +7,14 @@
 #![expect(clippy::print_stdout, reason = "what a benchmark prints is its result")]
 
 mod build;
+mod cluster;
 mod containers;
 mod deploy;
 mod doctor;
 mod images;
 mod measure;
 mod place;
+mod script;
 mod start;
 mod usual;
 
@@ -20,12 +22,13 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     // Takes minutes, so that all who compare themselves with it share it.
     let usual = usual::Usual::default();
-    let all: [(&str, &dyn Fn()); 6] = [
+    let all: [(&str, &dyn Fn()); 7] = [
         ("start", &start::run),
         ("doctor", &doctor::run),
         ("deploy", &deploy::run),
         ("images", &|| images::run(&usual)),
         ("containers", &|| containers::run(&usual)),
+        ("cluster", &cluster::run),
         ("build", &build::run),
     ];
     for (name, run) in all {

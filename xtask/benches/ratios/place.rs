@@ -83,22 +83,29 @@ pub(crate) fn unique(name: &str) -> String {
     format!("bench-{:08x}-{name}", hasher.finish() & 0xffff_ffff)
 }
 
-/// A copy of the repository whose environment `containers` is its own. What was made of it goes with it.
+/// A copy of the repository one of whose environments is its own. What was made of it goes with it.
 pub(crate) struct Copy {
     pub(crate) root: PathBuf,
+    environment: &'static str,
 }
 
 impl Copy {
+    /// One for containers.
     pub(crate) fn new(name: &str, engine: &Engine) -> Self {
-        let copy = Self { root: root().join("target/scratch").join(format!("bench-{name}")) };
+        let (id, kind) = (unique(name), &engine.kind);
+        let settings =
+            format!("deployment_id = \"{id}\"\nregistry = \"localhost/{id}\"\nports = \"free\"\nengine = \"{kind}\"\n");
+        Self::of(name, "containers", &settings)
+    }
+
+    /// One whose environment has these settings.
+    pub(crate) fn of(name: &str, environment: &'static str, settings: &str) -> Self {
+        let copy = Self { root: root().join("target/scratch").join(format!("bench-{name}")), environment };
         if copy.root.is_dir() {
             copy.tear_down();
         }
         xtask::scratch::copy_repository(root(), &copy.root).expect("copy the repository");
-        let (id, kind) = (unique(name), &engine.kind);
-        let settings =
-            format!("deployment_id = \"{id}\"\nregistry = \"localhost/{id}\"\nports = \"free\"\nengine = \"{kind}\"\n");
-        let file = copy.root.join("deploy/environments/containers.local.toml");
+        let file = copy.root.join(format!("deploy/environments/{environment}.local.toml"));
         fs::write(file, settings).expect("write the settings of an environment");
         copy
     }
@@ -113,18 +120,18 @@ impl Copy {
         command
     }
 
-    /// The document that a command prints in the environment `containers`.
+    /// The document that a command prints in the copy's environment.
     pub(crate) fn document(&self, args: &[&str]) -> Value {
         self.try_document(args).unwrap_or_else(|| panic!("{args:?} prints no document"))
     }
 
     fn try_document(&self, args: &[&str]) -> Option<Value> {
         let mut command = self.cargo_xtask(args);
-        let output = command.args(["--json", "--env", "containers"]).stdout(Stdio::piped()).output().ok()?;
+        let output = command.args(["--json", "--env", self.environment]).stdout(Stdio::piped()).output().ok()?;
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    fn tear_down(&self) -> bool {
+    pub(crate) fn tear_down(&self) -> bool {
         self.try_document(&["teardown", "--yes"]).is_some_and(|receipt| receipt["result"] == "clean")
     }
 }
@@ -134,7 +141,7 @@ impl Drop for Copy {
         if self.tear_down() {
             let _ = fs::remove_dir_all(&self.root);
         } else {
-            println!("  `cargo xtask teardown --env containers` failed in {}", self.root.display());
+            println!("  `cargo xtask teardown --env {}` failed in {}", self.environment, self.root.display());
         }
     }
 }
