@@ -22,6 +22,7 @@ mod images;
 mod kubeconfig;
 mod logs;
 mod names;
+mod namespaces;
 mod pods;
 pub(crate) mod needs;
 mod prove;

@@ -35,6 +35,11 @@ impl Names {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of(prefix: &str, id: &str, home: &str) -> Self {
+        Self { prefix: prefix.to_owned(), id: id.to_owned(), home: home.to_owned() }
+    }
+
     /// The namespace of a system.
     pub(super) fn namespace(&self, system: &SystemName) -> String {
         format!("{}{system}", self.prefix)
