@@ -4,7 +4,7 @@ use super::Kubernetes;
 use super::chart;
 use super::images::Supply;
 use super::records::Proven;
-use super::running::Running;
+use super::running::{Record, Running};
 use super::wanted::{self, Exposure, ImageRef, Part, Wanted};
 use super::{exposure, ground, values};
 use crate::ctx::Ctx;
@@ -15,6 +15,7 @@ use crate::tools::helm;
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A system that can run in the cluster.
@@ -68,18 +69,30 @@ impl Stamp {
         Self(format!("{}-{chart}", chart::short(values.to_string())))
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub(super) fn is_of(&self, proven: &Proven) -> bool {
         proven.stamp == self.0
+    }
+
+    /// Whether a revision of Helm's was made from this.
+    pub(super) fn is_on(&self, record: &Record) -> bool {
+        record.stamp == self.0
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// Whether both are of the same chart.
     pub(super) fn same_chart(&self, proven: &Proven) -> bool {
         let chart = |text: &str| text.rsplit_once('-').map(|(_, chart)| chart.to_owned());
         chart(&self.0) == chart(&proven.stamp)
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
     }
 }
 

@@ -1,43 +1,14 @@
 //! The way back: a release that failed returns to the newest one that was proven, so that what never served does not
 //! stay in the place of what did.
 
-use super::aim::{Aim, Candidate, Run};
+use super::aim::{Aim, Candidate, Run, Stamp};
 use super::records::Proven;
+use super::running::Record;
 use super::{drift, helm, rollout, running};
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
 use crate::spec::name::SystemName;
 use anyhow::{Context, Result};
-
-/// What Helm knew of a release before a run touched it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Before {
-    /// The number of its newest record; 0 when there is none.
-    pub(super) newest: u64,
-    /// The revision that counted as deployed.
-    pub(super) deployed: Option<u64>,
-}
-
-impl Before {
-    /// # Errors
-    /// Those of [`running::records`].
-    pub(super) fn look(run: &Run, system: &SystemName) -> Result<Self> {
-        Ok(Self::of(&running::records(&run.core, system)?))
-    }
-
-    pub(super) fn of(records: &[running::Record]) -> Self {
-        let deployed = records.iter().rev().find(|record| record.is_deployed());
-        Self {
-            newest: records.last().map_or(0, |record| record.revision),
-            deployed: deployed.map(|record| record.revision),
-        }
-    }
-
-    /// Whether this revision is deployed, and nothing was tried since.
-    pub(super) fn is(self, revision: u64) -> bool {
-        self.newest == revision && self.deployed == Some(revision)
-    }
-}
 
 /// What became of a release that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,42 +17,63 @@ enum Way {
     Untouched,
     /// This revision serves again.
     Proven(u64),
-    /// What ran before is there again, though it was never proven.
-    Unproven,
+    /// What this revision of Helm's has is there again, though it was never proven.
+    Unproven(u64),
     /// There was none before, so there is none now.
     Removed,
 }
 
-/// Goes back from what this run has made of a release, and says what came of that behind the failure.
-pub(super) fn after(fault: Fault, run: &Run, candidate: &Candidate, before: Before, cx: &StepCx<'_>) -> Fault {
+/// Goes back from what a run has made of a release, and says what came of that behind the failure. `tried` is what
+/// failed, `before` the number of Helm's newest record before the run.
+pub(super) fn after(
+    fault: Fault,
+    run: &Run,
+    candidate: &Candidate,
+    tried: &Stamp,
+    before: u64,
+    cx: &StepCx<'_>,
+) -> Fault {
     let system = &candidate.system.name;
-    let way = go_back(run, candidate, before, cx);
+    let way = go_back(run, candidate, tried, before, cx);
     tell(fault, way.with_context(|| format!("go back to the last proven revision of `{system}`")))
 }
 
-fn go_back(run: &Run, candidate: &Candidate, before: Before, cx: &StepCx<'_>) -> Result<Way> {
+fn go_back(run: &Run, candidate: &Candidate, tried: &Stamp, before: u64, cx: &StepCx<'_>) -> Result<Way> {
     let system = &candidate.system.name;
-    if Before::look(run, system)?.newest <= before.newest {
-        return Ok(Way::Untouched);
+    let records = running::records(&run.core, system)?;
+    let proven = run.core.records.history(system)?.pop();
+    let way = choose(&records, proven.as_ref(), tried, before);
+    if way != Way::Untouched {
+        cx.status("goes back");
     }
-    cx.status("goes back");
-    if let Some(proven) = run.core.records.history(system)?.pop() {
-        let aim = run.again(candidate, &proven)?;
-        let revision = reinstate(run, &aim, &proven, cx)?;
-        rollout::watch(&run.core, cx, &aim.wanted)?;
-        let objects = drift::capture(&run.core, system)?;
-        let number = run.core.records.prove(system, Proven { helm_revision: revision, objects, ..proven })?;
-        return Ok(Way::Proven(number));
+    match (way, proven) {
+        (Way::Proven(_), Some(proven)) => {
+            let aim = run.again(candidate, &proven)?;
+            let helm_revision = reinstate(run, &aim, &proven, cx)?;
+            rollout::watch(&run.core, cx, &aim.wanted)?;
+            let objects = drift::capture(&run.core, system)?;
+            run.core.records.prove(system, Proven { helm_revision, objects, ..proven })?;
+        }
+        (Way::Unproven(revision), _) => helm::roll_back(run, system, revision, cx)?,
+        (Way::Removed, _) => helm::uninstall(run, system, cx)?,
+        _ => {}
     }
-    match before.deployed {
-        Some(revision) => {
-            helm::roll_back(run, system, revision, cx)?;
-            Ok(Way::Unproven)
-        }
-        None => {
-            helm::uninstall(run, system, cx)?;
-            Ok(Way::Removed)
-        }
+    Ok(way)
+}
+
+/// Where to go back to. A run that was interrupted may have left what fails now.
+fn choose(records: &[Record], proven: Option<&Proven>, tried: &Stamp, before: u64) -> Way {
+    let Some((newest, earlier)) = records.split_last() else { return Way::Untouched };
+    let failed = newest.revision > before || tried.is_on(newest);
+    let stands = proven.is_some_and(|proven| newest.is_deployed() && newest.stamp == proven.stamp);
+    if !failed || stands {
+        return Way::Untouched;
+    }
+    let served = |record: &&Record| record.is_deployed() || record.status == "superseded";
+    match (proven, earlier.iter().rev().find(served)) {
+        (Some(proven), _) => Way::Proven(proven.number),
+        (None, Some(record)) => Way::Unproven(record.revision),
+        (None, None) => Way::Removed,
     }
 }
 
@@ -97,7 +89,15 @@ pub(super) fn reinstate(run: &Run, aim: &Aim, proven: &Proven, cx: &StepCx<'_>) 
     } else {
         helm::upgrade(run, aim, cx)?;
     }
-    Ok(Before::look(run, system)?.newest)
+    newest(run, system)
+}
+
+/// The number of Helm's newest record of a release; 0 when it has none.
+///
+/// # Errors
+/// Those of [`running::records`].
+pub(super) fn newest(run: &Run, system: &SystemName) -> Result<u64> {
+    Ok(running::records(&run.core, system)?.last().map_or(0, |record| record.revision))
 }
 
 /// The failure, and behind it what came of going back.
@@ -105,7 +105,7 @@ fn tell(fault: Fault, way: Result<Way>) -> Fault {
     let came = match way {
         Ok(Way::Untouched) => return fault,
         Ok(Way::Proven(number)) => format!("revision {number} serves again"),
-        Ok(Way::Unproven) => "what ran before is there again, though it was never proven".to_owned(),
+        Ok(Way::Unproven(_)) => "what ran before is there again, though it was never proven".to_owned(),
         Ok(Way::Removed) => {
             "no version of it was ever proven, so the release was removed again; what it stores was kept".to_owned()
         }
@@ -117,6 +117,50 @@ fn tell(fault: Fault, way: Result<Way>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn record(revision: u64, status: &str, stamp: &str) -> Record {
+        let labels = json!({"version": revision.to_string(), "status": status, "stamp": stamp});
+        Record::of(&json!({"metadata": {"labels": labels}})).unwrap()
+    }
+
+    #[track_caller]
+    fn chosen(records: &[(u64, &str, &str)], proven: Option<&str>, before: u64, way: Way) {
+        let records: Vec<_> = records.iter().map(|(number, status, stamp)| record(*number, status, stamp)).collect();
+        let proven = proven.map(|stamp| Proven {
+            number: 7,
+            at: String::new(),
+            stamp: stamp.to_owned(),
+            helm_revision: 1,
+            values: serde_json::Value::Null,
+            versions: std::collections::BTreeMap::new(),
+            objects: Vec::new(),
+        });
+        assert_eq!(choose(&records, proven.as_ref(), &Stamp::for_test("new"), before), way);
+    }
+
+    #[test]
+    fn a_release_goes_back_to_the_best_that_there_was() {
+        chosen(&[(1, "superseded", "old"), (2, "deployed", "new")], Some("old"), 1, Way::Proven(7));
+        chosen(&[(1, "deployed", "old"), (2, "failed", "new")], Some("old"), 1, Way::Proven(7));
+        chosen(&[(1, "superseded", "old"), (2, "deployed", "new")], None, 1, Way::Unproven(1));
+        chosen(&[(1, "deployed", "new")], None, 0, Way::Removed);
+        chosen(&[(1, "failed", "new")], None, 0, Way::Removed);
+    }
+
+    #[test]
+    fn what_an_interrupted_run_has_left_is_not_taken_for_what_was_before() {
+        chosen(&[(1, "superseded", "old"), (2, "deployed", "new")], Some("old"), 2, Way::Proven(7));
+        chosen(&[(1, "deployed", "new")], None, 1, Way::Removed);
+    }
+
+    #[test]
+    fn what_helm_refused_to_touch_is_as_it_was() {
+        chosen(&[], None, 0, Way::Untouched);
+        chosen(&[(1, "deployed", "old")], Some("old"), 1, Way::Untouched);
+        chosen(&[(1, "deployed", "other")], None, 1, Way::Untouched);
+        chosen(&[(1, "deployed", "new")], Some("new"), 1, Way::Untouched);
+    }
 
     #[test]
     fn a_failure_says_what_became_of_the_release() {

@@ -3,7 +3,7 @@
 use super::aim::{Aim, Run};
 use super::chart::CHART;
 use super::dossier;
-use super::running::{self, Record};
+use super::running::{self, Record, STAMP};
 use crate::home;
 use crate::kube::{self, path};
 use crate::plan::runner::StepCx;
@@ -11,6 +11,7 @@ use crate::proc::CommandLine;
 use crate::spec::name::SystemName;
 use crate::tools::helm::{self, Major, Release};
 use anyhow::Result;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Has the chart make a system's release what is wanted.
@@ -20,17 +21,23 @@ use std::path::{Path, PathBuf};
 pub(super) fn upgrade(run: &Run, aim: &Aim, cx: &StepCx<'_>) -> Result<()> {
     let system = &aim.wanted.system;
     home::write_json(&run.core.deployment.home.values(system), &aim.values)?;
-    execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system), cx)
+    execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system, &aim.stamp), cx)
 }
 
 /// How that is done; `helm` is the line up to the verb.
-pub(super) fn upgrade_line(run: &Run, helm: CommandLine, major: Major, system: &SystemName) -> CommandLine {
+pub(super) fn upgrade_line(
+    run: &Run,
+    helm: CommandLine,
+    major: Major,
+    system: &SystemName,
+    stamp: impl fmt::Display,
+) -> CommandLine {
     let deployment = &run.core.deployment;
     let values = deployment.home.values(system);
     let values: PathBuf = values.strip_prefix(&deployment.root).map_or_else(|_| values.clone(), Path::to_owned);
     let namespace = run.core.names.namespace(system);
     let release = Release { name: system.as_str(), namespace: &namespace };
-    let labels = run.core.names.selector();
+    let labels = format!("{},{STAMP}={stamp}", run.core.names.selector());
     helm::upgrade(helm, major, release, Path::new(CHART), &values, &labels).dir(&deployment.root)
 }
 

@@ -44,7 +44,7 @@ impl Work for ProveWork {
             Err(error) if cx.interrupts.stopping() => Err(error),
             Err(error) => {
                 let fault = dossier::gather_for(core, cx, &system.name, Fault::of(&error));
-                Err(back::after(fault, &self.run, &self.candidate, done.before, cx).into())
+                Err(back::after(fault, &self.run, &self.candidate, &done.aim.stamp, done.before, cx).into())
             }
         }
     }
@@ -57,7 +57,7 @@ impl ProveWork {
         let proven = Proven {
             number: 0,
             at: timestamp(SystemTime::now()),
-            stamp: done.aim.stamp.as_str().to_owned(),
+            stamp: done.aim.stamp.to_string(),
             helm_revision: done.revision,
             values: done.aim.values,
             versions: done.aim.versions,

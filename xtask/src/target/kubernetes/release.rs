@@ -1,15 +1,16 @@
 //! Releases a system: Helm changes the objects, and then everything is watched until it serves. What fails goes back.
 
 use super::aim::{Aim, Candidate, Known, Run};
-use super::back::{self, Before};
+use super::back;
 use super::records::Proven;
-use super::running::Standing;
+use super::running::{Record, Running, Standing};
 use super::traffic::Probe;
 use super::{drift, helm, rollout};
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
 use anyhow::{Result, anyhow};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a release is to become.
@@ -29,7 +30,8 @@ pub(super) struct Done {
     pub(super) aim: Aim,
     /// Helm's number of it.
     pub(super) revision: u64,
-    pub(super) before: Before,
+    /// The number of its newest record before this run.
+    pub(super) before: u64,
     /// Something was done for it in this run.
     pub(super) changed: bool,
 }
@@ -60,34 +62,36 @@ impl Work for ReleaseWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
         let Goal::Wanted = self.goal else { return Ok(None) };
         let Some(aim) = self.run.aim(&self.candidate, Known::Supplied)? else { return Ok(None) };
-        let Some(proven) = standing(&self.run, &self.candidate, &aim)? else { return Ok(None) };
-        if self.verify && !self.drifted(&proven)?.is_empty() {
+        let Some(standing) = standing(&self.run, &self.candidate, &aim)? else { return Ok(None) };
+        if self.verify && self.drifted(standing.proven.as_ref())? {
             return Ok(None);
         }
-        let revision = proven.helm_revision;
-        let before = Before { newest: revision, deployed: Some(revision) };
-        self.released.set(Done { aim, revision, before, changed: false });
-        Ok(Some(said(&proven)))
+        let revision = standing.revision;
+        self.released.set(Done { aim, revision, before: revision, changed: false });
+        Ok(Some(standing.to_string()))
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let aim = match &self.goal {
+            Goal::Wanted => self.wanted()?,
+            Goal::Proven(proven) => self.run.again(&self.candidate, proven)?,
+        };
         let records = helm::repair(&self.run, &self.candidate.system.name, cx)?;
-        let before = Before::of(&records);
-        let probe = Probe::start(&self.run.core, cx, &self.candidate.public());
-        let mut probe = Some(probe);
-        let outcome = self.change(before, cx).and_then(|done| {
+        let before = records.last().map_or(0, |record| record.revision);
+        let mut probe = Some(Probe::start(&self.run.core, cx, &self.candidate.public()));
+        let outcome = self.change(&aim, records.last(), cx).and_then(|revision| {
             probe.take().map_or(Ok(()), |probe| probe.finish(cx).map(drop))?;
-            Ok(done)
+            Ok(revision)
         });
         match outcome {
-            Ok(done) => {
-                let word = format!("revision {} of the release", done.revision);
-                self.released.set(done);
-                Ok(Outcome::DoneWith(word))
+            Ok(revision) => {
+                self.released.set(Done { aim, revision, before, changed: true });
+                Ok(Outcome::DoneWith(format!("revision {revision} of the release")))
             }
             Err(error) if cx.interrupts.stopping() => Err(error),
             Err(error) => {
-                let fault = back::after(Fault::of(&error), &self.run, &self.candidate, before, cx);
+                let fault = Fault::of(&error);
+                let fault = back::after(fault, &self.run, &self.candidate, &aim.stamp, before, cx);
                 // What was lost until the old version was back belongs to the record; the failure is known already.
                 let _ = probe.map(|probe| probe.finish(cx));
                 Err(fault.into())
@@ -97,20 +101,14 @@ impl Work for ReleaseWork {
 }
 
 impl ReleaseWork {
-    /// Makes the release what it is to be and waits until it serves.
-    fn change(&self, before: Before, cx: &StepCx<'_>) -> Result<Done> {
-        let system = &self.candidate.system.name;
-        let aim = match &self.goal {
-            Goal::Wanted => self.wanted()?,
-            Goal::Proven(proven) => self.run.again(&self.candidate, proven)?,
-        };
+    /// Makes the release what it is to be and waits until it serves. Helm's number of it.
+    fn change(&self, aim: &Aim, newest: Option<&Record>, cx: &StepCx<'_>) -> Result<u64> {
         match &self.goal {
-            Goal::Wanted => self.bring_about(&aim, before, cx)?,
-            Goal::Proven(proven) => drop(back::reinstate(&self.run, &aim, proven, cx)?),
+            Goal::Wanted => self.bring_about(aim, newest, cx)?,
+            Goal::Proven(proven) => drop(back::reinstate(&self.run, aim, proven, cx)?),
         }
         rollout::watch(&self.run.core, cx, &aim.wanted)?;
-        let revision = Before::look(&self.run, system)?.newest;
-        Ok(Done { aim, revision, before, changed: true })
+        back::newest(&self.run, &self.candidate.system.name)
     }
 
     fn wanted(&self) -> Result<Aim> {
@@ -121,45 +119,76 @@ impl ReleaseWork {
     }
 
     /// Has Helm make the release, unless it made exactly this one already and some of it was lost or changed by hand.
-    fn bring_about(&self, aim: &Aim, before: Before, cx: &StepCx<'_>) -> Result<()> {
-        let newest = self.run.core.records.history(&aim.wanted.system)?.pop();
-        let Some(proven) = newest else { return helm::upgrade(&self.run, aim, cx) };
+    fn bring_about(&self, aim: &Aim, newest: Option<&Record>, cx: &StepCx<'_>) -> Result<()> {
         if self.verify {
-            let there = drift::capture(&self.run.core, &aim.wanted.system)?;
-            if !drift::differences(&proven.objects, &there).is_empty() {
-                for word in drift::restore(&self.run.core, &proven, &there)? {
-                    cx.news(word);
-                }
-            }
+            self.restore(cx)?;
         }
-        let same = aim.stamp.is_of(&proven) && before.is(proven.helm_revision);
+        let made = newest.is_some_and(|newest| newest.is_deployed() && aim.stamp.is_on(newest));
+        let namespace = &aim.wanted.namespace;
         let gone = || -> Result<bool> {
-            let worst = self.run.running()?.worst(&aim.wanted.namespace, &self.candidate.services());
-            Ok(worst == Standing::Gone)
+            let running = Running::look(&self.run.core)?;
+            Ok(running.worst(namespace, &self.candidate.services()) == Standing::Gone)
         };
-        if same && (self.verify || !gone()?) { Ok(()) } else { helm::upgrade(&self.run, aim, cx) }
+        if made && !gone()? { Ok(()) } else { helm::upgrade(&self.run, aim, cx) }
     }
 
-    /// What was changed by hand since a release was proven.
-    fn drifted(&self, proven: &Proven) -> Result<Vec<drift::Difference>> {
+    /// Puts back what was changed by hand.
+    fn restore(&self, cx: &StepCx<'_>) -> Result<()> {
+        let (core, system) = (&self.run.core, &self.candidate.system.name);
+        let Some(proven) = core.records.history(system)?.pop() else { return Ok(()) };
+        let there = drift::capture(core, system)?;
+        // What a killed run has left in the middle of a change is Helm's to put right.
+        let newest = back::newest(&self.run, system)?;
+        if newest != proven.helm_revision || drift::differences(&proven.objects, &there).is_empty() {
+            return Ok(());
+        }
+        for word in drift::restore(core, &proven, &there)? {
+            cx.news(word);
+        }
+        Ok(())
+    }
+
+    /// Whether something was changed by hand since a release was proven.
+    fn drifted(&self, proven: Option<&Proven>) -> Result<bool> {
+        let Some(proven) = proven else { return Ok(false) };
         let there = drift::capture(&self.run.core, &self.candidate.system.name)?;
-        Ok(drift::differences(&proven.objects, &there))
+        Ok(!drift::differences(&proven.objects, &there).is_empty())
     }
 }
 
-/// The newest proven release of a system, if it is what is wanted, it is what Helm deployed last, and it is ready.
+/// A release that is as it is wanted and ready.
+pub(super) struct Stands {
+    /// Helm's number of it.
+    revision: u64,
+    /// Unless a run was killed before it could prove it.
+    proven: Option<Proven>,
+}
+
+impl fmt::Display for Stands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.proven {
+            Some(proven) => f.write_str(&said(proven)),
+            None => write!(f, "revision {} of the release is this", self.revision),
+        }
+    }
+}
+
+/// Whether the release of a system is what is wanted, as Helm has deployed it last, and ready.
 ///
 /// # Errors
 /// When the cluster refuses or does not answer.
-pub(super) fn standing(run: &Run, candidate: &Candidate, aim: &Aim) -> Result<Option<Proven>> {
-    let proven = run.core.records.history(&candidate.system.name)?.pop();
-    let Some(proven) = proven.filter(|proven| aim.stamp.is_of(proven)) else { return Ok(None) };
+pub(super) fn standing(run: &Run, candidate: &Candidate, aim: &Aim) -> Result<Option<Stands>> {
     let running = run.running()?;
     let namespace = &aim.wanted.namespace;
     let newest = running.newest(namespace, &candidate.system.name);
-    let deployed = newest.is_some_and(|record| record.is_deployed() && record.revision == proven.helm_revision);
-    let ready = running.worst(namespace, &candidate.services()) == Standing::Ready;
-    Ok((deployed && ready).then_some(proven))
+    let made = newest.filter(|record| record.is_deployed() && aim.stamp.is_on(record));
+    let Some(Record { revision, .. }) = made else { return Ok(None) };
+    if running.worst(namespace, &candidate.services()) != Standing::Ready {
+        return Ok(None);
+    }
+    let proven = run.core.records.history(&candidate.system.name)?.pop();
+    let proven = proven.filter(|proven| aim.stamp.is_of(proven) && proven.helm_revision == *revision);
+    Ok(Some(Stands { revision: *revision, proven }))
 }
 
 /// The reason to give when there is nothing to do.

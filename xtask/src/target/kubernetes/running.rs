@@ -8,6 +8,9 @@ use crate::spec::name::{ServiceName, SystemName};
 use anyhow::Result;
 use serde_json::Value;
 
+/// The label that tells what a revision was made from.
+pub(super) const STAMP: &str = "stamp";
+
 /// Helm's record of one revision of a release: a Secret, whose labels tell all that is of interest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
@@ -18,16 +21,19 @@ pub(super) struct Record {
     pub(super) revision: u64,
     /// `deployed`, `superseded`, `failed`, `pending-upgrade`
     pub(super) status: String,
+    /// What it was made from, as it was labelled with [`STAMP`]. Going back to a revision brings its label back, too.
+    pub(super) stamp: String,
 }
 
 impl Record {
-    fn of(secret: &Value) -> Option<Self> {
+    pub(super) fn of(secret: &Value) -> Option<Self> {
         Some(Self {
             name: name(secret).to_owned(),
             namespace: namespace(secret).to_owned(),
             release: label(secret, "name").to_owned(),
             revision: label(secret, "version").parse().ok()?,
             status: label(secret, "status").to_owned(),
+            stamp: label(secret, STAMP).to_owned(),
         })
     }
 

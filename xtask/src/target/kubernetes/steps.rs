@@ -6,7 +6,7 @@ use super::prove::ProveWork;
 use super::records::Proven;
 use super::release::{Goal, ReleaseWork, Released, standing};
 use super::running::Running;
-use super::{Kubernetes, drift, exposure, ground, helm};
+use super::{Kubernetes, exposure, ground, helm};
 use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
@@ -121,6 +121,7 @@ fn deploy_preview(run: &Run, candidate: &Candidate, busy: bool) -> Vec<Preview> 
         run.core.access.helm_as_typed(),
         major(run),
         &candidate.system.name,
+        "<digest of its values>",
     )));
     preview.extend(watching(run, candidate));
     preview
@@ -198,19 +199,10 @@ pub(super) fn rollback(core: &Arc<Kubernetes>, ctx: &Ctx, system: &System) -> Re
 fn earlier(run: &Run, candidate: &Candidate) -> Result<Proven> {
     let (core, system) = (&run.core, &candidate.system.name);
     let history = core.records.history(system)?;
-    let newest = Running::look(core)?.newest(&core.names.namespace(system), system).map(|record| record.revision);
-    let earlier = match history.split_last() {
-        Some((last, rest)) if newest == Some(last.helm_revision) => before(last, rest),
-        // Something else runs: what a rollback that was killed has made is gone on with, what was never proven is left.
-        Some((last, rest)) => {
-            let there = drift::capture(core, system)?;
-            let is_there = |proven: &&Proven| drift::differences(&proven.objects, &there).is_empty();
-            let begun = rest.iter().rev().filter(|proven| proven.stamp != last.stamp).find(is_there);
-            Some(begun.unwrap_or(last).clone())
-        }
-        None => None,
-    };
-    earlier.ok_or_else(|| {
+    let running = Running::look(core)?;
+    let stamp = running.newest(&core.names.namespace(system), system).map(|record| record.stamp.as_str());
+    let earlier = choose(&history, stamp);
+    earlier.cloned().ok_or_else(|| {
         let cause = format!("`{system}` has no earlier revision that was proven healthy");
         Fault::failed("no-revision", cause)
             .hint(format!("`{}` shows what runs", core.deployment.environment.command("status")))
@@ -218,9 +210,16 @@ fn earlier(run: &Run, candidate: &Candidate) -> Result<Proven> {
     })
 }
 
-/// The newest that is of another make than this one.
-fn before(last: &Proven, rest: &[Proven]) -> Option<Proven> {
-    rest.iter().rev().find(|proven| proven.stamp != last.stamp).cloned()
+/// What to go back to from a release of this stamp. One that was proven before, but is not the newest that was, has been
+/// gone back to by a run that was killed: that is gone on with. From what was never proven the newest that was is next.
+fn choose<'p>(history: &'p [Proven], stamp: Option<&str>) -> Option<&'p Proven> {
+    let (last, rest) = history.split_last()?;
+    let mut others = rest.iter().rev().filter(|proven| proven.stamp != last.stamp);
+    match stamp {
+        Some(stamp) if stamp == last.stamp => others.next(),
+        Some(stamp) => Some(others.find(|proven| proven.stamp == stamp).unwrap_or(last)),
+        None => Some(last),
+    }
 }
 
 #[cfg(test)]
@@ -239,12 +238,24 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn goes_back_to(stamps: &[&str], running: Option<&str>, number: Option<u64>) {
+        let history: Vec<Proven> = (1..).zip(stamps).map(|(number, stamp)| proven(number, stamp)).collect();
+        assert_eq!(choose(&history, running).map(|proven| proven.number), number);
+    }
+
     #[test]
     fn a_second_rollback_returns_to_what_the_first_one_left() {
-        let history = [proven(1, "a"), proven(2, "b"), proven(3, "a")];
-        let (last, rest) = history.split_last().unwrap();
-        assert_eq!(before(last, rest).map(|proven| proven.number), Some(2));
-        assert_eq!(before(&history[1], &history[..1]).map(|proven| proven.number), Some(1));
-        assert_eq!(before(&history[0], &[]), None);
+        goes_back_to(&["a", "b"], Some("b"), Some(1));
+        goes_back_to(&["a", "b", "a"], Some("a"), Some(2));
+        goes_back_to(&["a"], Some("a"), None);
+        goes_back_to(&[], Some("a"), None);
+    }
+
+    #[test]
+    fn a_killed_rollback_is_gone_on_with_and_what_was_never_proven_is_left() {
+        goes_back_to(&["a", "b"], Some("a"), Some(1));
+        goes_back_to(&["a", "b"], Some("c"), Some(2));
+        goes_back_to(&["a", "b"], None, Some(2));
     }
 }
