@@ -93,6 +93,14 @@ pub(super) fn endpoint(core: &Kubernetes, service: &ServiceName) -> Result<Endpo
     }
 }
 
+/// What is connected to for every public service, as far as that is known.
+///
+/// # Errors
+/// Those of [`known`].
+pub(super) fn via(core: &Kubernetes) -> Result<Option<SocketAddr>> {
+    Ok(known_way(core, &mut core.ways.lock())?.and_then(|way| way.via))
+}
+
 fn known_way(core: &Kubernetes, found: &mut Option<Way>) -> Result<Option<Way>> {
     if found.is_some() {
         return Ok(found.clone());

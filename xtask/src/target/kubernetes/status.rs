@@ -1,9 +1,117 @@
-//! What runs in the cluster at this moment.
+//! What runs in the cluster at this moment: told by the objects that are there, whoever has made them so.
 
-use super::Kubernetes;
-use crate::target::SystemStatus;
-use anyhow::{Result, bail};
+use super::names::{INSTANCE, SERVICE, VERSION};
+use super::{Kubernetes, exposure, pods};
+use crate::kube::path::Kind;
+use crate::kube::{self, Api, object, path};
+use crate::spec::name::SystemName;
+use crate::spec::system::{Probe, Service};
+use crate::target::{ServiceState, ServiceStatus, SystemStatus};
+use anyhow::{Result, anyhow};
+use serde_json::Value;
+use std::net::SocketAddr;
 
-pub(super) fn status(_core: &Kubernetes) -> Result<Vec<SystemStatus>> {
-    bail!("not yet")
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub(super) fn status(core: &Kubernetes) -> Result<Vec<SystemStatus>> {
+    let found = Found::read(core)?;
+    let systems = core.deployment.systems();
+    let of_system = |system: &crate::spec::system::System| SystemStatus {
+        name: system.name.clone(),
+        services: system.services.iter().map(|service| found.service(&system.name, service)).collect(),
+    };
+    Ok(systems.map(of_system).collect())
+}
+
+/// Everything of the deployment that tells how it is.
+struct Found {
+    workloads: Vec<Value>,
+    pods: Vec<Value>,
+    ingresses: Vec<Value>,
+    via: Option<SocketAddr>,
+}
+
+impl Found {
+    fn read(core: &Kubernetes) -> Result<Self> {
+        let api = core.access.api()?;
+        let selector = core.names.selector();
+        let without_trials = format!("{selector},!{}", pods::TRIAL);
+        let ask = |kind: Kind, selector: &str| list(&api, kind, selector);
+        std::thread::scope(|scope| {
+            let deployments = scope.spawn(|| ask(path::DEPLOYMENT, &selector));
+            let sets = scope.spawn(|| ask(path::STATEFUL_SET, &selector));
+            let ingresses = scope.spawn(|| ask(path::INGRESS, &selector));
+            // Where there is no ingress nothing is reached through it.
+            let via = scope.spawn(|| exposure::via(core).ok().flatten());
+            let pods = ask(path::POD, &without_trials)?;
+            let [deployments, sets, ingresses] = [deployments, sets, ingresses]
+                .map(|asked| asked.join().unwrap_or_else(|_| Err(anyhow!("a question to the cluster panicked"))));
+            let workloads = deployments?.into_iter().chain(sets?).collect();
+            Ok(Self { workloads, pods, ingresses: ingresses?, via: via.join().ok().flatten() })
+        })
+    }
+
+    fn service(&self, system: &SystemName, service: &Service) -> ServiceStatus {
+        let is_its = |object: &&Value| {
+            object::label(object, SERVICE) == service.name.as_str()
+                && object::label(object, INSTANCE) == system.as_str()
+        };
+        let Some(workload) = self.workloads.iter().find(is_its) else { return absent(service) };
+        let pods: Vec<&Value> = self.pods.iter().filter(is_its).collect();
+        let count = |pointer: &str| u32::try_from(object::number(workload, pointer)).unwrap_or(u32::MAX);
+        let (ready, want) = (count("/status/readyReplicas"), count("/spec/replicas"));
+        let trouble = pods.iter().filter(|pod| !object::is_going(pod)).find_map(|pod| {
+            let words = pods::trouble(pod)?;
+            Some((pods::is_broken(pod), format!("{}: {words}", object::name(pod))))
+        });
+        let state = match (ready, want) {
+            _ if object::is_going(workload) || want == 0 => ServiceState::Stopped,
+            (ready, want) if ready >= want => ServiceState::Running,
+            (0, _) if trouble.as_ref().is_some_and(|(broken, _)| *broken) => ServiceState::Failed,
+            _ => ServiceState::Starting,
+        };
+        let ingress = self.ingresses.iter().find(is_its).filter(|_| service.public);
+        let version = Some(object::label(workload, VERSION)).filter(|version| !version.is_empty());
+        let short = (state == ServiceState::Starting).then(|| format!("{ready} of {want} are ready"));
+        ServiceStatus {
+            name: service.name.clone(),
+            state,
+            version: version.map(str::to_owned),
+            ready,
+            want,
+            restarts: pods.iter().map(|pod| pods::restarts(pod)).sum(),
+            url: ingress.and_then(|ingress| self.url(service, ingress)),
+            via: ingress.and(self.via).map(|via| via.to_string()),
+            detail: trouble.map(|(_, words)| words).or(short),
+        }
+    }
+
+    fn url(&self, service: &Service, ingress: &Value) -> Option<String> {
+        let host = object::text(ingress, "/spec/rules/0/host");
+        if host.is_empty() || !matches!(service.ready, Probe::Http { .. }) {
+            return None;
+        }
+        let port = self.via.map(|via| via.port()).filter(|port| *port != 80);
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("http://{host}{port}/"))
+    }
+}
+
+fn list(api: &Api, kind: Kind, selector: &str) -> Result<Vec<Value>> {
+    let listed = api.list(&kind.everywhere(), selector);
+    Ok(listed.map_err(|refusal| kube::fault("look at what runs", &refusal))?)
+}
+
+fn absent(service: &Service) -> ServiceStatus {
+    ServiceStatus {
+        name: service.name.clone(),
+        state: ServiceState::Absent,
+        version: None,
+        ready: 0,
+        want: 0,
+        restarts: 0,
+        url: None,
+        via: None,
+        detail: None,
+    }
 }

@@ -6,7 +6,7 @@ use crate::kube::{self, Api, object, path};
 use crate::lease::timestamp;
 use crate::target::kubernetes::Kubernetes;
 use crate::target::kubernetes::names::Names;
-use crate::target::kubernetes::pods::TRIAL;
+use crate::target::kubernetes::pods::{self, TRIAL};
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
@@ -128,15 +128,7 @@ fn verdict(pod: &Value, again: bool) -> Result<Option<Verdict>, String> {
 
 /// What it waits for.
 fn state(pod: &Value) -> String {
-    let conditions = object::list(pod, "/status/conditions");
-    let unscheduled = conditions.iter().find(|it| it["type"] == "PodScheduled" && it["status"] == "False");
-    let unscheduled = unscheduled.map(|it| object::text(it, "/message"));
-    let waiting =
-        ["/status/containerStatuses/0/state/waiting/message", "/status/containerStatuses/0/state/waiting/reason"];
-    let waiting = waiting.map(|place| object::text(pod, place));
-    let known = [object::text(pod, "/status/message"), unscheduled.unwrap_or_default()].into_iter().chain(waiting);
-    let phase = object::text(pod, "/status/phase");
-    known.into_iter().find(|words| !words.is_empty()).unwrap_or(phase).to_owned()
+    pods::trouble(pod).unwrap_or_else(|| object::text(pod, "/status/phase").to_owned())
 }
 
 /// Removes what killed runs have left.
