@@ -52,15 +52,20 @@ fn title(step: &str, when: Option<u64>, html: &mut Html) {
 }
 
 fn cause(finding: &Finding, html: &mut Html) {
+    // What a tool or a service said comes on lines of its own.
+    let (first, more) = finding.cause.split_once('\n').unwrap_or((&finding.cause, ""));
     html.element("p", &[("class", "cause")], |html| {
-        html.leaf("strong", &[], &finding.cause);
+        html.element("strong", &[], |html| html.prose(first));
         html.markup(" ");
         html.leaf("code", &[("class", "code")], &finding.code);
     });
+    if !more.is_empty() {
+        html.leaf("pre", &[], more);
+    }
     if let Some(hint) = &finding.hint {
         html.element("p", &[("class", "hint")], |html| {
             html.markup("What to do: ");
-            html.text(hint);
+            html.prose(hint);
         });
     }
 }

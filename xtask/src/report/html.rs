@@ -22,6 +22,24 @@ impl Html {
         escape(text, &mut self.0);
     }
 
+    /// Text, escaped, in which names stand in backticks, as in all that this tool says.
+    pub(super) fn prose(&mut self, text: &str) {
+        for (place, line) in text.split('\n').enumerate() {
+            if place > 0 {
+                self.text("\n");
+            }
+            let parts: Vec<&str> = line.split('`').collect();
+            if parts.len() % 2 == 0 {
+                // They do not come in pairs: something else is meant by them.
+                self.text(line);
+                continue;
+            }
+            for (place, part) in parts.into_iter().enumerate() {
+                if place % 2 == 1 { self.leaf("code", &[], part) } else { self.text(part) }
+            }
+        }
+    }
+
     /// An element with what `content` writes into it.
     pub(super) fn element(
         &mut self,
@@ -86,6 +104,13 @@ mod tests {
             html.into_string(),
             "<p title=\"&quot;&gt;&lt;script&gt;x&lt;/script&gt;\">&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;</p>"
         );
+    }
+
+    #[test]
+    fn names_in_backticks_are_marked_up_where_they_come_in_pairs() {
+        let mut html = Html::default();
+        html.prose("`<a>` needs `b`\nit`s\n``");
+        assert_eq!(html.into_string(), "<code>&lt;a&gt;</code> needs <code>b</code>\nit`s\n<code></code>");
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn head(told: &Told<'_>, html: &mut Html) {
     };
     html.element("header", &[], |html| {
         html.element("h1", &[], |html| {
-            html.text(&title(run));
+            html.prose(&title(run));
             html.markup(" ");
             html.leaf("span", &[("class", &format!("badge {kind}"))], &format!("{sign} {word}"));
         });
@@ -181,7 +181,7 @@ fn log(run: &Run, html: &mut Html) {
                         html.leaf("code", &[], step);
                         html.markup(" ");
                     }
-                    html.leaf("span", &[("class", "said")], &entry.text);
+                    html.element("span", &[("class", "said")], |html| html.prose(&entry.text));
                 });
                 html.markup("\n");
             }

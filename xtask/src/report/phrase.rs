@@ -12,6 +12,14 @@ pub(super) fn duration(millis: u64) -> String {
     }
 }
 
+/// The same for a time that is a round number: "10 s" where others are "10.3 s".
+pub(super) fn round(millis: u64) -> String {
+    match duration(millis) {
+        zero if millis == 0 => zero.replace(" ms", ""),
+        text => text.replace(".0 s", " s").replace(" 00 s", "").replace(" 00 min", ""),
+    }
+}
+
 /// A moment of the run, counted from its beginning.
 pub(super) fn at(millis: u64) -> String {
     format!("+{}", duration(millis))
@@ -63,6 +71,15 @@ mod tests {
             assert_eq!(duration(millis), wanted);
         }
         assert!(!duration(u64::MAX / 2).is_empty());
+    }
+
+    #[test]
+    fn round_times_are_short() {
+        let cases =
+            [(0, "0"), (50, "50 ms"), (10_000, "10 s"), (60_000, "1 min"), (90_000, "1 min 30 s"), (7_200_000, "2 h")];
+        for (millis, wanted) in cases {
+            assert_eq!(round(millis), wanted);
+        }
     }
 
     #[test]

@@ -34,7 +34,6 @@ pub struct Run {
 pub struct Step {
     pub id: String,
     pub title: String,
-    pub system: Option<String>,
     pub needs: Vec<String>,
     /// When it found something to do.
     pub started: Option<u64>,
@@ -216,8 +215,7 @@ impl Run {
 
 fn planned(step: &Value) -> Step {
     let needs = list(step, "needs").iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    let system = step["system"].as_str().map(str::to_owned);
-    Step { id: text_of(step, "id"), title: text_of(step, "title"), system, needs, ..Step::default() }
+    Step { id: text_of(step, "id"), title: text_of(step, "title"), needs, ..Step::default() }
 }
 
 fn end(at: u64, record: &Value) -> End {
@@ -308,7 +306,6 @@ mod tests {
         let wanted = Step {
             id: "s".into(),
             title: "t".into(),
-            system: Some("x".into()),
             needs: vec!["n".into()],
             started: Some(2000),
             said: vec![(3000, "waits".into())],

@@ -30,9 +30,9 @@ fn row(told: &Told<'_>, index: usize, html: &mut Html) {
             if told.is_critical(index) {
                 html.markup(" <span class=\"diamond\">◆</span><span class=\"unseen\"> on the critical path</span>");
             }
-            html.leaf("div", &[("class", "title")], &step.title);
+            html.element("div", &[("class", "title")], |html| html.prose(&step.title));
             if let Some(reason) = reason(step) {
-                html.leaf("div", &[("class", "reason")], reason);
+                html.element("div", &[("class", "reason")], |html| html.prose(reason));
             }
             details(step, html);
         });

@@ -2,7 +2,7 @@
 
 use super::critical::{Span, State};
 use super::html::Html;
-use super::phrase::{at, duration, percent};
+use super::phrase::{at, duration, percent, round};
 use super::{Told, class, mark};
 use crate::journal::StepResult;
 
@@ -13,6 +13,8 @@ const STEPS: [u64; 22] = [
 ];
 /// How many marks fit.
 const MARKS: u64 = 7;
+/// How many steps of a critical path are named one by one.
+const NAMED: usize = 12;
 
 pub(super) fn section(told: &Told<'_>, html: &mut Html) {
     if told.run.steps.is_empty() {
@@ -46,21 +48,14 @@ fn critical_path(told: &Told<'_>, html: &mut Html) {
     }
     html.element("p", &[], |html| {
         html.markup("<strong>Critical path</strong> (marked ◆): ");
-        for (place, step) in critical.steps.iter().enumerate() {
-            if place > 0 {
-                html.markup(" → ");
-            }
-            let took = told.spans[*step].map_or(0, Span::took);
-            html.leaf("a", &[("href", &format!("#step-{step}"))], &told.run.steps[*step].id);
-            html.text(&format!(" ({})", duration(took)));
-        }
+        chain(told, html);
         html.markup(". ");
         let ratio = total as f64 / critical.took as f64;
         let (sum, total) = (duration(critical.took), duration(total));
         html.text(&format!("These steps took {sum} together, the run {total}: {ratio:.2} times as long. "));
         let waited = critical.steps.iter().filter_map(|step| told.spans[*step]).map(Span::waited).sum::<u64>();
         // What the runner itself takes between two steps is nobody's concern.
-        if waited >= 50 {
+        if waited * 50 > critical.took {
             html.text(&format!(
                 "For {} they waited for others to be done with a lock or the machine.",
                 duration(waited)
@@ -68,6 +63,26 @@ fn critical_path(told: &Told<'_>, html: &mut Html) {
         }
     });
     html.markup("\n");
+}
+
+/// The steps of the critical path; of a long one only both ends, since all are marked below.
+fn chain(told: &Told<'_>, html: &mut Html) {
+    let steps = &told.critical.steps;
+    let left_out = if steps.len() > NAMED { NAMED / 2..steps.len() - NAMED / 2 } else { 0..0 };
+    for (place, step) in steps.iter().enumerate() {
+        if left_out.contains(&place) {
+            if place == left_out.start {
+                html.text(&format!(" → … {} more …", left_out.len()));
+            }
+            continue;
+        }
+        if place > 0 {
+            html.markup(" → ");
+        }
+        let took = told.spans[*step].map_or(0, Span::took);
+        html.leaf("a", &[("href", &format!("#step-{step}"))], &told.run.steps[*step].id);
+        html.text(&format!(" ({})", duration(took)));
+    }
 }
 
 fn legend(html: &mut Html) {
@@ -98,7 +113,7 @@ fn axis(whole: u64, apart: u64, html: &mut Html) {
                 let place = format!("left:{}", percent(tick * apart, whole));
                 // Near the end a mark's text would not fit to its right.
                 let class = if tick * apart * 100 > whole * 93 { "late" } else { "" };
-                html.leaf("span", &[("class", class), ("style", &place)], &duration(tick * apart));
+                html.leaf("span", &[("class", class), ("style", &place)], &round(tick * apart));
             }
         });
     });

@@ -1,7 +1,7 @@
 //! What services were asked while they were replaced, second by second, and how much of it failed.
 
 use super::html::Html;
-use super::phrase::{at, duration, percent};
+use super::phrase::{at, duration};
 use super::record::{Run, Sample, Total, Traffic};
 
 /// The height of a chart in the units of its drawing.
