@@ -96,7 +96,7 @@ impl Browser {
         serde_json::from_str(&measured).unwrap()
     }
 
-    /// A picture of the page; how many different bytes it has says whether there is anything on it.
+    /// A picture of the page.
     pub(crate) fn picture(&self, look: Look, page: &Path) -> PathBuf {
         let picture = page.with_extension(format!("{}.png", look.width));
         self.run(look, page, &[format!("--screenshot={}", picture.display())]);
