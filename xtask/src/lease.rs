@@ -215,8 +215,8 @@ fn held(home: &Home) -> Fault {
     Fault::could_not_run("lease-held", format!("environment `{name}` is held by {who}")).hint(hint)
 }
 
-/// "alice@laptop (process 4711, `cargo xtask deploy`) since 2026-11-21T08:14:03Z"
-fn describe(document: &Value) -> String {
+/// "alice@laptop (process 4711, `cargo xtask deploy`) since 2026-11-21T08:14:03Z", of what [`owner`] has made.
+pub fn describe(document: &Value) -> String {
     let text = |key: &str| document[key].as_str().unwrap_or("?");
     format!(
         "{} (process {}, `cargo xtask {}`) since {}, last heard of at {}",
@@ -228,7 +228,8 @@ fn describe(document: &Value) -> String {
     )
 }
 
-fn owner(claim: &Claim<'_>) -> Value {
+/// Who takes a lease, as a document.
+pub fn owner(claim: &Claim<'_>) -> Value {
     json!({
         "schema": 1, "who": claim.who, "pid": std::process::id(), "command": claim.command, "run": claim.run,
         "since": timestamp(SystemTime::now()),

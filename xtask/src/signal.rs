@@ -56,6 +56,11 @@ impl Interrupts {
         count
     }
 
+    /// Ends the run as a signal would, for a reason that came up within it.
+    pub fn stop(&self) {
+        self.record(SIGTERM);
+    }
+
     /// The first signal that arrived.
     pub fn first(&self) -> Option<i32> {
         match self.state.first.load(Ordering::SeqCst) {

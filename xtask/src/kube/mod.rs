@@ -5,21 +5,19 @@
 
 pub mod object;
 pub mod path;
+mod proxy;
 
+use self::proxy::Proxy;
 use crate::error::Fault;
-use crate::http::{self, Endpoint, Request, Response, Url};
-use crate::proc::{CommandLine, Proc, Tethered};
+use crate::http::{self, Request, Response, Url};
+use crate::proc::{CommandLine, Proc};
 use crate::signal::Interrupts;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use std::fmt;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-/// How long `kubectl proxy` may take to serve.
-const START: Duration = Duration::from_secs(20);
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(30);
 /// The pauses before a question that changes nothing is asked again.
@@ -34,10 +32,8 @@ pub const MANAGER: &str = "slipway";
 
 /// An open way to one cluster's API.
 pub struct Api {
-    endpoint: Endpoint,
-    folder: PathBuf,
+    proxy: Proxy,
     interrupts: Interrupts,
-    _proxy: Tethered,
 }
 
 /// What an API server said no with.
@@ -103,16 +99,8 @@ impl Api {
         folder: &Path,
         interrupts: &Interrupts,
     ) -> Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display()))?;
-        std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-        let socket = folder.join(format!("api-{}.sock", std::process::id()));
-        // One that a killed process of the same number has left would be refused.
-        let _ = std::fs::remove_file(&socket);
-        let proxy = proc.tether(own_program, &proxy(kubectl, &socket))?;
-        let ready = |line: &str| line.starts_with("Starting to serve").then_some(());
-        proxy.expect_line(START, &|| interrupts.stopping(), ready)?;
-        let endpoint = Endpoint::socket(&socket);
-        Ok(Self { endpoint, folder: folder.to_owned(), interrupts: interrupts.clone(), _proxy: proxy })
+        let proxy = Proxy::start(proc, own_program, kubectl, folder, interrupts)?;
+        Ok(Self { proxy, interrupts: interrupts.clone() })
     }
 
     /// An object, or nothing when there is none.
@@ -132,7 +120,7 @@ impl Api {
     /// # Errors
     /// Those of [`Api::get`].
     pub fn get_within(&self, path: &str, within: Duration) -> Result<Option<Value>, Refusal> {
-        let url = Url { endpoint: self.endpoint.clone(), path: path.to_owned() };
+        let url = Url { endpoint: self.proxy.endpoint(), path: path.to_owned() };
         match self.send(&Request::get(url, within)) {
             Ok(response) => parsed(&response).map(Some),
             Err(refusal) if refusal.is_missing() => Ok(None),
@@ -184,6 +172,23 @@ impl Api {
     /// Those of [`Api::get`].
     pub fn text(&self, path: &str) -> Result<String, Refusal> {
         self.read(path).map(|response| String::from_utf8_lossy(&response.body).into_owned())
+    }
+
+    /// Hands on what comes, such as a log that is followed, until it ends, `sink` wants no more, or `stop` says so.
+    ///
+    /// # Errors
+    /// Those of [`Api::get`], and when the connection ends too early.
+    pub fn stream(
+        &self,
+        path: &str,
+        stop: &dyn Fn() -> bool,
+        sink: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), Refusal> {
+        let url = Url { endpoint: self.proxy.endpoint(), path: path.to_owned() };
+        // How long there is something to come, nobody knows.
+        let answer = http::stream(&Request::get(url, Duration::MAX), stop, sink);
+        let response = answer.map_err(|error| Refusal::unanswered(error.to_string()))?;
+        if response.is_success() { Ok(()) } else { Err(Refusal::of(&response)) }
     }
 
     /// # Errors
@@ -242,7 +247,7 @@ impl Api {
 
     fn write(&self, method: &'static str, path: &str, body: &Value, kind: &str) -> Result<Value, Refusal> {
         let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
-        let url = Url { endpoint: self.endpoint.clone(), path: path.to_owned() };
+        let url = Url { endpoint: self.proxy.endpoint(), path: path.to_owned() };
         let body = Some(body.to_string().into_bytes());
         let response = self.send(&Request { method, url, headers, body, timeout: ANSWER })?;
         parsed(&response)
@@ -254,7 +259,7 @@ impl Api {
     }
 
     fn read_as(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response, Refusal> {
-        let url = Url { endpoint: self.endpoint.clone(), path: path.to_owned() };
+        let url = Url { endpoint: self.proxy.endpoint(), path: path.to_owned() };
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let request = Request { headers, ..Request::get(url, ANSWER) };
         for pause in PAUSES {
@@ -271,24 +276,12 @@ impl Api {
     }
 
     fn send(&self, request: &Request) -> Result<Response, Refusal> {
+        let ended = |error: anyhow::Error| Refusal::unanswered(format!("the way to it ended: {error:#}"));
+        self.proxy.revive().map_err(ended)?;
         // What a step has begun it also finishes after a signal; what waits looks for that itself.
         let response = http::send(request, &|| false).map_err(|error| Refusal::unanswered(error.to_string()))?;
         if response.is_success() { Ok(response) } else { Err(Refusal::of(&response)) }
     }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let Some(http::Via::Socket(socket)) = &self.endpoint.via else { return };
-        let _ = std::fs::remove_file(socket);
-        // Other runs may have theirs in it.
-        let _ = std::fs::remove_dir(&self.folder);
-    }
-}
-
-/// Serves the whole API: what it would keep back unasked is what pods are asked by.
-fn proxy(kubectl: CommandLine, socket: &Path) -> CommandLine {
-    kubectl.arg("proxy").arg(format!("--unix-socket={}", socket.display())).arg("--reject-paths=^$")
 }
 
 fn managed(path: &str) -> String {
