@@ -3,6 +3,7 @@
 //! A group of checks is a module that says which checks there are for a [`Scene`]. Nothing here changes anything; what
 //! would mend a finding is part of it, and [`mend`] runs it when asked.
 
+mod cluster;
 mod engine;
 mod examine;
 pub mod fix;
@@ -86,6 +87,7 @@ pub enum Group {
     Repository,
     Tools,
     Machine,
+    Cluster,
     State,
 }
 
@@ -95,6 +97,7 @@ impl Group {
             Self::Repository => "repository",
             Self::Tools => "tools",
             Self::Machine => "machine",
+            Self::Cluster => "cluster",
             Self::State => "state",
         }
     }
@@ -236,6 +239,7 @@ pub fn all(scene: &Scene) -> Vec<Check> {
     checks.extend(tools::checks(scene));
     checks.extend(machine::checks());
     checks.extend(engine::checks(scene));
+    checks.extend(cluster::checks(scene));
     checks.extend(ports::checks(scene));
     checks.extend(state::checks(scene));
     checks
@@ -247,6 +251,7 @@ pub fn preflight(scene: &Arc<Scene>) -> Vec<Checked> {
     let mut checks = repository::required();
     checks.extend(tools::required(scene));
     checks.extend(engine::required(scene));
+    checks.extend(cluster::required(scene));
     let mut failed = examine(scene, &checks).checks;
     failed.retain(|checked| checked.finding.outcome == Outcome::Fail);
     failed

@@ -1,5 +1,6 @@
 //! How each program is asked for its version, and how its answer is read.
 
+use super::Scene;
 use crate::proc::{CommandLine, Finished};
 use crate::spec::version::Version;
 use serde_json::Value;
@@ -72,6 +73,13 @@ impl Question {
             }
         }
     }
+}
+
+/// The version of a program that is on PATH, where it says one.
+pub(super) fn ask_version(program: &str, scene: &Scene) -> Option<Version> {
+    let question = Question::of(program);
+    let finished = scene.ask(&question.command(&scene.find(program)?), 1).ok()?;
+    question.read(&finished.stdout).filter(|_| finished.success)
 }
 
 /// Compilers put into parentheses who built them, versions of the distribution included.

@@ -16,6 +16,14 @@ impl Version {
         Self { major, minor, patch }
     }
 
+    pub const fn major(self) -> u64 {
+        self.major
+    }
+
+    pub const fn minor(self) -> u64 {
+        self.minor
+    }
+
     /// The first version in a program's words: `v1.2.3`, `1.2-rc1`. A number alone is none.
     pub fn find(text: &str) -> Option<Self> {
         let part_of_word = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);

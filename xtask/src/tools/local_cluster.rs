@@ -4,7 +4,9 @@
 //! `k3d-NAME`, whose nodes begin with it; minikube, which calls the context as its profile and labels its nodes with
 //! `minikube.k8s.io/name`.
 
+use crate::kube::object;
 use crate::spec::container::EngineKind;
+use serde_json::Value;
 use std::fmt;
 
 /// A program that makes clusters.
@@ -69,6 +71,16 @@ pub struct NodeNames {
     pub provider_id: String,
     /// The label `minikube.k8s.io/name`.
     pub minikube: String,
+}
+
+impl NodeNames {
+    pub fn of(node: &Value) -> Self {
+        Self {
+            name: object::name(node).to_owned(),
+            provider_id: object::text(node, "/spec/providerID").to_owned(),
+            minikube: object::label(node, "minikube.k8s.io/name").to_owned(),
+        }
+    }
 }
 
 /// By the context's name alone.

@@ -29,7 +29,7 @@ impl Nodes {
     pub(super) fn local_cluster(&self) -> Option<LocalCluster> {
         let context = self.core.deployment.environment.cluster.context.as_deref().unwrap_or_default();
         let known = local_cluster::of_context(context);
-        known.or_else(|| local_cluster::of_nodes(&self.seen().iter().map(names).collect::<Vec<_>>()))
+        known.or_else(|| local_cluster::of_nodes(&self.seen().iter().map(NodeNames::of).collect::<Vec<_>>()))
     }
 
     /// Whether each of them is sure to have an image of this name, as they say at this moment.
@@ -58,14 +58,6 @@ fn platforms(nodes: &[Value]) -> Vec<Platform> {
     let architecture = |node: &Value| Platform::of_architecture(object::text(node, "/status/nodeInfo/architecture"));
     let found: BTreeSet<Platform> = nodes.iter().filter_map(architecture).collect();
     found.into_iter().collect()
-}
-
-fn names(node: &Value) -> NodeNames {
-    NodeNames {
-        name: object::name(node).to_owned(),
-        provider_id: object::text(node, "/spec/providerID").to_owned(),
-        minikube: object::label(node, "minikube.k8s.io/name").to_owned(),
-    }
 }
 
 /// A node names 50 of its images, the largest ones (`nodeStatusMaxImages` of the kubelet). One that is not named may thus
@@ -98,7 +90,7 @@ mod tests {
         assert_eq!(platforms(&nodes), [Platform::LinuxAmd64, Platform::LinuxArm64]);
         assert!(has(&nodes[0], "localhost/slipway/a:1") && !has(&nodes[0], "localhost/slipway/a:2"));
         assert!(!has(&nodes[1], "localhost/slipway/a:1"));
-        let names = names(&nodes[0]);
+        let names = NodeNames::of(&nodes[0]);
         assert_eq!((names.provider_id.as_str(), names.minikube.as_str()), ("kind://docker/a/b", "m"));
     }
 }
