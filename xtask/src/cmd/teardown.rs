@@ -19,18 +19,20 @@ pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
     let environment = deployment.environment.clone();
     let named = deployment.scope.clone();
     let target = target::of(deployment, ctx)?;
+    // To look may leave something there: what the target is asked with.
+    let was_known = target.home().exists();
     let scope = target.widened(named)?;
     if args.verify {
         let remains = target.remains(&scope, false)?;
-        return conclude(args, &Receipt { result: verdict(&remains), removed: Vec::new(), remains });
+        return conclude_unknown(args, target.as_ref(), &scope, was_known, remains);
     }
     let plan = Plan::new(Arc::clone(&target).teardown(&scope, args.keep_data)?)?;
     if args.mutation.dry_run {
         return Rehearsal { environment: &environment, plan: &plan, skipped: &[] }.print(args.json.json);
     }
     let before = target.remains(&scope, args.keep_data)?;
-    if before.survivors.is_empty() && !target.home().exists() {
-        return conclude(args, &Receipt { result: "clean", removed: Vec::new(), remains: before });
+    if before.survivors.is_empty() && !was_known {
+        return conclude_unknown(args, target.as_ref(), &scope, was_known, before);
     }
     if !may_remove_data(args, ctx, target.as_ref(), &scope)? {
         ui::say("nothing was removed");
@@ -49,6 +51,21 @@ pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
     let removed = before.survivors.into_iter().filter(|found| !remains.survivors.contains(found)).collect();
     let exit = conclude(args, &Receipt { result, removed, remains })?;
     Ok(worse(&execution, exit))
+}
+
+/// The receipt of a look at what is there. Where nothing is, and this machine knew of nothing, it does not afterwards.
+fn conclude_unknown(
+    args: &TeardownArgs,
+    target: &dyn Target,
+    scope: &target::Scope,
+    was_known: bool,
+    remains: Remains,
+) -> Result<Exit> {
+    let result = verdict(&remains);
+    if result == "clean" && !was_known && scope.everything {
+        target.forget(scope, false)?;
+    }
+    conclude(args, &Receipt { result, removed: Vec::new(), remains })
 }
 
 fn may_remove_data(args: &TeardownArgs, ctx: &Ctx, target: &dyn Target, scope: &target::Scope) -> Result<bool> {
@@ -108,7 +125,7 @@ impl Receipt {
         }
         lines.push(match self.result {
             "clean" if self.remains.kept.is_empty() => "receipt: clean, nothing is left".to_owned(),
-            "clean" => "receipt: clean, nothing is left but the data that was to be kept".to_owned(),
+            "clean" => "receipt: clean, nothing is left but what is kept".to_owned(),
             "survivors" => {
                 format!("receipt: {} still there", ui::counted(self.remains.survivors.len(), "thing is", "things are"))
             }

@@ -127,7 +127,7 @@ impl Target for Kubernetes {
     }
 
     fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
-        teardown::steps(&self, scope, keep_data)
+        Ok(teardown::steps(&self, scope, keep_data))
     }
 
     fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {

@@ -61,13 +61,13 @@ struct RemoveWork {
 impl Work for RemoveWork {
     fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
         let engine = self.core.engine.get(cx.proc)?.engine;
-        let ours = self.core.own_images(&engine, cx.proc, &self.references)?;
+        let ours = own(self.core.home(), &engine, cx.proc, &self.references)?;
         Ok(ours.is_empty().then(|| "nothing is there that nobody else needs".to_owned()))
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let engine = self.core.engine.get(cx.proc)?.engine;
-        for reference in self.core.own_images(&engine, cx.proc, &self.references)? {
+        for reference in own(self.core.home(), &engine, cx.proc, &self.references)? {
             cx.status(format!("removing `{reference}`"));
             engine::remove(cx.proc, &engine.image_remove(&reference))?;
         }
@@ -83,55 +83,61 @@ impl Supervised {
         images.map(|entry| entry.id.clone()).collect()
     }
 
-    /// Those that are there, and that no container and no other environment of this checkout needs.
-    fn own_images(&self, engine: &Engine, proc: &Proc, references: &[String]) -> Result<Vec<String>> {
-        let shared = self.images_of_others();
-        let mut own = Vec::new();
-        for reference in references.iter().filter(|reference| !shared.contains(*reference)) {
-            let Some(image) = engine.image(proc, reference)? else { continue };
-            // Under another name it stays anyway, and this name is of no use to whoever runs it.
-            let is_used = image.tags.len() < 2 && !proc.read(&engine.containers_of_image(&image.id))?.trim().is_empty();
-            if !is_used {
-                own.push(reference.clone());
-            }
-        }
-        Ok(own)
-    }
-
-    fn images_of_others(&self) -> BTreeSet<String> {
-        let beside = self.home().dir().parent().map(std::fs::read_dir);
-        let folders = beside.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
-        let others = folders.filter(|folder| folder != self.home().dir());
-        let entries = others.filter_map(|folder| Ledger::open(&folder.join("ledger.json")).ok());
-        let images = entries.flat_map(|ledger| ledger.entries().to_vec()).filter(|entry| entry.kind == IMAGE);
-        images.map(|entry: Entry| entry.id).collect()
-    }
-
     /// The images of a scope that are still there and should not be.
     pub(super) fn remaining_images(&self, scope: &Scope) -> Result<Vec<Survivor>> {
         let in_scope = |owner: Option<&str>| match owner {
             Some(name) => scope.systems.iter().any(|system| system.as_str() == name),
             None => scope.everything,
         };
-        let references = self.images_of(in_scope);
-        if references.is_empty() {
+        if self.images_of(in_scope).is_empty() {
             return Ok(Vec::new());
         }
         let engine = self.found_engine()?.engine;
-        let own = self.own_images(&engine, &self.proc, &references)?;
-        let survivor = |reference: String| Survivor {
-            kind: IMAGE.to_owned(),
-            owner: self.image_owner(&reference),
-            monthly_usd: None,
-            remove: engine.image_remove(&reference).to_string(),
-            id: reference,
-        };
-        Ok(own.into_iter().map(survivor).collect())
+        remaining(self.home(), &engine, &self.proc, self.ledger().entries(), in_scope)
     }
+}
 
-    fn image_owner(&self, reference: &str) -> String {
-        let ledger = self.ledger();
-        let entry = ledger.entries().iter().find(|entry| entry.kind == IMAGE && entry.id == reference);
-        entry.and_then(|entry| entry.system.clone()).unwrap_or_default()
+/// Those that are there, and that no container and no other environment of this checkout needs.
+pub(in crate::target) fn own(home: &Home, engine: &Engine, proc: &Proc, references: &[String]) -> Result<Vec<String>> {
+    let shared = images_of_others(home);
+    let mut own = Vec::new();
+    for reference in references.iter().filter(|reference| !shared.contains(*reference)) {
+        let Some(image) = engine.image(proc, reference)? else { continue };
+        // Under another name it stays anyway, and this name is of no use to whoever runs it.
+        let is_used = image.tags.len() < 2 && !proc.read(&engine.containers_of_image(&image.id))?.trim().is_empty();
+        if !is_used {
+            own.push(reference.clone());
+        }
     }
+    Ok(own)
+}
+
+fn images_of_others(home: &Home) -> BTreeSet<String> {
+    let beside = home.dir().parent().map(std::fs::read_dir);
+    let folders = beside.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+    let others = folders.filter(|folder| folder != home.dir());
+    let entries = others.filter_map(|folder| Ledger::open(&folder.join("ledger.json")).ok());
+    let images = entries.flat_map(|ledger| ledger.entries().to_vec()).filter(|entry| entry.kind == IMAGE);
+    images.map(|entry: Entry| entry.id).collect()
+}
+
+/// The images among these entries that are still there and should not be, with what removes each.
+pub(in crate::target) fn remaining(
+    home: &Home,
+    engine: &Engine,
+    proc: &Proc,
+    entries: &[Entry],
+    in_scope: impl Fn(Option<&str>) -> bool,
+) -> Result<Vec<Survivor>> {
+    let images = || entries.iter().filter(|entry| entry.kind == IMAGE && in_scope(entry.system.as_deref()));
+    let references: Vec<String> = images().map(|entry| entry.id.clone()).collect();
+    let owner = |reference: &str| images().find(|entry| entry.id == reference).and_then(|entry| entry.system.clone());
+    let survivor = |reference: String| Survivor {
+        kind: IMAGE.to_owned(),
+        owner: owner(&reference).unwrap_or_default(),
+        monthly_usd: None,
+        remove: engine.image_remove(&reference).to_string(),
+        id: reference,
+    };
+    Ok(own(home, engine, proc, &references)?.into_iter().map(survivor).collect())
 }

@@ -1,0 +1,83 @@
+//! What a system has stored: its claims of volumes, and the volumes behind them.
+
+use super::find::{self, Found};
+use super::gate::{Gate, named};
+use super::{Place, namespace};
+use crate::kube::{self, object};
+use crate::ledger::Entry;
+use crate::plan::runner::StepCx;
+use crate::plan::{Outcome, Work};
+use crate::target::kubernetes::Kubernetes;
+use anyhow::Result;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the ledger calls volumes.
+pub(super) const VOLUME: &str = "volume";
+/// How long the cluster's storage may take to remove a volume; a cloud detaches its disk first.
+const WITHIN: Duration = Duration::from_secs(180);
+
+pub(super) struct ClaimsWork {
+    pub(super) core: Arc<Kubernetes>,
+    pub(super) place: Place,
+}
+
+impl Work for ClaimsWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let nothing = find::claims(&self.core, &self.place.namespace)?.is_empty()
+            && going_volumes(&self.core, &self.place)?.is_empty();
+        Ok(nothing.then(|| "nothing is stored".to_owned()))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        remove(&self.core, &self.place, cx)
+    }
+}
+
+/// Removes the claims and waits until the volumes behind them are gone, all but those that the cluster's storage is told
+/// to retain.
+pub(super) fn remove(core: &Kubernetes, place: &Place, cx: &StepCx<'_>) -> Result<Outcome> {
+    let api = core.access.api()?;
+    let claims = find::claims(core, &place.namespace)?;
+    let before = volumes(core, place)?;
+    // A run that is killed after this finds the volumes again, though their claims are gone.
+    for volume in &before {
+        let identity = json!({"uid": object::text(&volume.object, "/metadata/uid"), "namespace": place.namespace});
+        let (kind, id, system) = (VOLUME.to_owned(), volume.name().to_owned(), Some(place.name.clone()));
+        namespace::enter(core, Entry { kind, id, system, identity })?;
+    }
+    for claim in &claims {
+        cx.status(format!("removing what `{}` stored", find::service(claim)));
+        let refused = |refusal| kube::fault(&format!("remove `{}`", claim.title()), &refusal);
+        api.delete(&claim.path(), false).map_err(refused)?;
+    }
+    let gate = Gate { api: &api, environment: &core.deployment.environment, within: WITHIN };
+    gate.until_gone(cx, || find::claims(core, &place.namespace))?;
+    gate.until_gone(cx, || going_volumes(core, place))?;
+    let kept = volumes(core, place)?;
+    if kept.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    let names = named(kept.iter().map(Found::title));
+    Ok(Outcome::DoneWith(format!("{names}: retained, since the class of storage says so")))
+}
+
+/// The volumes of a system's claims, or of those that it had.
+pub(super) fn volumes(core: &Kubernetes, place: &Place) -> Result<Vec<Found>> {
+    let claims = find::claims(core, &place.namespace)?;
+    let entries = core.records.entries()?;
+    let volumes = entries.iter().filter(|entry| entry.kind == VOLUME);
+    let noted: Vec<String> = volumes.filter_map(|entry| Some(entry.identity["uid"].as_str()?.to_owned())).collect();
+    let mut found = find::volumes(&*core.access.api()?)?;
+    found.retain(|volume| find::is_volume_of(volume, place, &claims, &noted));
+    Ok(found)
+}
+
+/// Those that go with their claims.
+fn going_volumes(core: &Kubernetes, place: &Place) -> Result<Vec<Found>> {
+    let mut found = volumes(core, place)?;
+    let goes = |volume: &Found| object::text(&volume.object, "/spec/persistentVolumeReclaimPolicy") == "Delete";
+    found.retain(|volume| goes(volume) || object::is_going(&volume.object));
+    Ok(found)
+}
