@@ -133,13 +133,11 @@ fn scaled(part: &Part) -> Option<&Scale> {
     part.service.scale.as_ref().filter(|_| several)
 }
 
-/// The spec speaks of the processors that a container may use, Kubernetes of those that it has asked for.
+/// Both the spec and Kubernetes speak of what a container has asked for: as much as it gets on a node that is full.
 fn autoscaling(part: &Part, scale: &Scale) -> Value {
-    let cpu = part.service.container.cpu;
-    let of_requested = u64::from(scale.cpu) * u64::from(cpu.0) / u64::from(requested(cpu).0);
     json!({
         "max": scale.max.max(part.replicas),
-        "cpuUtilization": of_requested.max(1),
+        "cpuUtilization": scale.cpu,
         "settleSeconds": seconds(scale.settle),
     })
 }
@@ -166,4 +164,70 @@ fn probe(probe: &Probe, health: &[String]) -> Value {
 /// In whole seconds, which is all that Kubernetes counts in; never less than what is meant.
 fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::sample_values;
+    use super::*;
+    use crate::spec;
+
+    /// The services of a system with so many replicas.
+    fn services(system: &str, replicas: u32) -> Value {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let environment = spec::environment(root, "cluster", &[format!("replicas={replicas}")]).unwrap();
+        let spec = spec::load(root).unwrap();
+        let system = spec.systems.iter().find(|known| known.name.as_str() == system).unwrap();
+        sample_values(system, &environment).unwrap()["services"].take()
+    }
+
+    #[test]
+    fn what_is_shared_by_several_replicas_is_needed_only_where_there_are_several() {
+        let one = services("invoices", 1);
+        assert_eq!((&one["ledger"], &one["invoice-app"]["needs"]), (&Value::Null, &json!(["payment-provider"])));
+        assert_eq!(one["invoice-app"]["storage"], json!({"path": "/data", "size": "1Gi"}));
+        let several = services("invoices", 2);
+        assert_eq!(several["invoice-app"]["storage"], Value::Null);
+        let mut needs: Vec<&str> =
+            several["invoice-app"]["needs"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        needs.sort_unstable();
+        assert_eq!(needs, ["ledger", "payment-provider"]);
+        assert_eq!(several["ledger"]["secret"], json!({"name": "ledger-sample", "env": [], "files": ["redis.conf"]}));
+    }
+
+    #[test]
+    fn a_service_grows_from_what_the_environment_says() {
+        let scale = |replicas| services("epoch", replicas)["epoch"]["scale"].clone();
+        assert_eq!(scale(2), json!({"max": 6, "cpuUtilization": 70, "settleSeconds": 300}));
+        assert_eq!(scale(8)["max"], 8);
+        assert_eq!([10, 99, 250, 2000].map(|cpu| requested(Cpu(cpu)).0), [10, 10, 25, 200]);
+    }
+
+    #[test]
+    fn only_one_whose_requests_would_be_lost_drains() {
+        let drains =
+            |system: &str, service: &str, replicas| services(system, replicas)[service]["drainSeconds"].clone();
+        assert_eq!(drains("epoch", "epoch", 2), 5);
+        assert_eq!(drains("invoices", "payment-provider", 2), 5);
+        // It stores something then, so that there is a gap anyway.
+        assert_eq!(drains("invoices", "invoice-app", 1), 0);
+        assert_eq!(drains("shortener", "redis", 2), 0);
+        // Nobody calls it.
+        assert_eq!(drains("messages", "consumer", 2), 0);
+    }
+
+    #[test]
+    fn what_a_connection_cannot_tell_is_asked_within_the_container() {
+        let talk = Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: None };
+        let health = ["redis-cli", "ping"].map(str::to_owned);
+        assert_eq!(probe(&talk, &health), json!({"exec": ["redis-cli", "ping"]}));
+        assert_eq!(probe(&talk, &[]), json!({"tcp": true}));
+        assert_eq!(probe(&Probe::Tcp { send: None, expect: None }, &health), json!({"tcp": true}));
+        assert_eq!(probe(&Probe::Http { path: "/".to_owned() }, &health), json!({"http": "/"}));
+    }
+
+    #[test]
+    fn seconds_are_never_fewer_than_meant() {
+        assert_eq!([0, 1, 1000, 1001].map(|ms| seconds(Duration::from_millis(ms))), [0, 1, 1, 2]);
+    }
 }

@@ -1,0 +1,84 @@
+//! Who may reach whom.
+
+use super::helm::{find, helms};
+use super::systems::{sample, samples};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The services that a rule names, and whatever else it does by its text.
+fn peers(rules: &Value, side: &str, port: Option<u64>) -> BTreeSet<String> {
+    let rules = rules.as_array().into_iter().flatten();
+    let of_port = rules.filter(|rule| port.is_none_or(|port| rule["ports"][0]["port"] == port));
+    let all = of_port.flat_map(|rule| rule[side].as_array().into_iter().flatten());
+    let shown = |peer: &Value| {
+        let service = peer
+            .get("namespaceSelector")
+            .is_none()
+            .then(|| peer.pointer("/podSelector/matchLabels/app.kubernetes.io~1name").and_then(Value::as_str));
+        service.flatten().map_or_else(|| peer.to_string(), str::to_owned)
+    };
+    all.map(shown).collect()
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
+#[test]
+fn all_pods_of_the_release_are_closed_both_ways_and_no_others() {
+    let Some(helm) = helms().first() else { return };
+    for sample in samples() {
+        let (objects, system) = (helm.objects(&sample.values), sample.values["system"].as_str().unwrap());
+        let policy = &find(&objects, "NetworkPolicy", &format!("{system}.default-deny"))["spec"];
+        let labels = json!({"app.kubernetes.io/instance": system, "deployment_id": sample.values["deploymentId"]});
+        let closed = json!({"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress", "Egress"]});
+        assert_eq!(*policy, closed);
+    }
+}
+
+#[test]
+fn a_service_is_reached_by_those_who_need_it_and_by_the_ingress_where_it_is_public() {
+    let Some(helm) = helms().first() else { return };
+    let objects = helm.objects(&sample("invoices", 2));
+    let of = |service: &str, side: &str, direction: &str, port| {
+        peers(&find(&objects, "NetworkPolicy", service)["spec"][direction], side, port)
+    };
+    let ingress = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}).to_string();
+    assert_eq!(of("invoice-app", "from", "ingress", Some(8081)), set([&ingress]));
+    assert_eq!(of("payment-provider", "from", "ingress", Some(8082)), set(["invoice-app"]));
+    assert_eq!(of("ledger", "from", "ingress", Some(6379)), set(["invoice-app", "payment-provider"]));
+    assert_eq!(of("invoice-app", "to", "egress", Some(8082)), set(["payment-provider"]));
+    assert_eq!(of("invoice-app", "to", "egress", Some(6379)), set(["ledger"]));
+    assert_eq!(of("payment-provider", "to", "egress", Some(6379)), set(["ledger"]));
+    // Name servers are all that one without needs can reach.
+    assert_eq!(of("ledger", "to", "egress", None), of("ledger", "to", "egress", Some(53)));
+}
+
+#[test]
+fn one_that_nobody_needs_is_reached_by_nobody() {
+    let Some(helm) = helms().first() else { return };
+    let objects = helm.objects(&sample("messages", 2));
+    assert_eq!(find(&objects, "NetworkPolicy", "consumer")["spec"].get("ingress"), None);
+}
+
+#[test]
+fn a_target_names_addresses_where_no_pod_stands_behind_them() {
+    let Some(helm) = helms().first() else { return };
+    let mut values = sample("invoices", 2);
+    let extra = json!([{"cidrs": ["169.254.170.23/32"], "ports": [{"port": 80, "protocol": "TCP"}]}]);
+    values["egress"] = json!({"extra": extra});
+    values["ingress"]["sources"] = json!({"namespaces": [], "cidrs": ["10.0.1.0/24", "10.0.2.0/24"]});
+    values["services"]["ledger"]["egress"] =
+        json!([{"cidrs": ["0.0.0.0/0"], "ports": [{"port": 443, "protocol": "TCP"}]}]);
+    values["monitoring"] = json!({"namespaces": ["monitoring"]});
+    let objects = helm.objects(&values);
+    let rules = |service: &str, direction: &str| find(&objects, "NetworkPolicy", service)["spec"][direction].clone();
+    let block = |cidr: &str| json!({"ipBlock": {"cidr": cidr}}).to_string();
+    let prometheus =
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}).to_string();
+    let callers = set([&block("10.0.1.0/24"), &block("10.0.2.0/24"), &prometheus]);
+    assert_eq!(peers(&rules("invoice-app", "ingress"), "from", None), callers);
+    assert_eq!(peers(&rules("payment-provider", "egress"), "to", Some(80)), set([&block("169.254.170.23/32")]));
+    assert_eq!(peers(&rules("ledger", "egress"), "to", Some(443)), set([&block("0.0.0.0/0")]));
+    assert_eq!(peers(&rules("payment-provider", "egress"), "to", Some(443)), set([]));
+}

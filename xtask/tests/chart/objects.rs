@@ -1,0 +1,260 @@
+//! What the chart makes of a system.
+
+use super::helm::{find, helms, kind, name, names};
+use super::systems::{sample, samples};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The workload of a service.
+fn workload<'o>(objects: &'o [Value], service: &str, values: &Value) -> &'o Value {
+    let stores = values["services"][service].get("storage").is_some();
+    find(objects, if stores { "StatefulSet" } else { "Deployment" }, service)
+}
+
+fn services(values: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    values["services"].as_object().unwrap().iter()
+}
+
+#[test]
+fn every_helm_makes_the_same_and_makes_it_again() {
+    let Some((first, others)) = helms().split_first() else { return };
+    for sample in samples() {
+        let manifests = first.manifests(&sample.values).unwrap();
+        assert_eq!(first.manifests(&sample.values).unwrap(), manifests, "{}", sample.what);
+        let objects = first.objects(&sample.values);
+        for other in others {
+            assert_eq!(
+                other.objects(&sample.values),
+                objects,
+                "{} and {}: {}",
+                first.version,
+                other.version,
+                sample.what
+            );
+        }
+    }
+}
+
+#[test]
+fn each_service_has_what_it_is_made_of_and_nothing_else() {
+    let Some(helm) = helms().first() else { return };
+    for sample in samples() {
+        let objects = helm.objects(&sample.values);
+        let named = |wanted: &dyn Fn(&Value) -> bool| -> Vec<&str> {
+            services(&sample.values).filter(|(_, service)| wanted(service)).map(|(name, _)| name.as_str()).collect()
+        };
+        let has = |key: &'static str| move |service: &Value| service.get(key).is_some();
+        let several = |service: &Value| service["replicas"].as_u64() > Some(1);
+        for (kind, wanted) in [
+            ("ServiceAccount", named(&|_| true)),
+            ("StatefulSet", named(&has("storage"))),
+            ("Deployment", named(&|service| !has("storage")(service))),
+            ("Ingress", named(&has("public"))),
+            ("HorizontalPodAutoscaler", named(&has("scale"))),
+            ("PodDisruptionBudget", named(&several)),
+            ("Role", named(&has("team"))),
+            ("RoleBinding", named(&has("team"))),
+        ] {
+            assert_eq!(names(&objects, kind), wanted, "{kind} of {}", sample.what);
+        }
+        let others = ["NetworkPolicy", "Service", "ConfigMap"];
+        let count = objects.iter().filter(|object| others.contains(&kind(object))).count();
+        let headless = named(&has("storage")).len();
+        let all = services(&sample.values).count();
+        assert_eq!(count, 2 * all + 1 + headless, "{}: {objects:#?}", sample.what);
+    }
+}
+
+#[test]
+fn an_autoscaler_owns_the_number_of_replicas() {
+    let Some(helm) = helms().first() else { return };
+    let values = sample("shortener", 3);
+    let objects = helm.objects(&values);
+    assert_eq!(find(&objects, "Deployment", "shortener")["spec"].get("replicas"), None);
+    assert_eq!(find(&objects, "StatefulSet", "redis")["spec"]["replicas"], 1);
+    let autoscaler = &find(&objects, "HorizontalPodAutoscaler", "shortener")["spec"];
+    assert_eq!((&autoscaler["minReplicas"], &autoscaler["maxReplicas"]), (&json!(3), &json!(6)));
+    assert_eq!(autoscaler["behavior"]["scaleDown"]["stabilizationWindowSeconds"], 300);
+    assert_eq!(find(&helm.objects(&sample("web", 2)), "Deployment", "web")["spec"]["replicas"], 2);
+}
+
+#[test]
+fn everything_carries_the_labels_and_selectors_name_only_what_never_changes() {
+    let Some(helm) = helms().first() else { return };
+    for sample in samples() {
+        for object in helm.objects(&sample.values) {
+            let labels = &object["metadata"]["labels"];
+            assert_eq!(labels["deployment_id"], sample.values["deploymentId"], "{object:#}");
+            assert_eq!(labels["app.kubernetes.io/part-of"], sample.values["system"], "{object:#}");
+            assert_eq!(labels["app.kubernetes.io/managed-by"], "Helm", "{object:#}");
+            if !["Deployment", "StatefulSet"].contains(&kind(&object)) {
+                continue;
+            }
+            let selector = json!({
+                "app.kubernetes.io/name": name(&object), "app.kubernetes.io/instance": sample.values["system"]
+            });
+            assert_eq!(object["spec"]["selector"]["matchLabels"], selector);
+            assert_eq!(object["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/version"], "sample");
+        }
+    }
+}
+
+#[test]
+fn a_new_version_changes_the_workload_alone() {
+    let Some(helm) = helms().first() else { return };
+    let mut values = sample("shortener", 2);
+    let before = helm.objects(&values);
+    values["services"]["shortener"]["image"] = json!("registry.example.com/shortener:next");
+    values["services"]["shortener"]["version"] = json!("next");
+    let after = helm.objects(&values);
+    let changed = before.iter().zip(&after).filter(|(before, after)| before != after);
+    assert_eq!(
+        changed.map(|(object, _)| (kind(object), name(object))).collect::<Vec<_>>(),
+        [("Deployment", "shortener")]
+    );
+}
+
+#[test]
+fn pods_pass_the_restricted_standard_and_have_no_token() {
+    let Some(helm) = helms().first() else { return };
+    for sample in samples() {
+        let objects = helm.objects(&sample.values);
+        for (service, values) in services(&sample.values) {
+            let pod = &workload(&objects, service, &sample.values)["spec"]["template"]["spec"];
+            assert_eq!(
+                (&pod["automountServiceAccountToken"], &pod["enableServiceLinks"]),
+                (&json!(false), &json!(false))
+            );
+            assert_eq!(pod["serviceAccountName"], **service);
+            let context = &pod["securityContext"];
+            assert_eq!(context["runAsNonRoot"], true);
+            assert_eq!(context["runAsUser"], values["user"]["uid"]);
+            assert_eq!(context["fsGroup"], values["user"]["gid"]);
+            assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+            let wanted = json!({
+                "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}
+            });
+            assert_eq!(pod["containers"][0]["securityContext"], wanted);
+            assert_eq!(context.get("sysctls").is_some(), service == "web", "{service}");
+        }
+    }
+}
+
+#[test]
+fn a_replica_ends_only_when_nobody_sends_it_requests_any_longer() {
+    let Some(helm) = helms().first() else { return };
+    let values = sample("shortener", 2);
+    let objects = helm.objects(&values);
+    let pod = |service: &str| workload(&objects, service, &values)["spec"]["template"]["spec"].clone();
+    assert_eq!(pod("shortener")["containers"][0]["lifecycle"], json!({"preStop": {"sleep": {"seconds": 5}}}));
+    assert_eq!(pod("shortener")["terminationGracePeriodSeconds"], 35);
+    assert_eq!(pod("redis")["containers"][0].get("lifecycle"), None);
+    assert_eq!(pod("redis")["terminationGracePeriodSeconds"], 30);
+    let rollout = &find(&objects, "Deployment", "shortener")["spec"]["strategy"]["rollingUpdate"];
+    assert_eq!(rollout["maxUnavailable"], 0);
+    // Zero would be an end without a warning.
+    let mut hasty = values.clone();
+    hasty["services"]["redis"]["stopSeconds"] = json!(0);
+    let objects = helm.objects(&hasty);
+    let pod = &find(&objects, "StatefulSet", "redis")["spec"]["template"]["spec"];
+    assert_eq!(pod["terminationGracePeriodSeconds"], 1);
+}
+
+#[test]
+fn secrets_are_referred_to_and_files_are_for_the_program_alone() {
+    let Some(helm) = helms().first() else { return };
+    let values = sample("shortener", 2);
+    let objects = helm.objects(&values);
+    assert!(names(&objects, "Secret").is_empty());
+    let container = &find(&objects, "Deployment", "shortener")["spec"]["template"]["spec"]["containers"][0];
+    let url = json!({"name": "REDIS_URL", "valueFrom": {"secretKeyRef": {"name": "shortener-sample", "key": "env.REDIS_URL"}}});
+    assert!(container["env"].as_array().unwrap().contains(&url), "{container:#}");
+    let pod = &find(&objects, "StatefulSet", "redis")["spec"]["template"]["spec"];
+    let files = json!({"name": "files", "projected": {"defaultMode": 0o440, "sources": [
+        {"secret": {"name": "redis-sample", "items": [{"key": "file.redis.conf", "path": "redis.conf"}]}}]}});
+    assert_eq!(pod["volumes"], json!([files]));
+    assert_eq!(pod["securityContext"]["fsGroup"], 999);
+    let args = &pod["containers"][0]["args"];
+    assert_eq!(*args, json!(["redis-server", "/etc/slipway/files/redis.conf"]));
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let places: BTreeSet<&str> = mounts.iter().filter_map(|mount| mount["mountPath"].as_str()).collect();
+    assert_eq!(places, BTreeSet::from(["/etc/slipway/files", "/data"]));
+}
+
+#[test]
+fn files_that_are_no_secret_have_a_name_that_changes_with_them() {
+    let Some(helm) = helms().first() else { return };
+    let configured = |text: &str| {
+        let mut values = sample("epoch", 1);
+        values["services"]["epoch"]["files"] = json!({"words": text});
+        let objects = helm.objects(&values);
+        let map = objects.iter().find(|object| kind(object) == "ConfigMap").unwrap().clone();
+        let volumes = &find(&objects, "Deployment", "epoch")["spec"]["template"]["spec"]["volumes"];
+        assert_eq!(volumes[0]["projected"]["sources"][0]["configMap"]["name"], map["metadata"]["name"]);
+        assert_eq!((&map["immutable"], &map["data"]["words"]), (&json!(true), &json!(text)));
+        name(&map).to_owned()
+    };
+    let one = configured("one\n\"two\"\n");
+    assert_eq!(configured("one\n\"two\"\n"), one);
+    assert_ne!(configured("one\n"), one);
+}
+
+#[test]
+fn texts_arrive_as_they_are() {
+    let Some(helm) = helms().first() else { return };
+    let text = "a $(PORT) $$ $x \"q\" '\\ {{ .Values }}\n#: é";
+    let mut values = sample("epoch", 1);
+    values["services"]["epoch"]["env"] = json!({"TEXT": text, "NUMBER": "1e3", "WORD": "no"});
+    values["services"]["epoch"]["args"] = json!([text, "null"]);
+    let objects = helm.objects(&values);
+    let container = &find(&objects, "Deployment", "epoch")["spec"]["template"]["spec"]["containers"][0];
+    // Kubernetes takes each pair for one.
+    let doubled = text.replace('$', "$$");
+    assert_eq!(container["args"], json!([doubled, "null"]));
+    let env = json!([
+        {"name": "NUMBER", "value": "1e3"}, {"name": "TEXT", "value": doubled}, {"name": "WORD", "value": "no"}]);
+    assert_eq!(container["env"], env);
+}
+
+#[test]
+fn a_team_has_its_own_service_and_no_other() {
+    let Some(helm) = helms().first() else { return };
+    let values = sample("invoices", 2);
+    let objects = helm.objects(&values);
+    for (service, team) in [("invoice-app", "invoices"), ("payment-provider", "payments")] {
+        let rules = find(&objects, "Role", service)["rules"].as_array().unwrap();
+        for rule in rules {
+            assert_eq!(rule["resourceNames"], json!([service]), "{rule:#}");
+            assert!(
+                !rule["resources"].to_string().contains('*') && !rule["verbs"].to_string().contains('*'),
+                "{rule:#}"
+            );
+        }
+        let subjects = &find(&objects, "RoleBinding", service)["subjects"];
+        assert_eq!(subjects[0]["name"], format!("slipway:{team}"));
+    }
+    assert_eq!(names(&objects, "Role"), ["invoice-app", "payment-provider"]);
+}
+
+#[test]
+fn metrics_are_found_and_drawn_where_somebody_wants_that() {
+    let Some(helm) = helms().first() else { return };
+    let mut values = sample("shortener", 2);
+    let annotations = |objects: &[Value], kind, service| {
+        find(objects, kind, service)["spec"]["template"]["metadata"].get("annotations").cloned()
+    };
+    let objects = helm.objects(&values);
+    let told = annotations(&objects, "Deployment", "shortener").unwrap();
+    assert_eq!((&told["prometheus.io/port"], &told["prometheus.io/path"]), (&json!("8000"), &json!("/metrics")));
+    assert_eq!(annotations(&objects, "StatefulSet", "redis"), None);
+    values["monitoring"] = json!({"annotations": false, "serviceMonitor": true, "dashboard": true});
+    let objects = helm.objects(&values);
+    assert_eq!(annotations(&objects, "Deployment", "shortener"), None);
+    assert_eq!(names(&objects, "ServiceMonitor"), ["shortener"]);
+    let dashboard = find(&objects, "ConfigMap", "shortener-dashboard");
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+    let text = dashboard["data"]["shortener.json"].as_str().unwrap();
+    let drawn: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(drawn["title"], "System shortener");
+    assert!(text.contains("namespace=\\\"somewhere\\\"") && !text.contains("NAMESPACE"), "{text}");
+}
