@@ -89,6 +89,9 @@ pub struct ReadArgs {
     pub json: JsonArgs,
 }
 
+/// How many of the last lines `logs` shows unasked.
+const LINES: usize = 100;
+
 #[derive(Debug)]
 pub struct LogsArgs {
     pub service: String,
@@ -236,13 +239,18 @@ impl Command {
             "plan" => Self::Plan(m.read_args()),
             "status" => Self::Status(m.read_args()),
             "smoke" => Self::Smoke(m.read_args()),
-            "logs" => Self::Logs(LogsArgs {
-                service: m.one("service")?,
-                environment: m.environment(),
-                follow: m.flag("follow"),
-                lines: m.one("lines")?,
-                since: m.one("since"),
-            }),
+            "logs" => {
+                let since: Option<Duration> = m.one("since");
+                // Whoever names a time wants all that was said in it.
+                let lines = if since.is_some() { usize::MAX } else { LINES };
+                Self::Logs(LogsArgs {
+                    service: m.one("service")?,
+                    environment: m.environment(),
+                    follow: m.flag("follow"),
+                    lines: m.one("lines").unwrap_or(lines),
+                    since,
+                })
+            }
             "cluster" => {
                 let (verb, matches) = m.0.remove_subcommand()?;
                 let mut m = Matches(matches);
@@ -393,5 +401,7 @@ mod tests {
         assert_eq!(args.command, ["p", "--json"]);
         let Ok(Command::Logs(args)) = parse_words("logs epoch") else { panic!("not read as logs") };
         assert_eq!((args.lines, args.environment.name.as_str()), (100, "local"));
+        let Ok(Command::Logs(args)) = parse_words("logs epoch --since 5m") else { panic!("not read as logs") };
+        assert_eq!(args.lines, usize::MAX);
     }
 }

@@ -93,13 +93,14 @@ fn smoke() -> Command {
 }
 
 fn logs() -> Command {
-    let lines = option("lines", "LINES", "How many of the last lines to print first").short('n');
+    let about = "How many of the last lines to print first [default: 100, with `--since` all]";
+    let lines = option("lines", "LINES", about).short('n');
     Command::new("logs")
         .about("Show the logs of a service")
         .arg(Arg::new("service").value_name("SERVICE").required(true).help("The service"))
         .args(environment())
         .arg(flag("follow", "Go on printing what is added").short('f'))
-        .arg(lines.value_parser(value_parser!(usize)).default_value("100"))
+        .arg(lines.value_parser(value_parser!(usize)))
         .arg(
             option("since", "TIME", "Only lines of the last TIME, such as `5m`")
                 .value_parser(humantime::parse_duration),

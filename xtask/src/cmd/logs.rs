@@ -1,5 +1,7 @@
 //! `logs`: what a service has said, and with `--follow` what it goes on saying.
 
+mod since;
+
 use crate::cli::LogsArgs;
 use crate::ctx::Ctx;
 use crate::error::{Exit, Fault};
@@ -11,7 +13,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How often a followed file is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -46,10 +48,24 @@ fn print_file(args: &LogsArgs, ctx: &Ctx, service: &ServiceName, path: &Path) ->
     };
     let mut text = Vec::new();
     file.read_to_end(&mut text).with_context(|| format!("read `{}`", path.display()))?;
-    if !print(last_lines(&text, args.lines))? {
+    let recent = match args.since {
+        Some(since) => recent(service, &text, since)?,
+        None => &text,
+    };
+    if !print(last_lines(recent, args.lines))? {
         return Ok(Exit::Done);
     }
     if args.follow { follow(ctx, path, file) } else { Ok(Exit::Done) }
+}
+
+fn recent<'t>(service: &ServiceName, text: &'t [u8], since: Duration) -> Result<&'t [u8]> {
+    let from = SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH);
+    let recent = since::since(text, from).ok_or_else(|| {
+        let cause =
+            format!("the log of `{service}` does not say when its lines were written, so `--since` tells nothing");
+        Fault::usage(cause).hint("`--lines` takes the last ones by their number")
+    })?;
+    Ok(recent)
 }
 
 /// Prints what is added until a signal comes; that is the way to end it, and so a success. A file that was cut or

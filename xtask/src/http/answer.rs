@@ -27,18 +27,41 @@ impl<'s> Incoming<'s> {
     }
 
     pub(super) fn read_response(&mut self, bodiless: bool) -> Result<Response, HttpError> {
-        let (status, headers) = loop {
-            let head = self.read_head()?;
-            // Interim answers such as `100 Continue` come before the one that counts.
-            if !(100..200).contains(&head.0) {
-                break head;
-            }
-        };
-        let mut response = Response { status, headers, body: Vec::new() };
-        if !bodiless && status != 204 && status != 304 {
+        let mut response = self.read_start()?;
+        if !bodiless && response.status != 204 && response.status != 304 {
             response.body = self.read_body(&response)?;
         }
         Ok(response)
+    }
+
+    /// Hands on the body of a good answer as it comes; that of any other one is part of the result.
+    pub(super) fn stream_response(&mut self, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<Response, HttpError> {
+        let mut response = self.read_start()?;
+        if !response.is_success() {
+            response.body = self.read_body(&response)?;
+        } else if is_chunked(&response) {
+            while let Some(chunk) = self.next_chunk()? {
+                if !sink(&chunk) {
+                    break;
+                }
+            }
+        } else if response.header("content-length").is_some() {
+            sink(&self.read_body(&response)?);
+        } else {
+            while self.read_more()? && sink(&std::mem::take(&mut self.buffer)) {}
+        }
+        Ok(response)
+    }
+
+    /// All but the body.
+    fn read_start(&mut self) -> Result<Response, HttpError> {
+        loop {
+            let (status, headers) = self.read_head()?;
+            // Interim answers such as `100 Continue` come before the one that counts.
+            if !(100..200).contains(&status) {
+                return Ok(Response { status, headers, body: Vec::new() });
+            }
+        }
     }
 
     fn read_head(&mut self) -> Result<(u16, Vec<(String, String)>), HttpError> {
@@ -60,8 +83,7 @@ impl<'s> Incoming<'s> {
 
     /// Source: RFC 9112 section 6.3.
     fn read_body(&mut self, response: &Response) -> Result<Vec<u8>, HttpError> {
-        let coding = response.header("transfer-encoding").unwrap_or_default();
-        if coding.to_ascii_lowercase().trim_end().ends_with("chunked") {
+        if is_chunked(response) {
             return self.read_chunks();
         }
         match response.header("content-length") {
@@ -82,18 +104,25 @@ impl<'s> Incoming<'s> {
 
     fn read_chunks(&mut self) -> Result<Vec<u8>, HttpError> {
         let mut body = Vec::new();
-        loop {
-            let size = self.read_chunk_size()?;
-            if size == 0 {
-                // Trailers may follow; the connection ends with them.
-                return Ok(body);
-            }
-            check_size(body.len().saturating_add(size))?;
-            body.extend(self.take(size)?);
-            if self.take(2)? != b"\r\n" {
-                return Err(HttpError("malformed chunk in the answer".to_owned()));
-            }
+        while let Some(chunk) = self.next_chunk()? {
+            check_size(body.len().saturating_add(chunk.len()))?;
+            body.extend(chunk);
         }
+        Ok(body)
+    }
+
+    /// The next part of a body, unless that was the last.
+    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        let size = self.read_chunk_size()?;
+        if size == 0 {
+            // Trailers may follow; the connection ends with them.
+            return Ok(None);
+        }
+        let chunk = self.take(size)?;
+        if self.take(2)? != b"\r\n" {
+            return Err(HttpError("malformed chunk in the answer".to_owned()));
+        }
+        Ok(Some(chunk))
     }
 
     fn read_chunk_size(&mut self) -> Result<usize, HttpError> {
@@ -145,6 +174,11 @@ impl<'s> Incoming<'s> {
             }
         }
     }
+}
+
+fn is_chunked(response: &Response) -> bool {
+    let coding = response.header("transfer-encoding").unwrap_or_default();
+    coding.to_ascii_lowercase().trim_end().ends_with("chunked")
 }
 
 /// Whether reading may go on: the slice has passed (which of the two depends on the system), or a signal came.

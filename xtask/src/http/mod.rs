@@ -71,11 +71,25 @@ impl std::error::Error for HttpError {}
 /// Sends a request and reads its answer, whatever its status. `stop` is asked all the while; once it says yes,
 /// waiting ends with an error.
 pub fn send(request: &Request, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
+    begin(request, stop)?.read_response(request.method == "HEAD")
+}
+
+/// Sends a request and hands on the body of a good answer as it comes, until it ends or `sink` wants no more. The body of
+/// any other answer is part of the result.
+pub fn stream(
+    request: &Request,
+    stop: &dyn Fn() -> bool,
+    sink: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<Response, HttpError> {
+    begin(request, stop)?.stream_response(sink)
+}
+
+fn begin<'s>(request: &Request, stop: &'s dyn Fn() -> bool) -> Result<Incoming<'s>, HttpError> {
     let bytes = encode(request)?;
     let exchange = Exchange { deadline: Instant::now().checked_add(request.timeout), timeout: request.timeout, stop };
     let mut stream = exchange.connect(&request.url.endpoint)?;
     exchange.write(&mut stream, &bytes)?;
-    Incoming::new(stream, exchange).read_response(request.method == "HEAD")
+    Ok(Incoming::new(stream, exchange))
 }
 
 fn encode(request: &Request) -> Result<Vec<u8>, HttpError> {

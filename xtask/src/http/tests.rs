@@ -217,3 +217,29 @@ fn an_address_is_asked_for_in_the_form_of_its_family() {
     assert_eq!(send(&Request::get(url.to_string().parse().unwrap(), LONG), &never).unwrap().status, 200);
     assert!(server.join().unwrap().contains(&format!("Host: [::1]:{port}\r\n")));
 }
+
+#[test]
+fn a_body_is_handed_on_as_it_comes() {
+    let streamed = |answer: &str| {
+        let (url, server) = serve(answer);
+        let mut parts = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            parts.push(String::from_utf8_lossy(bytes).into_owned());
+            parts.len() < 3
+        };
+        let response = stream(&Request::get(url, LONG), &never, &mut sink).map(|response| response.body);
+        server.join().unwrap();
+        (response.map_err(|error| error.to_string()), parts)
+    };
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let both = streamed(&format!("{chunked}3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"));
+    assert_eq!(both, (Ok(Vec::new()), vec!["abc".to_owned(), "de".to_owned()]));
+    // Whoever wants no more is given no more, though there is.
+    let (_, parts) = streamed(&format!("{chunked}1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n0\r\n\r\n"));
+    assert_eq!(parts, ["a", "b", "c"]);
+    let (cut, parts) = streamed(&format!("{chunked}1\r\na\r\n"));
+    assert_eq!((cut.is_err(), parts), (true, vec!["a".to_owned()]));
+    assert_eq!(streamed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").1, ["ok"]);
+    let refused = streamed("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno");
+    assert_eq!(refused, (Ok(b"no".to_vec()), Vec::new()));
+}
