@@ -69,6 +69,17 @@ async fn reach_tells_a_port_that_is_within_reach_from_one_that_is_not() {
     assert!(said.starts_with("cannot resolve `nobody.invalid`: "), "{said}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn sockets_are_told_as_the_kernel_has_them() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (code, said, complaint) = run(&["sockets"], "0");
+    assert_eq!((code, complaint.as_str()), (Some(0), ""));
+    assert!(said.lines().next().is_some_and(|head| head.contains("local_address")), "{said}");
+    let listener = format!("0100007F:{:04X} 00000000:0000 0A", socket.local_addr().unwrap().port());
+    assert!(said.contains(&listener), "no {listener} in {said}");
+}
+
 /// A listener whose queue is full answers nothing at all.
 #[cfg(target_os = "linux")]
 #[test]

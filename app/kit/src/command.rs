@@ -1,4 +1,4 @@
-//! The command line of a service: serve, `healthcheck`, `reach`, `--version`, `--help`.
+//! The command line of a service: serve, `healthcheck`, `reach`, `sockets`, `--version`, `--help`.
 
 use std::ffi::OsString;
 
@@ -10,6 +10,7 @@ pub(crate) enum Command {
     Serve,
     Healthcheck,
     Reach(Destination),
+    Sockets,
     Version,
     Help,
 }
@@ -19,6 +20,7 @@ pub(crate) const USAGE: &str = "\
 usage: SERVICE                    serve until SIGTERM or SIGINT
        SERVICE healthcheck        ask the service on this machine's $PORT whether it is alive; exit code 0 or 1
        SERVICE reach HOST:PORT    connect to a TCP port, to prove that it is within reach; exit code 0 or 1
+       SERVICE sockets            print the kernel's tables of TCP sockets, to tell who listens where; exit code 0 or 1
        SERVICE --version          print name and version
 configuration comes from environment variables only";
 
@@ -35,6 +37,7 @@ impl Command {
             ["reach", destination] => destination.parse().map(Self::Reach).or_else(|()| refused(destination)),
             ["reach", _, extra, ..] => refused(extra),
             ["healthcheck"] => Ok(Self::Healthcheck),
+            ["sockets"] => Ok(Self::Sockets),
             ["--version" | "-V"] => Ok(Self::Version),
             ["--help" | "-h"] => Ok(Self::Help),
             [only] => refused(only),
@@ -56,10 +59,12 @@ mod tests {
         assert_eq!(parse(&[]), Ok(Command::Serve));
         assert_eq!(parse(&["healthcheck"]), Ok(Command::Healthcheck));
         assert_eq!(parse(&["reach", "redis:6379"]), Ok(Command::Reach("redis:6379".parse().unwrap())));
+        assert_eq!(parse(&["sockets"]), Ok(Command::Sockets));
         assert_eq!(parse(&["--version"]), Ok(Command::Version));
         assert_eq!(parse(&["--help"]), Ok(Command::Help));
         assert_eq!(parse(&["serve"]), Err("serve".into()));
         assert_eq!(parse(&["healthcheck", "now"]), Err("now".into()));
+        assert_eq!(parse(&["sockets", "all"]), Err("all".into()));
         assert_eq!(parse(&["reach"]), Err("reach".into()));
         assert_eq!(parse(&["reach", "redis"]), Err("redis".into()));
         assert_eq!(parse(&["reach", "redis:6379", "now"]), Err("now".into()));

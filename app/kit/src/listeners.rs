@@ -13,9 +13,15 @@ const DOCKER_DNS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 /// The ports that are listened on; `None` where the system does not tell.
 pub(crate) fn ports() -> Option<BTreeSet<u16>> {
+    tables().map(|tables| listed(&tables))
+}
+
+/// The tables of sockets as the kernel has them, one behind the other; `None` where the system has none. Whoever looks
+/// into a container from outside takes them from there.
+pub(crate) fn tables() -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).ok());
     // A kernel without IPv6 has one of them alone.
-    tables.iter().flatten().map(|table| listed(table)).reduce(|all, more| &all | &more)
+    tables.into_iter().flatten().reduce(|all, more| all + &more)
 }
 
 /// The ports of the listening sockets in a table as `/proc/net/tcp` or `/proc/net/tcp6` holds it.

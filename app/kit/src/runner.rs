@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::fault::Fault;
 use crate::health::Health;
 use crate::listen::{self, Sockets};
+use crate::listeners;
 use crate::metrics::Metrics;
 use crate::reach::{self, Destination};
 use crate::serve::Connections;
@@ -30,6 +31,7 @@ pub fn run<S: Service>() -> ExitCode {
         Ok(Command::Serve) => serve::<S>(&env),
         Ok(Command::Healthcheck) => healthcheck::<S>(&env),
         Ok(Command::Reach(destination)) => reach(&destination),
+        Ok(Command::Sockets) => sockets::<S>(),
         Ok(Command::Version) => print(&format!("{} {}", S::NAME, S::VERSION)),
         Ok(Command::Help) => print(&USAGE.replace("SERVICE", S::NAME)),
         Err(argument) => {
@@ -163,6 +165,16 @@ fn reach(destination: &Destination) -> ExitCode {
         Ok(address) => print(&format!("connected to {address}")),
         Err(reason) => {
             print(&reason);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn sockets<S: Service>() -> ExitCode {
+    match listeners::tables() {
+        Some(tables) => print(tables.trim_end()),
+        None => {
+            complain(&format!("{}: this system has no tables of sockets in `/proc/net`", S::NAME));
             ExitCode::FAILURE
         }
     }

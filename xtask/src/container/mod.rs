@@ -9,7 +9,7 @@ pub mod edge;
 mod ending;
 mod explain;
 mod place;
-mod ports;
+pub(crate) mod ports;
 mod serve;
 mod shim;
 mod spec;

@@ -27,18 +27,46 @@ pub(super) fn tables(container: &Container) -> Option<String> {
     Some(TABLES.iter().filter_map(table).collect())
 }
 
-/// The listening ports of tables as `/proc/net/tcp` has them: `sl local remote st …`, in hexadecimal.
+/// What listens in a network namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sockets {
+    /// On some address that others can reach.
+    pub(crate) open: BTreeSet<u16>,
+    /// On loopback alone, where nobody else reaches it.
+    pub(crate) inside: BTreeSet<u16>,
+}
+
+/// The listening ports of tables as `/proc/net/tcp` has them, on whichever address.
 pub(super) fn listening(tables: &str) -> BTreeSet<u16> {
+    let Sockets { open, inside } = sockets(tables);
+    &open | &inside
+}
+
+/// What tables as `/proc/net/tcp` has them say: `sl local remote st …`, in hexadecimal.
+pub(crate) fn sockets(tables: &str) -> Sockets {
     const LISTEN: &str = "0A";
     // docker answers the container's own questions for names on a port of this address, 127.0.0.11.
     const NAMES: &str = "0B00007F";
-    let port = |line: &str| {
-        let mut fields = line.split_whitespace();
+    let socket = |line| -> Option<(bool, u16)> {
+        let mut fields = str::split_whitespace(line);
         let (address, port) = fields.nth(1)?.rsplit_once(':')?;
         (fields.nth(1)? == LISTEN && address != NAMES).then_some(())?;
-        u16::from_str_radix(port, 16).ok()
+        Some((is_loopback(address), u16::from_str_radix(port, 16).ok()?))
     };
-    tables.lines().filter_map(port).collect()
+    let mut sockets = Sockets::default();
+    for (inside, port) in tables.lines().filter_map(socket) {
+        if inside { &mut sockets.inside } else { &mut sockets.open }.insert(port);
+    }
+    sockets.inside = &sockets.inside - &sockets.open;
+    sockets
+}
+
+/// `127.0.0.0/8` and `::1`, each word of them with its bytes in the order of a small-endian machine.
+fn is_loopback(address: &str) -> bool {
+    match address.len() {
+        8 => address.ends_with("7F"),
+        _ => address == "00000000000000000000000001000000",
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +83,15 @@ mod tests {
     #[test]
     fn only_what_listens_counts_and_not_the_engine_s_own() {
         assert_eq!(listening(SAMPLE), BTreeSet::from([1337, 8000]));
+    }
+
+    #[test]
+    fn what_is_on_loopback_alone_is_told_apart() {
+        let line = |local: &str| format!("   0: {local} 00000000:0000 0A 00000000:00000000\n");
+        let tables = [line("0100007F:1F40"), line("0100007F:1F41"), line("00000000:1F41")].concat()
+            + &line("00000000000000000000000001000000:1F42");
+        let inside = BTreeSet::from([8000, 8002]);
+        assert_eq!(sockets(&tables), Sockets { open: BTreeSet::from([8001]), inside });
     }
 
     #[test]

@@ -1,20 +1,99 @@
 //! Why a release does not come up, cause first: evidence is gathered from the cluster, judged by rules with stable
 //! codes, and kept in a bundle on disk.
 
+mod bundle;
 pub(crate) mod codes;
+pub(super) mod evidence;
 mod finding;
+pub(super) mod gather;
+pub(super) mod judge;
+mod quantity;
+mod redact;
 mod refusal;
+mod sockets;
+#[cfg(test)]
+pub(super) mod tests;
 
 pub(crate) use finding::Finding;
 pub(crate) use refusal::refusal;
 
+use self::evidence::{Evidence, Expected};
+use self::gather::Source;
+use self::redact::Redactor;
 use super::Kubernetes;
+use super::wanted::{self, Part};
 use crate::error::Fault;
+use crate::journal::Event;
 use crate::plan::runner::StepCx;
 use crate::spec::name::SystemName;
+use crate::spec::system::TargetKind;
 
 /// Gathers all there is to know about a system after `fault`, keeps it in a bundle and names that in the journal. What
 /// is found to be the cause stands in front of the fault; without a finding the fault is returned as it is.
-pub(super) fn gather_for(_core: &Kubernetes, _cx: &StepCx<'_>, _system: &SystemName, fault: Fault) -> Fault {
-    fault
+pub(super) fn gather_for(core: &Kubernetes, cx: &StepCx<'_>, system: &SystemName, fault: Fault) -> Fault {
+    let parts = parts(core, system);
+    let services: Vec<Expected> = parts.iter().map(Expected::of).collect();
+    let found = investigate(core, cx, system, &services, &parts, &[]);
+    match found.iter().find(|finding| finding.code != "not-ready") {
+        Some(finding) => {
+            let cause = finding.fault();
+            Fault { cause: format!("{}; seen as: {}", cause.cause, fault.cause), ..cause }
+        }
+        None => fault,
+    }
+}
+
+/// The services of a system that run in the cluster.
+fn parts(core: &Kubernetes, system: &SystemName) -> Vec<Part> {
+    let deployment = &core.deployment;
+    let found = deployment.spec.systems.iter().find(|other| other.name == *system);
+    let target: TargetKind = deployment.environment.target;
+    found.and_then(|system| wanted::parts(system, &deployment.environment, target).ok()).unwrap_or_default()
+}
+
+/// Gathers, judges, keeps the bundle and records it. What is about the pods in `suspects` comes first.
+pub(super) fn investigate(
+    core: &Kubernetes,
+    cx: &StepCx<'_>,
+    system: &SystemName,
+    services: &[Expected],
+    parts: &[Part],
+    suspects: &[Finding],
+) -> Vec<Finding> {
+    let redactor = redactor(core, parts);
+    let namespace = core.names.namespace(system);
+    let evidence = core.access.api().ok().and_then(|api| {
+        let source = Source { api: &api, namespace: &namespace, system, services };
+        gather::everything(core, cx, &source, &redactor).ok()
+    });
+    let findings = conclude(evidence.as_ref(), suspects, &redactor);
+    let faults: Vec<Fault> = findings.iter().map(Finding::fault).collect();
+    let evidence = evidence.unwrap_or_default();
+    let folder = core.deployment.home.dir().join("dossiers");
+    match bundle::write(&folder, &format!("{}-{system}", cx.run_name()), &evidence, &findings, &redactor) {
+        Ok(path) => cx.record(|step| Event::Dossier { step, path, findings: faults }),
+        // A full disk must not hide the cause.
+        Err(error) => cx.news(format!("the dossier could not be written: {error:#}")),
+    }
+    findings
+}
+
+/// The findings of all evidence, what was suspected first. What is not seen any more was true all the same.
+fn conclude(evidence: Option<&Evidence>, suspects: &[Finding], redactor: &Redactor) -> Vec<Finding> {
+    let mut findings = evidence.map(judge::judge).unwrap_or_default();
+    let is_suspect = |finding: &Finding| suspects.iter().any(|suspect| suspect.service == finding.service);
+    findings.sort_by_key(|finding| !is_suspect(finding));
+    let unseen = |suspect: &&Finding| {
+        !findings.iter().any(|finding| finding.service == suspect.service && finding.code != "not-ready")
+    };
+    let unseen: Vec<Finding> = suspects.iter().filter(unseen).cloned().collect();
+    let all =
+        unseen.into_iter().chain(findings).map(|finding| Finding { cause: redactor.text(&finding.cause), ..finding });
+    judge::distinct(all.collect())
+}
+
+/// Knows every generated secret of these services.
+fn redactor(core: &Kubernetes, parts: &[Part]) -> Redactor {
+    let names = parts.iter().flat_map(|part| part.secrets(parts)).map(|(service, name)| format!("{service}.{name}"));
+    Redactor::new(names.filter_map(|name| core.records.secret(&name, false).ok().flatten()))
 }

@@ -1,0 +1,181 @@
+//! Reads evidence from the cluster: a little while a release is watched, all of it once something has failed.
+
+use super::super::Kubernetes;
+use super::super::names;
+use super::evidence::{Container, Evidence, Expected, Log, Node};
+use super::judge::requests;
+use super::redact::Redactor;
+use super::{judge, sockets};
+use crate::kube::object::{list, name, text};
+use crate::kube::{Api, Refusal, path};
+use crate::plan::runner::StepCx;
+use crate::spec::name::SystemName;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// How many lines of a log are read.
+const TAIL: &str = "200";
+/// How many containers' logs are read, the failing ones first.
+const LOGS: usize = 24;
+/// How much of an answer to a probe is kept.
+const ANSWER: usize = 300;
+
+/// What a system's evidence is read from.
+pub(crate) struct Source<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) namespace: &'a str,
+    pub(crate) system: &'a SystemName,
+    pub(crate) services: &'a [Expected],
+}
+
+impl Source<'_> {
+    fn list(&self, kind: path::Kind) -> Result<Vec<Value>, Refusal> {
+        self.api.list(&kind.within(self.namespace), &format!("{}={}", names::INSTANCE, self.system))
+    }
+
+    /// The workloads alone: enough to tell that all is well.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub(crate) fn workloads(&self) -> Result<Evidence, Refusal> {
+        Ok(Evidence {
+            system: Some(self.system.clone()),
+            services: self.services.to_vec(),
+            deployments: self.list(path::DEPLOYMENT)?,
+            stateful_sets: self.list(path::STATEFUL_SET)?,
+            ..Evidence::default()
+        })
+    }
+
+    /// What the workloads are made of, beside them.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub(crate) fn details(&self, workloads: Evidence) -> Result<Evidence, Refusal> {
+        let claims = if workloads.stateful_sets.is_empty() {
+            Vec::new()
+        } else {
+            self.api.list(&path::CLAIM.within(self.namespace), "")?
+        };
+        Ok(Evidence {
+            replica_sets: self.list(path::REPLICA_SET)?,
+            pods: self.list(path::POD)?,
+            events: self.api.list(&path::EVENT.within(self.namespace), "")?,
+            claims,
+            ..workloads
+        })
+    }
+}
+
+/// All there is to know. What cannot be read is left out: half a dossier is better than none.
+///
+/// # Errors
+/// When the workloads themselves cannot be read.
+pub(crate) fn everything(
+    core: &Kubernetes,
+    cx: &StepCx<'_>,
+    source: &Source<'_>,
+    redactor: &Redactor,
+) -> Result<Evidence, Refusal> {
+    cx.status("gathering what tells the cause");
+    let mut evidence = source.details(source.workloads()?)?;
+    evidence.nodes = nodes(source.api).unwrap_or_default();
+    evidence.quotas = source.api.list(&path::QUOTA.within(source.namespace), "").unwrap_or_default();
+    let others =
+        [path::SERVICE, path::INGRESS, path::AUTOSCALER, path::BUDGET, path::NETWORK_POLICY, path::ENDPOINT_SLICE];
+    evidence.others = others.into_iter().flat_map(|kind| source.list(kind).unwrap_or_default()).collect();
+    evidence.logs = logs(source, &evidence, redactor);
+    evidence.answers = answers(source, &evidence, redactor);
+    evidence.sockets = listeners(core, cx, source, &evidence);
+    Ok(evidence)
+}
+
+/// What listens in the pods whose probes find nobody; of several that fail in the same way, one is looked into.
+pub(crate) fn listeners(
+    core: &Kubernetes,
+    cx: &StepCx<'_>,
+    source: &Source<'_>,
+    evidence: &Evidence,
+) -> BTreeMap<String, crate::container::ports::Sockets> {
+    let mut found = BTreeMap::new();
+    for service in source.services {
+        let refused = |container: &Container<'_>| {
+            container.is_running()
+                && judge::answer(evidence, *container).is_some_and(|said| said.contains("connection refused"))
+        };
+        let mut containers = evidence.pods_of(&service.name).flat_map(|pod| evidence.containers(pod));
+        let Some(container) = containers.find(refused) else { continue };
+        let Some(seen) = sockets::look(core, cx, source, evidence, container) else { continue };
+        // The others run the same program with the same settings.
+        found.extend(evidence.pods_of(&service.name).map(|pod| (name(pod).to_owned(), seen.clone())));
+    }
+    found
+}
+
+fn logs(source: &Source<'_>, evidence: &Evidence, redactor: &Redactor) -> BTreeMap<(String, String), Log> {
+    let mut containers: Vec<Container<'_>> = evidence.newest().flat_map(|pod| evidence.containers(pod)).collect();
+    containers.sort_by_key(Container::is_ready);
+    let mut logs = BTreeMap::new();
+    for container in containers.into_iter().take(LOGS) {
+        let pod = name(container.pod);
+        let read = |previous: &str| {
+            let path = format!("{}/log", path::POD.at(source.namespace, pod));
+            let query = [("container", container.name()), ("tailLines", TAIL), ("previous", previous)];
+            source.api.text(&path::with_query(&path, &query)).map(|text| redactor.text(&text)).unwrap_or_default()
+        };
+        let current = if container.is_running() || container.ended().is_some() { read("") } else { String::new() };
+        let previous = if container.ends() > 0 { read("true") } else { String::new() };
+        logs.insert((pod.to_owned(), container.name().to_owned()), Log { current, previous });
+    }
+    logs
+}
+
+/// What pods answer to their readiness probes beyond the status, asked through the API.
+fn answers(source: &Source<'_>, evidence: &Evidence, redactor: &Redactor) -> BTreeMap<String, String> {
+    let mut answers = BTreeMap::new();
+    for service in source.services {
+        for container in evidence.pods_of(&service.name).flat_map(|pod| evidence.containers(pod)) {
+            let refuses = judge::answer(evidence, container).is_some_and(|said| said.contains("statuscode"));
+            let asked = text(container.spec, "/readinessProbe/httpGet/path");
+            if container.is_ready() || !container.is_running() || !refuses || asked.is_empty() {
+                continue;
+            }
+            let pod = name(container.pod);
+            let port = judge::port(service, container);
+            let path = format!("{}/proxy{asked}", path::POD.at(source.namespace, &format!("{pod}:{port}")));
+            let Err(refusal) = source.api.text(&path) else { continue };
+            // The API's own refusals have a reason, the program's words do not.
+            if refusal.status != 0 && refusal.reason.is_empty() {
+                let body = redactor.text(refusal.message.trim());
+                answers.insert(pod.to_owned(), body.chars().take(ANSWER).collect());
+            }
+            break;
+        }
+    }
+    answers
+}
+
+fn nodes(api: &Api) -> Result<Vec<Node>, Refusal> {
+    let pods = api.list(&path::POD.everywhere(), "").unwrap_or_default();
+    let nodes = api.list(&path::NODE.everywhere(), "")?;
+    Ok(nodes.iter().map(|node| summary(node, &pods)).collect())
+}
+
+/// What a node has, and what the pods on it have asked for.
+fn summary(node: &Value, pods: &[Value]) -> Node {
+    let amount = |what: &str| text(node, &format!("/status/allocatable/{what}")).to_owned();
+    let is_over = |pod: &&Value| matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
+    let here = pods.iter().filter(|pod| text(pod, "/spec/nodeName") == name(node) && !is_over(pod));
+    let (cpu_taken, memory_taken) = here.map(requests).fold((0, 0), |(c, m), (cpu, memory)| (c + cpu, m + memory));
+    let keeps_away = |taint: &Value| matches!(text(taint, "/effect"), "NoSchedule" | "NoExecute");
+    Node {
+        name: name(node).to_owned(),
+        is_ready: list(node, "/status/conditions").iter().any(|c| c["type"] == "Ready" && c["status"] == "True"),
+        takes_pods: node.pointer("/spec/unschedulable") != Some(&json!(true))
+            && !list(node, "/spec/taints").iter().any(keeps_away),
+        cpu: super::quantity::millis(&amount("cpu")).unwrap_or_default(),
+        memory: super::quantity::bytes(&amount("memory")).unwrap_or_default(),
+        cpu_taken,
+        memory_taken,
+    }
+}

@@ -1,0 +1,244 @@
+//! Watches a release until all its services serve, and ends early at the first cause that waiting cannot mend.
+
+mod patience;
+mod tell;
+
+use self::patience::Patience;
+use self::tell::Teller;
+use super::Kubernetes;
+use super::dossier::evidence::{Evidence, Expected, is_complete, is_observed, is_ready, uid};
+use super::dossier::gather::{self, Source};
+use super::dossier::{self, Finding, judge};
+use super::wanted::Wanted;
+use crate::container::ports::Sockets;
+use crate::error::Fault;
+use crate::kube::object::{is_going, label, list, name, text};
+use crate::kube::{self, Refusal, path};
+use crate::plan::runner::StepCx;
+use crate::spec::name::ServiceName;
+use anyhow::Result;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Between two looks at the workloads, at first and after a while.
+const PACE: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];
+const A_WHILE: Duration = Duration::from_secs(15);
+/// Between two looks at all that they are made of.
+const DETAILS: Duration = Duration::from_secs(1);
+/// How long the cluster may be away meanwhile.
+const AWAY: Duration = Duration::from_secs(60);
+/// How long nobody may listen on a port before it is looked where they listen; and between the first two looks.
+const UNHEARD: Duration = Duration::from_secs(5);
+/// How long a broken pod of an earlier revision may stand in a StatefulSet's way.
+const IN_THE_WAY: Duration = Duration::from_secs(5);
+/// How long a rollout may take in all, whatever happens, beside what its services may.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Waits until every workload of the release runs its newest version with all replicas ready, saying what happens.
+///
+/// # Errors
+/// When it does not: a fault whose code and cause are the dossier's first finding, and which names the bundle on disk.
+pub(super) fn watch(core: &Kubernetes, cx: &StepCx<'_>, wanted: &Wanted) -> Result<()> {
+    let services: Vec<Expected> = wanted.parts.iter().map(Expected::of).collect();
+    let api = core.access.api()?;
+    let source = Source { api: &api, namespace: &wanted.namespace, system: &wanted.system, services: &services };
+    let failed = Watch::new(core, cx, &source, limit(wanted)).until_ready()?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let found = dossier::investigate(core, cx, &wanted.system, &services, &wanted.parts, &failed);
+    let first = found.first().or(failed.first()).map(Finding::fault);
+    Err(first.unwrap_or_else(|| Fault::failed("not-ready", format!("`{}` did not come up", wanted.system))).into())
+}
+
+/// However much happens, a rollout has an end.
+fn limit(wanted: &Wanted) -> Duration {
+    let each = wanted.parts.iter().map(|part| part.service.ready_within * part.replicas.max(1));
+    LONGEST + each.sum::<Duration>()
+}
+
+/// Whether all that is expected is there and complete.
+fn is_done(evidence: &Evidence) -> bool {
+    let there = |service: &Expected| evidence.workload(&service.name).is_some();
+    evidence.services.iter().all(there) && evidence.workloads().all(is_complete)
+}
+
+struct Watch<'a> {
+    core: &'a Kubernetes,
+    cx: &'a StepCx<'a>,
+    source: &'a Source<'a>,
+    limit: Duration,
+    started: Instant,
+    patience: Patience,
+    teller: Teller,
+    /// What was found to listen where nobody does on the declared port, by pod.
+    sockets: BTreeMap<String, Sockets>,
+    next_listen: Duration,
+    listened: Option<Instant>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(core: &'a Kubernetes, cx: &'a StepCx<'a>, source: &'a Source<'a>, limit: Duration) -> Self {
+        Self {
+            core,
+            cx,
+            source,
+            limit,
+            started: Instant::now(),
+            patience: Patience::default(),
+            teller: Teller::default(),
+            sockets: BTreeMap::new(),
+            next_listen: UNHEARD,
+            listened: None,
+        }
+    }
+
+    /// Waits for the release; what it returns cannot be waited for any more.
+    fn until_ready(&mut self) -> Result<Vec<Finding>> {
+        let mut answered = Instant::now();
+        let mut detailed: Option<Instant> = None;
+        loop {
+            let due = detailed.is_none_or(|at| at.elapsed() >= DETAILS);
+            match self.look(due) {
+                Ok(Look::Done) => return Ok(Vec::new()),
+                Ok(Look::Failed(findings)) => return Ok(findings),
+                Ok(Look::Waits) => answered = Instant::now(),
+                Err(refusal) if refusal.status != 0 && refusal.status < 500 && refusal.status != 429 => {
+                    return Err(kube::fault("watch the release", &refusal).into());
+                }
+                Err(refusal) if answered.elapsed() >= AWAY => {
+                    return Err(kube::fault("watch the release", &refusal).into());
+                }
+                Err(refusal) => self.cx.status(format!("the cluster does not answer: {}", refusal.message)),
+            }
+            if due {
+                detailed = Some(Instant::now());
+            }
+            let pace = if self.started.elapsed() < A_WHILE { PACE[0] } else { PACE[1] };
+            if self.cx.interrupts.pause(pace) {
+                let signal = self.cx.interrupts.first().unwrap_or_default();
+                return Err(Fault::interrupted(signal).into());
+            }
+        }
+    }
+
+    fn look(&mut self, closely: bool) -> Result<Look, Refusal> {
+        let workloads = self.source.workloads()?;
+        let done = is_done(&workloads);
+        if !closely && !done {
+            return Ok(Look::Waits);
+        }
+        let mut evidence = self.source.details(workloads)?;
+        self.tell(&evidence);
+        if done {
+            return Ok(Look::Done);
+        }
+        self.clear_the_way(&evidence)?;
+        self.listen(&evidence);
+        evidence.sockets.clone_from(&self.sockets);
+        let mut findings = judge::judge(&evidence);
+        if self.started.elapsed() >= self.limit {
+            // Something always happened, and it never came to an end.
+            findings.iter_mut().for_each(|finding| finding.patience = Duration::ZERO);
+        }
+        let failed = self.patience.lost(&findings, Instant::now());
+        Ok(if failed.is_empty() { Look::Waits } else { Look::Failed(failed) })
+    }
+
+    fn tell(&mut self, evidence: &Evidence) {
+        for news in self.teller.news(evidence) {
+            self.cx.news(news);
+        }
+        if let Some(status) = self.teller.status(evidence) {
+            self.cx.status(status);
+        }
+    }
+
+    /// Looks where a process listens that does not on its port. It may only be slow, so it is looked again, ever more
+    /// seldom.
+    fn listen(&mut self, evidence: &Evidence) {
+        let unheard = |finding: &Finding| finding.code == "probe-failed" && finding.cause.contains("does not listen");
+        let findings = judge::judge(evidence);
+        let ages = findings.iter().filter(|finding| unheard(finding)).filter_map(|finding| self.patience.age(finding));
+        let is_due = ages.max().is_some_and(|age| age >= UNHEARD)
+            && self.listened.is_none_or(|at| at.elapsed() >= self.next_listen);
+        if !is_due {
+            return;
+        }
+        self.sockets = gather::listeners(self.core, self.cx, self.source, evidence);
+        self.next_listen = if self.listened.is_some() { self.next_listen * 2 } else { UNHEARD };
+        self.listened = Some(Instant::now());
+    }
+
+    /// A StatefulSet waits for its pods one after another, also for a broken one of an earlier revision, for ever
+    /// (kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback). What it stores stays.
+    fn clear_the_way(&mut self, evidence: &Evidence) -> Result<(), Refusal> {
+        for pod in evidence.stateful_sets.iter().flat_map(|set| in_the_way(evidence, set)) {
+            let service = label(pod, super::names::SERVICE);
+            let stands = Finding::in_the_way(uid(pod), service.parse::<ServiceName>().ok());
+            if self.patience.lost_one(&stands, Instant::now()) {
+                self.source.api.delete(&path::POD.at(self.source.namespace, name(pod)), false)?;
+                self.cx.news(format!(
+                    "`{service}`: took away pod {} of the release before, which never came up",
+                    name(pod)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What came of a look.
+enum Look {
+    Done,
+    Waits,
+    /// Waiting does not mend these.
+    Failed(Vec<Finding>),
+}
+
+impl Finding {
+    fn in_the_way(uid: &str, service: Option<ServiceName>) -> Self {
+        let about = format!("{uid} in the way");
+        let patience = IN_THE_WAY;
+        Self { code: "not-ready", cause: String::new(), hint: String::new(), service, about, patience }
+    }
+}
+
+/// The pods of an earlier revision of a StatefulSet that do not serve, while there is a newer one.
+fn in_the_way<'e>(evidence: &'e Evidence, set: &'e Value) -> Vec<&'e Value> {
+    let revision = text(set, "/status/updateRevision");
+    if !is_observed(set) || revision == text(set, "/status/currentRevision") {
+        return Vec::new();
+    }
+    let owned = |pod: &Value| list(pod, "/metadata/ownerReferences").iter().any(|owner| owner["uid"] == uid(set));
+    let pods = evidence.pods.iter().filter(|pod| owned(pod) && !is_going(pod) && !is_ready(pod));
+    pods.filter(|pod| label(pod, "controller-revision-hash") != revision).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_broken_pod_of_an_earlier_revision_is_in_the_way() {
+        let set = |current: &str| {
+            json!({
+                "metadata": {"uid": "s", "generation": 2},
+                "status": {"observedGeneration": 2, "currentRevision": current, "updateRevision": "b"},
+            })
+        };
+        let pod = |name: &str, revision: &str, ready: &str| {
+            json!({
+                "metadata": {"name": name, "uid": name, "labels": {"controller-revision-hash": revision},
+                    "ownerReferences": [{"uid": "s", "controller": true}]},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            })
+        };
+        let pods = vec![pod("old-broken", "a", "False"), pod("old", "a", "True"), pod("new", "b", "False")];
+        let evidence = Evidence { pods, ..Evidence::default() };
+        assert_eq!(in_the_way(&evidence, &set("a")).into_iter().map(name).collect::<Vec<_>>(), ["old-broken"]);
+        assert!(in_the_way(&evidence, &set("b")).is_empty());
+    }
+}
