@@ -235,6 +235,19 @@ impl Images {
         format!("{}/{}:{}", self.registry, wanted.service, wanted.key())
     }
 
+    /// The name that a registry has the image of a service by; for several platforms it is the list of theirs.
+    pub fn published(&self, service: &ServiceName) -> Option<String> {
+        let wanted: Vec<&Wanted> = self.places(service).map(|place| &self.wanted()[place]).collect();
+        match wanted.as_slice() {
+            [] => None,
+            [only] => Some(self.reference(only)),
+            several => {
+                let keys: Vec<_> = several.iter().map(|wanted| (wanted.platform, wanted.key())).collect();
+                Some(format!("{}/{service}:{}", self.registry, index::key(&keys)))
+            }
+        }
+    }
+
     fn recorded(&self, wanted: &Wanted) -> Option<Built> {
         let record = self.records(wanted).read(&wanted.key())?;
         let made = record.image.filter(|made| made.reference == self.reference(wanted))?;

@@ -3,6 +3,7 @@
 
 mod containers;
 pub mod deployment;
+pub mod rendering;
 mod host;
 pub(crate) mod kubernetes;
 mod proof;
@@ -14,6 +15,7 @@ pub use kubernetes::sample_values;
 use containers::Containers;
 use host::Processes;
 use kubernetes::Kubernetes;
+use rendering::{Place, Rendering};
 use supervised::Supervised;
 
 use crate::ctx::Ctx;
@@ -103,6 +105,15 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When what is there cannot be read.
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>>;
+
+    /// The systems as plain manifests, to be applied by other means; `None` where nothing is run from any.
+    ///
+    /// # Errors
+    /// When something that they need to say is not known.
+    fn render(self: Arc<Self>, ctx: &Ctx, place: &Place) -> Result<Option<Rendering>> {
+        let _ = (ctx, place);
+        Ok(None)
+    }
 
     /// # Errors
     /// When what is there cannot be read.

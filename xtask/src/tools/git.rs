@@ -31,6 +31,34 @@ pub fn changes(root: &Path, paths: &[PathBuf]) -> CommandLine {
     question(root).args(["status", "--porcelain", "--"]).args(paths)
 }
 
+/// Prints the address of the repository that a folder's commits are sent to.
+pub fn origin(folder: &Path) -> CommandLine {
+    question(folder).args(["remote", "get-url", "origin"])
+}
+
+/// Prints the way from a repository's root to a folder in it, with a slash at its end unless that is the root.
+pub fn prefix(folder: &Path) -> CommandLine {
+    question(folder).args(["rev-parse", "--show-prefix"])
+}
+
+/// A repository's address as others may see and use it: none of this machine alone, and without a user's password.
+pub fn public_address(origin: &str) -> Option<String> {
+    let Some((scheme, rest)) = origin.split_once("://") else {
+        // `git@github.com:shop/deploy.git`; a slash before the colon makes it a path.
+        let (host, path) = origin.split_once(':')?;
+        return (host.contains('@') && !host.contains('/') && !path.is_empty()).then(|| origin.to_owned());
+    };
+    match scheme {
+        "ssh" => Some(origin.to_owned()),
+        "http" | "https" => {
+            let (host, path) = rest.split_once('/')?;
+            let host = host.rsplit('@').next().unwrap_or(host);
+            Some(format!("{scheme}://{host}/{path}"))
+        }
+        _ => None,
+    }
+}
+
 impl Head {
     /// The commit of a repository; `None` where there is no git or no repository.
     ///
@@ -54,6 +82,22 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_shows_no_password_and_is_no_path() {
+        let cases = [
+            ("https://me:secret@example.com/shop/deploy.git", Some("https://example.com/shop/deploy.git")),
+            ("https://example.com/shop", Some("https://example.com/shop")),
+            ("git@example.com:shop/deploy.git", Some("git@example.com:shop/deploy.git")),
+            ("ssh://git@example.com:7999/shop.git", Some("ssh://git@example.com:7999/shop.git")),
+            ("/srv/git/shop", None),
+            ("../shop", None),
+            ("file:///srv/git/shop", None),
+        ];
+        for (origin, wanted) in cases {
+            assert_eq!(public_address(origin).as_deref(), wanted, "{origin}");
+        }
+    }
 
     #[test]
     fn a_commit_is_read() {

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// How many revisions of a release are kept to go back to.
 const HISTORY: &str = "20";
+/// The oldest Kubernetes that the chart is for.
+const OLDEST: &str = "1.30.0";
 
 /// What differs between the Helms that will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,13 @@ pub fn uninstall(helm: CommandLine, release: Release<'_>) -> CommandLine {
     helm.args(["uninstall", release.name, "--namespace", release.namespace, "--ignore-not-found"])
 }
 
+/// Prints what the chart says with the values that it reads, for the oldest Kubernetes that the chart is for: what Helm
+/// assumes by itself goes with its own version. No cluster is asked.
+pub fn template(helm: CommandLine, release: Release<'_>, chart: &Path) -> CommandLine {
+    let line = helm.args(["template", release.name]).arg(chart).args(["--namespace", release.namespace]);
+    line.args(["--kube-version", OLDEST, "--values", "-"])
+}
+
 /// Helm 4 goes on as a release was begun unless it is told how, and one that Helm 3 has made cannot be forced.
 fn forced(line: CommandLine, major: Major) -> CommandLine {
     match major {
@@ -118,6 +127,12 @@ mod tests {
         let three = "helm rollback epoch 7 --namespace shop-epoch --history-max 20";
         assert_eq!(line(Major::Three), three);
         assert_eq!(line(Major::Four), format!("{three} '--server-side=true' --force-conflicts"));
+    }
+
+    #[test]
+    fn a_chart_is_printed_for_one_kubernetes_whatever_the_helm() {
+        let line = template(CommandLine::new("helm"), RELEASE, Path::new("helm/app")).to_string();
+        assert_eq!(line, "helm template epoch helm/app --namespace shop-epoch --kube-version 1.30.0 --values -");
     }
 
     #[test]

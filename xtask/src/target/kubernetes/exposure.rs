@@ -142,7 +142,7 @@ impl Way {
 
 /// Behind a name, so that it leads to the address wherever it is looked up: everything below `localhost` is this machine
 /// (RFC 6761), and sslip.io answers with the address that it finds in the name.
-fn suffix(ip: IpAddr) -> String {
+pub(super) fn suffix(ip: IpAddr) -> String {
     match ip {
         ip if ip.is_loopback() => ".localhost".to_owned(),
         IpAddr::V4(ip) => format!(".{ip}.sslip.io"),

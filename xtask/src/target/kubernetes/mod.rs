@@ -28,6 +28,7 @@ pub(crate) mod needs;
 mod prove;
 mod records;
 mod release;
+mod render;
 mod rollout;
 mod running;
 mod sample;
@@ -45,6 +46,7 @@ use self::exposure::Ways;
 use self::forward::Forwards;
 use self::names::Names;
 use self::records::Records;
+use super::rendering::{Place, Rendering};
 use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
 use crate::ctx::{Ctx, Vars};
 use crate::home::Home;
@@ -105,6 +107,14 @@ impl Kubernetes {
     }
 }
 
+/// Forgets which cluster an environment was deployed to: it is no more, and the next one is another.
+///
+/// # Errors
+/// When that cannot be removed.
+pub(crate) fn forget_cluster(home: &Home) -> Result<()> {
+    identity::forget(home.dir())
+}
+
 impl Target for Kubernetes {
     fn home(&self) -> &Home {
         &self.deployment.home
@@ -140,6 +150,10 @@ impl Target for Kubernetes {
 
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
         changes::changes(&self, ctx)
+    }
+
+    fn render(self: Arc<Self>, ctx: &Ctx, place: &Place) -> Result<Option<Rendering>> {
+        render::render(&self, ctx, place).map(Some)
     }
 
     fn status(&self, _: &Ctx) -> Result<Vec<SystemStatus>> {
