@@ -19,6 +19,7 @@ mod tools;
 
 pub use examine::{again, examine};
 pub use scene::{Scene, Subject};
+pub use tools::tool;
 
 use crate::error::Fault;
 use fix::Fix;

@@ -9,6 +9,9 @@ use crate::spec::version::{Range, Version};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// What makes clusters.
+const CLUSTER: &str = "cluster";
+
 /// How much an environment depends on a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
@@ -27,8 +30,19 @@ pub(super) fn required(scene: &Scene) -> Vec<Check> {
     scene.subject.tools.iter().filter(required).map(|tool| check(scene, tool)).collect()
 }
 
+/// What is found of one of them, whether the environment needs it or not; `None` when there is none of this name.
+pub fn tool(scene: &Scene, name: &str) -> Option<Finding> {
+    let tool = scene.subject.tools.iter().find(|tool| tool.name == name)?;
+    Some(judge(scene, tool, false))
+}
+
 /// An environment that could not be read needs at least what all do.
 fn need(scene: &Scene, tool: &Tool) -> Need {
+    // Whoever has a cluster need not make one.
+    let has_cluster = scene.subject.environment.as_ref().is_some_and(|named| named.cluster.context.is_some());
+    if tool.name == CLUSTER && has_cluster {
+        return Need::None;
+    }
     let holds = |targets: &BTreeSet<TargetKind>| match scene.subject.target() {
         Some(target) => targets.contains(&target),
         None => targets.len() == TargetKind::ALL.len(),

@@ -22,6 +22,24 @@ pub fn view(context: &str) -> CommandLine {
     ambient().args(["config", "view", "--raw", "--minify", "--flatten", "-o", "json", "--context"]).arg(context)
 }
 
+/// Prints the name of the current context; it ends with a failure where there is none.
+pub fn current() -> CommandLine {
+    ambient().args(["config", "current-context"])
+}
+
+/// Makes a context the current one; without a name none is.
+pub fn use_context(context: &str) -> CommandLine {
+    match context {
+        "" => ambient().args(["config", "unset", "current-context"]),
+        context => ambient().args(["config", "use-context", context]),
+    }
+}
+
+/// kubectl with the user's own kubeconfig and this context, up to the verb.
+pub fn named(context: &str) -> CommandLine {
+    ambient().arg("--context").arg(context)
+}
+
 /// kubectl with this kubeconfig and context, up to the verb.
 pub fn within(kubeconfig: &Path, context: &str) -> CommandLine {
     ambient().env_remove("KUBECONFIG").arg("--kubeconfig").arg(kubeconfig).arg("--context").arg(context)

@@ -64,13 +64,13 @@ impl Answers {
         let kubectl = self.kubectl().ok_or_else(|| Fault::could_not_run("no-context", "no context is named"))?;
         let program = Ctx::own_program().map_err(of)?;
         let api = Api::open(&scene.proc, &program, kubectl, &folder(scene), &scene.interrupts).map_err(of)?;
-        let version = api.get_within("/version", WITHIN).map_err(|refusal| kube::fault("its version", &refusal))?;
+        let version = api.get_within("/version", WITHIN).map_err(|refusal| kube::fault("ask its version", &refusal))?;
         Ok((Arc::new(api), version.unwrap_or_default()))
     }
 
     /// The user's own kubeconfig: a deployment's copy of it is not made for the sake of a look.
     fn kubectl(&self) -> Option<CommandLine> {
-        Some(CommandLine::new("kubectl").env("KUBERC", "off").arg("--context").arg(self.context.as_ref()?))
+        Some(kubectl::named(self.context.as_ref()?))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::target::kubernetes::exposure;
 use crate::target::kubernetes::facts::Facts;
 
 /// The first that lets a container sleep before it ends without a shell (KEP-3960).
-const OLDEST: (u32, u32) = (1, 30);
+const OLDEST: (u64, u64) = (1, 30);
 
 pub(super) fn context(subject: &Subject, scene: &Scene) -> Finding {
     let environment = &subject.environment;
@@ -53,14 +53,16 @@ pub(super) fn reachable(subject: &Subject, scene: &Scene) -> Finding {
     }
 }
 
-pub(super) fn version(_: &Subject, facts: &Facts) -> Finding {
-    let (major, minor) = facts.version;
-    let finding = match facts.version >= OLDEST {
+pub(super) fn version(subject: &Subject, scene: &Scene) -> Finding {
+    let version = subject.answers.version(scene).ok();
+    let version = version.as_ref().and_then(|version| version["gitVersion"].as_str()).and_then(Version::find);
+    let Some(version) = version else { return Finding::skip("it does not say its version") };
+    let finding = match (version.major(), version.minor()) >= OLDEST {
         true => Finding::pass(""),
         false => Finding::fail("it cannot let a container finish what it was asked before it ends (`preStop.sleep`)")
             .fix([Fix::by_hand("update the cluster")]),
     };
-    finding.found(format!("{major}.{minor}")).want(format!(">={}.{}", OLDEST.0, OLDEST.1))
+    finding.found(version.to_string()).want(format!(">={}.{}", OLDEST.0, OLDEST.1))
 }
 
 /// Source: kubernetes.io/releases/version-skew-policy.

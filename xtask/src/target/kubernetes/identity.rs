@@ -114,6 +114,14 @@ impl std::fmt::Display for Identity {
     }
 }
 
+/// Forgets which cluster was deployed to, when that is no more.
+///
+/// # Errors
+/// When the note cannot be removed.
+pub(super) fn forget(home: &Path) -> Result<()> {
+    home::remove(&note(home))
+}
+
 fn note(home: &Path) -> PathBuf {
     home.join("cluster.json")
 }
