@@ -160,25 +160,25 @@ impl Access {
     fn no_context(&self) -> Result<Fault> {
         let contexts = self.contexts()?;
         let cause = format!("environment `{}` does not name the context of its cluster", self.environment.name);
-        Ok(Fault::could_not_run("no-context", format!("{cause}; {}", known(&contexts))).hint(self.how_to_name_one()))
+        Ok(Fault::could_not_run("no-context", cause).hint(self.how_to_name_one(&contexts)))
     }
 
     fn unknown_context(&self, context: &str, contexts: &[String]) -> Fault {
         let fault = unknown("context", context, contexts.iter().map(String::as_str));
-        let cause = format!("{}; {}", fault.cause, known(contexts));
-        Fault { exit: Exit::CouldNotRun, code: "no-context", cause, hint: Some(self.how_to_name_one()) }
+        Fault { exit: Exit::CouldNotRun, code: "no-context", hint: Some(self.how_to_name_one(contexts)), ..fault }
     }
 
-    fn how_to_name_one(&self) -> String {
+    fn how_to_name_one(&self, contexts: &[String]) -> String {
         format!(
-            "name one with `--set context=NAME` or `context = \"NAME\"` in `deploy/environments/{}.local.toml`, or make \
-             a cluster on this machine: `cargo xtask cluster up`",
+            "{}; name one with `--set context=NAME` or `context = \"NAME\"` in `deploy/environments/{}.local.toml`, or \
+             make a cluster on this machine: `cargo xtask cluster up`",
+            known(contexts),
             self.environment.name
         )
     }
 }
 
-/// "kubeconfig has the contexts `a`, `b`"
+/// "kubeconfig has `a`, `b`"
 fn known(contexts: &[String]) -> String {
     let names: Vec<_> = contexts.iter().map(|name| format!("`{name}`")).collect();
     match names.as_slice() {

@@ -103,7 +103,7 @@ impl Seat {
             let written = match &found {
                 None => self.api.create(&path::LEASE.within(&self.namespace), &self.lease(claim, None)),
                 Some(found) => match watch.look(found, &self.folder, Instant::now()) {
-                    Sight::Free => self.replace(claim, found),
+                    Sight::Free | Sight::Left => self.replace(claim, found),
                     Sight::Dead => {
                         let who = describe(&document(found));
                         self.journal.note(format!("taking over from {who}, which ended without giving the lease back"));
@@ -212,6 +212,8 @@ impl Seat {
 enum Sight {
     /// Nobody's.
     Free,
+    /// A killed run of this folder's, of which the lease on that has told already.
+    Left,
     Alive,
     Dead,
     Unknown {
@@ -230,7 +232,7 @@ impl Watch {
             return Sight::Free;
         }
         if annotation(found, FOLDER) == folder {
-            return Sight::Dead;
+            return Sight::Left;
         }
         let sign = json!([holder(found), found["spec"]["renewTime"]]);
         match &self.0 {
@@ -260,7 +262,10 @@ fn document(lease: &Value) -> Value {
     if !document.is_object() {
         document = json!({"who": holder(lease), "since": lease["spec"]["acquireTime"]});
     }
-    document["heartbeat"] = lease["spec"]["renewTime"].clone();
+    let renewed = text(lease, "/spec/renewTime");
+    // For people, seconds are enough.
+    let seconds = renewed.split('.').next().unwrap_or(renewed).trim_end_matches('Z');
+    document["heartbeat"] = json!(format!("{seconds}Z"));
     document
 }
 
@@ -301,16 +306,19 @@ mod tests {
     #[test]
     fn what_ran_from_our_own_folder_is_dead() {
         let mut watch = Watch::default();
-        assert_eq!(watch.look(&lease("a", "here", "1"), "here", Instant::now()), Sight::Dead);
+        assert_eq!(watch.look(&lease("a", "here", "1"), "here", Instant::now()), Sight::Left);
         assert_eq!(watch.look(&lease("", "there", "1"), "here", Instant::now()), Sight::Free);
         assert_eq!(watch.look(&json!({"spec": {}}), "here", Instant::now()), Sight::Free);
     }
 
     #[test]
     fn an_owner_that_is_not_ours_is_still_named() {
-        let mut found = lease("someone", "", "t2");
+        let mut found = lease("someone", "", "2026-11-21T08:14:03.000123Z");
         found["spec"]["acquireTime"] = json!("t1");
         let told = describe(&document(&found));
-        assert!(told.starts_with("someone (") && told.ends_with("since t1, last heard of at t2"), "{told}");
+        assert!(
+            told.starts_with("someone (") && told.ends_with("since t1, last heard of at 2026-11-21T08:14:03Z"),
+            "{told}"
+        );
     }
 }
