@@ -59,7 +59,9 @@ pub(super) fn render(core: &Arc<Kubernetes>, ctx: &Ctx, place: &Place) -> Result
             file(format!("{system}/{}", object.file()), format!("{}{}", head(environment), object.text));
         }
         file(format!("{system}/namespace.yaml"), format!("{}{}", head(environment), yaml::of(&namespace)));
-        file(format!("{system}/README.md"), notes::of(environment, &wanted, &assumed));
+        let builds = candidate.parts.iter().any(Part::is_own);
+        let own = Assumed::of(environment, !candidate.public().is_empty(), builds);
+        file(format!("{system}/README.md"), notes::of(environment, &wanted, &own.notes));
         let application = argo::application(environment, &wanted, &namespace, place);
         file(format!("argocd/{system}.yaml"), format!("{}{application}", head(environment)));
     }

@@ -2,16 +2,16 @@
 //! assumed.
 
 use super::super::wanted::{Part, Wanted};
-use super::{Assumed, made_by, yaml};
+use super::{made_by, yaml};
 use crate::spec::environment::Environment;
 use crate::spec::name::ServiceName;
-use crate::spec::system::{Source, Template};
+use crate::spec::system::Template;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// A page in Markdown.
-pub(super) fn of(environment: &Environment, wanted: &Wanted, assumed: &Assumed) -> String {
+pub(super) fn of(environment: &Environment, wanted: &Wanted, assumed: &[String]) -> String {
     let system = &wanted.system;
     let mut out =
         format!("<!-- {} -->\n\n# `{system}` in environment `{}`\n\n", made_by(environment), environment.name);
@@ -25,20 +25,20 @@ pub(super) fn of(environment: &Environment, wanted: &Wanted, assumed: &Assumed) 
         let reference = wanted.images.get(&part.service.name).map_or("", |image| &image.reference);
         let _ = writeln!(out, "- `{}`: `{reference}`", part.service.name);
     }
-    if wanted.parts.iter().any(|part| matches!(part.service.source, Source::Crate(_))) {
+    if wanted.parts.iter().any(Part::is_own) {
         let command = environment.command(&format!("build {system} --push"));
         let _ = writeln!(
             out,
-            "\nThose of this repository are named after what they are built from. `{command}` builds what the registry\n\
-             does not have yet."
+            "\nThose of this repository are named after what they are built from. What the registry does not have yet:\n\n\
+             ```sh\n{command}\n```"
         );
     }
     secrets(wanted, &mut out);
-    if !assumed.notes.is_empty() {
+    if !assumed.is_empty() {
         out.push_str(
             "\n## Assumed\n\nNo cluster was asked. What these settings of the environment would say was assumed:\n\n",
         );
-        for note in &assumed.notes {
+        for note in assumed {
             let _ = writeln!(out, "- {note}");
         }
     }
