@@ -1,8 +1,9 @@
 //! What the cluster has of the deployment's releases at one moment: Helm's records of them, and the workloads they made.
 
 use super::Kubernetes;
+use super::dossier::evidence::is_complete;
 use super::names::SERVICE;
-use crate::kube::object::{label, name, namespace, number};
+use crate::kube::object::{label, name, namespace};
 use crate::kube::{self, path};
 use crate::spec::name::{ServiceName, SystemName};
 use anyhow::Result;
@@ -115,19 +116,6 @@ pub(super) fn records(core: &Kubernetes, system: &SystemName) -> Result<Vec<Reco
     Ok(records)
 }
 
-/// Whether every pod that is wanted is there, ready, and of the newest kind
-/// (kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment).
-fn is_complete(workload: &Value) -> bool {
-    let status = |field: &str| number(workload, &format!("/status/{field}"));
-    let want = workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-    let seen = status("observedGeneration") >= number(workload, "/metadata/generation");
-    let newest = match workload["kind"].as_str() {
-        Some("StatefulSet") => workload["status"]["updateRevision"] == workload["status"]["currentRevision"],
-        _ => status("updatedReplicas") == want,
-    };
-    seen && newest && status("replicas") == want && status("readyReplicas") == want
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,23 +153,22 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_stands_when_all_its_pods_are_new_and_ready() {
-        let workload = |updated, ready| {
+    fn a_system_stands_as_its_worst_service_does() {
+        let workload = |ready| {
             json!({
                 "kind": "Deployment", "metadata": {"namespace": "a", "generation": 2, "labels": {SERVICE: "x"}},
                 "spec": {"replicas": 2},
-                "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": updated, "readyReplicas": ready},
+                "status": {
+                    "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "readyReplicas": ready,
+                    "availableReplicas": ready,
+                },
             })
         };
-        let service: ServiceName = "x".parse().unwrap();
-        let standing = |workload| running(&[], vec![workload]).standing("a", &service);
-        assert_eq!(standing(workload(2, 2)), Standing::Ready);
-        assert_eq!(standing(workload(1, 2)), Standing::Unready);
-        assert_eq!(standing(workload(2, 1)), Standing::Unready);
-        let mut stale = workload(2, 2);
-        stale["metadata"]["generation"] = json!(3);
-        assert_eq!(standing(stale), Standing::Unready);
-        let other: ServiceName = "y".parse().unwrap();
-        assert_eq!(running(&[], vec![workload(2, 2)]).worst("a", [&service, &other]), Standing::Gone);
+        let [service, other]: [ServiceName; 2] = ["x", "y"].map(|name| name.parse().unwrap());
+        let worst =
+            |ready, services: &[&ServiceName]| running(&[], vec![workload(ready)]).worst("a", services.iter().copied());
+        assert_eq!(worst(2, &[&service]), Standing::Ready);
+        assert_eq!(worst(1, &[&service]), Standing::Unready);
+        assert_eq!(worst(2, &[&service, &other]), Standing::Gone);
     }
 }
