@@ -23,6 +23,9 @@ const ATTEMPTS: usize = 8;
 /// The key that a document has in its Secret.
 const KEY: &str = "document";
 
+/// Whose it is, in every document: a folder of state may have served another deployment before.
+const DEPLOYMENT: &str = "deployment_id";
+
 /// What a document is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Concern {
@@ -118,6 +121,7 @@ impl Store {
             if !change(&mut value)? && !brought_back {
                 return Ok(());
             }
+            self.sign(&mut value);
             match self.write(concern, documents.get(&name).map(|document| document.version.as_str()), &value) {
                 Ok(version) => {
                     home::write_json(&concern.copy(&self.home), &value)?;
@@ -137,9 +141,12 @@ impl Store {
     /// # Errors
     /// When it cannot be read or written, or `change` fails.
     pub(super) fn change_copy(&self, concern: &Concern, change: impl Fn(&mut Value) -> Result<bool>) -> Result<()> {
-        let path = concern.copy(&self.home);
-        let mut value = home::read_json(&path)?.unwrap_or_default();
-        if change(&mut value)? { home::write_json(&path, &value) } else { Ok(()) }
+        let mut value = self.copy(concern)?;
+        if !change(&mut value)? {
+            return Ok(());
+        }
+        self.sign(&mut value);
+        home::write_json(&concern.copy(&self.home), &value)
     }
 
     /// Removes a document and its copy.
@@ -185,9 +192,19 @@ impl Store {
     fn current(&self, documents: &Documents, concern: &Concern) -> Result<Value> {
         match documents.get(&concern.secret()) {
             Some(document) => Ok(document.value.clone()),
-            None if concern.falls_back() => Ok(home::read_json(&concern.copy(&self.home))?.unwrap_or_default()),
+            None if concern.falls_back() => self.copy(concern),
             None => Ok(Value::Null),
         }
+    }
+
+    /// The copy of a document; null where there is none of this deployment.
+    fn copy(&self, concern: &Concern) -> Result<Value> {
+        let copy = home::read_json(&concern.copy(&self.home))?;
+        Ok(copy.filter(|copy| copy[DEPLOYMENT] == self.names.id).unwrap_or_default())
+    }
+
+    fn sign(&self, value: &mut Value) {
+        value[DEPLOYMENT] = json!(self.names.id);
     }
 
     fn write(&self, concern: &Concern, version: Option<&str>, value: &Value) -> Result<String, Refusal> {
