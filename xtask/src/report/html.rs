@@ -29,7 +29,7 @@ impl Html {
                 self.text("\n");
             }
             let parts: Vec<&str> = line.split('`').collect();
-            if parts.len() % 2 == 0 {
+            if parts.len().is_multiple_of(2) {
                 // They do not come in pairs: something else is meant by them.
                 self.text(line);
                 continue;
