@@ -48,7 +48,8 @@ pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
     if result == "clean" {
         target.forget(&scope, args.keep_data)?;
     }
-    let removed = before.survivors.into_iter().filter(|found| !remains.survivors.contains(found)).collect();
+    let is_there = |found: &Survivor| remains.survivors.contains(found) || remains.kept.contains(found);
+    let removed = before.survivors.into_iter().filter(|found| !is_there(found)).collect();
     let exit = conclude(args, &Receipt { result, removed, remains })?;
     Ok(worse(&execution, exit))
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How the ledger calls volumes.
 pub(super) const VOLUME: &str = "volume";
 /// How long the cluster's storage may take to remove a volume; a cloud detaches its disk first.
-const WITHIN: Duration = Duration::from_secs(180);
+const WITHIN: Duration = Duration::from_secs(120);
 
 pub(super) struct ClaimsWork {
     pub(super) core: Arc<Kubernetes>,

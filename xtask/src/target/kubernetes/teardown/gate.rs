@@ -10,8 +10,10 @@ use crate::spec::environment::Environment;
 use anyhow::Result;
 use serde_json::Value;
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// What takes longer is worth a look at what holds it up.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many things are named.
 const NAMED: usize = 5;
 /// The finalizers of the cluster itself, which go by themselves.
@@ -32,13 +34,17 @@ impl Gate<'_> {
     /// When something is still there after the time it may take: what, and what holds it up.
     pub(super) fn until_gone(&self, cx: &StepCx<'_>, mut look: impl FnMut() -> Result<Vec<Found>>) -> Result<()> {
         let last = RefCell::new(Vec::new());
-        let said = RefCell::new(String::new());
+        let mut said = String::new();
+        let began = Instant::now();
         let ask = || {
             let found = look()?;
-            let now = named(found.iter().map(Found::title));
-            if !found.is_empty() && *said.borrow() != now {
-                cx.status(format!("waiting until {now} is gone"));
-                said.replace(now);
+            let now = match began.elapsed() < PATIENCE {
+                true => named(found.iter().map(Found::title)),
+                false => self.told(&found),
+            };
+            if !found.is_empty() && said != now {
+                cx.status(format!("waiting until this is gone: {now}"));
+                said = now;
             }
             let gone = found.is_empty().then_some(());
             last.replace(found);
@@ -47,9 +53,13 @@ impl Gate<'_> {
         cx.wait_for(self.within, ask, || self.expired(&last.borrow()))
     }
 
+    /// What is there, and what holds each up.
+    fn told(&self, left: &[Found]) -> String {
+        named(left.iter().map(|found| format!("{}, {}", found.title(), self.reason(found))))
+    }
+
     fn expired(&self, left: &[Found]) -> Fault {
-        let blocked = named(left.iter().map(|found| format!("{}, {}", found.title(), self.reason(found))));
-        let cause = format!("still there after {} s: {blocked}", self.within.as_secs());
+        let cause = format!("still there after {} s: {}", self.within.as_secs(), self.told(left));
         let again = self.environment.command("teardown");
         let hint = format!("whoever holds it has to let go of it; then `{again}` goes on where it stopped");
         Fault::failed("teardown-blocked", cause).hint(hint)

@@ -9,7 +9,7 @@ use crate::ledger::Entry;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
 use crate::target::kubernetes::Kubernetes;
-use crate::target::kubernetes::names::{DEPLOYMENT, MANAGED_BY};
+use crate::target::kubernetes::names::{DEPLOYMENT, MANAGED_BY, SYSTEM};
 use crate::target::kubernetes::namespaces::{self, Standing};
 use anyhow::Result;
 use serde_json::json;
@@ -95,7 +95,7 @@ fn leave(core: &Kubernetes, found: &Found) -> Result<()> {
     for found in find::labelled(core, Some(namespace))?.into_iter().chain(leases) {
         api.delete(&found.path(), false).map_err(refused)?;
     }
-    let labels = json!({"metadata": {"labels": {DEPLOYMENT: null, MANAGED_BY: null}}});
+    let labels = json!({"metadata": {"labels": {DEPLOYMENT: null, MANAGED_BY: null, SYSTEM: null}}});
     api.merge(&NAMESPACE.named(namespace), &labels).map_err(refused)?;
     Ok(())
 }
@@ -119,9 +119,7 @@ pub(super) fn remove(core: &Kubernetes, namespace: &str, cx: &StepCx<'_>) -> Res
         if !strangers.is_empty() {
             leave(core, &found)?;
             let names = named(strangers.into_iter());
-            let word = format!("namespace `{namespace}` stays for {names}, which somebody else has put there");
-            cx.news(word.clone());
-            return Ok(Outcome::DoneWith(word));
+            return Ok(Outcome::DoneWith(format!("it stays for {names}, which somebody else has put there")));
         }
         api.delete(&NAMESPACE.named(namespace), true).map_err(refused)?;
     }
