@@ -2,9 +2,14 @@
 //!
 //! The cluster is asked over its API ([`crate::kube`]); Helm runs only to change a release. What was proven is recorded
 //! in the cluster, so that nothing has to be rendered to know that nothing changed.
+//!
+//! A cluster is reached by `access`, kept to one run at a time by `guard`, and remembers the deployment in `records`.
+//! `steps` plans a deploy and a rollback, `teardown` the end; what a release is to be is decided in `wanted`, written down
+//! in `values`, and compared with what there is in `aim` and `running`.
 
 mod access;
 mod aim;
+mod arrival;
 mod back;
 mod changes;
 mod chart;
@@ -23,8 +28,8 @@ mod kubeconfig;
 mod logs;
 mod names;
 mod namespaces;
-mod pods;
 pub(crate) mod needs;
+mod pods;
 mod prove;
 mod records;
 mod release;
@@ -48,7 +53,7 @@ use self::names::Names;
 use self::records::Records;
 use super::rendering::{Place, Rendering};
 use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
-use crate::ctx::{Ctx, Vars};
+use crate::ctx::Ctx;
 use crate::home::Home;
 use crate::http::Endpoint;
 use crate::journal::Journal;
@@ -68,13 +73,15 @@ use std::sync::Arc;
 pub(super) struct Kubernetes {
     deployment: Deployment,
     names: Names,
+    /// The way to the cluster, taken when something is first asked of it.
     access: Arc<Access>,
+    /// What the cluster knows of the deployment.
     records: Records,
+    /// How services are reached from here: public ones through the ingress, all others through a port forward.
     ways: Ways,
     forwards: Forwards,
     /// What builds images.
     engine: Arc<engine::Lazy>,
-    vars: Vars,
     /// For questions that are asked outside of a run's steps.
     proc: Proc,
     interrupts: Interrupts,
@@ -92,7 +99,6 @@ impl Kubernetes {
             ways: Ways::default(),
             forwards: Forwards::default(),
             engine: Arc::new(engine::Lazy::new(deployment.environment.engine)),
-            vars: ctx.vars.clone(),
             proc: ctx.proc.clone(),
             interrupts: ctx.interrupts.clone(),
             own_program: Ctx::own_program()?,

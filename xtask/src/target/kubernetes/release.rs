@@ -5,7 +5,7 @@ use super::back;
 use super::records::Proven;
 use super::running::{Record, Running, Standing};
 use super::traffic::Probe;
-use super::{drift, helm, rollout};
+use super::{arrival, drift, helm, rollout};
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
 use crate::plan::{Outcome, Work};
@@ -78,7 +78,7 @@ impl Work for ReleaseWork {
         };
         let records = helm::repair(&self.run, &self.candidate.system.name, cx)?;
         let before = records.last().map_or(0, |record| record.revision);
-        let mut probe = Some(Probe::start(&self.run.core, cx, &self.candidate.public()));
+        let mut probe = Some(Probe::start(&self.run.core, cx, &aim.wanted.public()));
         let outcome = self.change(&aim, records.last(), cx).and_then(|revision| {
             probe.take().map_or(Ok(()), |probe| probe.finish(cx).map(drop))?;
             Ok(revision)
@@ -108,6 +108,7 @@ impl ReleaseWork {
             Goal::Proven(proven) => drop(back::reinstate(&self.run, aim, proven, cx)?),
         }
         rollout::watch(&self.run.core, cx, &aim.wanted)?;
+        arrival::wait(&self.run.core, cx, &aim.wanted.public())?;
         back::newest(&self.run, &self.candidate.system.name)
     }
 

@@ -154,7 +154,7 @@ fn watch(service: ServiceName, request: Request, rate: u32) -> Watched {
 }
 
 /// What a public service is asked: whether it is ready.
-fn request(core: &Kubernetes, service: &ServiceName) -> Option<Request> {
+pub(super) fn request(core: &Kubernetes, service: &ServiceName) -> Option<Request> {
     let declared = core.deployment.find_service(service).filter(|declared| declared.public)?;
     let endpoint = exposure::endpoint(core, service).ok()?;
     let path = match &declared.ready {

@@ -240,6 +240,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    pub(super) fn public(&self) -> Vec<ServiceName> {
+        self.parts.iter().filter(|part| part.public).map(|part| part.service.name.clone()).collect()
+    }
+
     /// The host of a public service.
     pub(super) fn host(&self, service: &ServiceName) -> Option<String> {
         let exposure = self.exposure.as_ref()?;
