@@ -69,6 +69,21 @@ async fn reach_tells_a_port_that_is_within_reach_from_one_that_is_not() {
     assert!(said.starts_with("cannot resolve `nobody.invalid`: "), "{said}");
 }
 
+#[test]
+fn reach_tries_again_where_that_is_wanted() {
+    let address = format!("127.0.0.1:{}", closed());
+    let opens = std::thread::spawn({
+        let address = address.clone();
+        move || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            TcpListener::bind(address).unwrap()
+        }
+    });
+    let (code, said, _) = run(&["reach", "--again", &address], "0");
+    assert_eq!((code, said), (Some(0), format!("connected to {address}\n")));
+    opens.join().unwrap();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn sockets_are_told_as_the_kernel_has_them() {

@@ -10,6 +10,8 @@ pub(crate) enum Command {
     Serve,
     Healthcheck,
     Reach(Destination),
+    /// The same, and again until it can be reached or there was time enough.
+    ReachAtLast(Destination),
     Sockets,
     Version,
     Help,
@@ -20,6 +22,8 @@ pub(crate) const USAGE: &str = "\
 usage: SERVICE                    serve until SIGTERM or SIGINT
        SERVICE healthcheck        ask the service on this machine's $PORT whether it is alive; exit code 0 or 1
        SERVICE reach HOST:PORT    connect to a TCP port, to prove that it is within reach; exit code 0 or 1
+       SERVICE reach --again HOST:PORT
+                                  try again for 10 s: a network may hear late of a new container
        SERVICE sockets            print the kernel's tables of TCP sockets, to tell who listens where; exit code 0 or 1
        SERVICE --version          print name and version
 configuration comes from environment variables only";
@@ -34,6 +38,9 @@ impl Command {
         let refused = |argument: &str| Err(argument.to_owned());
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [] => Ok(Self::Serve),
+            ["reach", "--again", destination] => {
+                destination.parse().map(Self::ReachAtLast).or_else(|()| refused(destination))
+            }
             ["reach", destination] => destination.parse().map(Self::Reach).or_else(|()| refused(destination)),
             ["reach", _, extra, ..] => refused(extra),
             ["healthcheck"] => Ok(Self::Healthcheck),
@@ -59,6 +66,7 @@ mod tests {
         assert_eq!(parse(&[]), Ok(Command::Serve));
         assert_eq!(parse(&["healthcheck"]), Ok(Command::Healthcheck));
         assert_eq!(parse(&["reach", "redis:6379"]), Ok(Command::Reach("redis:6379".parse().unwrap())));
+        assert_eq!(parse(&["reach", "--again", "a:1"]), Ok(Command::ReachAtLast("a:1".parse().unwrap())));
         assert_eq!(parse(&["sockets"]), Ok(Command::Sockets));
         assert_eq!(parse(&["--version"]), Ok(Command::Version));
         assert_eq!(parse(&["--help"]), Ok(Command::Help));
@@ -66,6 +74,7 @@ mod tests {
         assert_eq!(parse(&["healthcheck", "now"]), Err("now".into()));
         assert_eq!(parse(&["sockets", "all"]), Err("all".into()));
         assert_eq!(parse(&["reach"]), Err("reach".into()));
+        assert_eq!(parse(&["reach", "--again"]), Err("--again".into()));
         assert_eq!(parse(&["reach", "redis"]), Err("redis".into()));
         assert_eq!(parse(&["reach", "redis:6379", "now"]), Err("now".into()));
     }

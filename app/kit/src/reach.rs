@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 /// The time for all of it, resolving the name included.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The time for all of it where a network may hear late of who asks.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A host by name or address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Destination {
@@ -76,6 +80,20 @@ pub(crate) fn connect(destination: &Destination) -> Result<SocketAddr, String> {
         }
     }
     Err(reasons.join("; "))
+}
+
+/// The same, again and again: a container may begin before its network knows what it may reach.
+///
+/// # Errors
+/// Why the last try failed, on a line.
+pub(crate) fn connect_at_last(destination: &Destination) -> Result<SocketAddr, String> {
+    let deadline = Instant::now() + LONG_PATIENCE;
+    loop {
+        match connect(destination) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
 }
 
 /// The system's own way to resolve a name has no limit that a program could set; a thread can be left behind.

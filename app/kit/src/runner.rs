@@ -1,6 +1,7 @@
 //! The life of a service process, from its arguments to its exit code.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::health::Health;
 use crate::listen::{self, Sockets};
 use crate::listeners;
 use crate::metrics::Metrics;
-use crate::reach::{self, Destination};
+use crate::reach;
 use crate::serve::Connections;
 use crate::settings::Settings;
 use crate::{Service, healthcheck, http, logs, operations};
@@ -30,7 +31,8 @@ pub fn run<S: Service>() -> ExitCode {
     match Command::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve) => serve::<S>(&env),
         Ok(Command::Healthcheck) => healthcheck::<S>(&env),
-        Ok(Command::Reach(destination)) => reach(&destination),
+        Ok(Command::Reach(destination)) => reach(reach::connect(&destination)),
+        Ok(Command::ReachAtLast(destination)) => reach(reach::connect_at_last(&destination)),
         Ok(Command::Sockets) => sockets::<S>(),
         Ok(Command::Version) => print(&format!("{} {}", S::NAME, S::VERSION)),
         Ok(Command::Help) => print(&USAGE.replace("SERVICE", S::NAME)),
@@ -160,8 +162,8 @@ fn healthcheck<S: Service>(env: &Env) -> ExitCode {
     }
 }
 
-fn reach(destination: &Destination) -> ExitCode {
-    match reach::connect(destination) {
+fn reach(outcome: Result<SocketAddr, String>) -> ExitCode {
+    match outcome {
         Ok(address) => print(&format!("connected to {address}")),
         Err(reason) => {
             print(&reason);
@@ -200,7 +202,7 @@ fn complain(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{SocketAddr, TcpListener};
+    use std::net::TcpListener;
 
     /// Asks for its own readiness while it starts, and gives up with the answer.
     struct Curious;

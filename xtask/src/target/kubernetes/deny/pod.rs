@@ -46,11 +46,10 @@ impl Program {
             "enableServiceLinks": false,
             "activeDeadlineSeconds": LIFE,
             "terminationGracePeriodSeconds": 1,
-            // The network may hear of a new pod only after it has begun: who is to get through tries again.
-            "restartPolicy": if trial.admitted { "OnFailure" } else { "Never" },
+            "restartPolicy": "Never",
             "readinessGates": [{"conditionType": NEVER}],
             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [container(&self.image, to)],
+            "containers": [container(&self.image, trial, to)],
             "affinity": near(&self.node),
             "nodeSelector": self.node_selector,
             "tolerations": self.tolerations,
@@ -65,9 +64,13 @@ impl Program {
     }
 }
 
-fn container(image: &str, to: SocketAddr) -> Value {
+fn container(image: &str, trial: &Trial, to: SocketAddr) -> Value {
+    let mut args = vec!["reach".to_owned()];
+    // The network may hear of a new pod only after it has begun: who is to get through tries again.
+    args.extend(trial.admitted.then(|| "--again".to_owned()));
+    args.push(to.to_string());
     json!({
-        "name": "reach", "image": image, "args": ["reach", to.to_string()],
+        "name": "reach", "image": image, "args": args,
         "imagePullPolicy": "IfNotPresent",
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {

@@ -15,8 +15,6 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long it may take until all have ended.
 const WITHIN: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often who is to get through may have failed before that counts.
-const TRIES: u64 = 3;
 /// What is left of others' trials is theirs for so long.
 const LEFT: Duration = Duration::from_secs(300);
 
@@ -100,30 +98,27 @@ impl Pod<'_> {
     fn ask(&mut self, trial: &Trial) -> Result<Option<Verdict>> {
         let pod = self.api.get(&self.path).map_err(|refusal| kube::fault(&format!("ask {}", trial.from), &refusal))?;
         self.last = pod.ok_or_else(|| anyhow!("somebody removed {}", trial.from))?;
-        verdict(&self.last, trial.admitted).map_err(|why| anyhow!("{} could not try: {why}", trial.from))
+        verdict(&self.last).map_err(|why| anyhow!("{} could not try: {why}", trial.from))
     }
 }
 
 /// Nothing while it has not ended.
-fn verdict(pod: &Value, again: bool) -> Result<Option<Verdict>, String> {
+fn verdict(pod: &Value) -> Result<Option<Verdict>, String> {
     if object::text(pod, "/status/phase") == "Succeeded" {
         return Ok(Some(Verdict::Reached));
     }
-    let container = "/status/containerStatuses/0";
-    let at = |rest: &str| format!("{container}{rest}");
-    let ended = ["/state/terminated", "/lastState/terminated"].map(at).into_iter();
-    let Some(ended) = ended.filter_map(|place| pod.pointer(&place)).next() else {
+    let Some(ended) = pod.pointer("/status/containerStatuses/0/state/terminated") else {
         let failed = object::text(pod, "/status/phase") == "Failed";
         return if failed { Err(state(pod)) } else { Ok(None) };
     };
     let words = object::text(ended, "/message").trim().to_owned();
-    // Any other end is that of a program that could not run.
-    if object::number(ended, "/exitCode") != 1 {
-        return Err(format!("exit code {}: {words}", object::number(ended, "/exitCode")));
+    match object::number(ended, "/exitCode") {
+        // The pod takes a moment longer to end than its container.
+        0 => Ok(Some(Verdict::Reached)),
+        1 => Ok(Some(Verdict::Refused(words))),
+        // Any other end is that of a program that could not run.
+        code => Err(format!("exit code {code}: {words}")),
     }
-    let tries = object::number(pod, &at("/restartCount")) + u64::from(pod.pointer(&at("/state/terminated")).is_some());
-    let waits = again && tries < TRIES;
-    Ok((!waits).then_some(Verdict::Refused(words)))
 }
 
 /// What it waits for.
@@ -162,28 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn one_that_gets_through_ends_well() {
-        assert_eq!(verdict(&pod("Succeeded", json!({})), true), Ok(Some(Verdict::Reached)));
-        assert_eq!(verdict(&pod("Pending", json!({"state": {"waiting": {}}})), false), Ok(None));
-    }
-
-    #[test]
-    fn one_that_must_not_is_believed_at_once_and_one_that_may_tries_again() {
-        let once = pod("Failed", json!({"state": refused(1), "restartCount": 0}));
+    fn a_verdict_is_how_the_program_has_ended() {
+        assert_eq!(verdict(&pod("Succeeded", json!({}))), Ok(Some(Verdict::Reached)));
+        assert_eq!(verdict(&pod("Running", json!({"state": refused(0)}))), Ok(Some(Verdict::Reached)));
+        assert_eq!(verdict(&pod("Pending", json!({"state": {"waiting": {}}}))), Ok(None));
         let words = Verdict::Refused("connection refused".to_owned());
-        assert_eq!(verdict(&once, false), Ok(Some(words.clone())));
-        assert_eq!(verdict(&once, true), Ok(None));
-        let waiting = json!({"state": {"waiting": {}}, "lastState": refused(1), "restartCount": 2});
-        assert_eq!(verdict(&pod("Running", waiting), true), Ok(None));
-        let thrice = json!({"state": refused(1), "lastState": refused(1), "restartCount": 2});
-        assert_eq!(verdict(&pod("Running", thrice), true), Ok(Some(words)));
+        assert_eq!(verdict(&pod("Failed", json!({"state": refused(1)}))), Ok(Some(words)));
     }
 
     #[test]
     fn a_program_that_could_not_run_proves_nothing() {
-        let usage = pod("Failed", json!({"state": refused(2), "restartCount": 0}));
-        assert_eq!(verdict(&usage, false), Err("exit code 2: connection refused".to_owned()));
+        let usage = pod("Failed", json!({"state": refused(2)}));
+        assert_eq!(verdict(&usage), Err("exit code 2: connection refused".to_owned()));
         let evicted = json!({"status": {"phase": "Failed", "message": "node is gone"}});
-        assert_eq!(verdict(&evicted, false), Err("node is gone".to_owned()));
+        assert_eq!(verdict(&evicted), Err("node is gone".to_owned()));
     }
 }
