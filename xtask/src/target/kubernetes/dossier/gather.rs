@@ -146,13 +146,20 @@ fn answers(source: &Source<'_>, evidence: &Evidence, redactor: &Redactor) -> BTr
             let Err(refusal) = source.api.text(&path) else { continue };
             // The API's own refusals have a reason, the program's words do not.
             if refusal.status != 0 && refusal.reason.is_empty() {
-                let body = redactor.text(refusal.message.trim());
-                answers.insert(pod.to_owned(), body.chars().take(ANSWER).collect());
+                answers.insert(pod.to_owned(), redactor.text(&essence(&refusal.message)));
             }
             break;
         }
     }
     answers
+}
+
+/// An answer on a line; of a page its title.
+fn essence(answer: &str) -> String {
+    let title = answer.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    let said = title.map_or(answer, |(title, _)| title);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    words.join(" ").chars().take(ANSWER).collect()
 }
 
 fn nodes(api: &Api) -> Result<Vec<Node>, Refusal> {
@@ -177,5 +184,40 @@ fn summary(node: &Value, pods: &[Value]) -> Node {
         memory: super::quantity::bytes(&amount("memory")).unwrap_or_default(),
         cpu_taken,
         memory_taken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_told_on_a_line() {
+        assert_eq!(essence("{\n  \"reason\": \"no queue\"\n}\n"), "{ \"reason\": \"no queue\" }");
+        assert_eq!(essence("<html>\n<head><title>404 Not Found</title></head>"), "404 Not Found");
+        assert_eq!(essence(&"x".repeat(1000)).len(), ANSWER);
+    }
+
+    #[test]
+    fn a_node_is_summed_up_with_what_its_pods_ask_for() {
+        let node = json!({
+            "metadata": {"name": "a"}, "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]},
+            "status": {"allocatable": {"cpu": "2", "memory": "4Gi"}, "conditions": [{"type": "Ready", "status": "True"}]},
+        });
+        let pod = |node: &str, phase: &str| {
+            let container = json!({"resources": {"requests": {"cpu": "250m", "memory": "1Gi"}}});
+            json!({"spec": {"nodeName": node, "containers": [container, container]}, "status": {"phase": phase}})
+        };
+        let pods = [pod("a", "Running"), pod("a", "Succeeded"), pod("b", "Running")];
+        let expected = Node {
+            name: "a".to_owned(),
+            is_ready: true,
+            takes_pods: false,
+            cpu: 2000,
+            memory: 4 << 30,
+            cpu_taken: 500,
+            memory_taken: 2 << 30,
+        };
+        assert_eq!(summary(&node, &pods), expected);
     }
 }

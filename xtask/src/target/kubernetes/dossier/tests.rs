@@ -210,6 +210,22 @@ fn no_node_takes_it() {
 }
 
 #[test]
+fn room_that_others_are_leaving_is_waited_for() {
+    let mut evidence = recorded("memory");
+    let mut going = evidence.pods[0].clone();
+    going["metadata"]["deletionTimestamp"] = "2026-11-21T17:00:00Z".into();
+    evidence.pods.push(going);
+    assert!(first(&evidence).patience >= Duration::from_secs(30));
+}
+
+#[test]
+fn a_process_that_was_ended_for_its_probe_did_not_crash() {
+    let found = first(&recorded("wrong-live"));
+    assert_eq!((found.code, found.patience), ("probe-failed", Duration::ZERO));
+    assert_eq!(found.cause, "`wrong-live` runs and does not listen on its port 8000");
+}
+
+#[test]
 fn a_node_that_is_being_added_is_waited_for() {
     let mut evidence = recorded("memory");
     let mut event = evidence.events[0].clone();

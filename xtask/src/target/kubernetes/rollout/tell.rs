@@ -18,8 +18,8 @@ const WORDS: usize = 300;
 pub(super) struct Teller {
     told: BTreeSet<String>,
     status: String,
-    /// Nothing of what was there before is news.
-    has_looked: bool,
+    /// The services of which no pod was ready yet when they were looked at: that one is will be news.
+    awaited: BTreeSet<String>,
 }
 
 impl Teller {
@@ -35,11 +35,19 @@ impl Teller {
 
     /// What has happened since the last look.
     pub(super) fn news(&mut self, evidence: &Evidence) -> Vec<String> {
-        let happened = happened(evidence);
-        // A replica that was ready when the watch began is no news; what went wrong is.
-        let first = !std::mem::replace(&mut self.has_looked, true);
-        let fresh = happened.into_iter().filter(|happened| self.told.insert(happened.key.clone()));
-        fresh.filter(|happened| !(first && happened.is_ready)).map(|happened| happened.text).collect()
+        let mut happened = happened(evidence);
+        for service in &evidence.services {
+            let who = &service.name;
+            let is_ready = evidence.ready_of(who) > 0;
+            if is_ready && self.awaited.contains(who.as_str()) {
+                happened
+                    .push(Happened { key: format!("{who} ready"), text: format!("`{who}`: its first pod is ready") });
+            } else if !is_ready && evidence.pods_of(who).next().is_some() {
+                self.awaited.insert(who.to_string());
+            }
+        }
+        happened.retain(|happened| self.told.insert(happened.key.clone()));
+        happened.into_iter().map(|happened| happened.text).collect()
     }
 }
 
@@ -47,7 +55,6 @@ struct Happened {
     /// What makes it the same as another.
     key: String,
     text: String,
-    is_ready: bool,
 }
 
 fn status(evidence: &Evidence) -> String {
@@ -73,23 +80,20 @@ fn happened(evidence: &Evidence) -> Vec<Happened> {
     let mut all = Vec::new();
     for service in &evidence.services {
         let who = service.name.as_str();
-        let mut add = |key: String, text: String, is_ready| {
-            all.push(Happened { key: format!("{who} {key}"), text: format!("`{who}`: {text}"), is_ready })
+        let mut add = |key: String, text: String| {
+            all.push(Happened { key: format!("{who} {key}"), text: format!("`{who}`: {text}") });
         };
         for pod in evidence.pods_of(&service.name) {
             for event in evidence.events_of(pod) {
                 if let Some((key, text)) = event_news(event) {
-                    add(key, text, false);
+                    add(key, text);
                 }
             }
             for container in evidence.containers(pod) {
                 if let Some(text) = ended(container) {
-                    add(format!("{} ended {}", container.key(), container.ends()), text, false);
+                    add(format!("{} ended {}", container.key(), container.ends()), text);
                 }
             }
-        }
-        if evidence.ready_of(&service.name) > 0 {
-            add("ready".to_owned(), "the first pod of the new release is ready".to_owned(), true);
         }
     }
     all
@@ -118,8 +122,7 @@ fn event_news(event: &Value) -> Option<(String, String)> {
     let (reason, message) = (text(event, "/reason"), text(event, "/message"));
     if reason == "Pulled" {
         let (image, rest) = message.strip_prefix("Successfully pulled image ")?.split_once("\" in ")?;
-        let took = rest.split([' ', '.']).next().unwrap_or_default();
-        let took = rest.split(' ').next().unwrap_or(took);
+        let took = rest.split(' ').next().unwrap_or_default();
         return Some((image.to_owned(), format!("its image was pulled in {took}")));
     }
     if text(event, "/type") != "Warning" {
@@ -165,12 +168,18 @@ mod tests {
 
     #[test]
     fn a_pulled_image_and_the_first_ready_pod_are_news() {
+        let ready = "`fine`: its first pod is ready".to_owned();
+        let fine = recorded("fine");
+        let mut before = fine.clone();
+        for condition in before.pods.iter_mut().filter_map(|pod| pod["status"]["conditions"].as_array_mut()).flatten() {
+            condition["status"] = "False".into();
+        }
         let mut teller = Teller::default();
-        assert!(teller.news(&recorded("silent")).iter().all(|line| !line.contains("ready")));
-        let news = teller.news(&recorded("fine"));
-        assert!(news.contains(&"`fine`: the first pod of the new release is ready".to_owned()), "{news:?}");
+        let news = teller.news(&before);
         assert!(news.iter().any(|line| line.starts_with("`fine`: its image was pulled in ")), "{news:?}");
+        assert!(!news.contains(&ready));
+        assert_eq!(teller.news(&fine), std::slice::from_ref(&ready));
         // Those that were ready before are none.
-        assert!(!Teller::default().news(&recorded("fine")).iter().any(|line| line.contains("first pod")));
+        assert!(!Teller::default().news(&fine).contains(&ready));
     }
 }

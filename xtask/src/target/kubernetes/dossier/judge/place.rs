@@ -4,12 +4,14 @@ use super::super::evidence::{Evidence, Expected, Node};
 use super::super::finding::Finding;
 use super::super::quantity::{bytes, millis, written, written_cpu};
 use super::table;
-use crate::kube::object::{list, text};
+use crate::kube::object::{is_going, list, text};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How long the scheduler may take to find room that is just being made.
-const ROOM: Duration = Duration::from_secs(8);
+/// How long the scheduler may take to look again.
+const ROOM: Duration = Duration::from_secs(5);
+/// How long pods that are going may take to make room.
+const GOING: Duration = Duration::from_secs(40);
 /// How long a new node may take to come.
 const NEW_NODE: Duration = Duration::from_secs(420);
 
@@ -28,7 +30,11 @@ pub(super) fn unplaced(evidence: &Evidence, service: &Expected, pod: &Value) -> 
     let why = why.split_once(". preemption:").map_or(why, |(why, _)| why).trim_end_matches('.');
     let asks = asks(evidence, pod, why).map(|asks| format!("; {asks}")).unwrap_or_default();
     let coming = |event: &&Value| matches!(text(event, "/reason"), "TriggeredScaleUp" | "Nominated" | "Launched");
-    let patience = if evidence.events_of(pod).iter().any(coming) { NEW_NODE } else { ROOM };
+    let patience = match () {
+        () if evidence.events_of(pod).iter().any(coming) => NEW_NODE,
+        () if evidence.pods.iter().any(is_going) => GOING,
+        () => ROOM,
+    };
     let hint = if asks.is_empty() {
         "`kubectl describe nodes` shows what each node has, and keeps away".to_owned()
     } else {

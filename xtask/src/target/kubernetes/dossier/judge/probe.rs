@@ -13,7 +13,7 @@ pub(super) fn failed(evidence: &Evidence, service: &Expected, container: Contain
         return None;
     }
     let said = answer(evidence, container)?;
-    Some(judged(evidence, service, container, said).patience_of(service.ready_within))
+    Some(judged(evidence, service, container, said, false).patience_of(service.ready_within))
 }
 
 /// Why a container was ended by the cluster, when a probe was the reason.
@@ -28,7 +28,7 @@ pub(super) fn ended_it(evidence: &Evidence, service: &Expected, container: Conta
     let probe = if text(by, "/message").contains("startup probe") { "Startup" } else { "Liveness" };
     let of_probe = |message: &&str| message.starts_with(probe);
     let said = events.iter().rev().map(|event| text(event, "/message")).find(of_probe).unwrap_or(text(by, "/message"));
-    let found = judged(evidence, service, container, said);
+    let found = judged(evidence, service, container, said, true);
     let patience = if container.ends() >= 2 { Duration::ZERO } else { service.ready_within };
     Some(found.patience_of(patience))
 }
@@ -51,7 +51,8 @@ pub(in super::super) fn answer<'e>(evidence: &'e Evidence, container: Container<
     events.iter().rev().find(about).map(|event| text(event, "/message"))
 }
 
-fn judged(evidence: &Evidence, service: &Expected, container: Container<'_>, said: &str) -> Finding {
+/// `restarted`: the cluster has ended it for that.
+fn judged(evidence: &Evidence, service: &Expected, container: Container<'_>, said: &str, restarted: bool) -> Finding {
     let who = &service.name;
     let (probe, got) = said.split_once(" probe failed: ").unwrap_or(("", said));
     if got.contains("connection refused") {
@@ -74,8 +75,8 @@ fn judged(evidence: &Evidence, service: &Expected, container: Container<'_>, sai
         None => format!("gets `{}`", got.trim()),
     };
     let is = match probe {
-        "Liveness" => "was restarted as it is not alive",
-        "Startup" => "was restarted as it did not start in time",
+        "Liveness" if restarted => "was restarted as it is not alive",
+        "Startup" if restarted => "was restarted as it did not start in time",
         _ => "runs and is not ready",
     };
     Finding::new("probe-failed", format!("`{who}` {is}: {asked} {got}")).hint(longer(evidence, service))
