@@ -8,6 +8,7 @@ use crate::journal::{SCHEMA, StepResult};
 use anyhow::Result;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
 
 /// All that is known of a run. Times are milliseconds since it began.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -246,18 +247,18 @@ fn list<'r>(record: &'r Value, key: &str) -> &'r [Value] {
     record[key].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Seconds as milliseconds.
+/// Seconds as whole milliseconds.
 fn millis(record: &Value, key: &str) -> u64 {
-    let millis = record[key].as_f64().unwrap_or_default() * 1000.0;
-    // A cast of floats stops at the ends of the whole numbers.
-    millis.round() as u64
+    let seconds = record[key].as_f64().unwrap_or_default().max(0.0);
+    // What no duration can hold is as long as can be.
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::{Event, PlannedStep, StepEnd};
-    use std::time::Duration;
 
     const RUN: &str = r#"{"event":"run","schema":1,"run":"20261121T081344Z-7","command":"deploy","env":"try","ms":0}"#;
 
