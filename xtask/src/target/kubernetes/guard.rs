@@ -45,12 +45,17 @@ pub(super) fn take(core: &Kubernetes, ctx: &Ctx, claim: &Claim<'_>, journal: &Jo
     // Whoever held it before us may have written.
     core.records.forget_what_was_read();
     let identity = core.access.identity()?;
-    if let Some(noted) = core.records.noted_cluster()? {
-        identity.check(&noted, &core.deployment.environment)?;
+    if let Some(noted) = core.records.cluster()? {
+        identity.check(&noted, &core.deployment.environment).map_err(|fault| {
+            let name = &core.names.home;
+            fault.hint(format!(
+                "if this cluster is a copy of that one, what namespace `{name}` tells is not true here: \
+                 kubectl delete namespace {name}"
+            ))
+        })?;
     }
     identity.note(core.deployment.home.dir())?;
     core.records.enter(namespaces::entry(&core.names.home, None, Some(&found)))?;
-    core.records.note_cluster(&identity)?;
     Ok(Box::new(lease))
 }
 

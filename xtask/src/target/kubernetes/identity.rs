@@ -55,7 +55,7 @@ impl Identity {
     }
 
     /// The same cluster, even where its address has changed meanwhile.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         match (&self.uid, &other.uid) {
             (Some(one), Some(other)) => one == other,
             _ => self.server == other.server && self.ca == other.ca,
@@ -67,14 +67,14 @@ impl Identity {
     pub(super) fn check_noted(&self, home: &Path, environment: &Environment) -> Result<()> {
         let noted = home::read_json(&note(home))?;
         match noted.as_ref().and_then(Self::from_json) {
-            Some(noted) => self.check(&noted, environment),
+            Some(noted) => Ok(self.check(&noted, environment)?),
             None => Ok(()),
         }
     }
 
     /// # Errors
     /// When `noted`, which was deployed to before, is another cluster.
-    pub(super) fn check(&self, noted: &Self, environment: &Environment) -> Result<()> {
+    pub(super) fn check(&self, noted: &Self, environment: &Environment) -> Result<(), Fault> {
         if self.is_same(noted) {
             return Ok(());
         }
@@ -88,7 +88,7 @@ impl Identity {
              more, `rm -r .slipway/{}` forgets it",
             environment.name
         );
-        Err(Fault::could_not_run("other-cluster", cause).hint(hint).into())
+        Err(Fault::could_not_run("other-cluster", cause).hint(hint))
     }
 
     /// Notes on this machine that this is the cluster that is deployed to.

@@ -29,14 +29,6 @@ impl Records {
         Self { store: Store::new(access, names, home) }
     }
 
-    /// Whether the cluster knows anything of the deployment.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub(super) fn is_there(&self) -> Result<bool> {
-        self.store.has_any()
-    }
-
     /// Lets the next question read everything again: somebody else may have deployed since.
     pub(super) fn forget_what_was_read(&self) {
         self.store.forget();
@@ -159,25 +151,12 @@ impl Records {
         self.strike(|entry| entry.system.as_deref() == Some(system.as_str()) && !kept(entry))
     }
 
-    /// The cluster that these records were written for, if they say so.
+    /// The cluster that these records were written for, if there are any.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(super) fn noted_cluster(&self) -> Result<Option<Identity>> {
-        Ok(Identity::from_json(&self.store.read(&Concern::Ledger)?["cluster"]))
-    }
-
-    /// Notes which cluster they are written for.
-    ///
-    /// # Errors
-    /// When that cannot be written.
-    pub(super) fn note_cluster(&self, identity: &Identity) -> Result<()> {
-        self.store.change(&Concern::Ledger, |document| {
-            let changed = document["cluster"] != identity.to_json();
-            document["cluster"] = identity.to_json();
-            document["schema"] = json!(1);
-            Ok(changed)
-        })
+    pub(super) fn cluster(&self) -> Result<Option<Identity>> {
+        self.store.cluster()
     }
 }
 

@@ -4,6 +4,7 @@
 //! changes a document is then asked again with the newer one.
 
 use super::super::access::Access;
+use super::super::identity::Identity;
 use super::super::names::Names;
 use crate::base64;
 use crate::error::Fault;
@@ -23,8 +24,10 @@ const ATTEMPTS: usize = 8;
 /// The key that a document has in its Secret.
 const KEY: &str = "document";
 
-/// Whose it is, in every document: a folder of state may have served another deployment before.
+/// Whose every document is, and of which cluster it tells: a folder of state may have served another deployment before,
+/// and a cluster may be a copy of another one.
 const DEPLOYMENT: &str = "deployment_id";
+const CLUSTER: &str = "cluster";
 
 /// What a document is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +100,16 @@ impl Store {
         self.current(self.load(&mut documents)?, concern)
     }
 
+    /// The cluster that the documents in this one tell of, if there are any.
+    ///
+    /// # Errors
+    /// When the cluster cannot be read.
+    pub(super) fn cluster(&self) -> Result<Option<Identity>> {
+        let mut documents = self.lock();
+        let documents = self.load(&mut documents)?;
+        Ok(documents.values().find_map(|document| Identity::from_json(&document.value[CLUSTER])))
+    }
+
     /// Whether the cluster has any document.
     ///
     /// # Errors
@@ -121,7 +134,7 @@ impl Store {
             if !change(&mut value)? && !brought_back {
                 return Ok(());
             }
-            self.sign(&mut value);
+            self.sign(&mut value)?;
             match self.write(concern, documents.get(&name).map(|document| document.version.as_str()), &value) {
                 Ok(version) => {
                     home::write_json(&concern.copy(&self.home), &value)?;
@@ -145,7 +158,7 @@ impl Store {
         if !change(&mut value)? {
             return Ok(());
         }
-        self.sign(&mut value);
+        self.sign(&mut value)?;
         home::write_json(&concern.copy(&self.home), &value)
     }
 
@@ -197,14 +210,20 @@ impl Store {
         }
     }
 
-    /// The copy of a document; null where there is none of this deployment.
+    /// The copy of a document; null where there is none of this deployment in this cluster.
     fn copy(&self, concern: &Concern) -> Result<Value> {
-        let copy = home::read_json(&concern.copy(&self.home))?;
-        Ok(copy.filter(|copy| copy[DEPLOYMENT] == self.names.id).unwrap_or_default())
+        let identity = self.access.identity()?;
+        let is_ours = |copy: &Value| {
+            let noted = Identity::from_json(&copy[CLUSTER]);
+            copy[DEPLOYMENT] == self.names.id && noted.is_some_and(|noted| noted.is_same(&identity))
+        };
+        Ok(home::read_json(&concern.copy(&self.home))?.filter(is_ours).unwrap_or_default())
     }
 
-    fn sign(&self, value: &mut Value) {
+    fn sign(&self, value: &mut Value) -> Result<()> {
         value[DEPLOYMENT] = json!(self.names.id);
+        value[CLUSTER] = self.access.identity()?.to_json();
+        Ok(())
     }
 
     fn write(&self, concern: &Concern, version: Option<&str>, value: &Value) -> Result<String, Refusal> {
