@@ -177,7 +177,11 @@ fn inspect(run: &Run, candidate: &Candidate, proven: &Proven, reasons: &mut Reas
         let named = difference.service.as_deref().and_then(|name| name.parse::<ServiceName>().ok());
         let Some(service) = named.or_else(|| candidate.services().into_iter().next()) else { continue };
         let verify = core.deployment.environment.command("deploy --verify");
-        let word = format!("changed by hand: {} {}; `{verify}` puts it back", difference.object, difference.what);
+        let (object, what) = (&difference.object, &difference.what);
+        let word = match difference.is_ours {
+            true => format!("changed by hand: {object} {what}; `{verify}` puts it back"),
+            false => format!("{object} {what} and stays"),
+        };
         reasons.entry(service).or_default().push(word);
     }
     Ok(())

@@ -27,6 +27,8 @@ pub(super) struct Difference {
     pub(super) service: Option<String>,
     /// "`spec.template.spec.containers[epoch].image` is `x`, proven was `y`", "is gone"
     pub(super) what: String,
+    /// Whether it is the release's own, and so put back. What a hand has added beside it is told and left alone.
+    pub(super) is_ours: bool,
 }
 
 /// The objects of a system's release as they are now, without what the cluster changes by itself: status, versions,

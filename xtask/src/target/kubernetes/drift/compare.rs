@@ -31,7 +31,8 @@ pub(in crate::target::kubernetes) fn differences(proven: &[Value], there: &[Valu
     }
     let known = |found: &&Value| proven.iter().any(|wanted| is_same(wanted, found));
     let added = there.iter().filter(|found| !known(found));
-    all.extend(added.map(|found| difference(found, "was added by hand".to_owned())));
+    let foreign = |found| Difference { is_ours: false, ..difference(found, "was added by hand".to_owned()) };
+    all.extend(added.map(foreign));
     all
 }
 
@@ -43,7 +44,7 @@ fn without_replicas(found: &Value, scaled: &BTreeSet<(String, String)>) -> Value
 
 fn difference(of: &Value, what: String) -> Difference {
     let service = Some(object::label(of, SERVICE)).filter(|name| !name.is_empty());
-    Difference { object: title(of), service: service.map(str::to_owned), what }
+    Difference { object: title(of), service: service.map(str::to_owned), what, is_ours: true }
 }
 
 /// The differences of one object, as sentences about it.

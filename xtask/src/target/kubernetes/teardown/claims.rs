@@ -67,11 +67,27 @@ pub(super) fn remove(core: &Kubernetes, place: &Place, cx: &StepCx<'_>) -> Resul
 pub(super) fn volumes(core: &Kubernetes, place: &Place) -> Result<Vec<Found>> {
     let claims = find::claims(core, &place.namespace)?;
     let entries = core.records.entries()?;
-    let volumes = entries.iter().filter(|entry| entry.kind == VOLUME);
-    let noted: Vec<String> = volumes.filter_map(|entry| Some(entry.identity["uid"].as_str()?.to_owned())).collect();
-    let mut found = find::volumes(&*core.access.api()?)?;
+    let noted: Vec<String> = entries.iter().filter_map(uid).map(str::to_owned).collect();
+    let mut found = find::volumes(core)?;
     found.retain(|volume| find::is_volume_of(volume, place, &claims, &noted));
     Ok(found)
+}
+
+/// The volumes in the ledger that are still there, each with the system that it was made for.
+pub(super) fn noted_volumes(core: &Kubernetes) -> Result<Vec<(String, Found)>> {
+    let entries = core.records.entries()?;
+    let found = find::volumes(core)?;
+    let system = |volume: &Found| {
+        let own = Some(object::text(&volume.object, "/metadata/uid"));
+        let entry = entries.iter().find(|entry| uid(entry) == own)?;
+        Some(entry.system.clone().unwrap_or_default())
+    };
+    Ok(found.into_iter().filter_map(|volume| Some((system(&volume)?, volume))).collect())
+}
+
+/// The identity of a volume in the ledger.
+fn uid(entry: &Entry) -> Option<&str> {
+    entry.identity["uid"].as_str().filter(|_| entry.kind == VOLUME)
 }
 
 /// Those that go with their claims.

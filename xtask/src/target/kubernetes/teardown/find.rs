@@ -2,7 +2,7 @@
 
 use super::{Place, namespace};
 use crate::kube::path::{CLAIM, Kind, NAMESPACE, POD, RELEASED, REPLICA_SET, VOLUME};
-use crate::kube::{self, Api, Refusal, object};
+use crate::kube::{self, Refusal, object};
 use crate::target::kubernetes::Kubernetes;
 use crate::target::kubernetes::names::SERVICE;
 use crate::target::kubernetes::namespaces;
@@ -104,8 +104,8 @@ pub(super) fn namespaces(core: &Kubernetes) -> Result<Vec<Found>> {
 }
 
 /// All volumes of the cluster.
-pub(super) fn volumes(api: &Api) -> Result<Vec<Found>> {
-    let found = api.list(&VOLUME.everywhere(), "");
+pub(super) fn volumes(core: &Kubernetes) -> Result<Vec<Found>> {
+    let found = core.access.api()?.list(&VOLUME.everywhere(), "");
     let found = found.map_err(|refusal| kube::fault("look for volumes", &refusal))?;
     Ok(found.into_iter().map(|object| Found { kind: VOLUME, object }).collect())
 }

@@ -85,6 +85,13 @@ impl Search<'_> {
                 found.push((self.keep_data, survivor));
             }
         }
+        // Those of systems whose files are gone.
+        for (system, volume) in claims::noted_volumes(self.core)? {
+            let is_known = self.core.deployment.spec.systems.iter().any(|known| known.name.as_str() == system);
+            if self.scope.everything && !is_known {
+                found.push((self.keep_data, Survivor { owner: system, ..self.survivor(&volume) }));
+            }
+        }
         Ok(found)
     }
 
