@@ -119,12 +119,6 @@ impl<'e> Container<'e> {
 }
 
 impl Evidence {
-    /// The service that an object belongs to.
-    pub(crate) fn service(&self, object: &Value) -> Option<&Expected> {
-        let service = label(object, names::SERVICE);
-        self.services.iter().find(|expected| expected.name.as_str() == service)
-    }
-
     pub(crate) fn workloads(&self) -> impl Iterator<Item = &Value> {
         self.deployments.iter().chain(&self.stateful_sets)
     }

@@ -6,6 +6,7 @@ use super::evidence::{Container, Evidence, Expected, Log, Node};
 use super::judge::requests;
 use super::redact::Redactor;
 use super::{judge, sockets};
+use crate::container::ports::Sockets;
 use crate::kube::object::{list, name, text};
 use crate::kube::{Api, Refusal, path};
 use crate::plan::runner::StepCx;
@@ -19,6 +20,10 @@ const TAIL: &str = "200";
 const LOGS: usize = 24;
 /// How much of an answer to a probe is kept.
 const ANSWER: usize = 300;
+
+/// Why the API itself refuses to ask a pod; other reasons are the program's own words.
+const OF_THE_API: [&str; 7] =
+    ["ServiceUnavailable", "Forbidden", "NotFound", "InternalError", "Timeout", "Unauthorized", "BadRequest"];
 
 /// What a system's evidence is read from.
 pub(crate) struct Source<'a> {
@@ -67,7 +72,7 @@ impl Source<'_> {
     }
 }
 
-/// All there is to know. What cannot be read is left out: half a dossier is better than none.
+/// All there is to know; where pods listen is not asked again when it is known. What cannot be read is left out: half a dossier is better than none.
 ///
 /// # Errors
 /// When the workloads themselves cannot be read.
@@ -76,6 +81,7 @@ pub(crate) fn everything(
     cx: &StepCx<'_>,
     source: &Source<'_>,
     redactor: &Redactor,
+    sockets: &BTreeMap<String, Sockets>,
 ) -> Result<Evidence, Refusal> {
     cx.status("gathering what tells the cause");
     let mut evidence = source.details(source.workloads()?)?;
@@ -86,7 +92,7 @@ pub(crate) fn everything(
     evidence.others = others.into_iter().flat_map(|kind| source.list(kind).unwrap_or_default()).collect();
     evidence.logs = logs(source, &evidence, redactor);
     evidence.answers = answers(source, &evidence, redactor);
-    evidence.sockets = listeners(core, cx, source, &evidence);
+    evidence.sockets = if sockets.is_empty() { listeners(core, cx, source, &evidence) } else { sockets.clone() };
     Ok(evidence)
 }
 
@@ -96,7 +102,7 @@ pub(crate) fn listeners(
     cx: &StepCx<'_>,
     source: &Source<'_>,
     evidence: &Evidence,
-) -> BTreeMap<String, crate::container::ports::Sockets> {
+) -> BTreeMap<String, Sockets> {
     let mut found = BTreeMap::new();
     for service in source.services {
         let refused = |container: &Container<'_>| {
@@ -144,8 +150,7 @@ fn answers(source: &Source<'_>, evidence: &Evidence, redactor: &Redactor) -> BTr
             let port = judge::port(service, container);
             let path = format!("{}/proxy{asked}", path::POD.at(source.namespace, &format!("{pod}:{port}")));
             let Err(refusal) = source.api.text(&path) else { continue };
-            // The API's own refusals have a reason, the program's words do not.
-            if refusal.status != 0 && refusal.reason.is_empty() {
+            if refusal.status != 0 && !OF_THE_API.contains(&refusal.reason.as_str()) {
                 answers.insert(pod.to_owned(), redactor.text(&essence(&refusal.message)));
             }
             break;

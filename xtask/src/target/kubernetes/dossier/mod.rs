@@ -22,18 +22,19 @@ use self::gather::Source;
 use self::redact::Redactor;
 use super::Kubernetes;
 use super::wanted::{self, Part};
+use crate::container::ports::Sockets;
 use crate::error::Fault;
 use crate::journal::Event;
 use crate::plan::runner::StepCx;
 use crate::spec::name::SystemName;
 use crate::spec::system::TargetKind;
+use std::collections::BTreeMap;
 
 /// Gathers all there is to know about a system after `fault`, keeps it in a bundle and names that in the journal. What
 /// is found to be the cause stands in front of the fault; without a finding the fault is returned as it is.
 pub(super) fn gather_for(core: &Kubernetes, cx: &StepCx<'_>, system: &SystemName, fault: Fault) -> Fault {
     let parts = parts(core, system);
-    let services: Vec<Expected> = parts.iter().map(Expected::of).collect();
-    let found = investigate(core, cx, system, &services, &parts, &[]);
+    let found = investigate(core, cx, system, &parts, &Suspicion::default());
     match found.iter().find(|finding| finding.code != "not-ready") {
         Some(finding) => {
             let cause = finding.fault();
@@ -51,22 +52,31 @@ fn parts(core: &Kubernetes, system: &SystemName) -> Vec<Part> {
     found.and_then(|system| wanted::parts(system, &deployment.environment, target).ok()).unwrap_or_default()
 }
 
-/// Gathers, judges, keeps the bundle and records it. What is about the pods in `suspects` comes first.
+/// What is known before all evidence is gathered.
+#[derive(Default)]
+pub(super) struct Suspicion {
+    /// What the watch has given up for: services that these are about come first.
+    pub(super) findings: Vec<Finding>,
+    /// Where pods listen, as far as that was looked for.
+    pub(super) sockets: BTreeMap<String, Sockets>,
+}
+
+/// Gathers, judges, keeps the bundle and records it.
 pub(super) fn investigate(
     core: &Kubernetes,
     cx: &StepCx<'_>,
     system: &SystemName,
-    services: &[Expected],
     parts: &[Part],
-    suspects: &[Finding],
+    suspicion: &Suspicion,
 ) -> Vec<Finding> {
     let redactor = redactor(core, parts);
     let namespace = core.names.namespace(system);
+    let services: Vec<Expected> = parts.iter().map(Expected::of).collect();
     let evidence = core.access.api().ok().and_then(|api| {
-        let source = Source { api: &api, namespace: &namespace, system, services };
-        gather::everything(core, cx, &source, &redactor).ok()
+        let source = Source { api: &api, namespace: &namespace, system, services: &services };
+        gather::everything(core, cx, &source, &redactor, &suspicion.sockets).ok()
     });
-    let findings = conclude(evidence.as_ref(), suspects, &redactor);
+    let findings = conclude(evidence.as_ref(), &suspicion.findings, &redactor);
     let faults: Vec<Fault> = findings.iter().map(Finding::fault).collect();
     let evidence = evidence.unwrap_or_default();
     let folder = core.deployment.home.dir().join("dossiers");

@@ -102,13 +102,11 @@ fn first(lower: &str, from: usize) -> Option<(usize, &'static str)> {
 fn value(behind: &str, whole_line: bool) -> Option<(usize, usize)> {
     // The rest of a longer name, the quotes around it and the sign between them.
     let sign = behind.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.\"'\\".contains(c)))?;
-    let spaced = behind[..sign].ends_with(char::is_alphanumeric) && behind[sign..].starts_with(' ');
+    let is_apart = sign == 0 || behind[..sign].ends_with(char::is_alphanumeric);
     let mut at = sign;
     if behind[at..].starts_with(['=', ':']) {
         at += 1;
-    } else if !(spaced || sign == 0 && behind.starts_with(" \"")) {
-        return None;
-    } else if !behind[at..].starts_with(" \"") {
+    } else if !(is_apart && behind[at..].starts_with(" \"")) {
         return None;
     }
     at += behind[at..].len() - behind[at..].trim_start_matches([' ', '"', '\'', '\\']).len();

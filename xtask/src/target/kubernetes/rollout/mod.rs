@@ -8,7 +8,7 @@ use self::tell::Teller;
 use super::Kubernetes;
 use super::dossier::evidence::{Evidence, Expected, is_complete, is_observed, is_ready, uid};
 use super::dossier::gather::{self, Source};
-use super::dossier::{self, Finding, judge};
+use super::dossier::{self, Finding, Suspicion, judge};
 use super::wanted::Wanted;
 use crate::container::ports::Sockets;
 use crate::error::Fault;
@@ -43,12 +43,14 @@ pub(super) fn watch(core: &Kubernetes, cx: &StepCx<'_>, wanted: &Wanted) -> Resu
     let services: Vec<Expected> = wanted.parts.iter().map(Expected::of).collect();
     let api = core.access.api()?;
     let source = Source { api: &api, namespace: &wanted.namespace, system: &wanted.system, services: &services };
-    let failed = Watch::new(core, cx, &source, limit(wanted)).until_ready()?;
-    if failed.is_empty() {
+    let mut watch = Watch::new(core, cx, &source, limit(wanted));
+    let findings = watch.until_ready()?;
+    if findings.is_empty() {
         return Ok(());
     }
-    let found = dossier::investigate(core, cx, &wanted.system, &services, &wanted.parts, &failed);
-    let first = found.first().or(failed.first()).map(Finding::fault);
+    let suspicion = Suspicion { findings, sockets: watch.sockets };
+    let found = dossier::investigate(core, cx, &wanted.system, &wanted.parts, &suspicion);
+    let first = found.first().or(suspicion.findings.first()).map(Finding::fault);
     Err(first.unwrap_or_else(|| Fault::failed("not-ready", format!("`{}` did not come up", wanted.system))).into())
 }
 
@@ -155,19 +157,19 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Looks where a process listens that does not on its port. It may only be slow, so it is looked again, ever more
-    /// seldom.
+    /// Looks where a process listens that does not on its port. It may only be slow, so it is looked again: ever more
+    /// seldom while it listens nowhere, and before it is given up for listening elsewhere.
     fn listen(&mut self, evidence: &Evidence) {
-        let unheard = |finding: &Finding| finding.code == "probe-failed" && finding.cause.contains("does not listen");
         let findings = judge::judge(evidence);
-        let ages = findings.iter().filter(|finding| unheard(finding)).filter_map(|finding| self.patience.age(finding));
-        let is_due = ages.max().is_some_and(|age| age >= UNHEARD)
-            && self.listened.is_none_or(|at| at.elapsed() >= self.next_listen);
-        if !is_due {
+        let unheard = findings.iter().filter(|finding| judge::is_unheard(finding));
+        let is_due = unheard.filter_map(|finding| self.patience.age(finding)).max().is_some_and(|age| age >= UNHEARD)
+            || !self.sockets.is_empty();
+        if !is_due || self.listened.is_some_and(|at| at.elapsed() < self.next_listen) {
             return;
         }
         self.sockets = gather::listeners(self.core, self.cx, self.source, evidence);
-        self.next_listen = if self.listened.is_some() { self.next_listen * 2 } else { UNHEARD };
+        let elsewhere = self.sockets.values().any(|sockets| !(sockets.open.is_empty() && sockets.inside.is_empty()));
+        self.next_listen = if elsewhere { UNHEARD } else { self.next_listen * 2 };
         self.listened = Some(Instant::now());
     }
 

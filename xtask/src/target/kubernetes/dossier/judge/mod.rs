@@ -11,6 +11,7 @@ mod start;
 mod volume;
 
 pub(super) use place::requests;
+pub(in super::super) use probe::is_unheard;
 pub(super) use probe::{answer, port};
 
 use super::evidence::{Container, Evidence, Expected, is_complete, is_ready, wanted};

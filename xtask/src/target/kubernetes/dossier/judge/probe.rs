@@ -34,10 +34,18 @@ pub(super) fn ended_it(evidence: &Evidence, service: &Expected, container: Conta
 }
 
 impl Finding {
-    /// Where nothing definite is known yet.
+    /// Who listens elsewhere may open its own port last, but hardly takes all the time that it may.
     fn patience_of(self, patience: Duration) -> Self {
-        if self.code == "wrong-port" { self } else { self.patience(patience) }
+        let patience = if self.code == "wrong-port" { patience / 3 } else { patience };
+        self.patience(patience)
     }
+}
+
+/// Words of a finding that nobody listens on a port, for which it is worth to look where they listen.
+const UNHEARD: &str = "does not listen on its port";
+
+pub(in super::super::super) fn is_unheard(finding: &Finding) -> bool {
+    finding.code == "probe-failed" && finding.cause.contains(UNHEARD)
 }
 
 /// What the newest failed probe of a container got.
@@ -62,7 +70,7 @@ fn judged(evidence: &Evidence, service: &Expected, container: Container<'_>, sai
         let port = port(service, container);
         let silent = evidence.sockets.contains_key(name(container.pod));
         let nowhere = if silent { ", nor on any other" } else { "" };
-        let cause = format!("`{who}` runs and does not listen on its port {port}{nowhere}");
+        let cause = format!("`{who}` runs and {UNHEARD} {port}{nowhere}");
         return Finding::new("probe-failed", cause).hint(longer(evidence, service));
     }
     let asked = asked(container, probe);

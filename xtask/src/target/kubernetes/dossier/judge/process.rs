@@ -4,6 +4,7 @@ use super::super::evidence::{Container, Evidence, Expected, Log};
 use super::super::finding::Finding;
 use super::{probe, start, table};
 use crate::kube::object::{name, number, text};
+use serde_json::Value;
 use std::time::Duration;
 
 /// How many of its last lines a cause repeats, and how much of each.
@@ -59,11 +60,11 @@ pub(super) fn ended(evidence: &Evidence, service: &Expected, container: Containe
 
 /// A container that only prepares the others is meant to end.
 fn is_preparation(container: Container<'_>) -> bool {
-    let containers = container.pod.pointer("/spec/initContainers").and_then(serde_json::Value::as_array);
+    let containers = container.pod.pointer("/spec/initContainers").and_then(Value::as_array);
     containers.is_some_and(|all| all.iter().any(|spec| text(spec, "/name") == container.name()))
 }
 
-fn how(ended: &serde_json::Value) -> String {
+fn how(ended: &Value) -> String {
     let code = number(ended, "/exitCode");
     match number(ended, "/signal").max(if (129..160).contains(&code) { code - 128 } else { 0 }) {
         0 => format!("exit code {code}"),
@@ -80,9 +81,36 @@ pub(super) fn last_words(evidence: &Evidence, container: Container<'_>) -> Strin
         container.status.pointer("/state/terminated").is_some() || container.status.pointer("/state/waiting").is_some();
     let log = if is_last && !current.trim().is_empty() || previous.trim().is_empty() { current } else { previous };
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let cut = |line: &&str| match line.char_indices().nth(LINE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => (*line).to_owned(),
+    let cut = |line: &&str| {
+        let line = plain(line);
+        match line.char_indices().nth(LINE) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
     };
     lines[lines.len().saturating_sub(LINES)..].iter().map(cut).collect::<Vec<_>>().join(" | ")
+}
+
+/// A line of a log in JSON as a person would have written it: `ERROR cannot go on: no such file`.
+fn plain(line: &str) -> String {
+    let Ok(fields @ Value::Object(_)) = serde_json::from_str(line) else { return line.to_owned() };
+    let field = |names: &[&str]| names.iter().map(|name| text(&fields, name)).find(|said| !said.is_empty());
+    let Some(message) = field(&["/message", "/msg", "/fields/message"]) else { return line.to_owned() };
+    let level = field(&["/level", "/severity"]).map(|level| format!("{level} ")).unwrap_or_default();
+    let error = field(&["/error", "/err", "/fields/error"]).map(|error| format!(": {error}")).unwrap_or_default();
+    format!("{level}{message}{error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_in_json_is_told_as_a_sentence() {
+        let line = r#"{"timestamp":"2026","level":"ERROR","message":"cannot go on","error":"no file","pid":1}"#;
+        assert_eq!(plain(line), "ERROR cannot go on: no file");
+        for line in ["{\"a\":1}", "panicked at main.rs", "{broken", "12"] {
+            assert_eq!(plain(line), line);
+        }
+    }
 }
