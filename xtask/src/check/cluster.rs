@@ -144,7 +144,7 @@ mod tests {
 
     /// What stands in this folder as the id of a check.
     fn ids() -> BTreeSet<String> {
-        let text = concat!(include_str!("cluster.rs"));
+        let text = include_str!("cluster.rs");
         let quoted = text.split('"').filter(|part| part.starts_with("cluster.") || part.starts_with("spec."));
         quoted.map(str::to_owned).collect()
     }

@@ -15,7 +15,7 @@ pub(super) fn judge(subject: &Subject, api: &Api, image: &str) -> Finding {
     let there = there.into_iter().find(|name| matches!(api.get(&path::NAMESPACE.named(name)), Ok(Some(_))));
     let namespace = there.unwrap_or("default");
     let rehearsal = path::with_query(&path::POD.within(namespace), &[("dryRun", "All")]);
-    let answer = api.create(&rehearsal, &pod(image, &subject.environment.deployment_id.to_string()));
+    let answer = api.create(&rehearsal, &pod(image, subject.environment.deployment_id.as_ref()));
     verdict(answer.err().as_ref(), namespace)
 }
 

@@ -174,6 +174,35 @@ mod tests {
         assert_eq!(from_json(&json!({})), None);
     }
 
+    /// The clients that are installed take these lines: they refuse a flag or a configuration that they do not know
+    /// before they look for an engine, of which none is to be found here.
+    #[test]
+    fn real_clients_take_what_they_are_told() {
+        use crate::ctx::Vars;
+        use crate::proc::Children;
+        use crate::signal::Interrupts;
+        let proc = Proc::new(Children::default(), Interrupts::default(), Vars::of_process().path());
+        for maker in Maker::ALL {
+            if maker == Maker::Minikube || proc.find(maker.as_str()).is_none() {
+                eprintln!("skipped: {maker} is not on PATH, or would look for an engine by other means");
+                continue;
+            }
+            let made = Made { name: "slipway-no-such".to_owned(), ..made(maker, EngineKind::Docker) };
+            for line in
+                [made.create(), made.delete(), made.start()].into_iter().filter(|line| line.name() == maker.as_str())
+            {
+                let line = line.env("DOCKER_HOST", "unix:///nowhere.sock").env("KUBECONFIG", "/nowhere/config");
+                let line = line.env("KIND_EXPERIMENTAL_PROVIDER", "docker");
+                let said = proc.try_read(&line).unwrap().stderr;
+                for refusal in
+                    ["unknown flag", "unknown command", "unable to decode config", "accepts", "unknown shorthand"]
+                {
+                    assert!(!said.contains(refusal), "{line}: {said}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn one_that_does_not_run_is_started() {
         let start = |maker, engine| made(maker, engine).start().to_string();

@@ -2,7 +2,6 @@
 
 use super::made::{self, Made};
 use super::{addons, settings};
-use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::home::Home;
 use crate::plan::runner::StepCx;

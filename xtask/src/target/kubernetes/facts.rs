@@ -89,7 +89,7 @@ fn parse_version(answer: &Value) -> Result<(u32, u32)> {
 }
 
 /// Nodes of an architecture that nothing is built for are left out, as nothing is placed on them.
-fn platforms(nodes: &[Value]) -> Vec<Platform> {
+pub(super) fn platforms(nodes: &[Value]) -> Vec<Platform> {
     let of = |node: &Value| {
         let part = |key: &str| text(node, &format!("/status/nodeInfo/{key}")).to_owned();
         format!("{}/{}", part("operatingSystem"), part("architecture")).parse().ok()

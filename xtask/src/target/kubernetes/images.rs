@@ -15,7 +15,7 @@ use super::Kubernetes;
 use super::wanted::{ImageRef, Part};
 use crate::ctx::Ctx;
 use crate::error::Fault;
-use crate::image::{Enter, Images, Pushes};
+use crate::image::{Enter, Images, Pushes, Wanted};
 use crate::plan::{Step, StepId};
 use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::Source;
@@ -48,7 +48,7 @@ impl Supply {
         let parts = || systems.iter().flat_map(|(_, parts)| parts);
         let crates: Vec<(ServiceName, String)> = parts().filter_map(own).collect();
         let nodes = Arc::new(Nodes::new(core));
-        let deployment = for_nodes(&core.deployment, &nodes, !crates.is_empty());
+        let deployment = for_nodes(&core.deployment, &nodes, !crates.is_empty())?;
         let entering = Arc::clone(core);
         let enter: Enter = Arc::new(move |entry| entering.records.enter(entry));
         let images = Images::new(&deployment, ctx, &crates, Arc::clone(&core.engine), enter)?;
@@ -82,7 +82,7 @@ impl Supply {
     pub(super) fn shown(&self, service: &ServiceName) -> ImageRef {
         let unknown = || {
             let wanted = self.images.wanted().iter().find(|wanted| wanted.service == *service);
-            let version = wanted.map(|wanted| wanted.key()).unwrap_or_default();
+            let version = wanted.map(Wanted::key).unwrap_or_default();
             ImageRef { reference: format!("<digest of {service}>"), version }
         };
         self.known(service).unwrap_or_else(unknown)
@@ -155,12 +155,15 @@ fn own(part: &Part) -> Option<(ServiceName, String)> {
 }
 
 /// Images are for what the nodes are, unless the environment says what they are for.
-fn for_nodes(deployment: &Deployment, nodes: &Nodes, builds: bool) -> Deployment {
+fn for_nodes(deployment: &Deployment, nodes: &Nodes, builds: bool) -> Result<Deployment> {
     let mut deployment = deployment.clone();
-    if builds && deployment.environment.platforms.is_empty() {
-        deployment.environment.platforms = nodes.platforms();
+    if builds {
+        nodes.check(&deployment.environment.platforms)?;
+        if deployment.environment.platforms.is_empty() {
+            deployment.environment.platforms = nodes.platforms();
+        }
     }
-    deployment
+    Ok(deployment)
 }
 
 /// The steps of these services, and those that they share. What several have in common is the first part of an ID with

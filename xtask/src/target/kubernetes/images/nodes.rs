@@ -1,11 +1,11 @@
 //! The nodes of the cluster, as far as images care: what they are, which program has made them, what they have.
 
+use crate::error::Fault;
 use crate::kube::{Api, object, path};
 use crate::spec::container::Platform;
-use crate::target::kubernetes::Kubernetes;
+use crate::target::kubernetes::{Kubernetes, facts};
 use crate::tools::local_cluster::{self, LocalCluster, NodeNames};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct Nodes {
@@ -22,7 +22,15 @@ impl Nodes {
     /// What they run, each once and sorted; nothing where the cluster does not say. Whoever may not look at nodes can
     /// deploy all the same.
     pub(super) fn platforms(&self) -> Vec<Platform> {
-        platforms(&self.seen())
+        facts::platforms(&self.seen())
+    }
+
+    /// Whether anything can run there of what is built for these.
+    ///
+    /// # Errors
+    /// `image-platform`, with the setting that mends it.
+    pub(super) fn check(&self, built: &[Platform]) -> Result<(), Fault> {
+        if built.is_empty() { Ok(()) } else { refuse(built, &self.platforms()) }
     }
 
     /// The cluster, if it is one on this machine. Its nodes are asked only when the name of its context does not tell.
@@ -54,10 +62,14 @@ fn read(api: &Api) -> Option<Vec<Value>> {
     api.list(&path::with_query(&path::NODE.everywhere(), &[("limit", "100")]), "").ok()
 }
 
-fn platforms(nodes: &[Value]) -> Vec<Platform> {
-    let architecture = |node: &Value| Platform::of_architecture(object::text(node, "/status/nodeInfo/architecture"));
-    let found: BTreeSet<Platform> = nodes.iter().filter_map(architecture).collect();
-    found.into_iter().collect()
+fn refuse(built: &[Platform], nodes: &[Platform]) -> Result<(), Fault> {
+    if nodes.is_empty() || nodes.iter().any(|node| built.contains(node)) {
+        return Ok(());
+    }
+    let words = |platforms: &[Platform]| platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let cause = format!("images are built for {}, and the nodes of the cluster are {}", words(built), words(nodes));
+    let hint = format!("build for what they are: `--set platforms={}`, or leave `platforms` out", words(nodes));
+    Err(Fault::could_not_run("image-platform", cause).hint(hint))
 }
 
 /// A node names 50 of its images, the largest ones (`nodeStatusMaxImages` of the kubelet). One that is not named may thus
@@ -84,10 +96,20 @@ mod tests {
     }
 
     #[test]
+    fn what_no_node_can_run_is_refused_before_it_is_built() {
+        let (amd64, arm64) = (Platform::LinuxAmd64, Platform::LinuxArm64);
+        let fault = refuse(&[arm64], &[amd64]).unwrap_err();
+        assert_eq!(fault.cause, "images are built for linux/arm64, and the nodes of the cluster are linux/amd64");
+        assert!(fault.hint.is_some_and(|hint| hint.contains("--set platforms=linux/amd64`")));
+        for (built, nodes) in [(vec![amd64, arm64], vec![amd64]), (vec![arm64], vec![])] {
+            assert_eq!(refuse(&built, &nodes), Ok(()));
+        }
+    }
+
+    #[test]
     fn nodes_say_what_they_are_and_have() {
         let nodes =
             [node("arm64", &["localhost/slipway/a:1"]), node("amd64", &[]), node("amd64", &[]), node("s390x", &[])];
-        assert_eq!(platforms(&nodes), [Platform::LinuxAmd64, Platform::LinuxArm64]);
         assert!(has(&nodes[0], "localhost/slipway/a:1") && !has(&nodes[0], "localhost/slipway/a:2"));
         assert!(!has(&nodes[1], "localhost/slipway/a:1"));
         let names = NodeNames::of(&nodes[0]);
