@@ -25,9 +25,7 @@ pub(super) fn write(
     findings: &[Finding],
     redactor: &Redactor,
 ) -> Result<PathBuf> {
-    let bundle = folder.join(called);
-    // What an earlier failure of the same run has left is older than this.
-    home::remove(&bundle)?;
+    let bundle = free(folder, called);
     let all = |objects: &[&[Value]]| -> Value {
         objects.iter().flat_map(|objects| objects.iter()).map(|object| redactor.object(object)).collect()
     };
@@ -56,6 +54,13 @@ pub(super) fn write(
     home::write_private(&bundle.join("summary.txt"), redactor.text(&summary(evidence, findings)).as_bytes())?;
     prune(folder)?;
     Ok(bundle)
+}
+
+/// Going back after a failure may fail as well: the first bundle of a run is the one that tells why.
+fn free(folder: &Path, called: &str) -> PathBuf {
+    let numbered = (2..).map(|number| folder.join(format!("{called}-{number}")));
+    let mut names = std::iter::once(folder.join(called)).chain(numbered);
+    names.find(|path| !path.exists()).unwrap_or_else(|| folder.join(called))
 }
 
 fn finding(finding: &Finding) -> Value {
@@ -153,6 +158,9 @@ mod tests {
         assert!(!read("pods.json").contains("s3cret!"));
         assert_eq!((read("logs/a-1-a.log"), read("logs/a-1-a-previous.log")), ("now".to_owned(), "before".to_owned()));
         assert!(read("summary.txt").starts_with("1. crash: `a` crashed: exit code 3\n   look\n"));
+        let second = write(&folder.0, "1-a", &evidence, &[], &redactor).unwrap();
+        assert_eq!(second, folder.0.join("1-a-2"));
+        assert!(read("findings.json").contains("exit code 3"));
     }
 
     #[test]
