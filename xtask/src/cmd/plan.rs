@@ -44,7 +44,7 @@ fn text(changes: &SystemChanges) -> String {
     let reason = changes.skipped.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let mut lines = vec![format!("{} {}{reason}", changes.name, result(changes))];
     for (service, why) in &changes.services {
-        lines.push(format!("  {service} would be started:"));
+        lines.push(format!("  {service} would change:"));
         lines.extend(why.iter().map(|reason| format!("    {reason}")));
     }
     lines.join("\n")

@@ -10,8 +10,8 @@ use anyhow::Result;
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// How long an ingress may take. Those in a cluster take seconds, the load balancer of a cloud takes minutes.
-const WITHIN: Duration = Duration::from_secs(300);
+/// How long an ingress may take. Those in a cluster take seconds.
+const WITHIN: Duration = Duration::from_secs(120);
 
 /// # Errors
 /// When a service does not answer well in time, with what is answered for it.

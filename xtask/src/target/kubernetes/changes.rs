@@ -155,22 +155,23 @@ fn inspect(run: &Run, candidate: &Candidate, proven: &Proven, reasons: &mut Reas
     let system = &candidate.system.name;
     let namespace = core.names.namespace(system);
     let running = run.running()?;
-    if let Some(word) = release_reason(&running, &namespace, candidate, proven) {
+    let other = release_reason(&running, &namespace, candidate, proven);
+    if let Some(word) = &other {
         for service in candidate.services() {
             reasons.entry(service).or_default().push(word.clone());
         }
     }
-    let mut gone = Vec::new();
     for service in candidate.services().into_iter().filter(|service| proven.versions.contains_key(service)) {
         let word = match running.standing(&namespace, &service) {
             Standing::Ready => continue,
             Standing::Unready => "it is not ready",
-            Standing::Gone => {
-                gone.push(service.clone());
-                "it is gone from the cluster"
-            }
+            Standing::Gone => "it is gone from the cluster",
         };
         reasons.entry(service).or_default().push(word.to_owned());
+    }
+    if other.is_some() {
+        // What another release has made is not a hand's work.
+        return Ok(());
     }
     let there = drift::capture(core, system)?;
     for difference in drift::differences(&proven.objects, &there) {

@@ -119,11 +119,10 @@ impl ReleaseWork {
         })
     }
 
-    /// Has Helm make the release, unless it made exactly this one already and some of it was lost or changed by hand.
+    /// Has Helm make the release, unless it made exactly this one already. What was changed by hand is put back in any
+    /// case, since Helm leaves what a hand has added, and it would be taken for proven.
     fn bring_about(&self, aim: &Aim, newest: Option<&Record>, cx: &StepCx<'_>) -> Result<()> {
-        if self.verify {
-            self.restore(cx)?;
-        }
+        self.restore(newest, cx)?;
         let made = newest.is_some_and(|newest| newest.is_deployed() && aim.stamp.is_on(newest));
         let namespace = &aim.wanted.namespace;
         let gone = || -> Result<bool> {
@@ -133,18 +132,16 @@ impl ReleaseWork {
         if made && !gone()? { Ok(()) } else { helm::upgrade(&self.run, aim, cx) }
     }
 
-    /// Puts back what was changed by hand.
-    fn restore(&self, cx: &StepCx<'_>) -> Result<()> {
+    /// Puts back what was changed by hand since the release was proven. What a killed run has left in the middle of a
+    /// change is Helm's to put right.
+    fn restore(&self, newest: Option<&Record>, cx: &StepCx<'_>) -> Result<()> {
         let (core, system) = (&self.run.core, &self.candidate.system.name);
-        let Some(proven) = core.records.history(system)?.pop() else { return Ok(()) };
+        let proven = core.records.history(system)?.pop();
+        let of = |record: &Record| proven.filter(|proven| proven.helm_revision == record.revision);
+        let Some(proven) = newest.filter(|record| record.is_deployed()).and_then(of) else { return Ok(()) };
         let there = drift::capture(core, system)?;
-        // What a killed run has left in the middle of a change is Helm's to put right.
-        let newest = back::newest(&self.run, system)?;
-        if newest != proven.helm_revision || drift::differences(&proven.objects, &there).is_empty() {
-            return Ok(());
-        }
-        for word in drift::restore(core, &proven, &there)? {
-            cx.news(word);
+        if !drift::differences(&proven.objects, &there).is_empty() {
+            drift::restore(core, &proven, &there)?.into_iter().for_each(|word| cx.news(word));
         }
         Ok(())
     }
