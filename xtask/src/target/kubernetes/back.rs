@@ -69,8 +69,7 @@ fn choose(records: &[Record], proven: Option<&Proven>, tried: &Stamp, before: u6
     if !failed || stands {
         return Way::Untouched;
     }
-    let served = |record: &&Record| record.is_deployed() || record.status == "superseded";
-    match (proven, earlier.iter().rev().find(served)) {
+    match (proven, earlier.iter().rev().find(|record| record.has_served())) {
         (Some(proven), _) => Way::Proven(proven.number),
         (None, Some(record)) => Way::Unproven(record.revision),
         (None, None) => Way::Removed,
@@ -83,11 +82,12 @@ fn choose(records: &[Record], proven: Option<&Proven>, tried: &Stamp, before: u6
 /// When Helm or the cluster refuses.
 pub(super) fn reinstate(run: &Run, aim: &Aim, proven: &Proven, cx: &StepCx<'_>) -> Result<u64> {
     let system = &aim.wanted.system;
-    let kept = running::records(&run.core, system)?;
-    if kept.iter().any(|record| record.revision == proven.helm_revision) {
-        helm::roll_back(run, system, proven.helm_revision, cx)?;
-    } else {
-        helm::upgrade(run, aim, cx)?;
+    // Helm counts from one again for a release that was removed, so that a number alone may mean another.
+    let records = running::records(&run.core, system)?;
+    let kept = records.iter().rev().find(|record| record.stamp == proven.stamp && record.has_served());
+    match kept {
+        Some(record) => helm::roll_back(run, system, record.revision, cx)?,
+        None => helm::upgrade(run, aim, cx)?,
     }
     newest(run, system)
 }

@@ -42,6 +42,11 @@ impl Record {
         self.status == "deployed"
     }
 
+    /// Helm brought it about as a whole, then or now.
+    pub(super) fn has_served(&self) -> bool {
+        self.is_deployed() || self.status == "superseded"
+    }
+
     /// A Helm is at work on it, or was when it was killed.
     pub(super) fn is_unfinished(&self) -> bool {
         self.status.starts_with("pending-") || self.status == "uninstalling"
