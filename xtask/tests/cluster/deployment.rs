@@ -113,11 +113,6 @@ impl Deployment {
         format!("{}{system}", self.prefix)
     }
 
-    /// The namespace of the deployment's own state.
-    pub(crate) fn home_namespace(&self) -> String {
-        format!("{}slipway-{}", self.prefix, self.id())
-    }
-
     #[track_caller]
     pub(crate) fn deploy(&self, args: &[&str]) -> Value {
         self.sandbox.xtask([&["deploy", "--json"], args].concat()).success().json()

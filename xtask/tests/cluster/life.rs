@@ -70,6 +70,11 @@ fn all_systems_go_from_nothing_to_proven_and_leave_the_cluster_as_it_was() {
 }
 
 fn all_run(deployment: &Deployment) {
+    // A service that grows begins with one, and its autoscaler takes some seconds to say how many there are to be.
+    eventually("two of each that can have several", || {
+        let grown = |service: &str| deployment.sandbox.status(service)["replicas"]["ready"] == 2;
+        if ["epoch", "shortener"].into_iter().all(grown) { Ok(()) } else { Err("not yet".to_owned()) }
+    });
     let status = deployment.sandbox.xtask(["status", "--json"]).success().json();
     assert_eq!(status["target"], "kubernetes");
     let systems = status["systems"].as_array().unwrap();

@@ -21,12 +21,25 @@ fn variable(deployment: &Deployment, service: &str, name: &str) -> Option<String
     found.map(|variable| text(variable, "/value").to_owned())
 }
 
-/// Replaces a service twice under load; what it says is in `answer`.
+/// The system's file with one more variable for the service of the same name.
+fn with_variable(original: &str, system: &str, level: &str) -> String {
+    let section = format!("[services.{system}.env]\n");
+    let line = format!("LOG = \"{level}\"\n");
+    if original.contains(&section) {
+        return original.replace(&section, &format!("{section}{line}"));
+    }
+    format!("{original}\n{section}{line}")
+}
+
+/// Replaces a service twice under load; what it says is in `answer`. The variable that differs is that service's alone.
 fn replaced_under_load(deployment: &Deployment, system: &str, path: &'static str, answer: &str) {
+    let file = deployment.sandbox.root.join(format!("deploy/systems/{system}.toml"));
+    let original = std::fs::read_to_string(&file).unwrap();
     deployment.deploy(&[system]);
     let (hammer, started) = (Hammer::asking(&deployment.place(system), path, Some(RATE)), Instant::now());
     for level in ["debug", "warn"] {
-        let document = deployment.deploy(&[system, "--set", &format!("env.LOG={level}")]);
+        std::fs::write(&file, with_variable(&original, system, level)).unwrap();
+        let document = deployment.deploy(&[system]);
         let release = step(&document, &format!("release:{system}"));
         assert_eq!(release["result"], "done", "{document:#}");
         assert_eq!(variable(deployment, system, "LOG").as_deref(), Some(level));
@@ -45,13 +58,13 @@ fn replaced_under_load(deployment: &Deployment, system: &str, path: &'static str
 
 #[test]
 fn epoch_is_replaced_under_load_without_a_lost_request() {
-    let Some(deployment) = Deployment::new("replaced") else { return };
+    let Some(deployment) = Deployment::with_own_copy("replaced") else { return };
     replaced_under_load(&deployment, "epoch", "/hammer", "epoch");
 }
 
 #[test]
 fn shortener_is_replaced_under_load_without_a_lost_request() {
-    let Some(deployment) = Deployment::new("shorten") else { return };
+    let Some(deployment) = Deployment::with_own_copy("shorten") else { return };
     replaced_under_load(&deployment, "shortener", "/pw", "redis crud");
 }
 

@@ -207,10 +207,11 @@ impl Finding {
     }
 }
 
-/// The pods of an earlier revision of a StatefulSet that do not serve, while there is a newer one.
+/// The pods of another revision of a StatefulSet than the one that is wanted, which do not serve. Its `currentRevision`
+/// does not count: it stays that of the last complete release, to which a failed one goes back.
 fn in_the_way<'e>(evidence: &'e Evidence, set: &'e Value) -> Vec<&'e Value> {
     let revision = text(set, "/status/updateRevision");
-    if !is_observed(set) || revision == text(set, "/status/currentRevision") {
+    if !is_observed(set) || revision.is_empty() {
         return Vec::new();
     }
     let owned = |pod: &Value| list(pod, "/metadata/ownerReferences").iter().any(|owner| owner["uid"] == uid(set));
@@ -224,11 +225,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_a_broken_pod_of_an_earlier_revision_is_in_the_way() {
-        let set = |current: &str| {
+    fn only_a_broken_pod_of_another_revision_is_in_the_way() {
+        let set = |observed: u64, current: &str| {
             json!({
                 "metadata": {"uid": "s", "generation": 2},
-                "status": {"observedGeneration": 2, "currentRevision": current, "updateRevision": "b"},
+                "status": {"observedGeneration": observed, "currentRevision": current, "updateRevision": "b"},
             })
         };
         let pod = |name: &str, revision: &str, ready: &str| {
@@ -240,7 +241,11 @@ mod tests {
         };
         let pods = vec![pod("old-broken", "a", "False"), pod("old", "a", "True"), pod("new", "b", "False")];
         let evidence = Evidence { pods, ..Evidence::default() };
-        assert_eq!(in_the_way(&evidence, &set("a")).into_iter().map(name).collect::<Vec<_>>(), ["old-broken"]);
-        assert!(in_the_way(&evidence, &set("b")).is_empty());
+        for current in ["a", "b"] {
+            let set = set(2, current);
+            let found: Vec<_> = in_the_way(&evidence, &set).into_iter().map(name).collect();
+            assert_eq!(found, ["old-broken"], "{current}");
+        }
+        assert!(in_the_way(&evidence, &set(1, "a")).is_empty(), "what is wanted is not known yet");
     }
 }
