@@ -1,5 +1,6 @@
 //! The store in Redis: a hash for each table, named `SERVICE:TABLE`.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -26,51 +27,56 @@ impl Address {
 
 #[derive(Clone)]
 pub(super) struct Redis {
-    connection: ConnectionManager,
+    client: Client,
+    connection: Arc<RwLock<ConnectionManager>>,
     service: &'static str,
 }
 
 impl Redis {
     /// Does not wait for the server: the connection is made by the first command, and again after it broke.
     pub(super) fn connect(Address(client): Address, service: &'static str) -> Result<Self, StoreError> {
-        // A command is never sent twice, and a caller learns soon that there is no connection.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(200))
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        let connection = ConnectionManager::new_lazy_with_config(client, config)?;
-        Ok(Self { connection, service })
+        let connection = Arc::new(RwLock::new(manager(&client)?));
+        Ok(Self { client, connection, service })
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn hash(&self, table: &str) -> String {
         format!("{}:{table}", self.service)
     }
 
+    /// Also begins anew where something answered that is no Redis, or did not let us in: the manager goes back only to a
+    /// server that did not answer, and would keep that for ever.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        self.connection.clone().ping().await?;
-        Ok(())
+        let Err(error) = self.connection().ping().await else { return Ok(()) };
+        if !is_unreachable(&error) {
+            let anew = manager(&self.client)?;
+            *self.connection.write().unwrap_or_else(PoisonError::into_inner) = anew;
+        }
+        Err(error.into())
     }
 
     pub(super) async fn get(&self, table: &str, key: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.connection.clone().hget(self.hash(table), key).await?)
+        Ok(self.connection().hget(self.hash(table), key).await?)
     }
 
     pub(super) async fn all(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let all = self.connection.clone().hgetall(self.hash(table)).await?;
+        let all = self.connection().hgetall(self.hash(table)).await?;
         let mut all: Vec<_> = all.into_iter().collect();
         all.sort();
         Ok(all)
     }
 
     pub(super) async fn put(&self, table: &str, key: &str, value: &str) -> Result<(), StoreError> {
-        self.connection.clone().hset(self.hash(table), key, value).await?;
+        self.connection().hset(self.hash(table), key, value).await?;
         Ok(())
     }
 
     pub(super) async fn insert_new(&self, table: &str, key: &str, value: &str) -> Result<Inserted, StoreError> {
         loop {
-            if self.connection.clone().hset_nx(self.hash(table), key, value).await? {
+            if self.connection().hset_nx(self.hash(table), key, value).await? {
                 return Ok(Inserted::New);
             }
             // A key that is gone by now is free again.
@@ -81,21 +87,76 @@ impl Redis {
     }
 
     pub(super) async fn delete(&self, table: &str, key: &str) -> Result<bool, StoreError> {
-        Ok(self.connection.clone().hdel(self.hash(table), key).await? > 0)
+        Ok(self.connection().hdel(self.hash(table), key).await? > 0)
     }
 
     pub(super) async fn increment(&self, table: &str, key: &str) -> Result<u64, StoreError> {
         // The typed command would return the sum as a floating point number.
         let mut command = redis::cmd("HINCRBY");
         command.arg(self.hash(table)).arg(key).arg(1);
-        Ok(command.query_async(&mut self.connection.clone()).await?)
+        Ok(command.query_async(&mut self.connection()).await?)
     }
+}
+
+/// What connects with the first command.
+fn manager(client: &Client) -> Result<ConnectionManager, StoreError> {
+    // A command is never sent twice, and a caller learns soon that there is no connection.
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_max_delay(Duration::from_millis(200))
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    Ok(ConnectionManager::new_lazy_with_config(client.clone(), config)?)
+}
+
+fn is_unreachable(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
 }
 
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
-        let unreachable = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
-        let state = if unreachable { "redis unreachable" } else { "redis refused" };
+        let state = if is_unreachable(&error) { "redis unreachable" } else { "redis refused" };
         Self(format!("{state}: {}", error.to_string().to_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Answers each command with `+PONG`, or everything with what a web server says.
+    fn serve(mut stream: TcpStream, is_redis: bool) {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            let commands = text.split("\r\n").filter(|line| line.starts_with('*')).count();
+            let answer =
+                if is_redis { "+PONG\r\n".repeat(commands) } else { "HTTP/1.1 400 Bad Request\r\n\r\n".to_owned() };
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_redis_at_first_may_be_one_later() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_redis = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_redis);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let is_redis = told.load(Ordering::SeqCst);
+                std::thread::spawn(move || serve(stream.unwrap(), is_redis));
+            }
+        });
+        let redis = Redis::connect(Address::parse(&format!("redis://{address}/0")).unwrap(), "test").unwrap();
+        let first = redis.ping().await.unwrap_err().to_string();
+        assert!(first.starts_with("redis refused: "), "{first}");
+        is_redis.store(true, Ordering::SeqCst);
+        redis.ping().await.unwrap();
     }
 }
