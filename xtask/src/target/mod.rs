@@ -3,10 +3,10 @@
 
 mod containers;
 pub mod deployment;
-pub mod rendering;
 mod host;
 pub(crate) mod kubernetes;
 mod proof;
+pub mod rendering;
 mod supervised;
 
 pub use deployment::{Deployment, Scope};

@@ -22,7 +22,11 @@ pub(super) const OWN_CHECKS: [OwnCheck; 7] = [
     },
     OwnCheck { binary: "chart", title: "the chart is right with every Helm and for the cluster", builds: false },
     OwnCheck { binary: "containers", title: "deploy, smoke and teardown of all systems in containers", builds: true },
-    OwnCheck { binary: "cluster", title: "deploy, smoke, update and teardown of all systems in a cluster", builds: true },
+    OwnCheck {
+        binary: "cluster",
+        title: "deploy, smoke, update and teardown of all systems in a cluster",
+        builds: true,
+    },
 ];
 
 /// The names of the test binaries, sorted. Without a folder there are none.
