@@ -20,5 +20,6 @@ mod boundaries;
 mod drift;
 mod failure;
 mod life;
+mod render;
 mod replacement;
 mod scale;
