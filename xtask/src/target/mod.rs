@@ -264,6 +264,23 @@ pub struct ServiceStatus {
     pub detail: Option<String>,
 }
 
+impl ServiceStatus {
+    /// One of which nothing is there.
+    pub fn absent(name: &ServiceName) -> Self {
+        Self {
+            name: name.clone(),
+            state: ServiceState::Absent,
+            version: None,
+            ready: 0,
+            want: 0,
+            restarts: 0,
+            url: None,
+            via: None,
+            detail: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct SystemStatus {
     pub name: SystemName,

@@ -141,7 +141,11 @@ impl Way {
         if core.deployment.environment.registry.is_some() {
             return Ok(Self::Registry(Pushes::new(images, ctx, None)?));
         }
-        let Some(cluster) = nodes.local_cluster() else { return Err(no_registry(core).into()) };
+        let Some(cluster) = nodes.local_cluster() else {
+            // That no cluster is named, or it cannot be reached, comes first.
+            core.access.api()?;
+            return Err(no_registry(core).into());
+        };
         Ok(Self::Nodes(Arc::new(Loads::new(core, images, nodes, cluster))))
     }
 }

@@ -56,7 +56,7 @@ impl Found {
             object::label(object, SERVICE) == service.name.as_str()
                 && object::label(object, INSTANCE) == system.as_str()
         };
-        let Some(workload) = self.workloads.iter().find(is_its) else { return absent(service) };
+        let Some(workload) = self.workloads.iter().find(is_its) else { return ServiceStatus::absent(&service.name) };
         let pods: Vec<&Value> = self.pods.iter().filter(is_its).collect();
         let count = |pointer: &str| u32::try_from(object::number(workload, pointer)).unwrap_or(u32::MAX);
         let (ready, want) = (count("/status/readyReplicas"), count("/spec/replicas"));
@@ -100,18 +100,4 @@ impl Found {
 fn list(api: &Api, kind: Kind, selector: &str) -> Result<Vec<Value>> {
     let listed = api.list(&kind.everywhere(), selector);
     Ok(listed.map_err(|refusal| kube::fault("look at what runs", &refusal))?)
-}
-
-fn absent(service: &Service) -> ServiceStatus {
-    ServiceStatus {
-        name: service.name.clone(),
-        state: ServiceState::Absent,
-        version: None,
-        ready: 0,
-        want: 0,
-        restarts: 0,
-        url: None,
-        via: None,
-        detail: None,
-    }
 }

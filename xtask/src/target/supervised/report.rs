@@ -88,7 +88,7 @@ impl Supervised {
         let current = found.and_then(|status| status.current.as_ref());
         let candidate = found.and_then(|status| status.candidate.as_ref());
         let Some(instance) = current.or(candidate) else {
-            return absent(service);
+            return ServiceStatus::absent(&service.name);
         };
         let state = match instance.state {
             State::Ready => ServiceState::Running,
@@ -117,21 +117,7 @@ impl Supervised {
 fn orphaned(service: &Service, orphan: &supervisor::Orphan) -> ServiceStatus {
     let pid = orphan.process.pid;
     let detail = format!("its supervisor is gone, process {pid} runs unwatched; `cargo xtask deploy` mends that");
-    ServiceStatus { state: ServiceState::Failed, want: 1, detail: Some(detail), ..absent(service) }
-}
-
-fn absent(service: &Service) -> ServiceStatus {
-    ServiceStatus {
-        name: service.name.clone(),
-        state: ServiceState::Absent,
-        version: None,
-        ready: 0,
-        want: 0,
-        restarts: 0,
-        url: None,
-        via: None,
-        detail: None,
-    }
+    ServiceStatus { state: ServiceState::Failed, want: 1, detail: Some(detail), ..ServiceStatus::absent(&service.name) }
 }
 
 fn why(instance: &InstanceStatus) -> String {
