@@ -41,6 +41,22 @@ fn what_was_changed_by_hand_is_noticed_and_put_right() {
     );
 }
 
+/// It is no part of the release, and nothing would start again without it.
+fn a_removed_secret_is_made_again(deployment: &Deployment) {
+    let secrets = || -> Vec<String> {
+        let all = deployment.cluster.list("secrets", &deployment.namespace("shortener"));
+        let names = all.iter().map(|secret| text(secret, "/metadata/name").to_owned());
+        names.filter(|name| name.starts_with("redis-")).collect()
+    };
+    let before = secrets();
+    let [secret] = before.as_slice() else { panic!("{before:?}") };
+    deployment.kubectl("shortener", ["delete", "secret", secret]).success();
+    let seen = planned(deployment, "shortener");
+    assert!(seen.contains("its Secret is gone from the cluster"), "{seen}");
+    assert_eq!(deployment.deploy(&["shortener"])["result"], "deployed");
+    assert_eq!(secrets(), before);
+}
+
 #[test]
 fn replicas_that_an_autoscaler_owns_are_no_drift() {
     let Some(deployment) = Deployment::new("replicas") else { return };

@@ -31,8 +31,8 @@ pub(crate) fn engine() -> Option<&'static Engine> {
     let found = FOUND.get_or_init(|| {
         let engine = Engine::find()?;
         let images = xtask::spec::load(shared_copy()).unwrap().images;
-        // The builder is for machines that cannot build for the images themselves.
-        let needed = images.iter().filter(|(name, _)| name.as_str() != "builder");
+        // One is for machines that cannot build for the images themselves, the other for clusters.
+        let needed = images.iter().filter(|(name, _)| !["builder", "metrics-server"].contains(&name.as_str()));
         needed.map(|(_, image)| reference(&image.to_string())).try_for_each(|image| engine.provide(&image))?;
         Ok(engine)
     });

@@ -44,6 +44,14 @@ fn services(run: &Run, candidate: &Candidate) -> Result<Vec<(ServiceName, Vec<St
     };
     if let Some(aim) = run.aim(candidate, Known::Shown)? {
         compare(run, &aim, &proven, &mut reasons);
+        // One that was never made is told by what it holds.
+        let was_there = |service: &&ServiceName| {
+            let name = proven.values.pointer(&format!("/services/{service}/secret/name"));
+            name.and_then(Value::as_str) == aim.wanted.secrets.get(*service).map(|secret| secret.name.as_str())
+        };
+        for service in run.running()?.without_secret(&aim.wanted).filter(was_there) {
+            reasons.entry(service.clone()).or_default().push("its Secret is gone from the cluster".to_owned());
+        }
     }
     inspect(run, candidate, &proven, &mut reasons)?;
     Ok(reasons.into_iter().collect())

@@ -181,7 +181,8 @@ pub(super) fn standing(run: &Run, candidate: &Candidate, aim: &Aim) -> Result<Op
     let newest = running.newest(namespace, &candidate.system.name);
     let made = newest.filter(|record| record.is_deployed() && aim.stamp.is_on(record));
     let Some(Record { revision, .. }) = made else { return Ok(None) };
-    if running.worst(namespace, &candidate.services()) != Standing::Ready {
+    let is_ready = running.worst(namespace, &candidate.services()) == Standing::Ready;
+    if !is_ready || running.without_secret(&aim.wanted).next().is_some() {
         return Ok(None);
     }
     let proven = run.core.records.history(&candidate.system.name)?.pop();

@@ -3,11 +3,13 @@
 use super::Kubernetes;
 use super::dossier::evidence::is_complete;
 use super::names::SERVICE;
+use super::wanted::{SecretRef, Wanted};
 use crate::kube::object::{label, name, namespace};
 use crate::kube::{self, path};
 use crate::spec::name::{ServiceName, SystemName};
 use anyhow::Result;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The label that tells what a revision was made from.
 pub(super) const STAMP: &str = "stamp";
@@ -65,6 +67,8 @@ pub(super) enum Standing {
 /// All releases of a deployment.
 pub(super) struct Running {
     records: Vec<Record>,
+    /// The Secrets beside them, as namespace and name.
+    secrets: BTreeSet<(String, String)>,
     workloads: Vec<Value>,
 }
 
@@ -78,11 +82,21 @@ impl Running {
         let selector = core.names.selector();
         let told = |refusal| kube::fault("ask for the releases in the cluster", &refusal);
         // What is superseded says nothing of the present, and is most of them.
-        let current = format!("owner=helm,status!=superseded,{selector}");
-        let secrets = api.list_metadata(&path::SECRET.everywhere(), &current).map_err(told)?;
+        let current = format!("status!=superseded,{selector}");
+        let all = api.list_metadata(&path::SECRET.everywhere(), &current).map_err(told)?;
+        let (helm, others): (Vec<Value>, Vec<Value>) =
+            all.into_iter().partition(|secret| label(secret, "owner") == "helm");
         let mut workloads = api.list(&path::DEPLOYMENT.everywhere(), &selector).map_err(told)?;
         workloads.extend(api.list(&path::STATEFUL_SET.everywhere(), &selector).map_err(told)?);
-        Ok(Self { records: secrets.iter().filter_map(Record::of).collect(), workloads })
+        let named = |secret: &Value| (namespace(secret).to_owned(), name(secret).to_owned());
+        let secrets = others.iter().map(named).collect();
+        Ok(Self { records: helm.iter().filter_map(Record::of).collect(), secrets, workloads })
+    }
+
+    /// The services whose Secret somebody has removed: what runs goes on, and does not start again.
+    pub(super) fn without_secret<'w>(&self, wanted: &'w Wanted) -> impl Iterator<Item = &'w ServiceName> {
+        let gone = |secret: &SecretRef| !self.secrets.contains(&(wanted.namespace.clone(), secret.name.clone()));
+        wanted.secrets.iter().filter(move |(_, secret)| gone(secret)).map(|(service, _)| service)
     }
 
     /// The newest record of a system's release.
@@ -134,7 +148,7 @@ mod tests {
     }
 
     fn running(secrets: &[Value], workloads: Vec<Value>) -> Running {
-        Running { records: secrets.iter().filter_map(Record::of).collect(), workloads }
+        Running { records: secrets.iter().filter_map(Record::of).collect(), secrets: BTreeSet::new(), workloads }
     }
 
     #[test]
