@@ -34,6 +34,7 @@ fn what_was_changed_by_hand_is_noticed_and_put_right() {
     assert!(!workload.to_string().contains("by-hand"), "{workload:#}");
     assert_eq!(deployment.helm_release("shortener"), release, "it took no new release");
     assert!(!planned(&deployment, "shortener").contains("by hand"));
+    a_removed_secret_is_made_again(&deployment);
     assert_eq!(
         deployment.deploy(&["shortener", "--set", "env.LOG=debug", "--set", "max_failed=1000000"])["result"],
         "deployed",
