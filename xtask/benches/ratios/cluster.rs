@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 const SOURCE: &str = "app/epoch/src/main.rs";
 /// A text in it that ends up in the binary.
 const TEXT: &str = "\"the clock is set before 1970";

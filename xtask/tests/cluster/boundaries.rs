@@ -38,7 +38,7 @@ fn kill_at(deployment: &Deployment, args: &[&str], boundary: &(&str, String)) ->
 fn a_deploy_that_is_killed_anywhere_is_resumed() {
     let Some(deployment) = Deployment::new("killed") else { return };
     let first = deployment.deploy(&["invoices"]);
-    for boundary in sample(boundaries(&first), 4) {
+    for boundary in sample(boundaries(&first), 3) {
         deployment.sandbox.xtask(["teardown", "--yes"]).success();
         kill_at(&deployment, &["deploy", "invoices", "--json"], &boundary);
         let resumed = deployment.deploy(&["invoices"]);
@@ -54,7 +54,7 @@ fn a_teardown_that_is_killed_anywhere_is_resumed() {
     let plan = deployment.sandbox.xtask(["teardown", "--dry-run", "--json"]).success().json();
     let ids = plan["steps"].as_array().unwrap().iter().map(|step| step["id"].as_str().unwrap().to_owned());
     let all = ids.flat_map(|id| [("started", id.clone()), ("ended", id)]).collect();
-    for boundary in sample(all, 3) {
+    for boundary in sample(all, 2) {
         deployment.deploy(&["shortener"]);
         kill_at(&deployment, &["teardown", "--yes"], &boundary);
         let receipt = deployment.sandbox.xtask(["teardown", "--yes", "--json"]).success().json();

@@ -5,7 +5,7 @@ use super::sandbox::{Run, Sandbox, checkout, scratch};
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use xtask::scratch::copy_repository;
 
 /// An environment of its own in the cluster; torn down when dropped.
@@ -14,11 +14,28 @@ pub(crate) struct Deployment {
     pub(crate) cluster: &'static Cluster,
     prefix: String,
     /// Dropped last.
-    _alone: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
-/// One deployment at a time: requests are counted and times are told, and the cluster has two cores.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Deployments go side by side, since most of their time they wait for the cluster; but not beside one whose requests
+/// are counted or whose load is measured, or which takes most of the room.
+static TURNS: RwLock<()> = RwLock::new(());
+
+#[expect(dead_code, reason = "held, never looked at")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+impl Turn {
+    fn shared() -> Self {
+        Self::Shared(TURNS.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn alone() -> Self {
+        Self::Alone(TURNS.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// The cluster. What needs one is to be skipped otherwise, which is said here.
 ///
@@ -72,27 +89,41 @@ impl Deployment {
     /// `None` where there is no cluster. The name is at most ten characters long.
     pub(crate) fn new(name: &str) -> Option<Self> {
         let cluster = cluster()?;
-        Some(Self::in_copy(cluster, shared_copy().to_owned(), name, false))
+        Some(Self::in_copy(cluster, shared_copy().to_owned(), name, false, Turn::shared()))
+    }
+
+    /// With no other one at the same time.
+    pub(crate) fn alone(name: &str) -> Option<Self> {
+        let cluster = cluster()?;
+        Some(Self::in_copy(cluster, shared_copy().to_owned(), name, false, Turn::alone()))
     }
 
     /// In a copy of its own, whose files may be changed.
     pub(crate) fn with_own_copy(name: &str) -> Option<Self> {
+        Self::in_own_copy(name, Turn::shared)
+    }
+
+    /// In a copy of its own, and with no other one at the same time.
+    pub(crate) fn alone_with_own_copy(name: &str) -> Option<Self> {
+        Self::in_own_copy(name, Turn::alone)
+    }
+
+    fn in_own_copy(name: &str, turn: fn() -> Turn) -> Option<Self> {
         let cluster = cluster()?;
         let copy = scratch().join(format!("e2e-cluster-{name}"));
         copy_repository(checkout(), &copy).unwrap();
         hasten(&copy);
-        Some(Self::in_copy(cluster, copy, name, true))
+        Some(Self::in_copy(cluster, copy, name, true, turn()))
     }
 
-    fn in_copy(cluster: &'static Cluster, copy: PathBuf, name: &str, own: bool) -> Self {
+    fn in_copy(cluster: &'static Cluster, copy: PathBuf, name: &str, own: bool, turn: Turn) -> Self {
         let prefix = format!("t{}-{name}-", mark());
         let settings = format!(
-            "target = \"kubernetes\"\ncontext = \"{}\"\nregistry = \"{}/e2e\"\nnamespace_prefix = \"{prefix}\"\n",
+            "target = \"kubernetes\"\ncontext = \"{}\"\nregistry = \"{}/e2e-{name}\"\nnamespace_prefix = \"{prefix}\"\n",
             cluster.context, cluster.registry
         );
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let env = format!("e2e-{}-{name}", mark());
-        Self { sandbox: Sandbox::with_settings(copy, &env, own, settings), cluster, prefix, _alone: alone }
+        Self { sandbox: Sandbox::with_settings(copy, &env, own, settings), cluster, prefix, _turn: turn }
     }
 
     /// Another checkout with the same environment, which knows nothing of what this one keeps on disk.

@@ -42,7 +42,7 @@ impl Drop for Foreign {
 #[test]
 fn all_systems_go_from_nothing_to_proven_and_leave_the_cluster_as_it_was() {
     let Some(cluster) = cluster() else { return };
-    let deployment = Deployment::new("all").unwrap();
+    let deployment = Deployment::alone("all").unwrap();
     // A namespace that is there already is used, and stays.
     let foreign = Foreign::new(cluster, deployment.namespace("web"));
     let before = foreign.versions();

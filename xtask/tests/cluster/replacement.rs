@@ -58,19 +58,19 @@ fn replaced_under_load(deployment: &Deployment, system: &str, path: &'static str
 
 #[test]
 fn epoch_is_replaced_under_load_without_a_lost_request() {
-    let Some(deployment) = Deployment::with_own_copy("replaced") else { return };
+    let Some(deployment) = Deployment::alone_with_own_copy("replaced") else { return };
     replaced_under_load(&deployment, "epoch", "/hammer", "epoch");
 }
 
 #[test]
 fn shortener_is_replaced_under_load_without_a_lost_request() {
-    let Some(deployment) = Deployment::with_own_copy("shorten") else { return };
+    let Some(deployment) = Deployment::alone_with_own_copy("shorten") else { return };
     replaced_under_load(&deployment, "shortener", "/pw", "redis crud");
 }
 
 #[test]
 fn a_rollback_goes_to_and_fro_and_loses_no_request() {
-    let Some(deployment) = Deployment::new("rollback") else { return };
+    let Some(deployment) = Deployment::alone("rollback") else { return };
     deployment.deploy(&["epoch"]);
     let run = deployment.sandbox.xtask(["rollback", "epoch"]).exits(1);
     assert!(run.stderr.contains("`epoch` has no earlier revision that was proven healthy"), "{}", run.stderr);

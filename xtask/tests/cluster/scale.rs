@@ -25,7 +25,7 @@ fn replicas(deployment: &Deployment, what: &str, enough: impl Fn(u64) -> bool) {
 
 #[test]
 fn epoch_grows_under_load_and_shrinks_again() {
-    let Some(deployment) = Deployment::new("scaled") else { return };
+    let Some(deployment) = Deployment::alone("scaled") else { return };
     deployment.deploy(&["epoch"]);
     replicas(&deployment, "before the load", |ready| ready == 2);
     let place = deployment.place("epoch");
