@@ -33,10 +33,10 @@ pub(crate) fn run() {
     );
     // Compiles, builds and pushes everything once and leaves nothing running.
     deploy(&copy, &[]);
-    let releases = releases(&copy.root, prefix);
     assert!(copy.tear_down(), "the first deploy is torn down");
 
     let (first, document) = deploy(&copy, &[]);
+    let releases = releases(&copy.root, prefix);
     let path = longest_path(&document, &copy.root.join(".slipway/cluster"));
     let again = median(RUNS, || deploy(&copy, &[]).0);
     let mut changes = 0;
