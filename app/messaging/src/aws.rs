@@ -20,6 +20,10 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How long an answer may take. Longer than the 20 s for which a queue may be asked to wait for messages.
 pub const ANSWER: Duration = Duration::from_secs(30);
 
+/// How long a connection is kept that nothing is sent on. One that led elsewhere, as the address of a Service that is just
+/// being made can, is then not asked again and again.
+const IDLE: Duration = Duration::from_millis(500);
+
 /// What has to be known before AWS can be asked anything.
 pub struct AwsConfig {
     region: Region,
@@ -43,8 +47,10 @@ impl AwsConfig {
 
     /// What the clients of the services are made of. Nothing is contacted yet.
     pub async fn load(self) -> SdkConfig {
-        let https =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let https = aws_smithy_http_client::Builder::new()
+            .pool_idle_timeout(IDLE)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build();
         aws_config::defaults(BehaviorVersion::latest())
             .region(self.region)
