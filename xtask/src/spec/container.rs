@@ -9,6 +9,11 @@ use std::str::FromStr;
 /// The user of this repository's own images; that of distroless' `nonroot`.
 pub const NONROOT: User = User { uid: 65532, gid: 65532 };
 
+/// Where a container finds the files that the spec gives it.
+pub const FILES: &str = "/etc/slipway/files";
+/// The folder that images of this repository keep for what is stored.
+pub const OWN_DATA: &str = "/data";
+
 /// What a service's container is given. Everything else is denied it: its root file system is read-only, it has no
 /// capability and can gain no privilege.
 #[derive(Debug, Clone, PartialEq, Eq)]

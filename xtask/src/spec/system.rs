@@ -1,6 +1,6 @@
 //! Systems and their services, as one file in `deploy/systems/` describes them.
 
-use super::container::Container;
+use super::container::{Container, OWN_DATA};
 use super::name::{ServiceName, SystemName, TeamName};
 use super::smoke::{DeniedPath, SmokeCheck};
 use serde_json::{Value, json};
@@ -68,6 +68,18 @@ pub struct Scale {
     pub cpu: u32,
     /// How long there has to be less to do before there are fewer.
     pub settle: Duration,
+}
+
+impl Service {
+    /// Whether its program is a crate of this repository.
+    pub fn is_own(&self) -> bool {
+        matches!(self.source, Source::Crate(_))
+    }
+
+    /// Where `${data}` is in its container.
+    pub fn data(&self) -> &str {
+        if self.is_own() { OWN_DATA } else { &self.container.data }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

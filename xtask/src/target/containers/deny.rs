@@ -2,7 +2,7 @@
 //! this repository's own images, in another network. The same program has to get through from inside, or its failure
 //! would prove nothing.
 
-use super::{Containers, current_container, is_own, system_of};
+use super::{Containers, current_container, system_of};
 use crate::smoke::Outcome;
 use crate::spec::container::{Cpu, EngineKind, Memory};
 use crate::spec::name::ServiceName;
@@ -136,7 +136,7 @@ fn trying_image(
 ) -> Result<Option<String>> {
     let others = core.deployment.spec.systems.iter().filter(|other| other.name != system.name);
     let services = std::iter::once(system).chain(others).flat_map(|system| &system.services);
-    for service in services.filter(|service| is_own(service)) {
+    for service in services.filter(|service| service.is_own()) {
         let Some(name) = current_container(core, &containers.names, &service.name)? else { continue };
         if let Some(container) = engine.container(&core.proc, &name)? {
             return Ok(Some(container.image));

@@ -3,7 +3,7 @@
 
 use super::fixed::Known;
 use super::names::Names;
-use super::{Containers, ground, is_own, launch, pull};
+use super::{Containers, ground, launch, pull};
 use crate::container::edge::{CONFIRMATIONS, Edge, Fronted, PING, ROUTES, confirmation, route_file};
 use crate::container::{NAME, Place, Reach};
 use crate::home;
@@ -48,7 +48,7 @@ pub(super) fn is_fronted(system: &System, service: &Service) -> bool {
 }
 
 fn fronts(services: &[Service], service: &Service) -> bool {
-    speaks_http(service) && (service.public || is_own(service) && is_needed_by_others(services, service))
+    speaks_http(service) && (service.public || service.is_own() && is_needed_by_others(services, service))
 }
 
 /// Whether two versions of a service may run side by side: one that keeps data of its own and is not made for that may
@@ -56,7 +56,7 @@ fn fronts(services: &[Service], service: &Service) -> bool {
 pub(super) fn overlaps(service: &Service) -> bool {
     let stores = [&service.env, &service.files].into_iter().flat_map(|all| all.values()).chain(&service.args);
     let stores = stores.flat_map(Template::references).any(|r| *r == crate::spec::system::Reference::Data);
-    is_own(service) || (service.public && speaks_http(service) && !stores)
+    service.is_own() || (service.public && speaks_http(service) && !stores)
 }
 
 /// Whether any of these services needs an edge.

@@ -2,12 +2,13 @@
 
 use super::fixed::Fixed;
 use super::names::Names;
-use super::{Containers, current_container, edge, is_own, system_of};
+use super::{Containers, current_container, edge, system_of};
 use crate::container::{NAME, Place, Reach};
 use crate::ctx::Vars;
 use crate::http::Endpoint;
 use crate::key::Digest;
 use crate::proc::CommandLine;
+use crate::spec::container::FILES;
 use crate::spec::name::ServiceName;
 use crate::spec::system::{Reference, Service, System, Template};
 use crate::supervisor::{LaunchSpec, Style};
@@ -20,10 +21,6 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Where a service finds the files that the spec gives it.
-const FILES: &str = "/etc/slipway/files";
-/// The folder that images of this repository keep for what is stored.
-pub(super) const OWN_DATA: &str = "/data";
 /// How images of this repository tell whether they are well.
 const OWN_HEALTH: [&str; 2] = ["/service", "healthcheck"];
 
@@ -122,7 +119,7 @@ impl Part<'_> {
         let file = |name: &String| Mount::Bind { source: folder.join(name), at: format!("{FILES}/{name}") };
         let mut mounts: Vec<Mount> = recipe.files.keys().map(file).collect();
         if stores(recipe) {
-            let at = data(self.service).to_owned();
+            let at = self.service.data().to_owned();
             mounts.push(Mount::Volume { name: self.names.volume(&recipe.service), at });
         }
         mounts
@@ -131,7 +128,7 @@ impl Part<'_> {
     fn place(&self) -> Place {
         let reach = if self.found.facts.reaches_containers() {
             Reach::Address
-        } else if is_own(self.service) {
+        } else if self.service.is_own() {
             Reach::Exec(OWN_HEALTH.map(str::to_owned).into())
         } else {
             Reach::Exec(self.image.container.health.clone())
@@ -153,10 +150,6 @@ pub(super) fn stores(recipe: &Recipe) -> bool {
     templates.flat_map(Template::references).any(|reference| *reference == Reference::Data)
 }
 
-fn data(service: &Service) -> &str {
-    if is_own(service) { OWN_DATA } else { &service.container.data }
-}
-
 /// What the engine's client has of this machine's environment: that of every service, and what it finds its engine by.
 pub(super) fn surroundings(core: &Supervised) -> BTreeMap<String, String> {
     let mut env = core.surroundings();
@@ -176,7 +169,7 @@ pub(super) fn refer(service: &Service, reference: &Reference) -> Option<String> 
         Reference::Address => Some(Ipv4Addr::UNSPECIFIED.to_string()),
         Reference::Host => Some(service.name.to_string()),
         Reference::Port => Some(service.port.to_string()),
-        Reference::Data => Some(data(service).to_owned()),
+        Reference::Data => Some(service.data().to_owned()),
         Reference::File(name) => Some(format!("{FILES}/{name}")),
         Reference::Secret(_) | Reference::Provided { .. } => None,
     }

@@ -32,7 +32,7 @@ use crate::plan::{Step, StepId};
 use crate::smoke;
 use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::smoke::DeniedPath;
-use crate::spec::system::{Reference, Service, Source, System};
+use crate::spec::system::{Reference, Service, System};
 use crate::supervisor::{InstanceStatus, LaunchSpec};
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -193,9 +193,4 @@ fn current_container(core: &Supervised, names: &Names, service: &ServiceName) ->
     let status = core.supervised()?.into_iter().find(|status| status.service == *service);
     let current = status.and_then(|status| status.current);
     Ok(current.map(|current| names.instance(service, current.instance)))
-}
-
-/// Whether its program is a crate of this repository.
-fn is_own(service: &Service) -> bool {
-    matches!(service.source, Source::Crate(_))
 }

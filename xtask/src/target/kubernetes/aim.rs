@@ -31,7 +31,7 @@ impl Candidate {
     }
 
     pub(super) fn public(&self) -> Vec<ServiceName> {
-        let public = self.parts.iter().filter(|part| part.public);
+        let public = self.parts.iter().filter(|part| part.service.public);
         public.map(|part| part.service.name.clone()).collect()
     }
 }
@@ -209,8 +209,7 @@ impl Run {
 
     fn image(&self, service: &ServiceName, known: Known) -> Option<ImageRef> {
         match known {
-            Known::Already => self.supply.known(service),
-            Known::Supplied | Known::Made => self.supply.supplied(service),
+            Known::Already | Known::Supplied | Known::Made => self.supply.known(service),
             Known::Shown => Some(self.supply.shown(service)),
         }
     }

@@ -60,7 +60,8 @@ impl Supply {
         Ok(Arc::new(Self { images, way, publics }))
     }
 
-    /// What a service runs, if that is known without building, pushing or asking anything but this machine's records.
+    /// What a service runs, once its steps are done; before that, if it is known without building, pushing or asking
+    /// anything but this machine's records.
     pub(super) fn known(&self, service: &ServiceName) -> Option<ImageRef> {
         if let Some(public) = self.publics.get(service) {
             return Some(public.reference());
@@ -71,11 +72,6 @@ impl Supply {
             Way::Nodes(_) => self.images.built(service)?.reference,
         };
         Some(ImageRef { reference, version })
-    }
-
-    /// What a service runs once its steps are done.
-    pub(super) fn supplied(&self, service: &ServiceName) -> Option<ImageRef> {
-        self.known(service)
     }
 
     /// What `--dry-run` shows for it: `<digest of epoch>` where that is not known.

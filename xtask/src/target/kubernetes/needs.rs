@@ -43,7 +43,7 @@ pub(crate) fn of(systems: &[System], environment: &Environment, target: TargetKi
             cpu: u64::from(values::requested(part.service.container.cpu).0),
             memory: part.service.container.memory.0,
             stores: part.stores,
-            public: part.public,
+            public: part.service.public,
             scales: part.service.scale.is_some(),
             own: matches!(part.service.source, Source::Crate(_)),
         });

@@ -31,7 +31,7 @@ pub fn sample_values(system: &System, environment: &Environment) -> Result<Value
         host_prefix: environment.cluster.namespace_prefix.to_string(),
         images: parts.iter().map(|part| (named(part), image(part))).collect(),
         secrets: parts.iter().filter(takes_secrets).map(|part| (named(part), secret(part))).collect(),
-        exposure: parts.iter().any(|part| part.public).then(|| Exposure {
+        exposure: parts.iter().any(|part| part.service.public).then(|| Exposure {
             class: "sample".to_owned(),
             from_namespace: "ingress".to_owned(),
             host_suffix: ".example.com".to_owned(),

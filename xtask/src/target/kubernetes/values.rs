@@ -1,6 +1,7 @@
 //! The values of a release, as the chart in `helm/app` takes them (`values.schema.json` there says the same).
 
-use super::wanted::{FILES, Part, Wanted};
+use super::wanted::{Part, Wanted};
+use crate::spec::container::FILES;
 use crate::spec::container::{Container, Cpu, Memory, NONROOT, User};
 use crate::spec::name::ServiceName;
 use crate::spec::system::{Probe, Scale};
@@ -70,7 +71,7 @@ fn service(wanted: &Wanted, part: &Part) -> Value {
     let version = image.map(|image| image.version.as_str()).filter(|version| !version.is_empty());
     set("version", version.map(|version| json!(version)));
     set("team", part.service.team.as_ref().map(|team| json!(team.as_str())));
-    set("public", (part.public && wanted.exposure.is_some()).then(|| public(wanted, name)));
+    set("public", (part.service.public && wanted.exposure.is_some()).then(|| public(wanted, name)));
     set("user", user(part).map(|user| json!({"uid": user.uid, "gid": user.gid})));
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
     set("storage", part.stores.then(|| json!({"path": part.data(), "size": VOLUME})));
@@ -94,7 +95,7 @@ fn is_http(part: &Part) -> bool {
 /// replaced with a gap in any case, and one that nobody calls has none to lose.
 fn drains(wanted: &Wanted, part: &Part) -> bool {
     let called = wanted.parts.iter().any(|other| other.service.needs.contains(&part.service.name));
-    is_http(part) && !part.stores && (part.public || called)
+    is_http(part) && !part.stores && (part.service.public || called)
 }
 
 fn public(wanted: &Wanted, name: &ServiceName) -> Value {

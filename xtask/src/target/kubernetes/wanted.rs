@@ -2,15 +2,11 @@
 //! Everything that depends on the spec and the environment is decided here; the chart only writes it down.
 
 use crate::spec::cluster::Cluster;
+use crate::spec::container::FILES;
 use crate::spec::environment::Environment;
 use crate::spec::name::{ServiceName, SystemName};
-use crate::spec::system::{Piece, Presence, Reference, Service, Source, System, TargetKind, Template};
+use crate::spec::system::{Piece, Presence, Reference, Service, System, TargetKind, Template};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Where a container finds the files that the spec gives it.
-pub(super) const FILES: &str = "/etc/slipway/files";
-/// The folder that images of this repository keep for what is stored.
-const OWN_DATA: &str = "/data";
 
 /// A service as it is to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +23,6 @@ pub(super) struct Part {
     /// Variables and files that need secrets, to be filled in when those are known.
     pub(super) secret_env: BTreeMap<String, Template>,
     pub(super) secret_files: BTreeMap<String, Template>,
-    /// The host that it answers to from outside, once the address of the ingress is known.
-    pub(super) public: bool,
 }
 
 /// The services of a system that run in the cluster, in an order in which each comes after those it needs; or why the
@@ -88,7 +82,6 @@ fn part(service: &Service, present: &[&Service], environment: &Environment) -> P
         files: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         secret_files: BTreeMap::new(),
-        public: service.public,
         service: service.clone(),
     };
     for (name, template) in env {
@@ -115,12 +108,12 @@ fn part(service: &Service, present: &[&Service], environment: &Environment) -> P
 impl Part {
     /// Where its volume is, for one that stores something.
     pub(super) fn data(&self) -> &str {
-        data(&self.service)
+        self.service.data()
     }
 
     /// Whether its program is a crate of this repository.
     pub(super) fn is_own(&self) -> bool {
-        matches!(self.service.source, Source::Crate(_))
+        self.service.is_own()
     }
 
     /// The secrets that it takes, as `(SERVICE, SECRET)`: its own and those of what it needs.
@@ -149,13 +142,6 @@ impl Part {
     }
 }
 
-fn data(service: &Service) -> &str {
-    match service.source {
-        Source::Crate(_) => OWN_DATA,
-        Source::Image { .. } => &service.container.data,
-    }
-}
-
 /// Fills in templates as they are in a cluster, where services find each other by name.
 struct Filler<'a> {
     service: &'a Service,
@@ -180,7 +166,7 @@ impl Filler<'_> {
             Reference::Address => Some("0.0.0.0".to_owned()),
             Reference::Host => Some(self.service.name.to_string()),
             Reference::Port => Some(self.service.port.to_string()),
-            Reference::Data => Some(data(self.service).to_owned()),
+            Reference::Data => Some(self.service.data().to_owned()),
             Reference::Secret(name) => secret(&self.service.name, name),
             Reference::File(name) => Some(format!("{FILES}/{name}")),
             Reference::Provided { service, name } => {
@@ -241,7 +227,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn public(&self) -> Vec<ServiceName> {
-        self.parts.iter().filter(|part| part.public).map(|part| part.service.name.clone()).collect()
+        self.parts.iter().filter(|part| part.service.public).map(|part| part.service.name.clone()).collect()
     }
 
     /// The host of a public service.
