@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod cmd;
 pub mod container;
+pub mod cost;
 pub mod ctx;
 pub mod error;
 pub mod home;
