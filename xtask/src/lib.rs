@@ -4,6 +4,7 @@
 //! [`target`]) → the runner → [`tools`] (pure argv) → [`proc`], the only module that spawns. What happens goes to the
 //! [`journal`], and every form of output is drawn from it.
 
+pub mod aws;
 pub mod base64;
 pub mod build;
 pub mod check;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod home;
 pub mod http;
 pub mod image;
+pub mod infra;
 pub mod journal;
 pub mod key;
 pub mod kube;

@@ -33,6 +33,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Teardown(args) => cmd::teardown::run(&args, &Ctx::new()?),
         Command::Build(args) => cmd::build::run(&args, &Ctx::new()?),
         Command::Cluster(args) => cmd::cluster::run(&args, &Ctx::new()?),
+        Command::Infra(args) => cmd::infra::run(&args, &Ctx::new()?),
+        Command::Cert(args) => cmd::cert::run(&args, &Ctx::new()?),
         Command::Render(args) => cmd::render::run(&args, &Ctx::new()?),
         Command::Report(args) => cmd::report::run(&args, &Ctx::new()?),
         Command::Ci(args) => cmd::ci::run(&args, &Ctx::new()?),

@@ -27,6 +27,8 @@ pub enum Command {
     Teardown(TeardownArgs),
     Build(BuildArgs),
     Cluster(ClusterArgs),
+    Infra(InfraArgs),
+    Cert(CertArgs),
     Render(RenderArgs),
     Report(ReportArgs),
     Ci(CiArgs),
@@ -79,6 +81,8 @@ pub struct DeployArgs {
     pub mutation: MutationArgs,
     pub json: JsonArgs,
     pub verify: bool,
+    /// The name of the deployment whose cluster, network or data may be destroyed or replaced.
+    pub confirm: Option<String>,
 }
 
 /// What a command takes that only looks.
@@ -114,6 +118,47 @@ pub struct ClusterArgs {
 pub enum ClusterVerb {
     Up,
     Down,
+}
+
+/// The AWS platform on its own.
+#[derive(Debug)]
+pub struct InfraArgs {
+    pub verb: InfraVerb,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+    pub json: JsonArgs,
+    /// See [`DeployArgs::confirm`].
+    pub confirm: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InfraVerb {
+    Plan,
+    Apply,
+    Destroy,
+    Output,
+    /// Removes the lock that a killed Terraform has left; the lock's ID, where several could be meant.
+    Unlock(Option<String>),
+    /// Writes Terraform's lock file, with the checksums of its providers for every platform.
+    Lock,
+}
+
+/// The certificate of the domain.
+#[derive(Debug)]
+pub struct CertArgs {
+    pub verb: CertVerb,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertVerb {
+    Request {
+        /// For as long as it takes at most until it is issued.
+        wait: Option<Duration>,
+    },
+    Status,
 }
 
 #[derive(Debug)]
@@ -235,6 +280,7 @@ impl Command {
                 mutation: m.mutation(),
                 json: m.json(),
                 verify: m.flag("verify"),
+                confirm: m.one("confirm"),
             }),
             "plan" => Self::Plan(m.read_args()),
             "status" => Self::Status(m.read_args()),
@@ -256,6 +302,18 @@ impl Command {
                 let mut m = Matches(matches);
                 let verb = if verb == "up" { ClusterVerb::Up } else { ClusterVerb::Down };
                 Self::Cluster(ClusterArgs { verb, environment: m.environment(), mutation: m.mutation() })
+            }
+            "infra" => {
+                let (verb, matches) = m.0.remove_subcommand()?;
+                Self::Infra(Matches(matches).infra(&verb)?)
+            }
+            "cert" => {
+                let (verb, matches) = m.0.remove_subcommand()?;
+                let mut m = Matches(matches);
+                let request = verb == "request";
+                let verb = if request { CertVerb::Request { wait: m.one("wait") } } else { CertVerb::Status };
+                let mutation = if request { m.mutation() } else { MutationArgs { dry_run: false, yes: false } };
+                Self::Cert(CertArgs { verb, environment: m.environment(), mutation, json: m.json() })
             }
             "render" => {
                 Self::Render(RenderArgs { systems: m.systems(), environment: m.environment(), out: m.one("out")? })
@@ -334,6 +392,27 @@ impl Matches {
         MutationArgs { dry_run: self.flag("dry-run"), yes: self.flag("yes") }
     }
 
+    fn infra(&mut self, verb: &str) -> Option<InfraArgs> {
+        let changes = matches!(verb, "apply" | "destroy" | "unlock" | "lock");
+        let confirms = matches!(verb, "apply" | "destroy");
+        let verb = match verb {
+            "plan" => InfraVerb::Plan,
+            "apply" => InfraVerb::Apply,
+            "destroy" => InfraVerb::Destroy,
+            "output" => InfraVerb::Output,
+            "unlock" => InfraVerb::Unlock(self.one("id")),
+            "lock" => InfraVerb::Lock,
+            _ => return None,
+        };
+        Some(InfraArgs {
+            verb,
+            environment: self.environment(),
+            mutation: if changes { self.mutation() } else { MutationArgs { dry_run: false, yes: false } },
+            json: self.json(),
+            confirm: if confirms { self.one("confirm") } else { None },
+        })
+    }
+
     fn read_args(&mut self) -> ReadArgs {
         ReadArgs { systems: self.systems(), environment: self.environment(), json: self.json() }
     }
@@ -357,13 +436,21 @@ mod tests {
     fn every_command_is_read_with_all_that_it_takes() {
         let lines = [
             "doctor --env x --set a=b --json --fix --dry-run --yes --verbose",
-            "deploy a b --env x --set a=b --dry-run --yes --json --verify",
+            "deploy a b --env x --set a=b --dry-run --yes --json --verify --confirm x",
             "plan a --env x --set a=b --json",
             "status a --env x --set a=b --json",
             "smoke a --env x --set a=b --json",
             "logs a --env x --set a=b --follow --lines 7 --since 5m",
             "cluster up --env x --set a=b --dry-run --yes",
             "cluster down --env x --set a=b --dry-run --yes",
+            "infra plan --env x --set a=b --json",
+            "infra apply --env x --set a=b --json --dry-run --yes --confirm x",
+            "infra destroy --env x --set a=b --json --dry-run --yes --confirm x",
+            "infra output --env x --set a=b --json",
+            "infra unlock 1 --env x --set a=b --json --dry-run --yes",
+            "infra lock --env x --set a=b --json --dry-run --yes",
+            "cert request --env x --set a=b --json --dry-run --yes --wait 10m",
+            "cert status --env x --set a=b --json",
             "render a --env x --set a=b --out /out",
             "report a --env x --set a=b --out /out",
             "rollback a --env x --set a=b --dry-run --yes --json",

@@ -51,6 +51,8 @@ pub fn command() -> Command {
             teardown(),
             build(),
             cluster(),
+            infra(),
+            cert(),
             render(),
             report(),
             ci(),
@@ -78,6 +80,7 @@ fn deploy() -> Command {
         .args(mutation())
         .arg(json())
         .arg(flag("verify", "Also look for drift: run the smoke contracts though nothing changed"))
+        .arg(confirm())
 }
 
 fn plan() -> Command {
@@ -127,6 +130,53 @@ fn cluster() -> Command {
             ),
             verb("down", "Remove the cluster that `up` has made"),
         ])
+}
+
+fn infra() -> Command {
+    let verb = |name: &'static str, about: &'static str| {
+        Command::new(name).about(about).args(environment().map(on_aws)).arg(json())
+    };
+    let changing = |name: &'static str, about: &'static str| verb(name, about).args(mutation());
+    let id = Arg::new("id").value_name("ID").help("The lock's ID, as Terraform has told it");
+    Command::new("infra")
+        .about("The AWS platform on its own: what Terraform makes")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([
+            verb("plan", "Show what would be created, changed and destroyed, and what it would cost"),
+            changing("apply", "Make the platform what `terraform/` says").arg(confirm()),
+            changing("destroy", "Destroy the platform; `teardown` does so in the right order").arg(confirm()),
+            verb("output", "Print what Terraform says of what it has made"),
+            changing("unlock", "Remove the lock of the state that a killed Terraform has left").arg(id),
+            changing("lock", "Write Terraform's lock file, with the checksums of its providers"),
+        ])
+}
+
+fn cert() -> Command {
+    let verb = |name: &'static str, about: &'static str| {
+        Command::new(name).about(about).args(environment().map(on_aws)).arg(json())
+    };
+    let wait = option("wait", "TIME", "Wait until it is issued, for so long at most, such as `30m`");
+    Command::new("cert")
+        .about("The certificate of the environment's domain")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([
+            verb("request", "Request it, and print the record that proves the domain")
+                .args(mutation())
+                .arg(wait.value_parser(humantime::parse_duration)),
+            verb("status", "Show whether it is issued, and the record that proves the domain"),
+        ])
+}
+
+fn confirm() -> Arg {
+    let help = "Let the cluster, the network or data of the deployment of this name be destroyed or replaced";
+    option("confirm", "NAME", help)
+}
+
+/// What is about AWS is about the environment `aws` unless another one is named.
+fn on_aws(arg: Arg) -> Arg {
+    if arg.get_id() == "env" { arg.default_value("aws") } else { arg }
 }
 
 /// What is about a cluster is about the environment `cluster` unless another one is named.

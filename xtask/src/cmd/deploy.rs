@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// # Errors
 /// When nothing could be tried; a step that failed is reported and in the exit code.
 pub fn run(args: &DeployArgs, ctx: &Ctx) -> Result<Exit> {
-    let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
+    let mut deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?.agreed(args.mutation.yes);
+    deployment.consent.confirm.clone_from(&args.confirm);
     let environment = deployment.environment.clone();
     let systems: Vec<String> = deployment.scope.systems.iter().map(ToString::to_string).collect();
     let target = target::of(deployment, ctx)?;

@@ -1,6 +1,7 @@
 //! One verb a file; each reads as the story of its task.
 
 pub mod build;
+pub mod cert;
 pub mod ci;
 pub mod cluster;
 pub mod completions;
@@ -9,6 +10,7 @@ pub mod doctor;
 mod dry_run;
 mod execute;
 pub mod hidden;
+pub mod infra;
 pub mod logs;
 pub mod plan;
 pub mod render;

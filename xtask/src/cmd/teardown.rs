@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// # Errors
 /// When nothing could be tried; what could not be removed is in the receipt and in the exit code.
 pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
-    let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
+    let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?.agreed(args.mutation.yes);
     let environment = deployment.environment.clone();
     let named = deployment.scope.clone();
     let target = target::of(deployment, ctx)?;
@@ -34,7 +34,7 @@ pub fn run(args: &TeardownArgs, ctx: &Ctx) -> Result<Exit> {
     if before.survivors.is_empty() && !was_known {
         return conclude_unknown(args, target.as_ref(), &scope, was_known, before);
     }
-    if !may_remove_data(args, ctx, target.as_ref(), &scope)? {
+    if !may_remove(args, ctx, target.as_ref(), &scope)? {
         ui::say("nothing was removed");
         return Ok(Exit::Failed);
     }
@@ -69,7 +69,10 @@ fn conclude_unknown(
     conclude(args, &Receipt { result, removed: Vec::new(), remains })
 }
 
-fn may_remove_data(args: &TeardownArgs, ctx: &Ctx, target: &dyn Target, scope: &target::Scope) -> Result<bool> {
+fn may_remove(args: &TeardownArgs, ctx: &Ctx, target: &dyn Target, scope: &target::Scope) -> Result<bool> {
+    if let Some(name) = target.name_to_type(scope) {
+        return ui::confirm_name(ctx, args.mutation.yes, &name, &format!("this removes all of `{name}`"));
+    }
     let stored = target.stored_data(scope);
     if args.keep_data || stored.is_empty() {
         return Ok(true);

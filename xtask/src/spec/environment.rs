@@ -1,6 +1,7 @@
 //! Environments: where and how systems run. Settings come from the environment's file, then its untracked
 //! `.local.toml`, then `--set`; each remembers where it came from.
 
+use super::aws::Aws;
 use super::cluster::Cluster;
 use super::container::{EngineKind, Platform, Registry};
 use super::name::{DeploymentId, EnvironmentName};
@@ -31,6 +32,8 @@ pub struct Environment {
     pub platforms: Vec<Platform>,
     /// The cluster, on the targets that have one.
     pub cluster: Cluster,
+    /// The account, on the target that has one.
+    pub aws: Option<Aws>,
     /// `env.NAME`: extra environment variables for every service.
     pub env: BTreeMap<String, String>,
     /// Where each setting came from, for `deploy --dry-run`, sorted by key.

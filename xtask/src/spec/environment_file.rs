@@ -1,5 +1,6 @@
 //! Reads an environment: its file, then its `.local.toml`, then what the command line sets.
 
+use super::aws::{self, Aws, Compute};
 use super::cluster::Cluster;
 use super::container::{EngineKind, Platform, Registry};
 use super::decode::{Document, Value, choose};
@@ -18,11 +19,9 @@ use std::str::FromStr;
 
 const FOLDER: &str = "deploy/environments";
 
-/// The targets that this version can deploy to.
-const SUPPORTED: [TargetKind; 3] = [Host, Containers, Kubernetes];
-
-/// Every setting, and the targets on which it does something. `env.NAME` is one on all of them.
-const SETTINGS: [(&str, &[TargetKind]); 25] = [
+/// Every setting, and the targets on which it does something. `env.NAME` is one on all of them,
+/// `terraform.NAME` on `eks`.
+const SETTINGS: [(&str, &[TargetKind]); 26] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
@@ -48,9 +47,14 @@ const SETTINGS: [(&str, &[TargetKind]); 25] = [
     ("certificate_arn", &[Eks]),
     ("compute", &[Eks]),
     ("controller_repository", &[Eks]),
+    ("access_cidrs", &[Eks]),
 ];
 
 const VARIABLE_PREFIX: &str = "env.";
+const TERRAFORM_PREFIX: &str = "terraform.";
+const PREFIXES: [&str; 2] = [VARIABLE_PREFIX, TERRAFORM_PREFIX];
+/// Where the load balancer controller's chart is published.
+const EKS_CHARTS: &str = "https://aws.github.io/eks-charts";
 
 /// A value as it was set last, and where.
 #[derive(Debug, Clone)]
@@ -104,6 +108,7 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     let registry = settings.parse("registry", "", |text| optional(text, Registry::from_str));
     let platforms = settings.parse("platforms", "", parse_platforms);
     let cluster = settings.cluster();
+    let aws = settings.aws();
     Some(Environment {
         name,
         target,
@@ -115,7 +120,8 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
         registry: registry?,
         platforms: platforms?,
         cluster: cluster?,
-        env: settings.variables(),
+        aws: Some(aws?).filter(|_| target == Eks),
+        env: settings.prefixed(VARIABLE_PREFIX),
         origins: settings.into_origins(),
     })
 }
@@ -124,6 +130,8 @@ const PORTS: [(&str, Ports); 2] = [("declared", Ports::Declared), ("free", Ports
 
 const ENGINES: [(&str, Option<EngineKind>); 3] =
     [("any", None), ("docker", Some(EngineKind::Docker)), ("podman", Some(EngineKind::Podman))];
+
+const COMPUTE: [(&str, Compute); 2] = [("nodes", Compute::Nodes), ("auto", Compute::Auto)];
 
 const BUILD_PLACES: [(&str, BuildPlace); 3] =
     [("auto", BuildPlace::Auto), ("host", BuildPlace::Host), ("inside", BuildPlace::Inside)];
@@ -188,11 +196,13 @@ fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) -> Option<()>
                 layer(layered, key.to_owned(), &value);
             }
         }
-        let variables = table.optional("env").and_then(|value| value.entries());
-        for (name, value) in variables.into_iter().flatten() {
-            match check_variable(name) {
-                Ok(()) => layer(layered, format!("{VARIABLE_PREFIX}{name}"), &value),
-                Err(message) => value.report(message),
+        for (table_name, prefix) in [("env", VARIABLE_PREFIX), ("terraform", TERRAFORM_PREFIX)] {
+            let variables = table.optional(table_name).and_then(|value| value.entries());
+            for (name, value) in variables.into_iter().flatten() {
+                match check_variable(name) {
+                    Ok(()) => layer(layered, format!("{prefix}{name}"), &value),
+                    Err(message) => value.report(message),
+                }
             }
         }
     })
@@ -228,11 +238,11 @@ fn check_flag(key: &str, value: &str) -> Result<(), String> {
     if value.contains('\0') {
         return Err("holds a NUL character".to_owned());
     }
-    match key.strip_prefix(VARIABLE_PREFIX) {
+    match PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)) {
         Some(name) => check_variable(name),
         None => {
             let keys = SETTINGS.iter().map(|(key, _)| *key);
-            find(key, "setting", "settings", keys.chain(["env.NAME"]))
+            find(key, "setting", "settings", keys.chain(["env.NAME", "terraform.NAME"]))
         }
     }
 }
@@ -245,12 +255,7 @@ fn read_target(source: &Source, layered: &Layered, sink: &Sink) -> Option<Target
         sink.report(place, format!("missing key `target`; valid values: {}", names.join(", ")));
         return None;
     };
-    let target = choose(&set.value, &choices).and_then(|target| {
-        let supported = SUPPORTED.map(|target| format!("`{target}`")).join(", ");
-        let known = SUPPORTED.contains(&target).then_some(target);
-        known.ok_or_else(|| format!("target `{target}` is not supported by this version, which supports {supported}"))
-    });
-    target.map_err(|message| set.report("target", message, sink)).ok()
+    choose(&set.value, &choices).map_err(|message| set.report("target", message, sink)).ok()
 }
 
 fn does_something(key: &str, target: TargetKind) -> bool {
@@ -269,6 +274,9 @@ fn check_use(target: TargetKind, layered: &Layered, sink: &Sink) {
             set.report(key, format!("does nothing on target `{target}`; it is for {names}"), sink);
         }
     }
+    let platform = layered.iter().filter(|(key, _)| key.starts_with(TERRAFORM_PREFIX) && target != Eks);
+    platform
+        .for_each(|(key, set)| set.report(key, format!("does nothing on target `{target}`; it is for `{Eks}`"), sink));
 }
 
 impl Set {
@@ -340,9 +348,33 @@ impl Settings<'_> {
         })
     }
 
-    fn variables(&self) -> BTreeMap<String, String> {
+    /// All of them are parsed whatever the target is, so that what is set where it does nothing is told as such.
+    fn aws(&mut self) -> Option<Aws> {
+        let account = self.parse("account", "", |text| optional(text, FromStr::from_str));
+        let profile = self.parse("profile", "", |text| optional(text, parse_name));
+        let region = self.parse("region", "us-east-1", FromStr::from_str);
+        let hosted_zone = self.parse("hosted_zone", "", |text| optional(text, FromStr::from_str));
+        let certificate_arn = self.parse("certificate_arn", "", |text| optional(text, FromStr::from_str));
+        let compute = self.parse("compute", "nodes", |text| choose(text, &COMPUTE));
+        let controller_repository = self.parse("controller_repository", EKS_CHARTS, FromStr::from_str);
+        let access_cidrs = self.parse("access_cidrs", "", aws::parse_cidrs);
+        Some(Aws {
+            account: account?,
+            profile: profile?,
+            region: region?,
+            hosted_zone: hosted_zone?,
+            certificate_arn: certificate_arn?,
+            compute: compute?,
+            controller_repository: controller_repository?,
+            access_cidrs: access_cidrs?,
+            terraform: self.prefixed(TERRAFORM_PREFIX),
+        })
+    }
+
+    /// Those of `[env]`, or of `[terraform]`.
+    fn prefixed(&self, prefix: &str) -> BTreeMap<String, String> {
         let named = self.layered.iter().filter_map(|(key, set)| {
-            let name = key.strip_prefix(VARIABLE_PREFIX)?;
+            let name = key.strip_prefix(prefix)?;
             Some((name.to_owned(), set.value.clone()))
         });
         named.collect()

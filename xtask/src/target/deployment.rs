@@ -20,6 +20,16 @@ pub struct Deployment {
     /// The systems the command is about.
     pub scope: Scope,
     pub home: Home,
+    pub consent: Consent,
+}
+
+/// What was agreed to on the command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// `--yes`: every question is answered.
+    pub yes: bool,
+    /// `--confirm NAME`: what would be lost with the deployment of this name may be.
+    pub confirm: Option<String>,
 }
 
 /// Which systems a command is about.
@@ -46,7 +56,13 @@ impl Deployment {
         let environment = spec::environment(&ctx.root, &environment.name, &environment.set).map_err(Fault::from)?;
         let scope = scope(&loaded, systems)?;
         let home = Home::new(&ctx.root, &environment.name);
-        Ok(Self { root: ctx.root.clone(), spec: loaded, environment, scope, home })
+        let consent = Consent::default();
+        Ok(Self { root: ctx.root.clone(), spec: loaded, environment, scope, home, consent })
+    }
+
+    /// The same with what was agreed to.
+    pub fn agreed(self, yes: bool) -> Self {
+        Self { consent: Consent { yes, ..self.consent }, ..self }
     }
 
     /// The systems the command is about, in the order of their names.

@@ -3,16 +3,18 @@
 
 mod containers;
 pub mod deployment;
+mod eks;
 mod host;
 pub(crate) mod kubernetes;
 mod proof;
 pub mod rendering;
 mod supervised;
 
-pub use deployment::{Deployment, Scope};
+pub use deployment::{Consent, Deployment, Scope};
 pub use kubernetes::sample_values;
 
 use containers::Containers;
+use eks::Eks;
 use host::Processes;
 use kubernetes::Kubernetes;
 use rendering::{Place, Rendering};
@@ -41,13 +43,12 @@ use std::time::Duration;
 pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
     match deployment.environment.target {
         TargetKind::Host => Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(Processes::default()))?)),
-        // Loading an environment of another kind is refused, so that the spec's error has the file and the line.
         TargetKind::Containers => {
             let containers = Containers::new(&deployment);
             Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(containers))?))
         }
-        TargetKind::Kubernetes => Ok(Arc::new(Kubernetes::new(deployment, ctx)?)),
-        TargetKind::Eks => anyhow::bail!("this version does not deploy to `eks`"),
+        TargetKind::Kubernetes => Ok(Arc::new(Kubernetes::named(deployment, ctx)?)),
+        TargetKind::Eks => Ok(Arc::new(Eks::new(deployment, ctx)?)),
     }
 }
 
@@ -99,6 +100,12 @@ pub trait Target: Send + Sync {
 
     /// The stored data that a teardown of the scope would remove, as names for the question.
     fn stored_data(&self, scope: &Scope) -> Vec<String>;
+
+    /// What a person has to type before everything of the scope is removed; `None` where a yes will do.
+    fn name_to_type(&self, scope: &Scope) -> Option<String> {
+        let _ = scope;
+        None
+    }
 
     /// What a deploy would change.
     ///

@@ -1,6 +1,7 @@
 //! One file per outside program: pure functions from what is wanted to the exact arguments, and from what the program
 //! prints to types.
 
+pub mod aws;
 pub mod cargo;
 pub mod engine;
 pub mod git;

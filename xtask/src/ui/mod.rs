@@ -155,6 +155,24 @@ pub fn confirm(ctx: &Ctx, yes: bool, about: &str) -> Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Asks a person to type a name, so that nobody says yes to the wrong thing. `yes` stands for it.
+///
+/// # Errors
+/// Usage, when nobody can be asked.
+pub fn confirm_name(ctx: &Ctx, yes: bool, name: &str, about: &str) -> Result<bool> {
+    if yes {
+        return Ok(true);
+    }
+    if !ctx.can_ask {
+        let cause = format!("{about}, and nobody can be asked: this is not a terminal");
+        return Err(Fault::usage(cause).hint("add `--yes`").into());
+    }
+    let _ = write!(std::io::stderr().lock(), "{about}. Type its name to go on: ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == name)
+}
+
 /// What was measured or gathered, as a sentence.
 fn news(event: &Event) -> Option<String> {
     match event {

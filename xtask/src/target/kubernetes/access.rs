@@ -4,15 +4,15 @@
 
 use super::identity::Identity;
 use super::kubeconfig::{self, Kubeconfig};
+use super::platform::Platform;
 use crate::ctx::{Ctx, Vars};
-use crate::error::{Exit, Fault};
+use crate::error::Fault;
 use crate::key::Digest;
 use crate::kube::Api;
 use crate::proc::{CommandLine, Proc};
 use crate::signal::Interrupts;
 use crate::spec::environment::Environment;
 use crate::target::Deployment;
-use crate::target::deployment::unknown;
 use crate::tools::kubectl;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ const SOCKET_PATH: usize = 100;
 
 pub(super) struct Access {
     environment: Environment,
+    platform: Arc<dyn Platform>,
     /// The folder of the deployment's state on this machine.
     home: PathBuf,
     vars: Vars,
@@ -41,8 +42,9 @@ struct Open {
 }
 
 impl Access {
-    pub(super) fn new(deployment: &Deployment, ctx: &Ctx) -> Result<Self> {
+    pub(super) fn new(deployment: &Deployment, ctx: &Ctx, platform: Arc<dyn Platform>) -> Result<Self> {
         Ok(Self {
+            platform,
             environment: deployment.environment.clone(),
             home: deployment.home.dir().to_owned(),
             vars: ctx.vars.clone(),
@@ -133,58 +135,9 @@ impl Access {
                 .hint(hint)
                 .into());
         }
-        let kubeconfig = self.current_kubeconfig()?;
+        let kubeconfig = self.platform.kubeconfig()?;
         *made = Some(kubeconfig.clone());
         Ok(kubeconfig)
-    }
-
-    /// Makes the private kubeconfig, unless the one that is there was made from the same.
-    fn current_kubeconfig(&self) -> Result<Kubeconfig> {
-        let Some(context) = &self.environment.cluster.context else { return Err(self.no_context()?.into()) };
-        let stamp = kubeconfig::stamp(&self.vars, context);
-        if let Some(kubeconfig) = Kubeconfig::read(&self.home, context, &stamp) {
-            return Ok(kubeconfig);
-        }
-        let contexts = self.contexts()?;
-        if !contexts.contains(context) {
-            return Err(self.unknown_context(context, &contexts).into());
-        }
-        let text = self.proc.read(&kubectl::view(context))?;
-        Kubeconfig::write(&self.home, context, &stamp, &text)
-    }
-
-    fn contexts(&self) -> Result<Vec<String>> {
-        Ok(self.proc.read(&kubectl::contexts())?.lines().map(|line| line.trim().to_owned()).collect())
-    }
-
-    fn no_context(&self) -> Result<Fault> {
-        let contexts = self.contexts()?;
-        let cause = format!("environment `{}` does not name the context of its cluster", self.environment.name);
-        Ok(Fault::could_not_run("no-context", cause).hint(self.how_to_name_one(&contexts)))
-    }
-
-    fn unknown_context(&self, context: &str, contexts: &[String]) -> Fault {
-        let fault = unknown("context", context, contexts.iter().map(String::as_str));
-        Fault { exit: Exit::CouldNotRun, code: "no-context", hint: Some(self.how_to_name_one(contexts)), ..fault }
-    }
-
-    fn how_to_name_one(&self, contexts: &[String]) -> String {
-        format!(
-            "{}; name one with `--set context=NAME` or `context = \"NAME\"` in `deploy/environments/{}.local.toml`, or \
-             make a cluster on this machine: `cargo xtask cluster up`",
-            known(contexts),
-            self.environment.name
-        )
-    }
-}
-
-/// "kubeconfig has `a`, `b`"
-fn known(contexts: &[String]) -> String {
-    let names: Vec<_> = contexts.iter().map(|name| format!("`{name}`")).collect();
-    match names.as_slice() {
-        [] => "kubeconfig has none, or is not there".to_owned(),
-        [one] => format!("kubeconfig has only {one}"),
-        names => format!("kubeconfig has {}", names.join(", ")),
     }
 }
 
@@ -229,13 +182,5 @@ mod tests {
         let folder = socket_folder(&deep, temporary);
         assert!(folder.starts_with(temporary) && folder.as_os_str().len() < 50, "{}", folder.display());
         assert_ne!(folder, socket_folder(&deep.join("x"), temporary));
-    }
-
-    #[test]
-    fn the_contexts_that_there_are_are_named() {
-        let known = |names: &[&str]| super::known(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert_eq!(known(&["a", "b"]), "kubeconfig has `a`, `b`");
-        assert_eq!(known(&["a"]), "kubeconfig has only `a`");
-        assert_eq!(known(&[]), "kubeconfig has none, or is not there");
     }
 }

@@ -3,6 +3,7 @@
 use super::Kubernetes;
 use super::chart;
 use super::images::Supply;
+use super::platform::Grants;
 use super::records::Proven;
 use super::running::{Record, Running};
 use super::wanted::{self, Exposure, ImageRef, Part, Wanted};
@@ -201,10 +202,32 @@ impl Run {
         if !known_exposure && known != Known::Shown {
             return Ok(None);
         }
+        let Some(grants) = self.grants(parts, known)? else { return Ok(None) };
+        let annotations = self.annotations(parts);
         let versions = images.iter().map(|(service, image)| (service.clone(), image.version.clone())).collect();
-        let wanted = Wanted { images, secrets, exposure, parts: parts.clone(), ..self.blank(system) };
+        let parts = parts.clone();
+        let wanted = Wanted { images, secrets, grants, annotations, exposure, parts, ..self.blank(system) };
         let values = values::of(&wanted);
         Ok(Some(Aim { stamp: Stamp::new(&values, &self.chart), wanted, values, versions }))
+    }
+
+    /// What the platform gives these services; nothing while something of it is not known.
+    fn grants(&self, parts: &[Part], known: Known) -> Result<Option<BTreeMap<ServiceName, Grants>>> {
+        let mut all = BTreeMap::new();
+        for part in parts {
+            match self.core.platform.grants(part)? {
+                Some(grants) => drop(all.insert(part.service.name.clone(), grants)),
+                None if known == Known::Shown => {}
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(all))
+    }
+
+    fn annotations(&self, parts: &[Part]) -> BTreeMap<ServiceName, BTreeMap<String, String>> {
+        let Some(front) = self.core.platform.front() else { return BTreeMap::new() };
+        let public = parts.iter().filter(|part| part.service.public);
+        public.map(|part| (part.service.name.clone(), front.annotations(part))).collect()
     }
 
     fn image(&self, service: &ServiceName, known: Known) -> Option<ImageRef> {
@@ -224,6 +247,8 @@ impl Run {
             parts: Vec::new(),
             images: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             exposure: None,
             storage_class: environment.cluster.storage_class.clone(),
         }

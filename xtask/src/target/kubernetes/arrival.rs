@@ -16,6 +16,9 @@ const WITHIN: Duration = Duration::from_secs(120);
 /// # Errors
 /// When a service does not answer well in time, with what is answered for it.
 pub(super) fn wait(core: &Kubernetes, cx: &StepCx<'_>, services: &[ServiceName]) -> Result<()> {
+    if let Some(front) = core.platform.front() {
+        return front.arrive(core, cx, services);
+    }
     for service in services {
         let Some(request) = traffic::request(core, service) else { continue };
         let seen = RefCell::new(String::new());

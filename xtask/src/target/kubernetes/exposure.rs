@@ -18,7 +18,6 @@ use crate::plan::runner::StepCx;
 use crate::spec::cluster::Cluster;
 use crate::spec::name::ServiceName;
 use anyhow::Result;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +48,9 @@ impl Ways {
 /// # Errors
 /// When the cluster has no such class, or several and no default.
 pub(super) fn known(core: &Kubernetes) -> Result<Option<Exposure>> {
+    if let Some(front) = core.platform.front() {
+        return front.exposure();
+    }
     Ok(known_way(core, &mut core.ways.lock())?.map(|way| way.exposure))
 }
 
@@ -86,6 +88,9 @@ pub(crate) fn entrance(api: &Api, cluster: &Cluster) -> Result<(String, String)>
 /// # Errors
 /// The reason, for people.
 pub(super) fn endpoint(core: &Kubernetes, service: &ServiceName) -> Result<Endpoint, String> {
+    if let Some(front) = core.platform.front() {
+        return front.endpoint(core, service);
+    }
     match known_way(core, &mut core.ways.lock()) {
         Ok(Some(way)) => Ok(way.endpoint(&core.deployment.environment.cluster.prefixed(service))),
         Ok(None) => Err("no Ingress says yet where it is reached; `cargo xtask deploy` finds that out".to_owned()),
@@ -98,6 +103,9 @@ pub(super) fn endpoint(core: &Kubernetes, service: &ServiceName) -> Result<Endpo
 /// # Errors
 /// Those of [`known`].
 pub(super) fn via(core: &Kubernetes) -> Result<Option<SocketAddr>> {
+    if core.platform.front().is_some() {
+        return Ok(None);
+    }
     Ok(known_way(core, &mut core.ways.lock())?.and_then(|way| way.via))
 }
 
@@ -127,15 +135,15 @@ fn way(core: &Kubernetes, class: Class, reported: Option<Reported>) -> Result<Wa
     };
     let port = cluster.ingress_address.map_or(80, |address| address.port);
     let from_namespace = controller::namespace(core.access.api()?.as_ref(), cluster, &class)?;
-    // None of the controllers needs any for plain HTTP.
-    let annotations = BTreeMap::new();
-    let exposure = Exposure { class: class.name, from_namespace, host_suffix, annotations };
+    // None of the controllers needs annotations for plain HTTP.
+    let exposure =
+        Exposure { class: class.name, from_namespace, host_suffix: Some(host_suffix), ..Exposure::default() };
     Ok(Way { exposure, via: ip.map(|ip| SocketAddr::new(ip, port)), port })
 }
 
 impl Way {
     fn endpoint(&self, name: &str) -> Endpoint {
-        let host = format!("{name}{}", self.exposure.host_suffix);
+        let host = format!("{name}{}", self.exposure.host_suffix.as_deref().unwrap_or_default());
         Endpoint { host, port: self.port, via: self.via.map(Via::Address) }
     }
 }
@@ -172,8 +180,8 @@ mod tests {
         let exposure = Exposure {
             class: "traefik".to_owned(),
             from_namespace: "kube-system".to_owned(),
-            host_suffix: ".shop.example".to_owned(),
-            annotations: BTreeMap::new(),
+            host_suffix: Some(".shop.example".to_owned()),
+            ..Exposure::default()
         };
         let way = Way { exposure, via: Some("10.0.0.1:8080".parse().unwrap()), port: 8080 };
         let endpoint = way.endpoint("try-epoch");

@@ -16,13 +16,13 @@ const EXTENSION: &str = "slipway";
 const REFERRED: [&str; 3] = ["certificate-authority", "client-certificate", "client-key"];
 
 #[derive(Debug, Clone)]
-pub(super) struct Kubeconfig {
-    pub(super) path: PathBuf,
-    pub(super) context: String,
+pub(in crate::target) struct Kubeconfig {
+    pub(in crate::target) path: PathBuf,
+    pub(in crate::target) context: String,
     /// The URL of the API server.
-    pub(super) server: String,
+    pub(in crate::target) server: String,
     /// The digest of the certificates that it is known by; empty where it is known by public ones.
-    pub(super) ca: String,
+    pub(in crate::target) ca: String,
 }
 
 /// Where it is in the folder of a deployment's state.

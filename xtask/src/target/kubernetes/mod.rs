@@ -7,49 +7,53 @@
 //! `steps` plans a deploy and a rollback, `teardown` the end; what a release is to be is decided in `wanted`, written down
 //! in `values`, and compared with what there is in `aim` and `running`.
 
-mod access;
+pub(in crate::target) mod access;
 mod aim;
 mod arrival;
 mod back;
 mod changes;
-mod chart;
+pub(in crate::target) mod chart;
 mod deny;
 pub(crate) mod dossier;
 mod drift;
 pub(crate) mod exposure;
 pub(crate) mod facts;
 mod forward;
-mod ground;
-mod guard;
-mod helm;
-mod identity;
+pub(in crate::target) mod ground;
+pub(in crate::target) mod guard;
+pub(in crate::target) mod helm;
+pub(in crate::target) mod identity;
 mod images;
-mod kubeconfig;
+pub(in crate::target) mod kubeconfig;
 mod logs;
-mod names;
-mod namespaces;
+mod named;
+pub(in crate::target) mod names;
+pub(in crate::target) mod namespaces;
 pub(crate) mod needs;
+pub(in crate::target) mod platform;
 mod pods;
 mod prove;
-mod records;
+pub(in crate::target) mod records;
 mod release;
 mod render;
 mod rollout;
-mod running;
+pub(in crate::target) mod running;
 mod sample;
 mod status;
 mod steps;
 mod teardown;
 pub(crate) mod traffic;
 mod values;
-mod wanted;
+pub(in crate::target) mod wanted;
 
 pub use self::sample::sample_values;
 
 use self::access::Access;
 use self::exposure::Ways;
 use self::forward::Forwards;
+use self::named::Named;
 use self::names::Names;
+use self::platform::Platform;
 use self::records::Records;
 use super::rendering::{Place, Rendering};
 use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
@@ -70,29 +74,38 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(super) struct Kubernetes {
-    deployment: Deployment,
-    names: Names,
+pub(in crate::target) struct Kubernetes {
+    pub(in crate::target) deployment: Deployment,
+    pub(in crate::target) names: Names,
+    /// Who provides the cluster.
+    pub(in crate::target) platform: Arc<dyn Platform>,
     /// The way to the cluster, taken when something is first asked of it.
-    access: Arc<Access>,
+    pub(in crate::target) access: Arc<Access>,
     /// What the cluster knows of the deployment.
-    records: Records,
+    pub(in crate::target) records: Records,
     /// How services are reached from here: public ones through the ingress, all others through a port forward.
     ways: Ways,
     forwards: Forwards,
     /// What builds images.
     engine: Arc<engine::Lazy>,
     /// For questions that are asked outside of a run's steps.
-    proc: Proc,
-    interrupts: Interrupts,
+    pub(in crate::target) proc: Proc,
+    pub(in crate::target) interrupts: Interrupts,
     own_program: PathBuf,
 }
 
 impl Kubernetes {
-    pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
+    /// In the cluster whose context the environment names.
+    pub(super) fn named(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
+        let platform = Arc::new(Named::new(&deployment, ctx));
+        Self::new(deployment, ctx, platform)
+    }
+
+    pub(super) fn new(deployment: Deployment, ctx: &Ctx, platform: Arc<dyn Platform>) -> Result<Self> {
         let names = Names::new(&deployment.environment);
-        let access = Arc::new(Access::new(&deployment, ctx)?);
+        let access = Arc::new(Access::new(&deployment, ctx, Arc::clone(&platform))?);
         Ok(Self {
+            platform,
             records: Records::new(Arc::clone(&access), names.clone(), deployment.home.clone()),
             names,
             access,

@@ -99,6 +99,8 @@ fn wanted(
         host_prefix: environment.cluster.namespace_prefix.to_string(),
         images,
         secrets: secrets.map(|part| (part.service.name.clone(), secret(part))).collect(),
+        grants: BTreeMap::new(),
+        annotations: BTreeMap::new(),
         exposure: (!candidate.public().is_empty()).then(|| assumed.exposure.clone()),
         storage_class: environment.cluster.storage_class.clone(),
         parts: candidate.parts.clone(),

@@ -34,9 +34,11 @@ pub fn sample_values(system: &System, environment: &Environment) -> Result<Value
         exposure: parts.iter().any(|part| part.service.public).then(|| Exposure {
             class: "sample".to_owned(),
             from_namespace: "ingress".to_owned(),
-            host_suffix: ".example.com".to_owned(),
-            annotations: BTreeMap::new(),
+            host_suffix: Some(".example.com".to_owned()),
+            ..Exposure::default()
         }),
+        grants: BTreeMap::new(),
+        annotations: BTreeMap::new(),
         storage_class: environment.cluster.storage_class.clone(),
         parts,
     };

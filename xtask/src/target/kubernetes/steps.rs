@@ -26,7 +26,12 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
     let (candidates, skipped) = aim::candidates(core);
     let run = Run::new(core, ctx, &candidates)?;
     let mut busy = Vec::new();
+    let is_there = core.platform.is_there()?;
     for candidate in &candidates {
+        if !is_there {
+            busy.push(true);
+            continue;
+        }
         let aim = run.aim(candidate, Known::Already)?;
         let stands = aim.map(|aim| standing(&run, candidate, &aim)).transpose()?.flatten();
         busy.push(stands.is_none());
@@ -35,7 +40,8 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
     let services: Vec<ServiceName> = making.clone().flat_map(Candidate::services).collect();
     let mut steps = run.supply.steps(&services);
     let is_public = making.clone().any(|candidate| !candidate.public().is_empty());
-    let ingress = is_public && run.exposure()?.is_none();
+    // A platform that makes the way in makes it known on its own way.
+    let ingress = is_public && core.platform.front().is_none() && run.exposure()?.is_none();
     if ingress {
         steps.push(ingress_step(&run));
     }
@@ -173,7 +179,7 @@ impl Work for IngressWork {
 }
 
 fn said(exposure: &super::wanted::Exposure) -> String {
-    format!("public services are `NAME{}`", exposure.host_suffix)
+    format!("public services are `NAME{}`", exposure.host_suffix.as_deref().unwrap_or_default())
 }
 
 pub(super) fn rollback(core: &Arc<Kubernetes>, ctx: &Ctx, system: &System) -> Result<Contribution> {

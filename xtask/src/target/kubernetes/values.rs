@@ -6,6 +6,7 @@ use crate::spec::container::{Container, Cpu, Memory, NONROOT, User};
 use crate::spec::name::ServiceName;
 use crate::spec::system::{Probe, Scale};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The most that a writable path in memory may hold, as in containers. It counts against the container's memory, too.
@@ -33,7 +34,7 @@ pub(super) fn of(wanted: &Wanted) -> Value {
         values["ingress"] = json!({
             "class": exposure.class,
             "annotations": exposure.annotations,
-            "sources": {"namespaces": namespaces.into_iter().collect::<Vec<_>>(), "cidrs": []},
+            "sources": {"namespaces": namespaces.into_iter().collect::<Vec<_>>(), "cidrs": exposure.from_cidrs},
         });
     }
     if let Some(class) = &wanted.storage_class {
@@ -52,14 +53,14 @@ fn service(wanted: &Wanted, part: &Part) -> Value {
         "http": is_http(part),
         "replicas": part.replicas,
         "needs": needs(wanted, part),
-        "env": part.env,
+        "env": env(wanted, part),
         "args": container.command.iter().chain(&part.args).collect::<Vec<_>>(),
         "files": part.files,
         "resources": resources(container),
         "probes": probes(part),
         "writable": writable(container),
         "lowPorts": container.low_ports,
-        "drainSeconds": if drains(wanted, part) { DRAIN_SECONDS } else { 0 },
+        "drainSeconds": if drains(wanted, part) { drain_seconds(wanted) } else { 0 },
         "stopSeconds": seconds(part.service.stop_within),
     });
     let mut set = |key: &str, value: Option<Value>| {
@@ -76,6 +77,8 @@ fn service(wanted: &Wanted, part: &Part) -> Value {
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
     set("storage", part.stores.then(|| json!({"path": part.data(), "size": VOLUME})));
     set("metrics", part.is_own().then(|| json!({"path": METRICS})));
+    let egress = wanted.grants.get(name).map(|grants| &grants.egress).filter(|egress| !egress.is_empty());
+    set("egress", egress.map(|egress| json!(egress)));
     let secret = wanted.secrets.get(name);
     set("secret", secret.map(|secret| json!({"name": secret.name, "env": secret.env, "files": secret.files})));
     values
@@ -99,7 +102,21 @@ fn drains(wanted: &Wanted, part: &Part) -> bool {
 }
 
 fn public(wanted: &Wanted, name: &ServiceName) -> Value {
-    wanted.host(name).map_or_else(|| json!({}), |host| json!({"host": host}))
+    let mut public = wanted.host(name).map_or_else(|| json!({}), |host| json!({"host": host}));
+    if let Some(annotations) = wanted.annotations.get(name).filter(|annotations| !annotations.is_empty()) {
+        public["annotations"] = json!(annotations);
+    }
+    public
+}
+
+/// What the environment sets wins over what the platform gives.
+fn env(wanted: &Wanted, part: &Part) -> BTreeMap<String, String> {
+    let granted = wanted.grants.get(&part.service.name).map(|grants| grants.env.clone()).unwrap_or_default();
+    granted.into_iter().chain(part.env.clone()).collect()
+}
+
+fn drain_seconds(wanted: &Wanted) -> u64 {
+    wanted.exposure.as_ref().and_then(|exposure| exposure.drain_seconds).unwrap_or(DRAIN_SECONDS)
 }
 
 /// `None` for a public image that names its own: it has been looked at before, and is a number.

@@ -1,6 +1,7 @@
 //! What a release of a system is to be, before it is one: which services, how many, with which variables and files.
 //! Everything that depends on the spec and the environment is decided here; the chart only writes it down.
 
+use super::platform::Grants;
 use crate::spec::cluster::Cluster;
 use crate::spec::container::FILES;
 use crate::spec::environment::Environment;
@@ -10,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A service as it is to run.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Part {
-    pub(super) service: Service,
-    pub(super) replicas: u32,
+pub(in crate::target) struct Part {
+    pub(in crate::target) service: Service,
+    pub(in crate::target) replicas: u32,
     /// It keeps what it stores in a volume, and is one alone.
     pub(super) stores: bool,
     /// Its variables, `PORT` and `LISTEN_ADDRESS` among them; those that need no secret.
-    pub(super) env: BTreeMap<String, String>,
+    pub(in crate::target) env: BTreeMap<String, String>,
     pub(super) args: Vec<String>,
     /// Its files that need no secret, by name; it finds them in [`FILES`].
     pub(super) files: BTreeMap<String, String>,
@@ -198,15 +199,21 @@ pub(super) struct SecretRef {
 }
 
 /// How public services are reached from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Exposure {
-    pub(super) class: String,
-    /// The namespace that the ingress controller's pods are in.
-    pub(super) from_namespace: String,
-    /// Behind the name of a service, for its host: `.172.31.77.1.sslip.io`, `.localhost`, `.shop.example.com`.
-    pub(super) host_suffix: String,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::target) struct Exposure {
+    pub(in crate::target) class: String,
+    /// The namespace that the ingress controller's pods are in; empty where requests do not come from pods.
+    pub(in crate::target) from_namespace: String,
+    /// The networks that requests come from otherwise.
+    pub(in crate::target) from_cidrs: Vec<String>,
+    /// Behind the name of a service, for its host: `.172.31.77.1.sslip.io`, `.localhost`, `.shop.example.com`. Without
+    /// one each service is reached by the name of its own load balancer.
+    pub(in crate::target) host_suffix: Option<String>,
     /// Annotations of every Ingress.
-    pub(super) annotations: BTreeMap<String, String>,
+    pub(in crate::target) annotations: BTreeMap<String, String>,
+    /// How long a replica that is to end goes on answering, where that is longer than usual: until whoever sends it
+    /// requests has heard of its end.
+    pub(in crate::target) drain_seconds: Option<u64>,
 }
 
 /// All that the values of a release are made from.
@@ -220,6 +227,10 @@ pub(super) struct Wanted {
     pub(super) parts: Vec<Part>,
     pub(super) images: BTreeMap<ServiceName, ImageRef>,
     pub(super) secrets: BTreeMap<ServiceName, SecretRef>,
+    /// What the platform gives them.
+    pub(super) grants: BTreeMap<ServiceName, Grants>,
+    /// What the Ingresses of public services carry, each its own.
+    pub(super) annotations: BTreeMap<ServiceName, BTreeMap<String, String>>,
     /// `None` when no service of the system is public.
     pub(super) exposure: Option<Exposure>,
     pub(super) storage_class: Option<String>,
@@ -230,9 +241,9 @@ impl Wanted {
         self.parts.iter().filter(|part| part.service.public).map(|part| part.service.name.clone()).collect()
     }
 
-    /// The host of a public service.
+    /// The host of a public service, where it has one of its own.
     pub(super) fn host(&self, service: &ServiceName) -> Option<String> {
         let exposure = self.exposure.as_ref()?;
-        Some(format!("{}{service}{}", self.host_prefix, exposure.host_suffix))
+        Some(format!("{}{service}{}", self.host_prefix, exposure.host_suffix.as_ref()?))
     }
 }

@@ -5,7 +5,6 @@ use super::super::exposure;
 use super::super::wanted::Exposure;
 use crate::spec::container::Platform;
 use crate::spec::environment::{BuildPlace, Environment};
-use std::collections::BTreeMap;
 
 /// What images are for.
 pub(super) const PLATFORM: Platform = Platform::LinuxAmd64;
@@ -67,7 +66,7 @@ impl Assumed {
                 format!(".{DOMAIN}")
             }
         };
-        let exposure = Exposure { class, from_namespace, host_suffix, annotations: BTreeMap::new() };
+        let exposure = Exposure { class, from_namespace, host_suffix: Some(host_suffix), ..Exposure::default() };
         Self { exposure, notes }
     }
 }
@@ -97,7 +96,7 @@ mod tests {
         assert_eq!(assumed.notes, [""; 0]);
         assert_eq!(assumed.exposure.class, "nginx");
         assert_eq!(assumed.exposure.from_namespace, "edge");
-        assert_eq!(assumed.exposure.host_suffix, ".shop.example.com");
+        assert_eq!(assumed.exposure.host_suffix.as_deref(), Some(".shop.example.com"));
     }
 
     #[test]
@@ -106,14 +105,17 @@ mod tests {
         let keys: Vec<_> = assumed.notes.iter().filter_map(|note| note.split('`').nth(1)).collect();
         assert_eq!(keys, ["build", "platforms", "ingress_class", "ingress_namespace", "domain"]);
         let exposure = assumed.exposure;
-        assert_eq!((exposure.from_namespace.as_str(), exposure.host_suffix.as_str()), ("traefik", ".localhost"));
+        assert_eq!(
+            (exposure.from_namespace.as_str(), exposure.host_suffix.as_deref()),
+            ("traefik", Some(".localhost"))
+        );
     }
 
     #[test]
     fn the_namespace_follows_the_class_and_the_host_the_address() {
         let exposure = assumed(&["ingress_class=nginx", "ingress_address=10.0.0.7"]).exposure;
         assert_eq!(exposure.from_namespace, "ingress-nginx");
-        assert_eq!(exposure.host_suffix, ".10.0.0.7.sslip.io");
+        assert_eq!(exposure.host_suffix.as_deref(), Some(".10.0.0.7.sslip.io"));
         assert_eq!(assumed(&["ingress_class=house"]).exposure.from_namespace, "house");
     }
 }

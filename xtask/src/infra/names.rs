@@ -1,0 +1,35 @@
+//! What things on AWS are called. `terraform/locals.tf` says the same.
+
+use crate::spec::aws::{Account, Region};
+use crate::spec::name::DeploymentId;
+
+/// The names of one deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub account: Account,
+    pub region: Region,
+    pub id: DeploymentId,
+}
+
+impl Names {
+    /// What every name begins with, and the cluster's name: `slipway-ID`.
+    pub fn base(&self) -> String {
+        format!("slipway-{}", self.id)
+    }
+
+    /// The bucket of the state. Bucket names are unique in the world, so that account and region are part of it.
+    pub fn bucket(&self) -> String {
+        format!("{}-{}-{}", self.base(), self.account, self.region)
+    }
+
+    /// The host of the account's image registry.
+    pub fn registry_host(&self) -> String {
+        let suffix = if self.region.as_str().starts_with("cn-") { ".cn" } else { "" };
+        format!("{}.dkr.ecr.{}.amazonaws.com{suffix}", self.account, self.region)
+    }
+
+    /// Where images go: `REGISTRY/SERVICE:KEY`.
+    pub fn registry(&self) -> String {
+        format!("{}/{}", self.registry_host(), self.base())
+    }
+}

@@ -1,0 +1,1 @@
+//! The private copy of `terraform/`, in which Terraform runs.

@@ -1,0 +1,1 @@
+//! Load balancers as AWS has them: those of the deployment, what they lead to, and how healthy that is.

@@ -1,0 +1,125 @@
+//! Target `eks`: the systems in a cluster on AWS that a deploy makes first.
+//!
+//! It is the target `kubernetes` with an environment that follows from the deployment's names ([`derive`]), on a platform
+//! of its own ([`platform`]). Before the steps in the cluster come the state bucket, Terraform, the kubeconfig, the load
+//! balancer controller and the storage class ([`steps`]); after them, in a teardown, what AWS itself says is gone
+//! ([`teardown`]).
+
+mod account;
+mod balancer;
+mod changes;
+mod controller;
+mod derive;
+mod dns;
+mod front;
+mod guard;
+mod hops;
+mod kubeconfig;
+mod platform;
+mod steps;
+mod storage;
+mod teardown;
+
+use self::platform::EksPlatform;
+use super::kubernetes::Kubernetes;
+use super::rendering::{Place, Rendering};
+use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
+use crate::ctx::Ctx;
+use crate::home::Home;
+use crate::http::Endpoint;
+use crate::infra::Infra;
+use crate::infra::ledger::AwsLedger;
+use crate::journal::Journal;
+use crate::lease::Claim;
+use crate::plan::Step;
+use crate::smoke;
+use crate::spec::name::ServiceName;
+use crate::spec::smoke::DeniedPath;
+use crate::spec::system::System;
+use anyhow::Result;
+use std::sync::Arc;
+
+pub(super) struct Eks {
+    /// The same deployment as `kubernetes` sees it.
+    core: Arc<Kubernetes>,
+    infra: Arc<Infra>,
+    platform: Arc<EksPlatform>,
+    ledger: Arc<AwsLedger>,
+}
+
+impl Eks {
+    pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
+        let deployment = derive::deployment(deployment, ctx)?;
+        let infra = Arc::new(Infra::new(ctx, &deployment)?);
+        let ledger = Arc::new(AwsLedger { bucket: Arc::clone(&infra.bucket), home: deployment.home.clone() });
+        let platform = Arc::new(EksPlatform::new(&infra, &ledger, ctx));
+        let core = Arc::new(Kubernetes::new(deployment, ctx, Arc::clone(&platform) as _)?);
+        Ok(Self { core, infra, platform, ledger })
+    }
+
+    fn deployment(&self) -> &Deployment {
+        &self.core.deployment
+    }
+}
+
+impl Target for Eks {
+    fn home(&self) -> &Home {
+        &self.deployment().home
+    }
+
+    fn guard(&self, ctx: &Ctx, claim: &Claim<'_>, journal: &Journal) -> Result<Guard> {
+        guard::take(self, ctx, claim, journal)
+    }
+
+    fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
+        steps::deploy(&self, ctx, verify)
+    }
+
+    fn rollback(self: Arc<Self>, ctx: &Ctx, system: &System) -> Result<Contribution> {
+        Arc::clone(&self.core).rollback(ctx, system)
+    }
+
+    fn widened(&self, scope: Scope) -> Result<Scope> {
+        teardown::widened(self, scope)
+    }
+
+    fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
+        teardown::steps(&self, scope, keep_data)
+    }
+
+    fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {
+        teardown::remains(self, scope, keep_data)
+    }
+
+    fn stored_data(&self, scope: &Scope) -> Vec<String> {
+        self.core.stored_data(scope)
+    }
+
+    fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
+        changes::changes(&self, ctx)
+    }
+
+    fn render(self: Arc<Self>, ctx: &Ctx, place: &Place) -> Result<Option<Rendering>> {
+        Arc::clone(&self.core).render(ctx, place)
+    }
+
+    fn status(&self, ctx: &Ctx) -> Result<Vec<SystemStatus>> {
+        changes::status(self, ctx)
+    }
+
+    fn logs(&self, service: &ServiceName) -> Logs<'_> {
+        self.core.logs(service)
+    }
+
+    fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {
+        self.core.endpoint(service)
+    }
+
+    fn deny(&self, denied: &DeniedPath) -> smoke::Outcome {
+        self.core.deny(denied)
+    }
+
+    fn forget(&self, scope: &Scope, keep_data: bool) -> Result<()> {
+        teardown::forget(self, scope, keep_data)
+    }
+}

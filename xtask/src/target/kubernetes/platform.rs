@@ -1,0 +1,87 @@
+//! Who provides the cluster: what differs between one that kubeconfig names and one that a deploy has made.
+
+use super::Kubernetes;
+use super::kubeconfig::Kubeconfig;
+use super::wanted::{Exposure, Part};
+use crate::http::Endpoint;
+use crate::image::auth::Credentials;
+use crate::plan::runner::StepCx;
+use crate::spec::name::ServiceName;
+use anyhow::Result;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Provides a cluster, and what services have beside it.
+pub(in crate::target) trait Platform: Send + Sync {
+    /// Whether there is a cluster yet, as far as this can be told without a question to it.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn is_there(&self) -> Result<bool>;
+
+    /// The private kubeconfig, made if need be.
+    ///
+    /// # Errors
+    /// When there is no such cluster, with what helps.
+    fn kubeconfig(&self) -> Result<Kubeconfig>;
+
+    /// What signs in at the registry; asked when something is pushed. `None`: the environment's variables, or what the
+    /// engine knows by itself.
+    ///
+    /// # Errors
+    /// When the registry's owner refuses.
+    fn registry_credentials(&self) -> Result<Option<Credentials>> {
+        Ok(None)
+    }
+
+    /// What a service gets from the platform. `None`: that is not known yet.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn grants(&self, part: &Part) -> Result<Option<Grants>> {
+        let _ = part;
+        Ok(Some(Grants::default()))
+    }
+
+    /// The way in from outside, where the platform makes it. `None`: the cluster's own ingress is asked.
+    fn front(&self) -> Option<&dyn Front> {
+        None
+    }
+}
+
+/// What a service gets from the platform.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::target) struct Grants {
+    /// Variables, for which the environment's own are not given up.
+    pub(in crate::target) env: BTreeMap<String, String>,
+    /// Where it may connect to, as the chart has it: `{"cidrs": […], "ports": [{"port": 443, "protocol": "TCP"}]}`.
+    pub(in crate::target) egress: Vec<Value>,
+}
+
+/// Load balancers that the platform makes for Ingresses.
+pub(in crate::target) trait Front: Send + Sync {
+    /// How public services are exposed. `None`: that is not known yet.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn exposure(&self) -> Result<Option<Exposure>>;
+
+    /// What the Ingress of a public service carries beside [`Exposure::annotations`].
+    fn annotations(&self, part: &Part) -> BTreeMap<String, String>;
+
+    /// Where a public service is asked from here.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    fn endpoint(&self, core: &Kubernetes, service: &ServiceName) -> Result<Endpoint, String>;
+
+    /// What a person opens; `None` while that is not known.
+    fn url(&self, core: &Kubernetes, service: &ServiceName) -> Option<String>;
+
+    /// Waits until these services are reached from outside: the load balancer is active, its targets are healthy, names
+    /// lead there.
+    ///
+    /// # Errors
+    /// The first hop that fails.
+    fn arrive(&self, core: &Kubernetes, cx: &StepCx<'_>, services: &[ServiceName]) -> Result<()>;
+}
