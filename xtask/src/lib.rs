@@ -13,6 +13,7 @@ pub mod cmd;
 pub mod container;
 pub mod cost;
 pub mod ctx;
+pub mod diagram;
 pub mod error;
 pub mod home;
 pub mod http;

@@ -37,6 +37,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Cert(args) => cmd::cert::run(&args, &Ctx::new()?),
         Command::Render(args) => cmd::render::run(&args, &Ctx::new()?),
         Command::Report(args) => cmd::report::run(&args, &Ctx::new()?),
+        Command::Diagram(args) => cmd::diagram::run(&args, &Ctx::new()?),
         Command::Ci(args) => cmd::ci::run(&args, &Ctx::new()?),
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Supervise(args) => cmd::hidden::supervise(&args),

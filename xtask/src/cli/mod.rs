@@ -31,6 +31,7 @@ pub enum Command {
     Cert(CertArgs),
     Render(RenderArgs),
     Report(ReportArgs),
+    Diagram(DiagramArgs),
     Ci(CiArgs),
     Completions(CompletionsArgs),
     Supervise(SuperviseArgs),
@@ -208,6 +209,12 @@ pub struct BuildArgs {
 }
 
 #[derive(Debug)]
+pub struct DiagramArgs {
+    /// Only say whether the page is fresh.
+    pub check: bool,
+}
+
+#[derive(Debug)]
 pub struct CiArgs {
     pub only: Vec<String>,
     pub skip: Vec<String>,
@@ -342,6 +349,7 @@ impl Command {
                 why: m.flag("why"),
                 update_pins: m.flag("update-pins"),
             }),
+            "diagram" => Self::Diagram(DiagramArgs { check: m.flag("check") }),
             "ci" => Self::Ci(CiArgs {
                 only: m.many("only"),
                 skip: m.many("skip"),
@@ -457,6 +465,7 @@ mod tests {
             "teardown a --env x --set a=b --dry-run --yes --json --keep-data",
             "build a --env x --set a=b --dry-run --yes --json --push --why",
             "build --update-pins",
+            "diagram --check",
             "ci --only a,b --skip c --list --strict --full --json",
             "completions zsh",
             "__supervise /state",

@@ -55,6 +55,7 @@ pub fn command() -> Command {
             cert(),
             render(),
             report(),
+            diagram(),
             ci(),
             completions(),
         ])
@@ -236,6 +237,12 @@ fn build() -> Command {
         .arg(flag("push", "Push them to the environment's registry, too"))
         .arg(flag("why", "Say for each image what changed since it was built last"))
         .arg(pins.conflicts_with_all(["systems", "push", "why", "dry-run"]))
+}
+
+fn diagram() -> Command {
+    Command::new("diagram")
+        .about("Draw the architecture into `docs/architecture.md`, from the spec and Terraform")
+        .arg(flag("check", "Write nothing; fail if the page is not what would be drawn"))
 }
 
 fn ci() -> Command {

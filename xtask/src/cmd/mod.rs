@@ -6,6 +6,7 @@ pub mod ci;
 pub mod cluster;
 pub mod completions;
 pub mod deploy;
+pub mod diagram;
 pub mod doctor;
 mod dry_run;
 mod execute;

@@ -275,6 +275,25 @@ mod tests {
         assert_eq!(estimate.document()["monthly_usd"], 0.0);
     }
 
+    /// A type of resource that comes to `terraform/` has to get a price, or a reason why it has none.
+    #[test]
+    fn every_type_in_terraform_is_priced_or_free() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+        let planned = [NODES, AUTO].map(read);
+        let planned: Vec<&str> = planned
+            .iter()
+            .flat_map(|plan| managed(&plan["planned_values"]["root_module"]))
+            .map(|one| one.kind)
+            .collect();
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|path| path.extension().is_some_and(|extension| extension == "tf")) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for kind in text.lines().filter_map(|line| line.strip_prefix("resource \"")?.split('"').next()) {
+                assert!(planned.contains(&kind) || free::reason(kind).is_some(), "{kind} of {}", file.display());
+            }
+        }
+    }
+
     #[test]
     fn a_plan_is_shown_with_its_total_first_and_as_a_document() {
         let estimate = estimate(&read(NODES), &prices(), "us-east-1", 2, 10);

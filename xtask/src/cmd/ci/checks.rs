@@ -3,6 +3,7 @@
 use super::binaries::{self, OWN_CHECKS};
 use super::local::LocalWork;
 use super::skips::Skips;
+use crate::cmd::diagram;
 use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::plan::runner::StepCx;
@@ -61,6 +62,13 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
             holds: Holds::Nothing,
             needs: Needs::Met,
             work: Box::new(SpecWork { root: ctx.root.clone() }),
+        },
+        Check {
+            id: "diagram",
+            title: "the architecture page shows what the spec and Terraform have",
+            holds: Holds::Nothing,
+            needs: Needs::Met,
+            work: Box::new(DiagramWork { root: ctx.root.clone() }),
         },
         audit(ctx, &cargo),
         cli(
@@ -204,6 +212,21 @@ impl Work for SpecWork {
             spec::environment(&self.root, name.as_str(), &[])?;
         }
         Ok(Outcome::DoneWith(format!("{systems} systems, {} environments", names.len())))
+    }
+}
+
+struct DiagramWork {
+    root: PathBuf,
+}
+
+impl Work for DiagramWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
+        diagram::check(&self.root)?;
+        Ok(Outcome::Done)
     }
 }
 

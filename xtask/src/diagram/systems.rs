@@ -1,0 +1,110 @@
+//! The systems: who needs whom, who is reached from outside, whose they are, and what runs on which target.
+
+use super::mermaid::{Chart, id};
+use crate::spec::system::{Presence, Service, Source, System, TargetKind};
+
+/// The services that are reached from outside.
+pub(super) fn public(systems: &[System]) -> Vec<&str> {
+    let services = systems.iter().flat_map(|system| &system.services);
+    services.filter(|service| service.public).map(|service| service.name.as_str()).collect()
+}
+
+pub(super) fn diagram(systems: &[System]) -> String {
+    let mut chart = Chart::new("LR");
+    chart.actor("clients", &["clients"]);
+    let mut dashed = Vec::new();
+    for system in systems {
+        chart.group(&id("sys", system.name.as_str()), system.name.as_str(), |chart| {
+            for service in &system.services {
+                draw(chart, service);
+            }
+        });
+        let maybe = system.services.iter().filter(|service| maybe(service));
+        dashed.extend(maybe.map(|service| id("svc", service.name.as_str())));
+    }
+    for service in systems.iter().flat_map(|system| &system.services) {
+        if service.public {
+            chart.line(format!("clients ==> {}", id("svc", service.name.as_str())));
+        }
+    }
+    // Without a link a system that nobody outside calls would lie across the arrows to the others.
+    for system in systems.iter().filter(|system| !system.services.iter().any(|service| service.public)) {
+        let called = |service: &Service| system.services.iter().any(|other| other.needs.contains(&service.name));
+        for service in system.services.iter().filter(|service| !called(service)) {
+            chart.line(format!("clients ~~~ {}", id("svc", service.name.as_str())));
+        }
+    }
+    for system in systems {
+        for service in &system.services {
+            for needed in &service.needs {
+                let there = system.services.iter().find(|other| other.name == *needed);
+                let arrow = if there.is_some_and(maybe) { "-.->" } else { "-->" };
+                let [from, to] = [&service.name, needed].map(|name| id("svc", name.as_str()));
+                chart.line(format!("{from} {arrow} {to}"));
+            }
+        }
+    }
+    chart.dashed(&dashed);
+    chart.finish()
+}
+
+fn draw(chart: &mut Chart, service: &Service) {
+    let id = id("svc", service.name.as_str());
+    let name = format!("{} :{}", service.name, service.port);
+    let team = service.team.as_ref().map(|team| format!("team {team}"));
+    let when = when(service);
+    let mut lines = vec![name.as_str()];
+    lines.extend(team.as_deref());
+    lines.extend(when.as_deref());
+    match service.source {
+        Source::Crate(_) => chart.node(&id, &lines),
+        Source::Image { .. } => chart.foreign(&id, &lines),
+    }
+}
+
+/// Whether there are deployments without it.
+fn maybe(service: &Service) -> bool {
+    when(service).is_some()
+}
+
+fn when(service: &Service) -> Option<String> {
+    let missing: Vec<_> = TargetKind::ALL.into_iter().filter(|target| !service.targets.contains(target)).collect();
+    let targets = missing.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ");
+    match service.presence {
+        _ if !missing.is_empty() => Some(format!("not on {targets}")),
+        Presence::Always => None,
+        Presence::WhenReplicated => Some("with several replicas".to_owned()),
+        Presence::WhenAvailable => Some("where it can run".to_owned()),
+    }
+}
+
+/// A row for each service, a column for each target.
+pub(super) fn table(systems: &[System]) -> String {
+    let mut rows = vec![
+        "| system | service | `host` | `containers` | `kubernetes` | `eks` |".to_owned(),
+        "|---|---|---|---|---|---|".to_owned(),
+    ];
+    for system in systems {
+        for service in &system.services {
+            let cells = TargetKind::ALL.map(|target| cell(service, target)).join(" | ");
+            rows.push(format!("| `{}` | `{}` | {cells} |", system.name, service.name));
+        }
+    }
+    rows.join("\n")
+}
+
+/// What runs of a service on a target.
+fn cell(service: &Service, target: TargetKind) -> String {
+    if !service.targets.contains(&target) {
+        return "not there".to_owned();
+    }
+    match (&service.source, target) {
+        (Source::Crate(name), TargetKind::Host) => format!("the program of `app/{name}`"),
+        (Source::Crate(name), _) => format!("an image of `app/{name}`"),
+        (Source::Image { host: None, .. }, TargetKind::Host) => "not there".to_owned(),
+        (Source::Image { host: Some(host), .. }, TargetKind::Host) => {
+            host.programs.iter().map(|program| format!("`{program}`")).collect::<Vec<_>>().join(" or ")
+        }
+        (Source::Image { image, .. }, _) => format!("the public image `{image}`"),
+    }
+}
