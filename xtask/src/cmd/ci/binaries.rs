@@ -11,7 +11,7 @@ pub(super) struct OwnCheck {
 }
 
 /// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out.
-pub(super) const OWN_CHECKS: [OwnCheck; 7] = [
+pub(super) const OWN_CHECKS: [OwnCheck; 8] = [
     OwnCheck { binary: "engine", title: "docker and podman are asked and understood", builds: false },
     OwnCheck { binary: "shim", title: "a container is watched, ended and explained", builds: false },
     OwnCheck { binary: "registry", title: "images are pushed, resumed and proven", builds: false },
@@ -27,6 +27,7 @@ pub(super) const OWN_CHECKS: [OwnCheck; 7] = [
         title: "deploy, smoke, update and teardown of all systems in a cluster",
         builds: true,
     },
+    OwnCheck { binary: "eks", title: "an empty AWS account to all systems proven, and back to empty", builds: true },
 ];
 
 /// The names of the test binaries, sorted. Without a folder there are none.
