@@ -7,6 +7,8 @@ use xshell::Shell;
 
 /// What is made by working in a checkout and is no part of it.
 const LEFT_OUT: [&str; 3] = ["target", ".git", ".slipway"];
+/// What Terraform keeps where it runs.
+const TERRAFORM: &str = ".terraform";
 
 /// Makes `copy` hold what `root` has, modification times included, so that cargo takes what it has built for an
 /// earlier copy in the same place as fresh. What an earlier use left in `copy` is removed.
@@ -29,6 +31,16 @@ pub fn copy_repository(root: &Path, copy: &Path) -> Result<()> {
         sh.write_file(&lock, own_lock(&sh.read_file(&lock)?, &versions))?;
     }
     Ok(())
+}
+
+/// Makes `copy` hold what a folder of the repository has, and nothing else.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn copy(folder: &Path, copy: &Path) -> Result<()> {
+    let sh = Shell::new()?;
+    sh.remove_path(copy)?;
+    copy_folder(&sh, folder, copy, false)
 }
 
 /// The version of a repository's crates, and that of a copy's.
@@ -65,7 +77,7 @@ fn copy_folder(sh: &Shell, from: &Path, to: &Path, top: bool) -> Result<()> {
         let name = path.file_name().unwrap_or_default();
         let left_out = LEFT_OUT.iter().any(|left_out| name == *left_out);
         // One's own settings are not part of the repository, and would make two copies differ.
-        let personal = name.to_string_lossy().ends_with(".local.toml");
+        let personal = name == TERRAFORM || name.to_string_lossy().ends_with(".local.toml");
         if !(personal || top && left_out) {
             copy_entry(sh, &path, &to.join(name))?;
         }

@@ -1,6 +1,7 @@
 //! One file per outside program: pure functions from what is wanted to the exact arguments, and from what the program
 //! prints to types.
 
+pub mod actionlint;
 pub mod aws;
 pub mod cargo;
 pub mod engine;
@@ -13,3 +14,4 @@ pub mod local_cluster;
 pub mod minikube;
 pub mod python;
 pub mod rustc;
+pub mod terraform;

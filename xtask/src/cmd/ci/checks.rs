@@ -3,6 +3,7 @@
 use super::binaries::{self, OWN_CHECKS};
 use super::local::LocalWork;
 use super::skips::Skips;
+use super::terraform::TerraformWork;
 use crate::cmd::diagram;
 use crate::ctx::Ctx;
 use crate::error::Fault;
@@ -10,12 +11,12 @@ use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Work};
 use crate::proc::CommandLine;
 use crate::spec;
-use crate::tools::cargo;
+use crate::tools::{actionlint, cargo};
 use anyhow::{Context, Result};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// cargo's lock on `target/debug`, which the services are built in.
@@ -71,6 +72,23 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
             work: Box::new(DiagramWork { root: ctx.root.clone() }),
         },
         audit(ctx, &cargo),
+        Check {
+            id: "workflows",
+            title: "actionlint finds nothing in the workflows",
+            holds: Holds::Nothing,
+            needs: installed(ctx, "actionlint"),
+            work: Box::new(Tools {
+                lines: vec![actionlint::check(&workflows(&ctx.root)).dir(&ctx.root)],
+                log: ctx.root.join("target/ci/workflows.log"),
+            }),
+        },
+        Check {
+            id: "terraform",
+            title: "terraform/ is formatted, valid, and what its tests expect",
+            holds: Holds::Nothing,
+            needs: installed(ctx, "terraform"),
+            work: Box::new(TerraformWork::new(ctx)),
+        },
         cli(
             "clippy",
             "clippy has no warnings",
@@ -97,17 +115,31 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
 }
 
 fn audit(ctx: &Ctx, cargo: &dyn Fn() -> CommandLine) -> Check {
-    let needs = match ctx.proc.find("cargo-audit") {
-        Some(_) => Needs::Met,
-        None => Needs::Missing("`cargo-audit` is not installed".to_owned()),
-    };
     Check {
         id: "audit",
         title: "no dependency has a known vulnerability",
         holds: Holds::Nothing,
-        needs,
+        needs: installed(ctx, "cargo-audit"),
         work: Box::new(AuditWork { line: cargo().arg("audit") }),
     }
+}
+
+fn installed(ctx: &Ctx, program: &str) -> Needs {
+    match ctx.proc.find(program) {
+        Some(_) => Needs::Met,
+        None => Needs::Missing(format!("`{program}` is not installed")),
+    }
+}
+
+/// The workflows of the repository, sorted, as seen from its root.
+fn workflows(root: &Path) -> Vec<PathBuf> {
+    let folder = Path::new(".github/workflows");
+    let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+    let named = entries.map(|entry| folder.join(entry.file_name()));
+    let mut files: Vec<_> =
+        named.filter(|path| path.extension().is_some_and(|end| end == "yml" || end == "yaml")).collect();
+    files.sort();
+    files
 }
 
 /// Skips a check whose tool is missing, or fails it when that was asked for.
@@ -191,7 +223,12 @@ impl Transcript {
     pub(super) fn fault(&self, line: &CommandLine, status: &str) -> Fault {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let tail = inner.1.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-        Fault::failed("check-failed", format!("`{line}` ended with {status}:\n{tail}"))
+        self.fault_saying(line, status, &tail)
+    }
+
+    /// For a tool that says its errors apart from all else.
+    pub(super) fn fault_saying(&self, line: &CommandLine, status: &str, said: &str) -> Fault {
+        Fault::failed("check-failed", format!("`{line}` ended with {status}:\n{said}"))
             .hint(format!("all of it is in `{}`", self.path.display()))
     }
 }
@@ -207,6 +244,7 @@ impl Work for SpecWork {
 
     fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
         let systems = spec::load(&self.root)?.systems.len();
+        spec::prices(&self.root)?;
         let names = spec::environment_names(&self.root)?;
         for name in &names {
             spec::environment(&self.root, name.as_str(), &[])?;

@@ -4,6 +4,7 @@ mod binaries;
 mod checks;
 mod local;
 mod skips;
+mod terraform;
 
 use self::checks::{Check, Needs};
 use crate::cli::CiArgs;
