@@ -66,6 +66,32 @@ impl Aws {
         todo!("H3")
     }
 
+    /// Asks like [`Aws::ask`] where the answer is several documents: with `/dev/stdout` for the body of an object, that comes
+    /// before what AWS says of it.
+    ///
+    /// # Errors
+    /// What AWS says.
+    pub fn ask_all(&self, args: &[&str]) -> Result<Vec<Value>, Refusal> {
+        let _ = args;
+        todo!("H3: serde_json::Deserializer::from_str(stdout).into_iter()")
+    }
+
+    /// The same for as long as this process lives: an interrupt of the run does not end what is asked through it, and a
+    /// terminal's Ctrl-C does not reach it. For what is given back after the run.
+    pub fn undisturbed(&self) -> Self {
+        todo!("H3: clone with Interrupts::default(), Proc with the same, a process group of its own")
+    }
+
+    /// Changes something that may be changed twice: asked again for a while as [`Aws::ask`] does, and while S3 has another
+    /// change of the same bucket in hand (`OperationAborted`).
+    ///
+    /// # Errors
+    /// What AWS says.
+    pub fn persist(&self, args: &[&str]) -> Result<Value, Refusal> {
+        let _ = args;
+        todo!("H3")
+    }
+
     /// Changes something, once: whether it may be sent again is the caller's to know.
     ///
     /// # Errors
