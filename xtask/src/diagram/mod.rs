@@ -1,7 +1,7 @@
 //! The architecture as Mermaid diagrams, which GitHub draws: the systems as the spec has them, and the AWS platform as
 //! `terraform/` has it.
 //!
-//! Pure: the same files give the same text, so `ci` can tell that the page is fresh. What a diagram does not show is
+//! The same files give the same text, so `ci` can tell that the page is fresh. What a diagram does not show is
 //! left out on purpose: rights, routes and rules are parts of what is shown.
 
 mod mermaid;

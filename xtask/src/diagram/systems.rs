@@ -108,3 +108,34 @@ fn cell(service: &Service, target: TargetKind) -> String {
         (Source::Image { image, .. }, _) => format!("the public image `{image}`"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn systems() -> Vec<System> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        crate::spec::load(&root).unwrap().systems
+    }
+
+    #[test]
+    fn arrows_lead_to_what_is_public_and_to_what_is_needed() {
+        let diagram = diagram(&systems());
+        let has = |line: &str| diagram.lines().any(|found| found.trim() == line);
+        assert!(has("clients ==> svc_epoch") && has("clients ==> svc_invoice_app"), "{diagram}");
+        assert!(!has("clients ==> svc_payment_provider"), "{diagram}");
+        assert!(has("svc_invoice_app --> svc_payment_provider"), "{diagram}");
+        assert!(has("svc_invoice_app -.-> svc_ledger"), "only there with several replicas: {diagram}");
+        assert!(has("svc_emulator[[\"emulator :5000<br/>not on eks\"]]"), "{diagram}");
+    }
+
+    #[test]
+    fn the_table_says_what_runs_where() {
+        let table = table(&systems());
+        let row = |name: &str| table.lines().find(|row| row.contains(&format!("| `{name}` |"))).unwrap_or_default();
+        assert!(row("epoch").contains("the program of `app/epoch` | an image of `app/epoch`"), "{table}");
+        assert!(row("emulator").ends_with("| not there |"), "{table}");
+        assert!(row("redis").contains("| `redis-server` or `valkey-server` | the public image `redis` |"), "{table}");
+    }
+}
