@@ -1,23 +1,36 @@
 //! AWS, asked through its CLI, in one account and one region.
 //!
 //! Nothing here changes anything by itself; what does is in the modules that know why. Questions that AWS throttles, or
-//! that get no answer, are asked again; whoever changes something decides that for himself.
+//! that get no answer, are asked again; a change is sent again only when it was throttled, and whoever makes it decides
+//! the rest for himself.
 
+mod patience;
 mod refusal;
 
+pub use patience::PATIENCE;
 pub use refusal::{Refusal, Trouble};
 
+use self::patience::{Kind, again};
+use self::refusal::Call;
 use crate::ctx::{Ctx, Vars};
 use crate::error::Fault;
-use crate::proc::{CommandLine, Proc};
+use crate::proc::{CommandLine, Finished, Proc};
 use crate::signal::Interrupts;
 use crate::spec::aws::{Account, Region};
 use crate::spec::environment::Environment;
+use crate::tools;
 use anyhow::Result;
 use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// Asks AWS with the credentials of one environment.
+/// How long one question may take, with the start of the CLI on a busy machine. It is longer than the CLI's own limits
+/// (`tools::aws::LIMITS`), so that its words come first.
+const ANSWER: Duration = Duration::from_secs(90);
+/// How the variables begin by which the credentials' end is handed on (aws-vault, `export-credentials --format env`).
+const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
+
+/// Asks AWS with the credentials of one environment. Clones share what they have found out.
 #[derive(Clone)]
 pub struct Aws {
     pub region: Region,
@@ -25,6 +38,7 @@ pub struct Aws {
     proc: Proc,
     interrupts: Interrupts,
     vars: Vars,
+    caller: Arc<Mutex<Option<Caller>>>,
 }
 
 /// Whose credentials they are.
@@ -48,57 +62,56 @@ impl Aws {
             proc: ctx.proc.clone(),
             interrupts: ctx.interrupts.clone(),
             vars: ctx.vars.clone(),
+            caller: Arc::default(),
         })
     }
 
     /// `aws` with the profile and the region, up to the service: for lines that are shown as well as for those that run.
     pub fn command(&self) -> CommandLine {
-        crate::tools::aws::command(self.profile.as_deref(), &self.region)
+        tools::aws::command(self.profile.as_deref(), &self.region)
     }
 
     /// Asks something: `["sts", "get-caller-identity"]`. The answer is what AWS sends as JSON, `Null` where it sends
-    /// nothing. Throttled and unanswered questions are asked again for a while.
+    /// nothing. Throttled and unanswered questions are asked again for a while, and a signal ends them at once.
     ///
     /// # Errors
     /// What AWS says.
     pub fn ask(&self, args: &[&str]) -> Result<Value, Refusal> {
-        let _ = args;
-        todo!("H3")
+        json(&self.text(args)?)
     }
 
-    /// Asks like [`Aws::ask`] where the answer is several documents: with `/dev/stdout` for the body of an object, that comes
-    /// before what AWS says of it.
+    /// The same for an answer that is no JSON: `["ecr", "get-login-password"]`.
     ///
     /// # Errors
     /// What AWS says.
-    pub fn ask_all(&self, args: &[&str]) -> Result<Vec<Value>, Refusal> {
-        let _ = args;
-        todo!("H3: serde_json::Deserializer::from_str(stdout).into_iter()")
+    pub fn text(&self, args: &[&str]) -> Result<String, Refusal> {
+        let line = self.bounded(args);
+        again(Kind::Question, &|pause| self.pause(pause), || {
+            let answered = self.proc.ask(&line, ANSWER).map_err(|error| Refusal::unstarted(&error));
+            self.told(answered.and_then(|answer| answer.ok_or_else(|| self.unanswered())), args)
+        })
     }
 
-    /// The same for as long as this process lives: an interrupt of the run does not end what is asked through it, and a
-    /// terminal's Ctrl-C does not reach it. For what is given back after the run.
-    pub fn undisturbed(&self) -> Self {
-        todo!("H3: clone with Interrupts::default(), Proc with the same, a process group of its own")
+    /// Several questions at the same time, answered in their order: each is a program that takes half a second.
+    pub fn ask_all(&self, questions: &[&[&str]]) -> Vec<Result<Value, Refusal>> {
+        let lost = || Err(Refusal::new(Trouble::Unanswered, "", "the question was not asked to its end"));
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = questions.iter().map(|question| scope.spawn(|| self.ask(question))).collect();
+            asked.into_iter().map(|one| one.join().unwrap_or_else(|_| lost())).collect()
+        })
     }
 
-    /// Changes something that may be changed twice: asked again for a while as [`Aws::ask`] does, and while S3 has another
-    /// change of the same bucket in hand (`OperationAborted`).
+    /// Changes something, once: whether it may be sent again is the caller's to know, but for what was throttled, which
+    /// was not begun. After a signal it is still sent, so that what was taken can be given back.
     ///
     /// # Errors
-    /// What AWS says.
-    pub fn persist(&self, args: &[&str]) -> Result<Value, Refusal> {
-        let _ = args;
-        todo!("H3")
-    }
-
-    /// Changes something, once: whether it may be sent again is the caller's to know.
-    ///
-    /// # Errors
-    /// What AWS says.
+    /// What AWS says. [`Trouble::Unanswered`] and [`Trouble::Interrupted`] may have been done.
     pub fn change(&self, args: &[&str]) -> Result<Value, Refusal> {
-        let _ = args;
-        todo!("H3")
+        let line = self.bounded(args);
+        let text = again(Kind::Change, &|pause| self.pause(pause), || {
+            self.told(self.proc.try_read(&line).map_err(|error| Refusal::unstarted(&error)), args)
+        })?;
+        json(&text)
     }
 
     /// Whose credentials these are, asked once in a run.
@@ -106,24 +119,120 @@ impl Aws {
     /// # Errors
     /// When there are none, they have expired, or AWS does not answer.
     pub fn caller(&self) -> Result<Caller> {
-        todo!("H3")
+        self.identity().map_err(|refusal| fault("ask AWS whose credentials these are", &refusal).into())
+    }
+
+    /// See [`Aws::caller`].
+    ///
+    /// # Errors
+    /// What AWS says.
+    pub fn identity(&self) -> Result<Caller, Refusal> {
+        let mut known = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(caller) = &*known {
+            return Ok(caller.clone());
+        }
+        let args = ["sts", "get-caller-identity"];
+        let line = self.bounded(&args);
+        // In the foreground: a profile may ask for a code of its owner's device, and keeps what it gets for later calls.
+        let text = again(Kind::Question, &|pause| self.pause(pause), || {
+            self.told(self.proc.try_read(&line).map_err(|error| Refusal::unstarted(&error)), &args)
+        })?;
+        let caller = caller(&json(&text)?)?;
+        *known = Some(caller.clone());
+        Ok(caller)
     }
 
     /// When the credentials end; `None` for those that do not, or do not say.
     pub fn expiry(&self) -> Option<SystemTime> {
-        todo!("H3")
+        let of_variables = || self.vars.get(EXPIRATION).and_then(|text| humantime::parse_rfc3339_weak(text).ok());
+        let in_variables = self.profile.is_none() && self.vars.get("AWS_ACCESS_KEY_ID").is_some();
+        if in_variables && (self.vars.get("AWS_SESSION_TOKEN").is_none() || of_variables().is_some()) {
+            return of_variables();
+        }
+        // The first version of the CLI cannot say.
+        let text = self.text(&["configure", "export-credentials", "--format", "process"]).ok()?;
+        expiration(&serde_json::from_str(&text).ok()?)
     }
 
     /// What programs that sign in by themselves are given (terraform, `aws eks get-token`): the profile and the region.
+    /// Keys in the process's environment would win over a profile, and empty they count as unset.
     pub fn variables(&self) -> Vec<(String, String)> {
-        todo!("H3")
+        let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| (name, self.region.as_str()));
+        let profile = self.profile.as_deref().map(|profile| ("AWS_PROFILE", profile));
+        let keys = tools::aws::KEYS.iter().filter(|_| profile.is_some()).map(|name| (*name, ""));
+        let all = region.into_iter().chain(profile).chain(keys);
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn bounded(&self, args: &[&str]) -> CommandLine {
+        self.command().args(tools::aws::LIMITS).args(args)
+    }
+
+    /// Waits, a little longer or shorter than others who were refused at the same moment.
+    fn pause(&self, pause: Duration) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.interrupts.pause(pause + pause.mul_f64(f64::from(now.subsec_millis()) / 4000.0))
+    }
+
+    fn unanswered(&self) -> Refusal {
+        match self.interrupts.stopping() {
+            true => Refusal::new(Trouble::Interrupted, "", "interrupted"),
+            false => Refusal::new(Trouble::Unanswered, "", format!("no answer within {} s", ANSWER.as_secs())),
+        }
+    }
+
+    /// What the CLI printed, or why not.
+    fn told(&self, ended: Result<Finished, Refusal>, args: &[&str]) -> Result<String, Refusal> {
+        let refusal = match ended {
+            Ok(finished) if finished.success => return Ok(finished.stdout),
+            Ok(finished) => {
+                let refusal = Refusal::read(&finished.stderr);
+                // A terminal's Ctrl-C reaches the CLI as well, which then ends without a word of AWS's.
+                let cut = self.interrupts.stopping() && refusal.code.is_empty();
+                if cut { Refusal::new(Trouble::Interrupted, "", "interrupted") } else { refusal }
+            }
+            Err(refusal) => refusal,
+        };
+        let profile = self.profile.as_deref().or_else(|| self.vars.get("AWS_PROFILE"));
+        Err(refusal.of(Call {
+            service: args.first().copied().unwrap_or_default().to_owned(),
+            profile: profile.map(str::to_owned),
+            region: self.region.to_string(),
+            signal: self.interrupts.first(),
+            ..Call::default()
+        }))
     }
 }
-
-/// How long questions that AWS throttles are asked again.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fault that says what could not be done: the cause in AWS's own words, and what helps.
 pub fn fault(what: &str, refusal: &Refusal) -> Fault {
     refusal.fault(what)
 }
+
+fn json(text: &str) -> Result<Value, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    // What was printed is not repeated: it may hold a secret.
+    serde_json::from_str(text)
+        .map_err(|error| Refusal::new(Trouble::Other, "", format!("`aws` printed something else than JSON: {error}")))
+}
+
+fn caller(answer: &Value) -> Result<Caller, Refusal> {
+    let account = answer["Account"].as_str().and_then(|text| text.parse().ok());
+    let arn = answer["Arn"].as_str().map(str::to_owned);
+    match (account, arn) {
+        (Some(account), Some(arn)) => Ok(Caller { account, arn }),
+        _ => Err(Refusal::new(Trouble::Other, "", "the answer names no account")),
+    }
+}
+
+fn expiration(credentials: &Value) -> Option<SystemTime> {
+    let text = credentials["Expiration"].as_str()?;
+    // `2026-01-02T03:04:05+00:00`; the CLI writes UTC.
+    let utc = text.strip_suffix("+00:00").map_or_else(|| text.to_owned(), |time| format!("{time}Z"));
+    humantime::parse_rfc3339(&utc).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! When AWS is asked again: what it throttles was not begun, so that anything may be; what it does not answer may have
+//! been done, so that only questions are.
+
+use super::{Refusal, Trouble};
+use std::time::Duration;
+
+/// How long what AWS throttles is asked again.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The pauses of that, in seconds; together they are [`PATIENCE`].
+const THROTTLED: [u64; 6] = [1, 2, 4, 8, 15, 30];
+/// Those after which a question without an answer is asked again.
+const UNANSWERED: [u64; 2] = [1, 3];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Question,
+    Change,
+}
+
+/// Asks as long as the refusal may pass. `pause` returns whether a signal came.
+///
+/// # Errors
+/// The last refusal.
+pub(super) fn again<T>(
+    kind: Kind,
+    pause: &dyn Fn(Duration) -> bool,
+    mut ask: impl FnMut() -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let mut throttled = THROTTLED.iter();
+    let mut unanswered = UNANSWERED.iter();
+    loop {
+        let refusal = match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(refusal) => refusal,
+        };
+        let next = match (refusal.trouble, kind) {
+            (Trouble::Throttled, _) => throttled.next(),
+            (Trouble::Unanswered, Kind::Question) => unanswered.next(),
+            _ => None,
+        };
+        let Some(seconds) = next else { return Err(refusal) };
+        if pause(Duration::from_secs(*seconds)) {
+            return Err(Refusal::new(Trouble::Interrupted, "", "interrupted"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// How often is asked when the answer is always `trouble`, and how long the pauses are together.
+    fn tries(kind: Kind, trouble: Trouble) -> (u32, u64) {
+        let (count, paused) = (Cell::new(0), Cell::new(0));
+        let pause = |duration: Duration| {
+            paused.set(paused.get() + duration.as_secs());
+            false
+        };
+        let ended = again(kind, &pause, || {
+            count.set(count.get() + 1);
+            Err::<(), _>(Refusal::new(trouble, "", "no"))
+        });
+        assert_eq!(ended.unwrap_err().trouble, trouble);
+        (count.get(), paused.get())
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_again() {
+        assert_eq!(tries(Kind::Change, Trouble::Unanswered), (1, 0));
+        assert_eq!(tries(Kind::Question, Trouble::Unanswered), (3, 4));
+    }
+
+    #[test]
+    fn what_is_throttled_is_asked_again_until_patience_ends() {
+        assert_eq!(tries(Kind::Change, Trouble::Throttled), (7, PATIENCE.as_secs()));
+        assert_eq!(tries(Kind::Question, Trouble::Throttled), (7, PATIENCE.as_secs()));
+    }
+
+    #[test]
+    fn what_does_not_pass_is_asked_once() {
+        for trouble in [Trouble::Absent, Trouble::Denied, Trouble::Expired, Trouble::Unknown, Trouble::Other] {
+            assert_eq!(tries(Kind::Question, trouble), (1, 0));
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_the_pauses() {
+        let ended = again(Kind::Question, &|_| true, || Err::<(), _>(Refusal::new(Trouble::Throttled, "", "no")));
+        assert_eq!(ended.unwrap_err().trouble, Trouble::Interrupted);
+    }
+}
