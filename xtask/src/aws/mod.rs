@@ -92,8 +92,17 @@ impl Aws {
         })
     }
 
+    /// The same for an answer of several documents, one after another: an object that is printed and what is said of it.
+    ///
+    /// # Errors
+    /// What AWS says.
+    pub fn ask_all(&self, args: &[&str]) -> Result<Vec<Value>, Refusal> {
+        let text = self.text(args)?;
+        serde_json::Deserializer::from_str(&text).into_iter().map(|one| one.map_err(|error| no_json(&error))).collect()
+    }
+
     /// Several questions at the same time, answered in their order: each is a program that takes half a second.
-    pub fn ask_all(&self, questions: &[&[&str]]) -> Vec<Result<Value, Refusal>> {
+    pub fn ask_at_once(&self, questions: &[&[&str]]) -> Vec<Result<Value, Refusal>> {
         let lost = || Err(Refusal::new(Trouble::Unanswered, "", "the question was not asked to its end"));
         std::thread::scope(|scope| {
             let asked: Vec<_> = questions.iter().map(|question| scope.spawn(|| self.ask(question))).collect();
@@ -107,11 +116,15 @@ impl Aws {
     /// # Errors
     /// What AWS says. [`Trouble::Unanswered`] and [`Trouble::Interrupted`] may have been done.
     pub fn change(&self, args: &[&str]) -> Result<Value, Refusal> {
-        let line = self.bounded(args);
-        let text = again(Kind::Change, &|pause| self.pause(pause), || {
-            self.told(self.proc.try_read(&line).map_err(|error| Refusal::unstarted(&error)), args)
-        })?;
-        json(&text)
+        self.foreground(Kind::Change, args)
+    }
+
+    /// Changes something that is the same when it is done twice, so that it is sent again until there is an answer.
+    ///
+    /// # Errors
+    /// What AWS says. [`Trouble::Unanswered`] and [`Trouble::Interrupted`] may have been done.
+    pub fn persist(&self, args: &[&str]) -> Result<Value, Refusal> {
+        self.foreground(Kind::Question, args)
     }
 
     /// Whose credentials these are, asked once in a run.
@@ -131,13 +144,8 @@ impl Aws {
         if let Some(caller) = &*known {
             return Ok(caller.clone());
         }
-        let args = ["sts", "get-caller-identity"];
-        let line = self.bounded(&args);
         // In the foreground: a profile may ask for a code of its owner's device, and keeps what it gets for later calls.
-        let text = again(Kind::Question, &|pause| self.pause(pause), || {
-            self.told(self.proc.try_read(&line).map_err(|error| Refusal::unstarted(&error)), &args)
-        })?;
-        let caller = caller(&json(&text)?)?;
+        let caller = caller(&self.foreground(Kind::Question, &["sts", "get-caller-identity"])?)?;
         *known = Some(caller.clone());
         Ok(caller)
     }
@@ -164,12 +172,21 @@ impl Aws {
         all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
+    fn foreground(&self, kind: Kind, args: &[&str]) -> Result<Value, Refusal> {
+        let line = self.bounded(args);
+        let text = again(kind, &|pause| self.pause(pause), || {
+            self.told(self.proc.try_read(&line).map_err(|error| Refusal::unstarted(&error)), args)
+        })?;
+        json(&text)
+    }
+
     fn bounded(&self, args: &[&str]) -> CommandLine {
         self.command().args(tools::aws::LIMITS).args(args)
     }
 
-    /// Waits, a little longer or shorter than others who were refused at the same moment.
-    fn pause(&self, pause: Duration) -> bool {
+    /// Waits, up to a quarter longer, so that not all come again at the same moment. Returns early with `true` when a
+    /// signal arrives.
+    pub fn pause(&self, pause: Duration) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.interrupts.pause(pause + pause.mul_f64(f64::from(now.subsec_millis()) / 4000.0))
     }
@@ -213,9 +230,12 @@ fn json(text: &str) -> Result<Value, Refusal> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    // What was printed is not repeated: it may hold a secret.
-    serde_json::from_str(text)
-        .map_err(|error| Refusal::new(Trouble::Other, "", format!("`aws` printed something else than JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| no_json(&error))
+}
+
+/// What was printed is not repeated: it may hold a secret.
+fn no_json(error: &serde_json::Error) -> Refusal {
+    Refusal::new(Trouble::Other, "", format!("`aws` printed something else than JSON: {error}"))
 }
 
 fn caller(answer: &Value) -> Result<Caller, Refusal> {

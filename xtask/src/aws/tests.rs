@@ -60,6 +60,14 @@ fn a_change_that_was_not_answered_is_not_made_again() {
 }
 
 #[test]
+fn an_object_comes_before_what_is_said_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"printf '{"a":1}{\n"ETag": "x"}\n'"#;
+    let answers = aws(folder.path(), script, None).ask_all(&["x"]).unwrap();
+    assert_eq!(answers, [json!({"a": 1}), json!({"ETag": "x"})]);
+}
+
+#[test]
 fn a_signal_ends_a_question_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let aws = aws(folder.path(), "sleep 60", None);
