@@ -6,14 +6,18 @@
 //! ([`teardown`]).
 
 mod account;
+mod arrival;
 mod balancer;
+mod certificate;
 mod changes;
 mod controller;
 mod derive;
 mod dns;
+mod egress;
 mod front;
 mod guard;
 mod hops;
+mod ingress;
 mod kubeconfig;
 mod platform;
 mod steps;
@@ -51,7 +55,7 @@ impl Eks {
     pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
         let deployment = derive::deployment(deployment, ctx)?;
         let infra = Arc::new(Infra::new(ctx, &deployment)?);
-        let ledger = Arc::new(AwsLedger { bucket: Arc::clone(&infra.bucket), home: deployment.home.clone() });
+        let ledger = Arc::new(AwsLedger::new(Arc::clone(&infra.bucket), deployment.home.clone()));
         let platform = Arc::new(EksPlatform::new(&infra, &ledger, ctx));
         let core = Arc::new(Kubernetes::new(deployment, ctx, Arc::clone(&platform) as _)?);
         Ok(Self { core, infra, platform, ledger })
