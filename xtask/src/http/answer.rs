@@ -193,6 +193,19 @@ fn check_size(length: usize) -> Result<(), HttpError> {
     Ok(())
 }
 
+/// An answer that has come as a whole, its body no longer in parts.
+pub(super) fn whole(mut bytes: &[u8]) -> Result<Response, HttpError> {
+    loop {
+        let Some((length, (status, headers))) = parse_head(bytes)? else {
+            return Err(HttpError("the connection was closed without an answer".to_owned()));
+        };
+        bytes = bytes.get(length..).unwrap_or_default();
+        if !(100..200).contains(&status) {
+            return Ok(Response { status, headers, body: bytes.to_vec() });
+        }
+    }
+}
+
 type Head = (u16, Vec<(String, String)>);
 
 /// The head of an answer and its length in bytes, once it is complete.

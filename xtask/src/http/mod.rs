@@ -1,13 +1,14 @@
-//! A small HTTP/1.1 client: one request, one answer, no TLS, no redirects, no proxies.
+//! A small HTTP/1.1 client: one request, one answer, no redirects, no proxies; what goes over TLS is handed to `curl`.
 //!
 //! It connects where it is told to and names whichever host it is told to, so a public name can be asked before it
 //! resolves; its waits end early when the caller says so. Looking up a name is the system's and knows no deadline.
 
 mod answer;
+mod secure;
 mod stream;
 mod url;
 
-pub use url::{Endpoint, Url, Via, is_path};
+pub use url::{Endpoint, Scheme, Url, Via, is_path};
 
 use answer::Incoming;
 use std::fmt;
@@ -51,6 +52,14 @@ impl Response {
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
+
+    /// Whether it sends whoever asked for `url` to the same host over TLS.
+    pub fn leads_to_tls(&self, url: &Url) -> bool {
+        let there = || self.header("location").and_then(|location| location.parse::<Url>().ok());
+        (300..400).contains(&self.status)
+            && there()
+                .is_some_and(|there| there.endpoint.scheme == Scheme::Https && there.endpoint.host == url.endpoint.host)
+    }
 }
 
 /// The longest that is asked of a socket at once; some systems refuse more than a few hours.
@@ -71,11 +80,14 @@ impl std::error::Error for HttpError {}
 /// Sends a request and reads its answer, whatever its status. `stop` is asked all the while; once it says yes,
 /// waiting ends with an error.
 pub fn send(request: &Request, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
+    if request.url.endpoint.scheme == Scheme::Https {
+        return secure::send(request, stop);
+    }
     begin(request, stop)?.read_response(request.method == "HEAD")
 }
 
 /// Sends a request and hands on the body of a good answer as it comes, until it ends or `sink` wants no more. The body of
-/// any other answer is part of the result.
+/// any other answer is part of the result. Nothing that is followed so is behind TLS.
 pub fn stream(
     request: &Request,
     stop: &dyn Fn() -> bool,
@@ -92,21 +104,30 @@ fn begin<'s>(request: &Request, stop: &'s dyn Fn() -> bool) -> Result<Incoming<'
     Ok(Incoming::new(stream, exchange))
 }
 
-fn encode(request: &Request) -> Result<Vec<u8>, HttpError> {
+/// Whether path and headers are what they seem, wherever they are written.
+fn check(request: &Request) -> Result<(), HttpError> {
     let path = &request.url.path;
     if !is_path(path) {
         let shown = path.escape_debug();
         return Err(HttpError(format!("`{shown}` cannot be the path of a request")));
     }
-    let method = request.method;
-    let host = request.url.endpoint.authority();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in &request.headers {
         let broken = |text: &str| text.contains(|c: char| c.is_control() && c != '\t');
         if broken(name) || broken(value) || name.contains([':', ' ']) {
             let shown = name.escape_debug();
             return Err(HttpError(format!("header `{shown}` cannot be sent")));
         }
+    }
+    Ok(())
+}
+
+fn encode(request: &Request) -> Result<Vec<u8>, HttpError> {
+    check(request)?;
+    let path = &request.url.path;
+    let method = request.method;
+    let host = request.url.endpoint.authority();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    for (name, value) in &request.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     let body = request.body.as_deref();
@@ -146,17 +167,19 @@ impl Exchange<'_> {
     }
 
     fn connect(&self, endpoint: &Endpoint) -> Result<Stream, HttpError> {
-        let Endpoint { host, port, via } = endpoint;
-        let addresses: Vec<SocketAddr> = match via {
+        let Endpoint { host, port, via, .. } = endpoint;
+        let look_up = |host: &str, port: u16| -> Result<Vec<SocketAddr>, HttpError> {
+            let found = (host, port).to_socket_addrs();
+            Ok(found.map_err(|error| failed(&format!("look up `{host}`"), &error))?.collect())
+        };
+        let addresses = match via {
             Some(Via::Address(address)) => vec![*address],
             Some(Via::Socket(path)) => {
                 let connected = UnixStream::connect(path).map(Stream::Unix);
                 return connected.map_err(|error| failed(&format!("connect to `{}`", path.display()), &error));
             }
-            None => (host.as_str(), *port)
-                .to_socket_addrs()
-                .map_err(|error| failed(&format!("look up `{host}`"), &error))?
-                .collect(),
+            Some(Via::Name(name, port)) => look_up(name, *port)?,
+            None => look_up(host, *port)?,
         };
         let mut last = HttpError(format!("`{host}` has no address"));
         for address in addresses {

@@ -5,10 +5,36 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// How the two speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scheme {
+    #[default]
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that no URL names.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 /// Who is asked: the name and port that the request carries, and the address to connect to when that name does not
 /// resolve from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
+    pub scheme: Scheme,
     /// A name or an address, that of IPv6 without brackets.
     pub host: String,
     pub port: u16,
@@ -19,38 +45,51 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
     Address(SocketAddr),
+    /// Another name, whose addresses may change from one moment to the next, and a port.
+    Name(String, u16),
     /// A Unix socket, which only those may use who may write to its file.
     Socket(PathBuf),
 }
 
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Socket(path) => path.display().fmt(f),
+        }
+    }
+}
+
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port(), via: Some(Via::Address(address)) }
+        let (host, port) = (address.ip().to_string(), address.port());
+        Self { scheme: Scheme::Http, host, port, via: Some(Via::Address(address)) }
     }
 }
 
 impl Endpoint {
     /// A program on this machine that listens on a Unix socket.
     pub fn socket(path: impl Into<PathBuf>) -> Self {
-        Self { host: "localhost".to_owned(), port: 80, via: Some(Via::Socket(path.into())) }
+        Self { scheme: Scheme::Http, host: "localhost".to_owned(), port: 80, via: Some(Via::Socket(path.into())) }
     }
-}
 
-impl Endpoint {
+    /// What a browser is given.
+    pub fn url(&self) -> String {
+        format!("{}://{}/", self.scheme.word(), self.authority())
+    }
+
     /// `HOST` or `HOST:PORT`, as the `Host` header and a URL have it.
     pub(super) fn authority(&self) -> String {
         let host = match self.host.parse::<Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
             Err(_) => self.host.clone(),
         };
-        match self.port {
-            80 => host,
-            port => format!("{host}:{port}"),
-        }
+        if self.port == self.scheme.port() { host } else { format!("{host}:{}", self.port) }
     }
 }
 
-/// `http://HOST[:PORT][/PATH][?QUERY]`
+/// `http://HOST[:PORT][/PATH][?QUERY]`, or the same with `https`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
     pub endpoint: Endpoint,
@@ -60,7 +99,8 @@ pub struct Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.endpoint.authority(), self.path)
+        let scheme = self.endpoint.scheme.word();
+        write!(f, "{scheme}://{}{}", self.endpoint.authority(), self.path)
     }
 }
 
@@ -69,13 +109,17 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let refuse = || format!("`{}` is not a URL such as `http://127.0.0.1:80/`", text.escape_debug());
-        let rest = text.strip_prefix("http://").ok_or_else(refuse)?;
+        let (scheme, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (Scheme::Http, rest),
+            (_, Some(rest)) => (Scheme::Https, rest),
+            _ => return Err(refuse()),
+        };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let (host, port) = match authority.rsplit_once(':') {
             // The last colon of a bare IPv6 address starts no port.
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (authority, Some(80)),
+            _ => (authority, Some(scheme.port())),
         };
         let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let valid = match inner {
@@ -85,7 +129,8 @@ impl FromStr for Url {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         match port {
             Some(port) if valid && port != 0 && is_path(&path) => {
-                Ok(Self { endpoint: Endpoint { host: inner.unwrap_or(host).to_owned(), port, via: None }, path })
+                let host = inner.unwrap_or(host).to_owned();
+                Ok(Self { endpoint: Endpoint { scheme, host, port, via: None }, path })
             }
             _ => Err(refuse()),
         }
@@ -109,6 +154,8 @@ mod tests {
             "http://[::1]:5000/",
             "http://[::1]/",
             "http://a-b.example:1/",
+            "https://a.example/x",
+            "https://a.example:80/",
         ] {
             assert_eq!(text.parse::<Url>().unwrap().to_string(), text);
         }
@@ -122,7 +169,7 @@ mod tests {
         for text in [
             "",
             "http://",
-            "https://a/",
+            "ftp://a/",
             "http://a:0/",
             "http://a:65536/",
             "http://a:/",

@@ -172,29 +172,7 @@ impl Proc {
     /// # Errors
     /// When it cannot be started.
     pub fn ask(&self, command: &CommandLine, deadline: Duration) -> Result<Option<Finished>> {
-        let expression = expression(command).stdin_null().stdout_capture().stderr_capture().before_spawn(|command| {
-            use std::os::unix::process::CommandExt;
-            command.process_group(0);
-            Ok(())
-        });
-        let handle = start(&expression, command)?;
-        let slice = Duration::from_millis(50);
-        let mut left = deadline;
-        loop {
-            if let Some(output) = handle.wait_timeout(slice.min(left))? {
-                return Ok(Some(finished(output)));
-            }
-            left = left.saturating_sub(slice);
-            if left.is_zero() || self.interrupts.stopping() {
-                for pid in handle.pids() {
-                    if let Ok(pid) = i32::try_from(pid) {
-                        let _ = nix::sys::signal::killpg(Pid::from_raw(pid), Signal::SIGKILL);
-                    }
-                }
-                handle.kill()?;
-                return Ok(None);
-            }
-        }
+        Ok(brief(command, deadline, &|| self.interrupts.stopping())?.as_ref().map(finished))
     }
 
     /// Runs to the end and hands on every line as it comes. Succeeds only if the program does.
@@ -230,6 +208,41 @@ impl Proc {
         let output = handle.wait().with_context(|| format!("wait for `{}`", command.name()))?;
         let Finished { success, status, .. } = finished(output);
         Ok(Finished { success, status, stdout, stderr })
+    }
+}
+
+/// A short question in a process group of its own, with all that was answered: `None` when that did not come within
+/// `deadline` or `stop` said so; the program and all it started are then killed.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn brief(
+    command: &CommandLine,
+    deadline: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<std::process::Output>> {
+    let expression = expression(command).stdin_null().stdout_capture().stderr_capture().before_spawn(|command| {
+        use std::os::unix::process::CommandExt;
+        command.process_group(0);
+        Ok(())
+    });
+    let handle = start(&expression, command)?;
+    let slice = Duration::from_millis(50);
+    let mut left = deadline;
+    loop {
+        if let Some(output) = handle.wait_timeout(slice.min(left))? {
+            return Ok(Some(output.clone()));
+        }
+        left = left.saturating_sub(slice);
+        if left.is_zero() || stop() {
+            for pid in handle.pids() {
+                if let Ok(pid) = i32::try_from(pid) {
+                    let _ = nix::sys::signal::killpg(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+            handle.kill()?;
+            return Ok(None);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod actionlint;
 pub mod aws;
 pub mod cargo;
+pub mod curl;
 pub mod engine;
 pub mod git;
 pub mod helm;

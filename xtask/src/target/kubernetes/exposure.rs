@@ -12,7 +12,7 @@ use self::controller::Class;
 use super::Kubernetes;
 use super::wanted::Exposure;
 use crate::error::Fault;
-use crate::http::{Endpoint, Via};
+use crate::http::{Endpoint, Scheme, Via};
 use crate::kube::Api;
 use crate::plan::runner::StepCx;
 use crate::spec::cluster::Cluster;
@@ -144,7 +144,7 @@ fn way(core: &Kubernetes, class: Class, reported: Option<Reported>) -> Result<Wa
 impl Way {
     fn endpoint(&self, name: &str) -> Endpoint {
         let host = format!("{name}{}", self.exposure.host_suffix.as_deref().unwrap_or_default());
-        Endpoint { host, port: self.port, via: self.via.map(Via::Address) }
+        Endpoint { scheme: Scheme::Http, host, port: self.port, via: self.via.map(Via::Address) }
     }
 }
 

@@ -5,7 +5,7 @@ mod asking;
 use self::asking::{Asking, Tally};
 use super::{Kubernetes, exposure};
 use crate::error::Fault;
-use crate::http::{self, Request, Url};
+use crate::http::{self, Request, Scheme, Url};
 use crate::journal::Event;
 use crate::plan::runner::{Recorder, StepCx};
 use crate::spec::name::ServiceName;
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST: Duration = Duration::from_secs(2);
 /// How often the journal hears of it.
 const PERIOD: Duration = Duration::from_secs(1);
+/// The most that is asked in a second over TLS, where each request is a program of its own.
+const RATE_OVER_TLS: u32 = 10;
 /// How long it goes on after the change: what is left of the old version is taken out of the ingress only then.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -150,6 +152,7 @@ impl Watched {
 }
 
 fn watch(service: ServiceName, request: Request, rate: u32) -> Watched {
+    let rate = if request.url.endpoint.scheme == Scheme::Https { rate.min(RATE_OVER_TLS) } else { rate };
     Watched { service, asking: Asking::start(request, rate), told: Mutex::default() }
 }
 

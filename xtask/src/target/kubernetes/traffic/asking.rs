@@ -108,7 +108,7 @@ impl Shared {
                 return;
             }
             let failure = match result {
-                Ok(response) if response.is_success() => None,
+                Ok(response) if response.is_success() || response.leads_to_tls(&self.request.url) => None,
                 Ok(response) => Some(format!("status {}", response.status)),
                 Err(error) => Some(error.to_string()),
             };

@@ -1,0 +1,210 @@
+//! What the load balancer controller is told by annotations (kubernetes-sigs.github.io/aws-load-balancer-controller).
+
+use crate::infra::Outputs;
+use crate::infra::names::Names;
+use crate::spec::aws::CertificateArn;
+use crate::spec::environment::Environment;
+use crate::spec::system::Probe;
+use crate::target::kubernetes::wanted::{Exposure, Part};
+use std::collections::BTreeMap;
+
+/// What every annotation begins with.
+const PREFIX: &str = "alb.ingress.kubernetes.io";
+/// Pods of namespaces with this label are ready only when their load balancer says so, too: those that are started once
+/// there is one.
+const READINESS_GATES: (&str, &str) = ("elbv2.k8s.aws/pod-readiness-gate-inject", "enabled");
+/// TLS 1.2 and 1.3 without old ciphers, and key exchange that stays secret when there are quantum computers: what AWS
+/// recommends (docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html).
+const TLS_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09";
+
+/// How long the load balancer keeps an idle connection. Services keep theirs for longer (75 s), so that it is never they
+/// who close one on which the next request is already on its way.
+const IDLE_SECONDS: u64 = 60;
+/// How long requests that were sent before may still be answered by a target that was taken out.
+const DEREGISTRATION_SECONDS: u64 = 15;
+/// How long a pod that is to end goes on answering: the controller has to hear of it and take it out of the target
+/// group, the load balancer's nodes have to hear of that (seconds each), and then come those requests.
+const DRAIN_SECONDS: u64 = 25;
+
+/// How often targets are asked; 5 s is the least that AWS takes. Two good answers make one healthy, so that a new one is
+/// sent requests within some seconds.
+const HEALTH: [(&str, &str); 4] = [
+    ("healthcheck-interval-seconds", "5"),
+    ("healthcheck-timeout-seconds", "4"),
+    ("healthy-threshold-count", "2"),
+    ("unhealthy-threshold-count", "2"),
+];
+
+/// How public services are exposed on what Terraform has made.
+pub(super) fn exposure(
+    environment: &Environment,
+    names: &Names,
+    outputs: &Outputs,
+    certificate: Option<&CertificateArn>,
+) -> Exposure {
+    let cluster = &environment.cluster;
+    Exposure {
+        class: cluster.ingress_class.clone().unwrap_or_default(),
+        // Targets are addresses of pods, and load balancers ask them from the public subnets.
+        from_namespace: String::new(),
+        from_cidrs: outputs.public_subnets.values().map(|subnet| subnet.cidr.clone()).collect(),
+        host_suffix: cluster.domain.as_ref().map(|domain| format!(".{domain}")),
+        annotations: common(environment, names, certificate),
+        drain_seconds: Some(DRAIN_SECONDS),
+    }
+}
+
+/// What namespaces of systems carry.
+pub(super) fn namespace_labels() -> BTreeMap<String, String> {
+    let (key, value) = READINESS_GATES;
+    BTreeMap::from([(key.to_owned(), value.to_owned())])
+}
+
+/// The certificate that an Ingress names.
+pub(super) fn certificate_key() -> String {
+    format!("{PREFIX}/certificate-arn")
+}
+
+fn common(environment: &Environment, names: &Names, certificate: Option<&CertificateArn>) -> BTreeMap<String, String> {
+    let mut all = vec![
+        ("scheme", "internet-facing".to_owned()),
+        ("target-type", "ip".to_owned()),
+        ("tags", tags(environment)),
+        (
+            "load-balancer-attributes",
+            format!(
+                "idle_timeout.timeout_seconds={IDLE_SECONDS},deletion_protection.enabled=false,\
+                 routing.http.drop_invalid_header_fields.enabled=true"
+            ),
+        ),
+        ("target-group-attributes", format!("deregistration_delay.timeout_seconds={DEREGISTRATION_SECONDS}")),
+    ];
+    if environment.cluster.domain.is_some() {
+        all.push(("group.name", names.base()));
+    }
+    match certificate {
+        None => all.push(("listen-ports", r#"[{"HTTP":80}]"#.to_owned())),
+        Some(arn) => all.extend([
+            ("listen-ports", r#"[{"HTTP":80},{"HTTPS":443}]"#.to_owned()),
+            ("ssl-redirect", "443".to_owned()),
+            ("certificate-arn", arn.to_string()),
+            ("ssl-policy", TLS_POLICY.to_owned()),
+        ]),
+    }
+    all.into_iter().map(|(key, value)| (format!("{PREFIX}/{key}"), value)).collect()
+}
+
+/// The tags of the load balancer and all that belongs to it: those of everything else that do not depend on who deploys,
+/// for then each person's deploy would change it.
+fn tags(environment: &Environment) -> String {
+    let given = |key: &str| environment.aws.as_ref().and_then(|aws| aws.terraform.get(key)).cloned();
+    // The annotation has no way to write these down.
+    let plain = |value: &String| !value.is_empty() && !value.contains([',', '=', '"', '\n']);
+    let mut tags = vec![
+        format!("deployment_id={}", environment.deployment_id),
+        format!("environment={}", environment.name),
+        "managed_by=slipway".to_owned(),
+    ];
+    for key in ["owner", "expires_at"] {
+        tags.extend(given(key).filter(plain).map(|value| format!("{key}={value}")));
+    }
+    tags.join(",")
+}
+
+/// How the load balancer asks one service for its health: as the cluster does.
+pub(super) fn health(part: &Part) -> BTreeMap<String, String> {
+    let (path, codes) = match &part.service.ready {
+        // What a probe of the cluster takes for good.
+        Probe::Http { path } => (path.as_str(), "200-399"),
+        // There is no way to ask for a connection alone: whatever is answered will do.
+        Probe::Tcp { .. } => ("/", "200-499"),
+    };
+    let own = [("healthcheck-protocol", "HTTP"), ("healthcheck-path", path), ("success-codes", codes)];
+    own.into_iter().chain(HEALTH).map(|(key, value)| (format!("{PREFIX}/{key}"), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infra::outputs::Subnet;
+    use crate::spec;
+
+    fn environment(set: &[&str]) -> Environment {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut all = vec!["account=123456789012".to_owned(), "deployment_id=shop".to_owned()];
+        all.extend(set.iter().map(|text| (*text).to_owned()));
+        spec::environment(root, "aws", &all).unwrap()
+    }
+
+    fn names() -> Names {
+        Names {
+            account: "123456789012".parse().unwrap(),
+            region: "eu-central-1".parse().unwrap(),
+            id: "shop".parse().unwrap(),
+        }
+    }
+
+    fn outputs() -> Outputs {
+        let subnet =
+            |zone: &str, cidr: &str| (zone.to_owned(), Subnet { id: format!("subnet-{zone}"), cidr: cidr.to_owned() });
+        Outputs {
+            cluster_name: "slipway-shop".to_owned(),
+            cluster_endpoint: String::new(),
+            cluster_ca: String::new(),
+            vpc_id: "vpc-1".to_owned(),
+            public_subnets: BTreeMap::from([subnet("a", "10.42.0.0/24"), subnet("b", "10.42.1.0/24")]),
+            controller_namespace: String::new(),
+            topic_arn: None,
+            queue_url: None,
+            cache_host: None,
+            certificate_arn: None,
+            log_groups: Vec::new(),
+        }
+    }
+
+    fn annotation<'e>(exposure: &'e Exposure, key: &str) -> Option<&'e str> {
+        exposure.annotations.get(&format!("{PREFIX}/{key}")).map(String::as_str)
+    }
+
+    #[test]
+    fn without_a_domain_each_service_has_a_load_balancer_of_its_own() {
+        let exposure = exposure(&environment(&[]), &names(), &outputs(), None);
+        assert_eq!(exposure.host_suffix, None);
+        assert_eq!(
+            (exposure.from_namespace.as_str(), exposure.from_cidrs.as_slice()),
+            ("", ["10.42.0.0/24", "10.42.1.0/24"].map(str::to_owned).as_slice())
+        );
+        let value = |key: &str| annotation(&exposure, key);
+        assert_eq!((value("scheme"), value("target-type")), (Some("internet-facing"), Some("ip")));
+        assert_eq!((value("group.name"), value("certificate-arn"), value("ssl-redirect")), (None, None, None));
+        assert_eq!(value("listen-ports"), Some(r#"[{"HTTP":80}]"#));
+        assert_eq!(value("tags"), Some("deployment_id=shop,environment=aws,managed_by=slipway"));
+    }
+
+    #[test]
+    fn with_a_domain_all_share_one_and_with_a_certificate_it_speaks_tls_alone() {
+        let arn: CertificateArn = "arn:aws:acm:eu-central-1:123456789012:certificate/a".parse().unwrap();
+        let exposure = exposure(&environment(&["domain=shop.example"]), &names(), &outputs(), Some(&arn));
+        assert_eq!(exposure.host_suffix.as_deref(), Some(".shop.example"));
+        let value = |key: &str| annotation(&exposure, key);
+        assert_eq!(value("group.name"), Some("slipway-shop"));
+        assert_eq!(value("certificate-arn"), Some(arn.as_str()));
+        assert_eq!((value("ssl-redirect"), value("ssl-policy")), (Some("443"), Some(TLS_POLICY)));
+        let ports: serde_json::Value = serde_json::from_str(value("listen-ports").unwrap()).unwrap();
+        assert_eq!(ports, serde_json::json!([{"HTTP": 80}, {"HTTPS": 443}]));
+    }
+
+    #[test]
+    fn whoever_sends_requests_is_the_first_to_close_and_a_pod_outlives_its_requests() {
+        // What the services of this repository keep a connection for (app/kit).
+        const { assert!(IDLE_SECONDS < 75) };
+        // The rest is for the controller and the load balancer to hear of it.
+        const { assert!(DRAIN_SECONDS >= DEREGISTRATION_SECONDS + 10) };
+    }
+
+    #[test]
+    fn namespaces_have_readiness_gates_injected() {
+        let labels = namespace_labels();
+        assert_eq!(labels.get("elbv2.k8s.aws/pod-readiness-gate-inject").map(String::as_str), Some("enabled"));
+    }
+}

@@ -1,0 +1,127 @@
+//! `curl`, for what goes over TLS. What a request carries is read from standard input, so that no argument shows it.
+
+use crate::http::{Request, Via};
+use crate::proc::CommandLine;
+
+/// Its exit code when `--max-time` has passed (everything.curl.dev/cmdline/exitcode).
+pub const TOO_LATE: i32 = 28;
+
+/// One request: the head of the answer and then its body are printed, whatever the status.
+///
+/// # Errors
+/// When the body cannot be written down for it.
+pub fn request(request: &Request) -> Result<CommandLine, String> {
+    // `--disable` has to be the first: it keeps the user's own settings out.
+    let line = CommandLine::new("curl")
+        .args(["--disable", "--silent", "--show-error", "--include", "--http1.1"])
+        .args(["--noproxy", "*", "--globoff", "--path-as-is"])
+        .args(["--max-time", &format!("{:.3}", request.timeout.as_secs_f64().clamp(0.001, 86_400.0))]);
+    let line = match &request.url.endpoint.via {
+        None => line,
+        Some(Via::Address(address)) => line.args(["--connect-to", &format!("::{address}")]),
+        Some(Via::Name(name, port)) => line.args(["--connect-to", &format!("::{name}:{port}")]),
+        Some(Via::Socket(path)) => line.arg("--unix-socket").arg(path),
+    };
+    Ok(line.args(["--config", "-"]).stdin(config(request)?))
+}
+
+/// What curl says, without what belongs to it alone: "curl: (60) SSL certificate problem: …" and pages to read.
+pub fn complaint(stderr: &str) -> String {
+    let line = stderr.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("curl failed without a word");
+    let words = line.strip_prefix("curl: ").unwrap_or(line);
+    match words.split_once(") ") {
+        Some((code, words)) if code.starts_with('(') => words.to_owned(),
+        _ => words.to_owned(),
+    }
+}
+
+/// Source: curl.se/docs/manpage.html#-K
+fn config(request: &Request) -> Result<String, String> {
+    let mut lines = vec![format!("url = {}", quoted(&request.url.to_string()))];
+    match request.method {
+        "HEAD" => lines.push("head".to_owned()),
+        method => lines.push(format!("request = {}", quoted(method))),
+    }
+    // Without a value a header that curl would add by itself is left out.
+    let has = |name: &str| request.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let own = ["User-Agent", "Accept", "Content-Type", "Expect"].into_iter().filter(|name| !has(name));
+    lines.extend(own.map(|name| format!("header = {}", quoted(&format!("{name}:")))));
+    for (name, value) in &request.headers {
+        // With nothing behind it the header would be taken for one to leave out.
+        let header = if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") };
+        lines.push(format!("header = {}", quoted(&header)));
+    }
+    let body = request.body.as_deref().or_else(|| matches!(request.method, "POST" | "PUT").then_some(&[]));
+    if let Some(body) = body {
+        let text = std::str::from_utf8(body).ok().filter(|text| !text.contains('\0'));
+        let text = text.ok_or("a body that is no text cannot be sent over TLS")?;
+        lines.push(format!("data-raw = {}", quoted(text)));
+    }
+    lines.push(String::new());
+    Ok(lines.join("\n"))
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn of(url: &str) -> Request {
+        Request::get(url.parse().unwrap(), Duration::from_millis(1500))
+    }
+
+    #[test]
+    fn a_request_is_written_down_where_nobody_sees_it() {
+        let mut post = of("https://epoch.shop.example/pay?x=1");
+        post.method = "POST";
+        post.headers = vec![("Authorization".to_owned(), "Bearer \"s\"".to_owned())];
+        post.body = Some(b"@{\"a\": 1}\n".to_vec());
+        post.url.endpoint.via = Some(Via::Name("lb.example".to_owned(), 443));
+        let line = request(&post).unwrap();
+        assert_eq!(
+            line.to_string(),
+            "curl --disable --silent --show-error --include --http1.1 --noproxy '*' --globoff --path-as-is \
+             --max-time 1.500 --connect-to ::lb.example:443 --config -"
+        );
+        assert_eq!(
+            config(&post).unwrap(),
+            "url = \"https://epoch.shop.example/pay?x=1\"\nrequest = \"POST\"\nheader = \"User-Agent:\"\n\
+             header = \"Accept:\"\nheader = \"Content-Type:\"\nheader = \"Expect:\"\n\
+             header = \"Authorization: Bearer \\\"s\\\"\"\ndata-raw = \"@{\\\"a\\\": 1}\\n\"\n"
+        );
+    }
+
+    #[test]
+    fn a_head_has_no_method_and_bytes_are_no_text() {
+        let mut head = of("https://a/");
+        head.method = "HEAD";
+        assert!(config(&head).unwrap().contains("\nhead\n"));
+        head.body = Some(vec![0xff]);
+        assert!(request(&head).is_err());
+    }
+
+    #[test]
+    fn a_complaint_is_curl_s_own_words() {
+        let of = |text: &str| complaint(text);
+        let certificate = "curl: (60) SSL certificate problem: self-signed certificate\nMore details here: https://…\n";
+        assert_eq!(of(certificate), "SSL certificate problem: self-signed certificate");
+        assert_eq!(of("curl: no URL specified"), "no URL specified");
+        assert_eq!(of(""), "curl failed without a word");
+    }
+}
