@@ -120,7 +120,7 @@ impl Kubernetes {
     }
 
     /// The system of a service.
-    fn system_of(&self, service: &ServiceName) -> Option<&System> {
+    pub(in crate::target) fn system_of(&self, service: &ServiceName) -> Option<&System> {
         let has = |system: &&System| system.services.iter().any(|other| other.name == *service);
         self.deployment.spec.systems.iter().find(has)
     }

@@ -41,7 +41,7 @@ impl Names {
     }
 
     /// The namespace of a system.
-    pub(super) fn namespace(&self, system: &SystemName) -> String {
+    pub(in crate::target) fn namespace(&self, system: &SystemName) -> String {
         format!("{}{system}", self.prefix)
     }
 
