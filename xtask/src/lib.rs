@@ -24,6 +24,7 @@ pub mod key;
 pub mod kube;
 pub mod lease;
 pub mod ledger;
+pub mod local_settings;
 pub mod os;
 pub mod plan;
 pub mod proc;

@@ -5,7 +5,6 @@
 
 mod addons;
 mod made;
-mod settings;
 mod steps;
 
 use self::made::Made;

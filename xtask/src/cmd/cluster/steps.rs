@@ -1,9 +1,10 @@
 //! The steps that make a cluster on this machine and remove it again.
 
+use super::addons;
 use super::made::{self, Made};
-use super::{addons, settings};
 use crate::error::Fault;
 use crate::home::Home;
+use crate::local_settings;
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
 use crate::proc::CommandLine;
@@ -32,7 +33,7 @@ pub(super) struct Site {
 
 impl Site {
     fn file(&self) -> PathBuf {
-        settings::file(&self.root, self.environment.name.as_str())
+        local_settings::file(&self.root, self.environment.name.as_str())
     }
 
     fn kubectl(&self) -> CommandLine {
@@ -215,12 +216,12 @@ struct Settings(Arc<Site>);
 
 impl Work for Settings {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        let has = settings::has(&self.0.file(), &self.0.made.settings())?;
+        let has = local_settings::has(&self.0.file(), &self.0.made.settings())?;
         Ok(has.then(|| "it is".to_owned()))
     }
 
     fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
-        settings::write(&self.0.file(), &self.0.made.settings())?;
+        local_settings::write(&self.0.file(), &self.0.made.settings())?;
         Ok(Outcome::Done)
     }
 }
@@ -241,7 +242,7 @@ impl Work for Delete {
                 restore_context(cx, &before);
             }
         }
-        settings::remove(&site.file(), &made.settings())?;
+        local_settings::remove(&site.file(), &made.settings())?;
         // The next cluster of this name is another one, and may be deployed to.
         crate::target::kubernetes::forget_cluster(&site.home)?;
         made::forget(&site.root, &site.environment)?;

@@ -1,12 +1,15 @@
 //! The account that is deployed to. Unset on first use it is that of the credentials, asked about once and then kept in
 //! the environment's `.local.toml`.
 
-use crate::aws::Aws;
+use crate::aws::{Aws, Caller};
 use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::infra::names::Names;
+use crate::local_settings;
 use crate::spec::aws::Account;
+use crate::spec::environment::Environment;
 use crate::target::Deployment;
+use crate::ui;
 use anyhow::Result;
 
 /// The deployment's names on AWS. Where the environment names no account, that of the credentials stands in until
@@ -29,10 +32,38 @@ pub(super) fn names(deployment: &Deployment, ctx: &Ctx) -> Result<Names> {
 /// changed there. `deployment.consent` answers for whoever cannot be asked.
 ///
 /// # Errors
-/// Usage, when nobody can be asked.
+/// Usage, when nobody can be asked; `not-agreed`, when somebody says no.
 pub(super) fn agree(deployment: &Deployment, ctx: &Ctx) -> Result<()> {
-    let _ = (deployment, ctx);
-    todo!("H3")
+    let environment = &deployment.environment;
+    let aws = Aws::new(ctx, environment)?;
+    if environment.aws.as_ref().is_some_and(|settings| settings.account.is_some()) {
+        return Ok(());
+    }
+    let caller = aws.caller()?;
+    let yes = deployment.consent.yes;
+    if !yes && !ctx.can_ask {
+        return Err(nobody(environment, &caller).into());
+    }
+    let about = format!("this deploys to account {} ({}) in {}", caller.account, caller.arn, aws.region);
+    if !ui::confirm(ctx, yes, &about)? {
+        let cause = format!("account {} was not agreed to, nothing was changed", caller.account);
+        return Err(Fault::failed("not-agreed", cause).hint("`--set profile=NAME` takes other credentials").into());
+    }
+    let file = local_settings::file(&deployment.root, environment.name.as_str());
+    local_settings::write(&file, &[("account", caller.account.to_string())])?;
+    let shown = file.strip_prefix(&deployment.root).unwrap_or(&file).display();
+    ui::say(&format!("{about}; that is kept in `{shown}`"));
+    Ok(())
+}
+
+fn nobody(environment: &Environment, caller: &Caller) -> Fault {
+    let cause = format!(
+        "environment `{}` names no account, the credentials are for {} ({}), and nobody can be asked whether that is \
+         meant: this is not a terminal",
+        environment.name, caller.account, caller.arn
+    );
+    Fault::usage(cause)
+        .hint(format!("say that it is: `--set account={}`, or `--yes`, which also keeps it", caller.account))
 }
 
 /// That the credentials are for the account that is deployed to.
@@ -40,14 +71,35 @@ pub(super) fn agree(deployment: &Deployment, ctx: &Ctx) -> Result<()> {
 /// # Errors
 /// `other-account`, or what AWS says.
 pub(super) fn check(aws: &Aws, account: &Account) -> Result<()> {
-    let caller = aws.caller()?;
+    verdict(&aws.caller()?, account).map_err(Into::into)
+}
+
+fn verdict(caller: &Caller, account: &Account) -> Result<(), Fault> {
     if caller.account == *account {
         return Ok(());
     }
     let cause = format!(
-        "the environment is for account {account}, and the credentials are for {} ({})",
+        "the environment is for account {account}, the credentials are for {} ({})",
         caller.account, caller.arn
     );
-    let hint = format!("use credentials for {account} (`--set profile=NAME`), or say that it is meant: `account`");
-    Err(Fault::could_not_run("other-account", cause).hint(hint).into())
+    let hint = format!(
+        "`--set profile=NAME` takes credentials for {account}; if {} is meant, the setting `account` has to say so",
+        caller.account
+    );
+    Err(Fault::could_not_run("other-account", cause).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_for_another_account_name_both() {
+        let caller =
+            Caller { account: "123456789012".parse().unwrap(), arn: "arn:aws:iam::123456789012:user/x".to_owned() };
+        assert_eq!(verdict(&caller, &caller.account), Ok(()));
+        let fault = verdict(&caller, &"210987654321".parse().unwrap()).unwrap_err();
+        assert_eq!((fault.code, fault.exit.code()), ("other-account", 3));
+        assert!(fault.cause.contains("123456789012") && fault.cause.contains("210987654321"), "{}", fault.cause);
+    }
 }

@@ -1,5 +1,5 @@
-//! The settings that lead an environment to the cluster, in its `.local.toml`: changed by line, so that everything else in
-//! the file stays as its owner has written it.
+//! Settings of an environment that are written for its owner, into its `.local.toml`: changed by line, so that everything
+//! else in the file stays as its owner has written it.
 
 use crate::home;
 use anyhow::{Context, Result};
@@ -7,21 +7,24 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A key and its value, both as text.
-pub(super) type Setting<'a> = (&'a str, String);
+pub type Setting<'a> = (&'a str, String);
 
-pub(super) fn file(root: &Path, environment: &str) -> PathBuf {
+pub fn file(root: &Path, environment: &str) -> PathBuf {
     root.join("deploy/environments").join(format!("{environment}.local.toml"))
 }
 
 /// Whether the file has all of these.
-pub(super) fn has(path: &Path, settings: &[Setting<'_>]) -> Result<bool> {
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn has(path: &Path, settings: &[Setting<'_>]) -> Result<bool> {
     let text = read(path)?;
     Ok(with(&text, settings) == text)
 }
 
 /// # Errors
 /// When the file cannot be read or written.
-pub(super) fn write(path: &Path, settings: &[Setting<'_>]) -> Result<()> {
+pub fn write(path: &Path, settings: &[Setting<'_>]) -> Result<()> {
     home::write_with_mode(path, with(&read(path)?, settings).as_bytes(), 0o644)
 }
 
@@ -29,7 +32,7 @@ pub(super) fn write(path: &Path, settings: &[Setting<'_>]) -> Result<()> {
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub(super) fn remove(path: &Path, settings: &[Setting<'_>]) -> Result<()> {
+pub fn remove(path: &Path, settings: &[Setting<'_>]) -> Result<()> {
     let before = read(path)?;
     let after = without(&before, settings);
     match after.trim().is_empty() {
