@@ -39,6 +39,10 @@ pub struct Aws {
     interrupts: Interrupts,
     vars: Vars,
     caller: Arc<Mutex<Option<Caller>>>,
+    /// How long a question may take.
+    within: Duration,
+    /// What does not answer or throttles is asked again.
+    persists: bool,
 }
 
 /// Whose credentials they are.
@@ -52,6 +56,14 @@ impl Aws {
     /// # Errors
     /// When the environment is not one on AWS.
     pub fn new(ctx: &Ctx, environment: &Environment) -> Result<Self, Fault> {
+        Self::by(&ctx.proc, &ctx.interrupts, &ctx.vars, environment)
+    }
+
+    /// The same for whoever has no context.
+    ///
+    /// # Errors
+    /// Those of [`Aws::new`].
+    pub fn by(proc: &Proc, interrupts: &Interrupts, vars: &Vars, environment: &Environment) -> Result<Self, Fault> {
         let Some(aws) = &environment.aws else {
             let cause = format!("environment `{}` is for target `{}`, not `eks`", environment.name, environment.target);
             return Err(Fault::usage(cause).hint("name one that is: `--env aws`"));
@@ -59,11 +71,19 @@ impl Aws {
         Ok(Self {
             region: aws.region.clone(),
             profile: aws.profile.clone(),
-            proc: ctx.proc.clone(),
-            interrupts: ctx.interrupts.clone(),
-            vars: ctx.vars.clone(),
+            proc: proc.clone(),
+            interrupts: interrupts.clone(),
+            vars: vars.clone(),
             caller: Arc::default(),
+            within: ANSWER,
+            persists: true,
         })
+    }
+
+    /// For a look: every question is asked once, and answered soon or not at all.
+    #[must_use]
+    pub fn within(self, within: Duration) -> Self {
+        Self { within, persists: false, ..self }
     }
 
     /// `aws` with the profile and the region, up to the service: for lines that are shown as well as for those that run.
@@ -86,8 +106,8 @@ impl Aws {
     /// What AWS says.
     pub fn text(&self, args: &[&str]) -> Result<String, Refusal> {
         let line = self.bounded(args);
-        again(Kind::Question, &|pause| self.pause(pause), || {
-            let answered = self.proc.ask(&line, ANSWER).map_err(|error| Refusal::unstarted(&error));
+        self.again(Kind::Question, || {
+            let answered = self.proc.ask(&line, self.within).map_err(|error| Refusal::unstarted(&error));
             self.told(answered.and_then(|answer| answer.ok_or_else(|| self.unanswered())), args)
         })
     }
@@ -145,7 +165,9 @@ impl Aws {
             return Ok(caller.clone());
         }
         // In the foreground: a profile may ask for a code of its owner's device, and keeps what it gets for later calls.
-        let caller = caller(&self.foreground(Kind::Question, &["sts", "get-caller-identity"])?)?;
+        let question = ["sts", "get-caller-identity"];
+        let answer = if self.persists { self.foreground(Kind::Question, &question) } else { self.ask(&question) };
+        let caller = caller(&answer?)?;
         *known = Some(caller.clone());
         Ok(caller)
     }
@@ -174,10 +196,13 @@ impl Aws {
 
     fn foreground(&self, kind: Kind, args: &[&str]) -> Result<Value, Refusal> {
         let line = self.bounded(args);
-        let text = again(kind, &|pause| self.pause(pause), || {
-            self.told(self.proc.try_read(&line).map_err(|error| Refusal::unstarted(&error)), args)
-        })?;
+        let text = self
+            .again(kind, || self.told(self.proc.try_read(&line).map_err(|error| Refusal::unstarted(&error)), args))?;
         json(&text)
+    }
+
+    fn again<T>(&self, kind: Kind, mut ask: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
+        if self.persists { again(kind, &|pause| self.pause(pause), ask) } else { ask() }
     }
 
     fn bounded(&self, args: &[&str]) -> CommandLine {
@@ -194,7 +219,7 @@ impl Aws {
     fn unanswered(&self) -> Refusal {
         match self.interrupts.stopping() {
             true => Refusal::new(Trouble::Interrupted, "", "interrupted"),
-            false => Refusal::new(Trouble::Unanswered, "", format!("no answer within {} s", ANSWER.as_secs())),
+            false => Refusal::new(Trouble::Unanswered, "", format!("no answer within {} s", self.within.as_secs())),
         }
     }
 

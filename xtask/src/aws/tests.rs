@@ -22,6 +22,8 @@ fn aws(folder: &Path, script: &str, profile: Option<&str>) -> Aws {
         interrupts,
         vars: Vars::default(),
         caller: Arc::default(),
+        within: ANSWER,
+        persists: true,
     }
 }
 
@@ -65,6 +67,15 @@ fn an_object_comes_before_what_is_said_of_it() {
     let script = r#"printf '{"a":1}{\n"ETag": "x"}\n'"#;
     let answers = aws(folder.path(), script, None).ask_all(&["x"]).unwrap();
     assert_eq!(answers, [json!({"a": 1}), json!({"ETag": "x"})]);
+}
+
+#[test]
+fn a_look_is_not_patient() {
+    let folder = tempfile::tempdir().unwrap();
+    let aws = aws(folder.path(), "echo x >> calls; sleep 60", None).within(Duration::from_millis(300));
+    let refusal = aws.identity().unwrap_err();
+    assert_eq!(refusal.trouble, Trouble::Unanswered);
+    assert_eq!(lines(folder.path(), "calls"), 1);
 }
 
 #[test]

@@ -60,11 +60,11 @@ impl FromStr for Version {
     }
 }
 
-/// A range such as `>=3.14, <5`: every bound holds.
+/// A range such as `>=3.14, <5`: every bound holds. Of several, between `||`, one does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
     text: String,
-    bounds: Vec<(Bound, Version)>,
+    any: Vec<Vec<(Bound, Version)>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +76,15 @@ enum Bound {
 impl Range {
     /// This version and everything after it.
     pub fn at_least(version: Version) -> Self {
-        Self { text: format!(">={version}"), bounds: vec![(Bound::AtLeast, version)] }
+        Self { text: format!(">={version}"), any: vec![vec![(Bound::AtLeast, version)]] }
     }
 
     pub fn contains(&self, version: Version) -> bool {
-        self.bounds.iter().all(|(bound, limit)| match bound {
+        let holds = |(bound, limit): &(Bound, Version)| match bound {
             Bound::AtLeast => version >= *limit,
             Bound::Below => version < *limit,
-        })
+        };
+        self.any.iter().any(|bounds| bounds.iter().all(holds))
     }
 }
 
@@ -108,8 +109,9 @@ impl FromStr for Range {
                 bound.ok_or_else(|| format!("`{text}` is not a range such as `>=3.14` or `>=3.14, <5`"))?;
             Ok((bound, version.trim().parse()?))
         };
-        let bounds = text.split(',').map(bound).collect::<Result<_, String>>()?;
-        Ok(Self { text: text.to_owned(), bounds })
+        let bounds = |one: &str| one.split(',').map(bound).collect::<Result<Vec<_>, String>>();
+        let any = text.split("||").map(bounds).collect::<Result<_, String>>()?;
+        Ok(Self { text: text.to_owned(), any })
     }
 }
 
