@@ -3,29 +3,45 @@
 //! Terraform runs in `.slipway/ENV/terraform`, so that `terraform/` stays as it is. The state is in a bucket of the
 //! deployment's own ([`state`]), beside the lease, the ledger, and a note of what was applied last.
 
+mod address;
+mod applied;
+pub mod certificate;
+pub mod dns;
 pub mod lease;
 pub mod ledger;
 pub mod names;
+pub mod outlook;
 pub mod outputs;
+mod run;
 pub mod state;
 pub mod summary;
+mod trouble;
+mod variables;
 mod workspace;
 
 pub use outputs::Outputs;
 pub use summary::Summary;
 
+use self::applied::{Applied, Notes};
 use self::names::Names;
+use self::run::{DIFFERENCES, Say};
 use self::state::Bucket;
 use crate::aws::Aws;
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Vars};
+use crate::error::Fault;
+use crate::home;
 use crate::key::Digest;
 use crate::plan::Preview;
 use crate::plan::runner::StepCx;
+use crate::proc::Proc;
+use crate::signal::Interrupts;
 use crate::target::Deployment;
-use anyhow::Result;
+use crate::tools::terraform::platform;
+use anyhow::{Context, Result};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What Terraform is told and has told, for one deployment and one run.
 pub struct Infra {
@@ -33,6 +49,11 @@ pub struct Infra {
     pub aws: Aws,
     pub names: Names,
     pub bucket: Arc<Bucket>,
+    proc: Proc,
+    interrupts: Interrupts,
+    vars: Vars,
+    /// From where the cluster's API is reached, once this run has asked.
+    seen_from: Mutex<Option<Vec<String>>>,
 }
 
 /// A plan that Terraform has written down, to be applied exactly so.
@@ -44,6 +65,11 @@ pub struct Saved {
     pub document: Arc<Value>,
     /// Of what it was made: equal stamps are equal platforms.
     pub stamp: Digest,
+    aim: Aim,
+    /// Made against nothing, since there is no bucket with a state.
+    stateless: bool,
+    /// There is nothing to do, down to the outputs.
+    idle: bool,
 }
 
 /// What Terraform is to plan.
@@ -54,30 +80,49 @@ pub enum Aim {
     Nothing,
 }
 
+impl Saved {
+    /// Whether there is nothing to do, down to the outputs.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+}
+
 impl Infra {
     /// # Errors
     /// When the environment is not one on AWS.
-    pub fn new(ctx: &Ctx, deployment: &Deployment) -> Result<Self> {
-        let _ = (ctx, deployment);
-        todo!("H4")
+    pub fn new(ctx: &Ctx, deployment: &Deployment, names: Names) -> Result<Self> {
+        let aws = Aws::new(ctx, &deployment.environment)?;
+        let bucket = Arc::new(Bucket::new(aws.clone(), names.clone(), deployment));
+        Ok(Self {
+            deployment: deployment.clone(),
+            aws,
+            names,
+            bucket,
+            proc: ctx.proc.clone(),
+            interrupts: ctx.interrupts.clone(),
+            vars: ctx.vars.clone(),
+            seen_from: Mutex::default(),
+        })
     }
 
-    /// What the platform is to be made from at this moment: `terraform/`, and its variables.
+    /// What the platform is to be made from at this moment: `terraform/`, and its variables. It does not hang on who runs
+    /// this, but for the address where `access_cidrs` is not set: from elsewhere the cluster is not reached.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// When a file cannot be read, or that address cannot be told.
     pub fn stamp(&self) -> Result<Digest> {
-        todo!("H4")
+        let (sources, variables) = self.variables()?;
+        Ok(stamp(sources.digest(), variables.digest(&self.cidrs()?)))
     }
 
-    /// What was applied last, by whomever: its stamp and outputs. `None`: nothing yet, or not to its end.
+    /// What was applied last, by whomever: its stamp and outputs. `None`: nothing yet. While it is being changed, and after
+    /// a change that did not come to its end, the stamp is that of nothing and the outputs are those of before.
     /// `fresh` asks the bucket; otherwise what this machine has noted will do.
     ///
     /// # Errors
     /// When AWS refuses or does not answer.
     pub fn applied(&self, fresh: bool) -> Result<Option<(Digest, Outputs)>> {
-        let _ = fresh;
-        todo!("H4")
+        self.notes().read(fresh)?.map(|applied| applied.parsed()).transpose()
     }
 
     /// Plans and writes the plan down. Nothing is changed on AWS but the lock of the state. Without a state bucket it is
@@ -85,9 +130,54 @@ impl Infra {
     ///
     /// # Errors
     /// In Terraform's own words, the first one first.
-    pub fn plan(&self, aim: Aim, say: &(dyn Fn(String) + Sync)) -> Result<Saved> {
-        let _ = (aim, say);
-        todo!("H4")
+    pub fn plan(&self, aim: Aim, say: Say<'_>) -> Result<Saved> {
+        self.planned(aim, true, say)
+    }
+
+    /// The same only to be looked at: without the lock, so that it takes no right to write and is in nobody's way.
+    ///
+    /// # Errors
+    /// Those of [`Infra::plan`].
+    pub fn look(&self, aim: Aim, say: Say<'_>) -> Result<Saved> {
+        self.planned(aim, false, say)
+    }
+
+    fn planned(&self, aim: Aim, lock: bool, say: Say<'_>) -> Result<Saved> {
+        let has_state = self.bucket.is_there()?;
+        let applied = if has_state { self.notes().read(true)? } else { None };
+        let (sources, variables) = self.variables()?;
+        let cidrs = match aim {
+            Aim::Platform => self.cidrs()?,
+            // It is not about to be reached from anywhere any more.
+            Aim::Nothing => self.set_cidrs().unwrap_or_else(|| vec!["192.0.2.1/32".to_owned()]),
+        };
+        let stamp = stamp(sources.digest(), variables.digest(&cidrs));
+        let workspace = self.workspace(sources, has_state, say)?;
+        // Whoever was first is the owner, so that nothing changes with who comes next.
+        let owner = applied.map_or_else(|| variables::tag(&self.vars.who()), |applied| applied.owner);
+        workspace.write_variables(&variables, &owner, &cidrs)?;
+        let file = workspace.plan_file()?;
+        let terraform = || self.terraform(&variables.secret);
+        let lock = lock && has_state;
+        let wanted = platform::Plan { file: &file, variables: &variables.set, destroy: aim == Aim::Nothing, lock };
+        let told = self.listen(&platform::plan(terraform(), wanted), say)?;
+        if !told.success && told.status != DIFFERENCES {
+            home::remove(&file)?;
+            return Err(self.fault("plan the platform", &told).into());
+        }
+        let text = self.read("show its plan", &platform::show(terraform(), &file))?;
+        let document: Value = serde_json::from_str(&text).context("read what `terraform show -json` printed")?;
+        let summary = Summary::of(&document);
+        let idle = told.status != DIFFERENCES;
+        Ok(Saved { file, summary, document: Arc::new(document), stamp, aim, stateless: !has_state, idle })
+    }
+
+    /// Removes a plan that is not applied: it may hold secrets.
+    ///
+    /// # Errors
+    /// When its file cannot be removed.
+    pub fn discard(&self, saved: &Saved) -> Result<()> {
+        home::remove(&saved.file)
     }
 
     /// Applies exactly this plan, and notes what came of it.
@@ -95,14 +185,67 @@ impl Infra {
     /// # Errors
     /// In Terraform's own words. What was made until then is in the state, and the next run goes on from there.
     pub fn apply(&self, saved: &Saved, cx: &StepCx<'_>) -> Result<Outputs> {
-        let _ = (saved, cx);
-        todo!("H4")
+        if saved.stateless {
+            let cause = "this plan was made before there was a bucket for the state";
+            return Err(Fault::failed("plan-stale", cause).hint("run the same command again").into());
+        }
+        let notes = self.notes();
+        let before = notes.read(true)?;
+        let owner = self.owner_of(saved, before.as_ref());
+        // Without what was there before, there is nothing to be told of half a platform.
+        let unfinished = before.map(|before| Applied { stamp: applied::unfinished(saved.stamp), ..before });
+        let version = unfinished.map(|unfinished| notes.write(&unfinished, None)).transpose()?;
+        let outputs = if saved.idle { self.outputs()? } else { self.carry_out(saved, cx)? };
+        home::remove(&saved.file)?;
+        let outputs = Applied { stamp: saved.stamp, owner, outputs };
+        notes.write(&outputs, version)?;
+        Outputs::parse(&outputs.outputs)
+    }
+
+    /// Applies a plan for [`Aim::Nothing`], after which nothing is noted any more.
+    ///
+    /// # Errors
+    /// Those of [`Infra::apply`].
+    pub fn destroy(&self, saved: &Saved, cx: &StepCx<'_>) -> Result<()> {
+        let notes = self.notes();
+        if let Some(before) = notes.read(true)? {
+            notes.write(&Applied { stamp: applied::unfinished(saved.stamp), ..before }, None)?;
+        }
+        if !saved.idle {
+            self.carry_out(saved, cx)?;
+        }
+        home::remove(&saved.file)?;
+        notes.remove()
+    }
+
+    fn carry_out(&self, saved: &Saved, cx: &StepCx<'_>) -> Result<Value> {
+        let (sources, variables) = self.variables()?;
+        let say = |text: String| cx.status(text);
+        let _workspace = self.workspace(sources, true, &say)?;
+        let line = platform::apply(self.terraform(&variables.secret), &saved.file);
+        let told = run::listen(&|line, on_line| cx.try_run(line, on_line), &line, &say)?;
+        if !told.success {
+            let goal = if saved.aim == Aim::Nothing { "destroy the platform" } else { "make the platform" };
+            return Err(self.fault(goal, &told).into());
+        }
+        match told.outputs {
+            Some(outputs) => Ok(outputs),
+            None => self.outputs(),
+        }
     }
 
     /// The lines that a deploy would run, as `--dry-run` shows them.
     pub fn preview(&self, aim: Aim) -> Vec<Preview> {
-        let _ = aim;
-        todo!("H4")
+        let terraform = || self.terraform(&BTreeMap::new());
+        let file = workspace::plan_file(&workspace::folder(&self.deployment.home));
+        let variables = self.variables().map(|(_, variables)| variables.set).unwrap_or_default();
+        let wanted = platform::Plan { file: &file, variables: &variables, destroy: aim == Aim::Nothing, lock: true };
+        let lines = [
+            platform::init(terraform(), Some(&self.backend())),
+            platform::plan(terraform(), wanted),
+            platform::apply(terraform(), &file),
+        ];
+        lines.into_iter().map(Preview::Run).collect()
     }
 
     /// The addresses of what the state has; nothing where there is no state.
@@ -110,6 +253,59 @@ impl Infra {
     /// # Errors
     /// When the state cannot be read.
     pub fn resources(&self) -> Result<Vec<String>> {
-        todo!("H4")
+        if !self.bucket.is_there()? {
+            return Ok(Vec::new());
+        }
+        let (sources, _) = self.variables()?;
+        let _workspace = self.workspace(sources, true, &|_| {})?;
+        let finished = self.proc.try_read(&platform::state_list(self.terraform(&BTreeMap::new())))?;
+        if !finished.success && finished.stderr.contains("No state file was found") {
+            return Ok(Vec::new());
+        }
+        if !finished.success {
+            let environment = &self.deployment.environment;
+            return Err(trouble::fault("list the state", &[], &finished.stderr, environment).into());
+        }
+        Ok(finished.stdout.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect())
     }
+
+    /// The outputs in the state.
+    fn outputs(&self) -> Result<Value> {
+        let text = self.read("read its outputs", &platform::output(self.terraform(&BTreeMap::new())))?;
+        serde_json::from_str(&text).context("read what `terraform output -json` printed")
+    }
+
+    fn notes(&self) -> Notes<'_> {
+        Notes { bucket: &self.bucket, home: &self.deployment.home }
+    }
+
+    /// Whose tag the plan was made with.
+    fn owner_of(&self, saved: &Saved, before: Option<&Applied>) -> String {
+        let planned = saved.document["variables"]["owner"]["value"].as_str().map(str::to_owned);
+        before.map(|before| before.owner.clone()).or(planned).unwrap_or_else(|| variables::tag(&self.vars.who()))
+    }
+
+    fn set_cidrs(&self) -> Option<Vec<String>> {
+        let set = self.deployment.environment.aws.as_ref().map(|aws| &aws.access_cidrs)?;
+        if set.is_empty() { None } else { Some(set.iter().map(ToString::to_string).collect()) }
+    }
+
+    /// From where the cluster's API is reached.
+    fn cidrs(&self) -> Result<Vec<String>> {
+        if let Some(set) = self.set_cidrs() {
+            return Ok(set);
+        }
+        let mut seen = self.seen_from.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = &*seen {
+            return Ok(seen.clone());
+        }
+        let own = vec![address::own(&self.proc, &self.deployment.environment)?];
+        *seen = Some(own.clone());
+        Ok(own)
+    }
+}
+
+/// Names what a platform is made from.
+fn stamp(sources: Digest, variables: Digest) -> Digest {
+    Digest::of(format!("{sources} {variables}"))
 }

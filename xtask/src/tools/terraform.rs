@@ -1,6 +1,9 @@
 //! terraform: formats, checks, tests, plans and makes the platform on AWS. It is told everything in its arguments and by
 //! the folder it runs in, so that no variable of the caller's moves its data or adds arguments.
 
+pub mod platform;
+pub mod said;
+
 use crate::proc::CommandLine;
 use std::path::Path;
 

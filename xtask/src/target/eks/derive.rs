@@ -1,24 +1,28 @@
 //! The environment as target `kubernetes` sees it: what other environments set follows here from the deployment's names.
 
-use crate::ctx::Ctx;
 use crate::infra::names::Names;
+use crate::key::Digest;
 use crate::spec::container::Platform;
+use crate::spec::environment::Environment;
 use crate::target::Deployment;
 use anyhow::Result;
+use std::collections::BTreeMap;
+
+/// How much of a digest tells names apart that were shortened.
+const TELLING: usize = 8;
 
 /// The context in the private kubeconfig, the registry, the classes of ingress and storage, the platform of images: those
 /// of the deployment.
 ///
 /// # Errors
-/// When a name that follows is none, or the account is not known and cannot be asked for.
-pub(super) fn deployment(mut deployment: Deployment, ctx: &Ctx) -> Result<Deployment> {
-    let names = super::account::names(&deployment, ctx)?;
+/// When a name that follows is none.
+pub(super) fn deployment(mut deployment: Deployment, names: &Names) -> Result<Deployment> {
     let environment = &mut deployment.environment;
     environment.cluster.context = Some(names.base());
-    environment.cluster.ingress_class = Some(ingress_class(environment.cluster.namespace_prefix.as_str(), &names));
+    environment.cluster.ingress_class = Some(ingress_class(environment.cluster.namespace_prefix.as_str(), names));
     environment.registry = Some(names.registry().parse().map_err(anyhow::Error::msg)?);
     if environment.cluster.storage_class.is_none() {
-        environment.cluster.storage_class = Some(storage_class(environment.cluster.namespace_prefix.as_str(), &names));
+        environment.cluster.storage_class = Some(storage_class(environment.cluster.namespace_prefix.as_str(), names));
     }
     if environment.platforms.is_empty() {
         // Those of the instance types in `terraform/variables.tf`.
@@ -35,4 +39,32 @@ pub(super) fn ingress_class(prefix: &str, names: &Names) -> String {
 /// The encrypted one that a release of the deployment has.
 pub(super) fn storage_class(prefix: &str, names: &Names) -> String {
     format!("{prefix}{}", names.base())
+}
+
+/// What controllers in the cluster tag on AWS what they make there, as Terraform tags what it makes.
+pub(super) fn tags(environment: &Environment) -> BTreeMap<String, String> {
+    let tags = [("deployment_id", environment.deployment_id.to_string()), ("environment", environment.name.to_string())];
+    tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A name that is not longer than `most`: of one that is, the beginning and a digest of all of it.
+pub(super) fn fitting(name: &str, most: usize) -> String {
+    if name.len() <= most {
+        return name.to_owned();
+    }
+    let kept = name.get(..most - TELLING - 1).unwrap_or(name).trim_end_matches('-');
+    format!("{kept}-{:.TELLING$}", Digest::of(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_too_long_stay_apart() {
+        assert_eq!(fitting("try-slipway-a", 40), "try-slipway-a");
+        let long = |end: &str| fitting(&format!("a-namespace-prefix-slipway-a-long-deployment-{end}"), 40);
+        assert_eq!(long("1").len(), 40);
+        assert!(long("1") != long("2") && long("1").starts_with("a-namespace-prefix-slipway"));
+    }
 }

@@ -17,6 +17,7 @@ mod egress;
 mod front;
 mod guard;
 mod hops;
+mod infrastructure;
 mod ingress;
 mod kubeconfig;
 mod platform;
@@ -49,16 +50,18 @@ pub(super) struct Eks {
     infra: Arc<Infra>,
     platform: Arc<EksPlatform>,
     ledger: Arc<AwsLedger>,
+    agreement: infrastructure::Agreement,
 }
 
 impl Eks {
     pub(super) fn new(deployment: Deployment, ctx: &Ctx) -> Result<Self> {
-        let deployment = derive::deployment(deployment, ctx)?;
-        let infra = Arc::new(Infra::new(ctx, &deployment)?);
+        let names = account::names(&deployment, ctx)?;
+        let deployment = derive::deployment(deployment, &names)?;
+        let infra = Arc::new(Infra::new(ctx, &deployment, names)?);
         let ledger = Arc::new(AwsLedger::new(Arc::clone(&infra.bucket), deployment.home.clone()));
         let platform = Arc::new(EksPlatform::new(&infra, &ledger, ctx));
         let core = Arc::new(Kubernetes::new(deployment, ctx, Arc::clone(&platform) as _)?);
-        Ok(Self { core, infra, platform, ledger })
+        Ok(Self { core, infra, platform, ledger, agreement: infrastructure::Agreement::default() })
     }
 
     fn deployment(&self) -> &Deployment {

@@ -15,7 +15,7 @@ pub(in crate::target) struct Part {
     pub(in crate::target) service: Service,
     pub(in crate::target) replicas: u32,
     /// It keeps what it stores in a volume, and is one alone.
-    pub(super) stores: bool,
+    pub(in crate::target) stores: bool,
     /// Its variables, `PORT` and `LISTEN_ADDRESS` among them; those that need no secret.
     pub(in crate::target) env: BTreeMap<String, String>,
     pub(super) args: Vec<String>,
@@ -28,7 +28,7 @@ pub(in crate::target) struct Part {
 
 /// The services of a system that run in the cluster, in an order in which each comes after those it needs; or why the
 /// system cannot.
-pub(super) fn parts(system: &System, environment: &Environment, target: TargetKind) -> Result<Vec<Part>, String> {
+pub(in crate::target) fn parts(system: &System, environment: &Environment, target: TargetKind) -> Result<Vec<Part>, String> {
     let cluster = &environment.cluster;
     let candidates = system.services.iter().filter(|service| service.targets.contains(&target));
     let replicated = |name: &ServiceName| {

@@ -1,0 +1,180 @@
+//! The step `infra`, and what is agreed to before it: what would change on AWS, and what it will cost.
+//!
+//! Without `--yes` the platform is planned before anything is changed, and the plan that was agreed to is the one that the
+//! step applies. With `--yes` nobody waits for it: it is planned in the step, while images are built.
+
+use super::Eks;
+use crate::ctx::Ctx;
+use crate::error::Fault;
+use crate::infra::outlook::{Beside, Outlook};
+use crate::infra::{Aim, Saved};
+use crate::plan::runner::StepCx;
+use crate::plan::{Holds, Outcome, Step, StepId, Work};
+use crate::spec::system::TargetKind;
+use crate::target::kubernetes::wanted;
+use crate::ui;
+use anyhow::Result;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The step's name.
+pub(super) const STEP: &str = "infra";
+/// What a service that stores something has (`helm/app`, by way of `target/kubernetes/values.rs`).
+const VOLUME_GIB: u64 = 1;
+
+/// What a run means to do with the platform, from the making of its steps to the step `infra`.
+#[derive(Default)]
+pub(super) struct Agreement {
+    /// Set when the platform is to be made at all, with whether it is looked at for drift.
+    verify: OnceLock<bool>,
+    /// The plan that was agreed to, or found to hold nothing.
+    saved: Mutex<Option<Saved>>,
+}
+
+impl Agreement {
+    fn keep(&self, saved: Saved) {
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
+    }
+
+    fn take(&self) -> Option<Saved> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The step that makes the platform what `terraform/` says; its outputs are then known.
+pub(super) fn step(eks: &Arc<Eks>, verify: bool, needs: Vec<StepId>) -> Step {
+    // The first that asks is the only one: a run makes its steps once.
+    let _ = eks.agreement.verify.set(verify);
+    Step {
+        id: StepId::new(STEP),
+        title: "make the platform on AWS with Terraform".to_owned(),
+        system: None,
+        needs,
+        holds: Holds::Nothing,
+        preview: eks.infra.preview(Aim::Platform),
+        work: Box::new(Make { eks: Arc::clone(eks), verify }),
+    }
+}
+
+struct Make {
+    eks: Arc<Eks>,
+    verify: bool,
+}
+
+impl Work for Make {
+    fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let eks = &self.eks;
+        let Some(outputs) = as_wanted(eks)? else { return Ok(None) };
+        if self.verify {
+            let saved = match eks.agreement.take() {
+                Some(saved) => saved,
+                None => eks.infra.plan(Aim::Platform, &|text| cx.status(text))?,
+            };
+            if !saved.is_idle() {
+                eks.agreement.keep(saved);
+                return Ok(None);
+            }
+        }
+        eks.platform.set_outputs(outputs);
+        let drift = if self.verify { ", and nothing has drifted" } else { "" };
+        Ok(Some(format!("the platform is what `terraform/` says{drift}")))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let eks = &self.eks;
+        let saved = match eks.agreement.take() {
+            Some(saved) => saved,
+            None => eks.infra.plan(Aim::Platform, &|text| cx.status(text))?,
+        };
+        refuse_danger(eks, &saved)?;
+        cx.news(format!("infrastructure: {}", saved.summary));
+        let outputs = eks.infra.apply(&saved, cx)?;
+        eks.platform.set_outputs(outputs);
+        Ok(Outcome::DoneWith(saved.summary.counts()))
+    }
+}
+
+/// The outputs of what was applied, where that is what is wanted now.
+fn as_wanted(eks: &Eks) -> Result<Option<crate::infra::Outputs>> {
+    let applied = eks.infra.applied(true)?;
+    let stamp = eks.infra.stamp()?;
+    Ok(applied.filter(|(applied, _)| *applied == stamp).map(|(_, outputs)| outputs))
+}
+
+/// What takes the cluster, the network or data away is not done for a yes.
+fn refuse_danger(eks: &Eks, saved: &Saved) -> Result<(), Fault> {
+    let lost = &saved.summary.dangerous;
+    let name = eks.deployment().environment.deployment_id.as_str();
+    if lost.is_empty() || eks.deployment().consent.confirm.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let lost: Vec<String> = lost.iter().map(|address| format!("`{address}`")).collect();
+    let cause = format!("Terraform would destroy or replace {}, with all that is in them", lost.join(", "));
+    let hint = format!("if that is meant, say so with the deployment's name: `--confirm {name}`");
+    Err(Fault::failed("would-destroy", cause).hint(hint))
+}
+
+/// Plans the platform, shows what would change and what it would cost, and asks. Nothing is asked where nothing would
+/// change, where `--yes` has answered, and where a command does not make the platform.
+///
+/// # Errors
+/// Usage, when nobody can be asked; `would-destroy`; `declined`, when the answer is no; what Terraform says.
+pub(super) fn agree(eks: &Eks, ctx: &Ctx) -> Result<()> {
+    let Some(verify) = eks.agreement.verify.get() else { return Ok(()) };
+    if eks.deployment().consent.yes || (!verify && as_wanted(eks)?.is_some()) {
+        return Ok(());
+    }
+    may_ask(eks, ctx)?;
+    ui::say("planning the platform on AWS");
+    let saved = eks.infra.plan(Aim::Platform, &|_| {})?;
+    refuse_danger(eks, &saved)?;
+    if !saved.is_idle() {
+        let outlook = outlook_of(eks, &saved)?;
+        ui::say(&outlook.to_string());
+        if !ui::confirm(ctx, false, "this changes what there is on AWS")? {
+            return Err(Fault::failed("declined", "nothing was changed").into());
+        }
+    }
+    eks.agreement.keep(saved);
+    Ok(())
+}
+
+/// Whether somebody can be asked about the platform, before there is anything to ask about: for whoever is about to make
+/// the bucket.
+///
+/// # Errors
+/// Usage, naming the flag.
+pub(super) fn may_ask(eks: &Eks, ctx: &Ctx) -> Result<()> {
+    if eks.agreement.verify.get().is_none() || eks.deployment().consent.yes || ctx.can_ask {
+        return Ok(());
+    }
+    // Nobody is asked here: this only says which flag is missing.
+    ui::confirm(ctx, false, "this changes what there is on AWS, which costs money").map(drop)
+}
+
+/// What a deploy would change on AWS, and what it would then cost.
+///
+/// # Errors
+/// What Terraform or AWS says.
+pub(super) fn outlook(eks: &Eks) -> Result<Outlook> {
+    let saved = eks.infra.look(Aim::Platform, &|_| {})?;
+    let outlook = outlook_of(eks, &saved)?;
+    eks.infra.discard(&saved)?;
+    Ok(outlook)
+}
+
+fn outlook_of(eks: &Eks, saved: &Saved) -> Result<Outlook> {
+    Outlook::of(saved, &eks.deployment().root, eks.infra.names.region.as_str(), beside(eks))
+}
+
+/// What the systems make in the cluster that costs something.
+fn beside(eks: &Eks) -> Beside {
+    let environment = &eks.deployment().environment;
+    let parts =
+        eks.deployment().systems().filter_map(|system| wanted::parts(system, environment, TargetKind::Eks).ok());
+    let parts: Vec<_> = parts.flatten().collect();
+    let public = parts.iter().filter(|part| part.service.public).count();
+    let stores: u64 = parts.iter().filter(|part| part.stores).map(|_| VOLUME_GIB).sum();
+    // With a domain all share one.
+    let load_balancers = if environment.cluster.domain.is_some() { public.min(1) } else { public };
+    Beside { load_balancers, volumes_gib: stores }
+}
