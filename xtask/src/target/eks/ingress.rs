@@ -10,9 +10,6 @@ use std::collections::BTreeMap;
 
 /// What every annotation begins with.
 const PREFIX: &str = "alb.ingress.kubernetes.io";
-/// Pods of namespaces with this label are ready only when their load balancer says so, too: those that are started once
-/// there is one.
-const READINESS_GATES: (&str, &str) = ("elbv2.k8s.aws/pod-readiness-gate-inject", "enabled");
 /// TLS 1.2 and 1.3 without old ciphers, and key exchange that stays secret when there are quantum computers: what AWS
 /// recommends (docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html).
 const TLS_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09";
@@ -52,12 +49,6 @@ pub(super) fn exposure(
         annotations: common(environment, names, certificate),
         drain_seconds: Some(DRAIN_SECONDS),
     }
-}
-
-/// What namespaces of systems carry.
-pub(super) fn namespace_labels() -> BTreeMap<String, String> {
-    let (key, value) = READINESS_GATES;
-    BTreeMap::from([(key.to_owned(), value.to_owned())])
 }
 
 /// The certificate that an Ingress names.
@@ -200,11 +191,5 @@ mod tests {
         const { assert!(IDLE_SECONDS < 75) };
         // The rest is for the controller and the load balancer to hear of it.
         const { assert!(DRAIN_SECONDS >= DEREGISTRATION_SECONDS + 10) };
-    }
-
-    #[test]
-    fn namespaces_have_readiness_gates_injected() {
-        let labels = namespace_labels();
-        assert_eq!(labels.get("elbv2.k8s.aws/pod-readiness-gate-inject").map(String::as_str), Some("enabled"));
     }
 }
