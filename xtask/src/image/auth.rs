@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The variables that hold them.
 const USER: &str = "REGISTRY_USER";
@@ -62,6 +63,50 @@ impl Credentials {
         let host = if self.host == "docker.io" { "https://index.docker.io/v1/" } else { &self.host };
         let auths = json!({ host: {"auth": self.encoded()} });
         Map::from_iter([("auths".to_owned(), auths)])
+    }
+}
+
+/// Asks whoever owns a registry for credentials.
+pub type Ask = Arc<dyn Fn() -> Result<Credentials> + Send + Sync>;
+
+/// What signs in at a registry during one run.
+#[derive(Default)]
+pub enum SignIn {
+    /// The engine by itself, with what it knows.
+    #[default]
+    Engine,
+    Known(Credentials),
+    /// Asked for when something is first asked or sent, and once: a run that sends nothing asks nobody.
+    Late {
+        ask: Ask,
+        known: Mutex<Option<Credentials>>,
+    },
+}
+
+impl SignIn {
+    pub fn late(ask: Ask) -> Self {
+        Self::Late { ask, known: Mutex::default() }
+    }
+
+    /// Whether there are credentials, or will be.
+    pub fn has_credentials(&self) -> bool {
+        !matches!(self, Self::Engine)
+    }
+
+    /// # Errors
+    /// When they cannot be had. The next call asks again.
+    pub fn credentials(&self) -> Result<Option<Credentials>> {
+        match self {
+            Self::Engine => Ok(None),
+            Self::Known(credentials) => Ok(Some(credentials.clone())),
+            Self::Late { ask, known } => {
+                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+                if known.is_none() {
+                    *known = Some(ask()?);
+                }
+                Ok(known.clone())
+            }
+        }
     }
 }
 
@@ -204,6 +249,23 @@ mod tests {
         drop(file);
         assert!(!folder.exists() && own.join("contexts/meta").is_dir());
         fs::remove_dir_all(own).unwrap();
+    }
+
+    #[test]
+    fn credentials_are_asked_for_once_and_late() {
+        let asked = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&asked);
+        let sign_in = SignIn::late(Arc::new(move || {
+            *count.lock().unwrap() += 1;
+            Ok(Credentials::new("h", "me", "secret"))
+        }));
+        assert!(sign_in.has_credentials());
+        assert_eq!(*asked.lock().unwrap(), 0, "nobody has needed them yet");
+        for _ in 0..2 {
+            assert_eq!(sign_in.credentials().unwrap(), Some(Credentials::new("h", "me", "secret")));
+        }
+        assert_eq!(*asked.lock().unwrap(), 1);
+        assert!(!SignIn::default().has_credentials() && SignIn::default().credentials().unwrap().is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A tag is never overwritten. What a registry has of an image already is not sent again: that is how registries work,
 //! so a push that was broken off goes on where it was.
 
-use super::auth::{AuthFile, Credentials, Private};
+use super::auth::{AuthFile, Private, SignIn};
 use super::refusal::{Kind, Refusal, again};
 use super::registry::{Client, is_here};
 use crate::ctx::Vars;
@@ -29,7 +29,7 @@ pub type FindEngine<'a> = &'a dyn Fn() -> Result<Engine>;
 /// What can be carried, and where to. Its folder is gone once it is dropped.
 pub struct Carrier {
     host: String,
-    credentials: Option<Credentials>,
+    sign_in: SignIn,
     vars: Vars,
     folder: PathBuf,
     kit: Mutex<Option<(EngineKind, Arc<Kit>)>>,
@@ -44,10 +44,10 @@ struct Kit {
 
 impl Carrier {
     /// `folder` is made when something is carried, and removed in the end.
-    pub fn new(host: &str, credentials: Option<Credentials>, vars: &Vars, folder: &Path) -> Self {
+    pub fn new(host: &str, sign_in: SignIn, vars: &Vars, folder: &Path) -> Self {
         Self {
             host: host.to_owned(),
-            credentials: credentials.filter(|credentials| credentials.host == host),
+            sign_in,
             vars: vars.clone(),
             folder: folder.to_owned(),
             kit: Mutex::default(),
@@ -66,7 +66,7 @@ impl Carrier {
         name: &ImagePin,
         platform: Platform,
     ) -> Result<Option<Digest>> {
-        let client = self.client(cx);
+        let client = self.client(cx)?;
         let asked = self.again(cx, || client.digest(&name.repository, &name.tag));
         match asked {
             Err(refusal) if self.is_for_the_engine(&refusal) => self.digest_by_engine(cx, &engine()?, name, platform),
@@ -76,7 +76,7 @@ impl Carrier {
 
     /// Whether the registry has exactly this image under a name. `None`: it does not say.
     pub fn is_image(&self, cx: &StepCx<'_>, name: &ImagePin, id: &str) -> Option<bool> {
-        let manifest = self.client(cx).manifest(&name.repository, &name.tag).ok()??;
+        let manifest = self.client(cx).ok()?.manifest(&name.repository, &name.tag).ok()??;
         Some(manifest.digest.as_str() == id || manifest.config.is_some_and(|config| config.as_str() == id))
     }
 
@@ -137,7 +137,7 @@ impl Carrier {
         let cause = || format!("`{}` did not say what it has sent as `{name}`", engine.kind);
         let digest = engine.pushed(&stdout, file).ok_or_else(|| Fault::failed("push-unclear", cause()))?;
         cx.status("looks whether it has arrived");
-        let client = self.client(cx);
+        let client = self.client(cx)?;
         let has = match self.again(cx, || client.digest(&name.repository, &name.tag)) {
             Err(refusal) if self.is_for_the_engine(&refusal) => {
                 self.has_by_engine(cx, engine, name, &digest, platform)?.then(|| digest.clone())
@@ -159,7 +159,7 @@ impl Carrier {
     fn is_for_the_engine(&self, refusal: &Refusal) -> bool {
         match refusal.kind {
             Kind::Untrusted => true,
-            Kind::Denied => self.credentials.is_none(),
+            Kind::Denied => !self.sign_in.has_credentials(),
             _ => false,
         }
     }
@@ -216,8 +216,8 @@ impl Carrier {
 }
 
 impl Carrier {
-    fn client(&self, cx: &StepCx<'_>) -> Client {
-        Client::new(cx.proc, cx.interrupts, self.credentials.clone())
+    fn client(&self, cx: &StepCx<'_>) -> Result<Client> {
+        Ok(Client::new(cx.proc, cx.interrupts, self.sign_in.credentials()?))
     }
 
     fn kit(&self, kind: EngineKind) -> Result<Arc<Kit>> {
@@ -227,7 +227,7 @@ impl Carrier {
         }
         let folder = Private::new(&self.folder)?;
         let write = |credentials| AuthFile::new(&self.folder.join("auth"), kind, credentials, &self.vars);
-        let made = Arc::new(Kit { auth: self.credentials.as_ref().map(write).transpose()?, folder });
+        let made = Arc::new(Kit { auth: self.sign_in.credentials()?.as_ref().map(write).transpose()?, folder });
         *kit = Some((kind, Arc::clone(&made)));
         Ok(made)
     }
@@ -239,7 +239,7 @@ impl Carrier {
 
     /// The access of a rehearsal, which makes nothing.
     pub(super) fn rehearsed<'p>(&self, auth: &'p Path) -> Access<'p> {
-        Access { auth: self.credentials.is_some().then_some(auth), here: is_here(&self.host) }
+        Access { auth: self.sign_in.has_credentials().then_some(auth), here: is_here(&self.host) }
     }
 
     fn access<'k>(&self, kit: &'k Kit) -> Access<'k> {
@@ -264,7 +264,7 @@ impl Carrier {
     }
 
     fn fault(&self, cx: &StepCx<'_>, what: &str, refusal: Refusal) -> anyhow::Error {
-        refusal.into_fault(what, &self.host, self.credentials.is_some(), cx.interrupts).into()
+        refusal.into_fault(what, &self.host, self.sign_in.has_credentials(), cx.interrupts).into()
     }
 }
 

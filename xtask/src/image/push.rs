@@ -3,7 +3,7 @@
 //! `push:SERVICE` has the image of a service there. Where images are for several platforms, each has a step of its own,
 //! and `push:SERVICE` puts them into one.
 
-use super::auth::Credentials;
+use super::auth::{Ask, Credentials, SignIn};
 use super::carrier::Carrier;
 use super::{Built, Images, Wanted, index};
 use crate::ctx::Ctx;
@@ -47,22 +47,22 @@ pub struct Pushes {
 }
 
 impl Pushes {
-    /// Credentials that are not given are those of the environment's variables, or else the engine's own.
+    /// Without an owner to ask, credentials are those of the environment's variables, or else the engine's own.
     ///
     /// # Errors
     /// When the environment has no registry, or only half of the credentials is there.
-    pub fn new(images: &Arc<Images>, ctx: &Ctx, credentials: Option<Credentials>) -> Result<Arc<Self>, Fault> {
+    pub fn new(images: &Arc<Images>, ctx: &Ctx, ask: Option<Ask>) -> Result<Arc<Self>, Fault> {
         let environment = &images.deployment.environment;
         let registry = environment.registry.clone().ok_or_else(|| {
             let cause = format!("the environment `{}` has no registry to push to", environment.name);
             Fault::could_not_run("no-registry", cause).hint("name one: --set registry=HOST/PATH")
         })?;
-        let credentials = match credentials {
-            Some(credentials) => Some(credentials),
-            None => Credentials::of_vars(&ctx.vars, registry.host())?,
+        let sign_in = match ask {
+            Some(ask) => SignIn::late(ask),
+            None => Credentials::of_vars(&ctx.vars, registry.host())?.map_or(SignIn::Engine, SignIn::Known),
         };
         let folder = images.deployment.home.push();
-        let carrier = Carrier::new(registry.host(), credentials, &ctx.vars, &folder);
+        let carrier = Carrier::new(registry.host(), sign_in, &ctx.vars, &folder);
         Ok(Arc::new(Self { images: Arc::clone(images), registry, carrier, pushed: Mutex::default() }))
     }
 

@@ -1,10 +1,11 @@
 //! helm 3 and 4: makes, changes, takes back and removes the releases of the chart. What a release became is asked of the
 //! cluster, so Helm never waits.
 
+use crate::image::registry::is_here;
 use crate::proc::{CommandLine, Proc};
 use crate::spec::version::Version;
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// How many revisions of a release are kept to go back to.
@@ -61,18 +62,48 @@ pub struct Release<'r> {
     pub namespace: &'r str,
 }
 
-/// Makes a release, or changes it, to what the chart says with these values. Helm's own records of it get `labels`
-/// (`KEY=VALUE`), so that they are found with all else.
+/// Where a chart is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chart {
+    Folder(PathBuf),
+    /// At `oci://HOST/PATH/NAME` or in a repository of charts (`https://…`).
+    Published {
+        from: String,
+        name: String,
+        version: String,
+    },
+}
+
+impl Chart {
+    fn add_to(&self, line: CommandLine) -> CommandLine {
+        match self {
+            Self::Folder(folder) => line.arg(folder),
+            Self::Published { from, name, version } => {
+                let line = match from.strip_prefix("oci://") {
+                    // As engines are: a registry on this machine seldom has a certificate.
+                    Some(place) if is_here(place) => line.arg(format!("{from}/{name}")).arg("--plain-http"),
+                    Some(_) => line.arg(format!("{from}/{name}")),
+                    None => line.args([name, "--repo", from]),
+                };
+                line.args(["--version", version])
+            }
+        }
+    }
+}
+
+/// Makes a release, or changes it, to what the chart says with these values, the later files over the earlier ones.
+/// Helm's own records of it get `labels` (`KEY=VALUE`), so that they are found with all else.
 pub fn upgrade(
     helm: CommandLine,
     major: Major,
     release: Release<'_>,
-    chart: &Path,
-    values: &Path,
+    chart: &Chart,
+    values: &[&Path],
     labels: &str,
 ) -> CommandLine {
-    let line = helm.args(["upgrade", "--install", release.name]).arg(chart);
-    let line = line.args(["--namespace", release.namespace, "--values"]).arg(values);
+    let line = chart.add_to(helm.args(["upgrade", "--install", release.name]));
+    let line = line.args(["--namespace", release.namespace]);
+    let line = values.iter().fold(line, |line, file| line.arg("--values").arg(file));
     forced(line.args(["--labels", labels, "--history-max", HISTORY]), major)
 }
 
@@ -109,8 +140,19 @@ mod tests {
     const RELEASE: Release<'_> = Release { name: "epoch", namespace: "shop-epoch" };
 
     fn upgraded(major: Major) -> String {
-        let (chart, values) = (Path::new("helm/app"), Path::new(".slipway/try/values/epoch.json"));
-        upgrade(CommandLine::new("helm"), major, RELEASE, chart, values, "deployment_id=try").to_string()
+        let (chart, values) = (Chart::Folder("helm/app".into()), Path::new(".slipway/try/values/epoch.json"));
+        upgrade(CommandLine::new("helm"), major, RELEASE, &chart, &[values], "deployment_id=try").to_string()
+    }
+
+    #[test]
+    fn a_published_chart_is_named_by_where_it_is_and_its_version() {
+        let line = |from: &str| {
+            let chart = Chart::Published { from: from.to_owned(), name: "c".to_owned(), version: "1.2.3".to_owned() };
+            chart.add_to(CommandLine::new("helm")).to_string()
+        };
+        assert_eq!(line("https://aws.github.io/charts"), "helm c --repo https://aws.github.io/charts --version 1.2.3");
+        assert_eq!(line("oci://example.com/charts"), "helm oci://example.com/charts/c --version 1.2.3");
+        assert_eq!(line("oci://localhost:5000/a"), "helm oci://localhost:5000/a/c --plain-http --version 1.2.3");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use wire::Question;
-pub(super) use wire::is_here;
+pub(crate) use wire::is_here;
 
 /// Lists for several platforms, of either maker, come before the manifests of one.
 const KINDS: &str = "application/vnd.oci.image.index.v1+json, \

@@ -20,7 +20,7 @@ pub(super) struct Question {
 }
 
 /// Whether a host, with or without a port and a path, is this machine.
-pub(in crate::image) fn is_here(host: &str) -> bool {
+pub(crate) fn is_here(host: &str) -> bool {
     let authority = host.split(['/', '?']).next().unwrap_or_default();
     let name = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

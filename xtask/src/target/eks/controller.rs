@@ -1,20 +1,195 @@
 //! The load balancer controller: a release of our own, pinned in `helm/load-balancer-controller`, that serves our class of
 //! ingress and nobody else's.
+//!
+//! It answers the API server's question whether an Ingress is a good one, so it is waited for until it does: pods that are
+//! ready are not enough.
 
-use super::Eks;
-use crate::plan::{Step, StepId};
+mod pinned;
+mod webhook;
+
+use self::pinned::Pinned;
+use super::{Eks, derive};
+use crate::plan::runner::StepCx;
+use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
+use crate::spec::name::ServiceName;
+use crate::target::kubernetes::Kubernetes;
+use crate::target::kubernetes::fixture::Fixture;
+use crate::target::kubernetes::ground::NamespaceWork;
+use crate::tools::helm::Chart;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) const STEP: &str = "controller";
+/// What a person calls it.
+const TITLE: &str = "the load balancer controller";
+
+/// What `terraform/identity.tf` gives its rights to: this account in this namespace, behind the prefix.
+const NAMESPACE: &str = "load-balancer-controller";
+const ACCOUNT: &str = "aws-load-balancer-controller";
+
+/// Below the root of the repository.
+const VALUES: &str = "helm/load-balancer-controller/values.yaml";
+
+/// Where it answers, and how long it may take for that: it reads what there is first, and is asked only after a while.
+const PORT: u16 = 9443;
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// The longest name of which the chart keeps every character in what it makes of it.
+const LONGEST: usize = 40;
 
 /// The step `controller`: its namespace, its release, and its webhook answering.
-pub(super) fn step(eks: &Arc<Eks>, needs: Vec<StepId>) -> Step {
-    let _ = (eks, needs);
-    todo!("H6")
+///
+/// # Errors
+/// When the pinned version cannot be read.
+pub(super) fn step(eks: &Arc<Eks>, needs: Vec<StepId>) -> Result<Step> {
+    let work = ControllerWork::new(eks)?;
+    let title = format!("have {TITLE} {}", work.pinned.controller);
+    Ok(Step {
+        id: StepId::new(STEP),
+        title,
+        system: None,
+        needs,
+        holds: Holds::Nothing,
+        preview: vec![
+            Preview::Do(format!("namespace `{}`, unless it is there", work.fixture.namespace)),
+            Preview::Run(work.fixture.line_as_typed(&eks.core)),
+            Preview::Do("wait until its pods are ready and its webhook answers".to_owned()),
+        ],
+        work: Box::new(work),
+    })
 }
 
-/// The step that uninstalls it, for a teardown in which nothing needs it any more.
-pub(super) fn removal(eks: &Arc<Eks>, needs: Vec<StepId>) -> Step {
-    let _ = (eks, needs);
-    todo!("H6")
+/// The step that uninstalls it, for a teardown in which nothing needs it any more. Its namespace goes with those of the
+/// systems.
+///
+/// # Errors
+/// When the pinned version cannot be read.
+pub(super) fn removal(eks: &Arc<Eks>, needs: Vec<StepId>) -> Result<Step> {
+    let work = ControllerWork::new(eks)?;
+    Ok(Step {
+        id: StepId::new("uninstall-controller"),
+        title: format!("uninstall {TITLE}"),
+        system: None,
+        needs,
+        holds: Holds::Nothing,
+        preview: vec![Preview::Run(work.fixture.removal_as_typed(&eks.core))],
+        work: Box::new(RemovalWork { core: Arc::clone(&eks.core), fixture: work.fixture }),
+    })
+}
+
+/// The namespace that it is in.
+pub(super) fn namespace(eks: &Eks) -> String {
+    eks.deployment().environment.cluster.prefixed(NAMESPACE)
+}
+
+struct ControllerWork {
+    eks: Arc<Eks>,
+    pinned: Pinned,
+    fixture: Fixture,
+    namespace: NamespaceWork,
+    /// What its workload is called, and all that it has in the cluster beside its namespace.
+    name: ServiceName,
+}
+
+impl ControllerWork {
+    fn new(eks: &Arc<Eks>) -> Result<Self> {
+        let pinned = Pinned::read(&eks.deployment().root)?;
+        let environment = &eks.deployment().environment;
+        let from = environment.aws.as_ref().map_or_else(String::new, |aws| aws.controller_repository.to_string());
+        let fixture = Fixture {
+            // With the prefix like all that is ours: who lists the cluster's releases sees whose it is.
+            name: namespace(eks),
+            namespace: namespace(eks),
+            chart: Chart::Published { from, name: pinned.chart.clone(), version: pinned.version.clone() },
+            base: Some(VALUES),
+        };
+        let prefix = environment.cluster.namespace_prefix.as_str();
+        let name = derive::fitting(&format!("{prefix}{}", eks.infra.names.base()), LONGEST);
+        Ok(Self {
+            namespace: NamespaceWork {
+                core: Arc::clone(&eks.core),
+                system: None,
+                namespace: fixture.namespace.clone(),
+            },
+            fixture,
+            pinned,
+            name: name.parse().context("name the load balancer controller")?,
+            eks: Arc::clone(eks),
+        })
+    }
+
+    fn core(&self) -> &Kubernetes {
+        &self.eks.core
+    }
+
+    /// What differs between deployments; `None` while there is no network to serve.
+    fn values(&self) -> Result<Option<Value>> {
+        let Some(outputs) = self.eks.platform.outputs()? else { return Ok(None) };
+        let environment = &self.eks.deployment().environment;
+        let name = self.name.as_str();
+        Ok(Some(json!({
+            "clusterName": outputs.cluster_name,
+            "region": self.eks.infra.names.region.as_str(),
+            "vpcId": outputs.vpc_id,
+            "image": {"tag": self.pinned.controller},
+            "ingressClass": environment.cluster.ingress_class,
+            // Roles, bindings and webhooks are in no namespace: under the chart's own names they would be taken from
+            // whoever else runs this controller.
+            "nameOverride": name,
+            "fullnameOverride": name,
+            "serviceAccount": {"create": true, "name": ACCOUNT},
+            "podLabels": {"deployment_id": environment.deployment_id.to_string()},
+            "defaultTags": derive::tags(environment),
+            // What the environment gives every service holds for it, too: a proxy, or another endpoint of AWS.
+            "env": environment.env,
+        })))
+    }
+
+    fn stamped(&self) -> Result<Option<(Value, String)>> {
+        let Some(values) = self.values()? else { return Ok(None) };
+        let stamp = self.fixture.stamp(&self.eks.deployment().root, &values)?;
+        Ok(Some((values, stamp)))
+    }
+}
+
+impl Work for ControllerWork {
+    fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let Some((_, stamp)) = self.stamped()? else { return Ok(None) };
+        let Some(revision) = self.fixture.standing(self.core(), &stamp)? else { return Ok(None) };
+        let stands = self.fixture.is_ready(self.core())?
+            && webhook::has_endpoints(self.core(), &self.fixture.namespace)?
+            && self.namespace.already(cx)?.is_some();
+        Ok(stands.then(|| format!("revision {revision} of the release is this, and it serves")))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let (values, stamp) = self.stamped()?.context("there is no cluster for the load balancer controller")?;
+        self.namespace.act(cx)?;
+        cx.status(format!("chart {} {}", self.pinned.chart, self.pinned.version));
+        self.fixture.make(self.core(), cx, &values, &stamp)?;
+        self.fixture
+            .watch(self.core(), cx, &self.name, PORT, READY_WITHIN)
+            .map_err(|error| self.fixture.failed(&error, TITLE))?;
+        let class = self.eks.deployment().environment.cluster.ingress_class.clone().unwrap_or_default();
+        webhook::wait(self.core(), cx, &self.fixture.namespace, &class)?;
+        Ok(Outcome::DoneWith(format!("{}, for Ingresses of class `{class}`", self.pinned.controller)))
+    }
+}
+
+struct RemovalWork {
+    core: Arc<Kubernetes>,
+    fixture: Fixture,
+}
+
+impl Work for RemovalWork {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok((!self.fixture.is_there(&self.core)?).then(|| "there is no release of it".to_owned()))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        self.fixture.remove(&self.core, cx)?;
+        Ok(Outcome::Done)
+    }
 }

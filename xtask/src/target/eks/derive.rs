@@ -43,7 +43,8 @@ pub(super) fn storage_class(prefix: &str, names: &Names) -> String {
 
 /// What controllers in the cluster tag on AWS what they make there, as Terraform tags what it makes.
 pub(super) fn tags(environment: &Environment) -> BTreeMap<String, String> {
-    let tags = [("deployment_id", environment.deployment_id.to_string()), ("environment", environment.name.to_string())];
+    let tags =
+        [("deployment_id", environment.deployment_id.to_string()), ("environment", environment.name.to_string())];
     tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

@@ -1,23 +1,40 @@
 //! What a cluster on EKS gives the target `kubernetes`: a way in, a registry, queues and topics, load balancers.
 
-use super::{front, kubeconfig};
-use crate::aws::Aws;
+use super::{egress, front, kubeconfig};
+use crate::aws::{self, Aws};
+use crate::base64;
 use crate::ctx::Ctx;
-use crate::image::auth::Credentials;
+use crate::error::Fault;
+use crate::image::auth::{Ask, Credentials};
 use crate::infra::ledger::AwsLedger;
 use crate::infra::{Infra, Outputs};
+use crate::proc::CommandLine;
+use crate::spec::system::{Service, TargetKind};
 use crate::target::kubernetes::kubeconfig::Kubeconfig;
 use crate::target::kubernetes::platform::{Front, Grants, Platform};
 use crate::target::kubernetes::wanted::Part;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Has the load balancer controller give pods of a namespace a gate: they count as ready once their load balancer sends
+/// them requests (kubernetes-sigs.github.io/aws-load-balancer-controller, "Pod readiness gate").
+const GATED: (&str, &str) = ("elbv2.k8s.aws/pod-readiness-gate-inject", "enabled");
 
 pub(super) struct EksPlatform {
     pub(super) infra: Arc<Infra>,
     pub(super) ledger: Arc<AwsLedger>,
-    /// What Terraform has said, once it is known in this run.
-    outputs: Mutex<Option<Outputs>>,
-    front: front::Balancers,
+    outputs: Mutex<Known>,
+    pub(super) front: front::Balancers,
+}
+
+/// What Terraform has said, as far as it was asked in this run.
+#[derive(Default)]
+enum Known {
+    #[default]
+    NotAsked,
+    Nothing,
+    Made(Outputs),
 }
 
 impl EksPlatform {
@@ -40,16 +57,32 @@ impl EksPlatform {
     /// When AWS refuses or does not answer.
     pub(super) fn outputs(&self) -> Result<Option<Outputs>> {
         let mut known = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_none() {
-            *known = self.infra.applied(false)?.map(|(_, outputs)| outputs);
+        if let Known::NotAsked = *known {
+            *known = match self.infra.applied(false)? {
+                Some((_, outputs)) => {
+                    self.front.set_outputs(&outputs);
+                    Known::Made(outputs)
+                }
+                None => Known::Nothing,
+            };
         }
-        Ok(known.clone())
+        Ok(match &*known {
+            Known::Made(outputs) => Some(outputs.clone()),
+            Known::Nothing | Known::NotAsked => None,
+        })
     }
 
     /// Hands on what this run has applied.
     pub(super) fn set_outputs(&self, outputs: Outputs) {
         self.front.set_outputs(&outputs);
-        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = Some(outputs);
+        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = Known::Made(outputs);
+    }
+
+    /// Whether a service needs one of its system that AWS stands in for here: it then calls AWS itself.
+    fn calls_aws(&self, service: &Service) -> bool {
+        let all = || self.infra.deployment.spec.systems.iter().flat_map(|system| &system.services);
+        let is_absent = |other: &Service| !other.targets.contains(&TargetKind::Eks);
+        service.needs.iter().any(|need| all().any(|other| other.name == *need && is_absent(other)))
     }
 }
 
@@ -62,16 +95,64 @@ impl Platform for EksPlatform {
         kubeconfig::write(self)
     }
 
-    fn registry_credentials(&self) -> Result<Option<Credentials>> {
-        todo!("H6: aws ecr get-login-password")
+    fn registry_owner(&self) -> Option<Ask> {
+        let (aws, host) = (self.aws().clone(), self.infra.names.registry_host());
+        Some(Arc::new(move || sign_in(&aws, &host)))
+    }
+
+    /// Tokens are asked for by programs that kubectl and Helm start: what must not lead those elsewhere is taken from
+    /// their environment, since a kubeconfig can only add to it.
+    fn prepared(&self, line: CommandLine) -> CommandLine {
+        let removed = self.aws().command().env.into_iter().filter(|(_, value)| value.is_none());
+        removed.fold(line, |line, (name, _)| line.env_remove(name))
+    }
+
+    fn namespace_labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(GATED.0.to_owned(), GATED.1.to_owned())])
     }
 
     fn grants(&self, part: &Part) -> Result<Option<Grants>> {
-        let _ = part;
-        todo!("H6")
+        if !self.calls_aws(&part.service) {
+            return Ok(Some(Grants::default()));
+        }
+        let Some(outputs) = self.outputs()? else { return Ok(None) };
+        let region = Some(self.aws().region.to_string());
+        let named = [("AWS_REGION", region), ("TOPIC_ARN", outputs.topic_arn), ("QUEUE_URL", outputs.queue_url)];
+        let env = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        Ok(Some(Grants { env, egress: egress::of(&self.infra.deployment.environment) }))
     }
 
     fn front(&self) -> Option<&dyn Front> {
         Some(&self.front)
+    }
+}
+
+/// What `aws ecr get-login-password` asks for, too. Nothing on this machine is signed in by it.
+fn sign_in(aws: &Aws, host: &str) -> Result<Credentials> {
+    const WHAT: &str = "sign in at the image registry";
+    let answer = aws.ask(&["ecr", "get-authorization-token"]).map_err(|refusal| aws::fault(WHAT, &refusal))?;
+    let token = answer.pointer("/authorizationData/0/authorizationToken").and_then(serde_json::Value::as_str);
+    let (user, password) = token.and_then(opened).ok_or_else(|| {
+        Fault::failed("no-registry-token", format!("cannot {WHAT}: ECR's answer has no token of the form that it has"))
+    })?;
+    Ok(Credentials::new(host, user, password))
+}
+
+/// A token is `AWS:PASSWORD` in base64.
+fn opened(token: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(base64::decode(token)?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_a_name_and_a_password() {
+        let token = base64::encode(b"AWS:se:cret");
+        assert_eq!(opened(&token), Some(("AWS".to_owned(), "se:cret".to_owned())));
+        assert_eq!(opened("AWS:secret"), None);
     }
 }

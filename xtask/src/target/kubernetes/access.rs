@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The path of a Unix socket has to be shorter than this everywhere (macOS: 104 with the zero at its end).
 const SOCKET_PATH: usize = 100;
 
-pub(super) struct Access {
+pub(in crate::target) struct Access {
     environment: Environment,
     platform: Arc<dyn Platform>,
     /// The folder of the deployment's state on this machine.
@@ -61,7 +61,7 @@ impl Access {
     /// # Errors
     /// When the environment names no context, kubeconfig has no such one, the cluster cannot be reached, or is another
     /// one than before.
-    pub(super) fn api(&self) -> Result<Arc<Api>> {
+    pub(in crate::target) fn api(&self) -> Result<Arc<Api>> {
         self.open().map(|open| open.api)
     }
 
@@ -69,7 +69,7 @@ impl Access {
     ///
     /// # Errors
     /// Those of [`Access::api`].
-    pub(super) fn identity(&self) -> Result<Identity> {
+    pub(in crate::target) fn identity(&self) -> Result<Identity> {
         self.open().map(|open| open.identity)
     }
 
@@ -78,8 +78,7 @@ impl Access {
         if let Some(open) = &*opened {
             return Ok(open.clone());
         }
-        let kubeconfig = self.kubeconfig()?;
-        let command = kubectl::within(&kubeconfig.path, &kubeconfig.context);
+        let (kubeconfig, command) = (self.kubeconfig()?, self.kubectl()?);
         let folder = socket_folder(&self.home, &self.temporary());
         let api = Api::open(&self.proc, &self.own_program, command, &folder, &self.interrupts)?;
         let identity = Identity::ask(&api, &kubeconfig)?;
@@ -87,6 +86,20 @@ impl Access {
         let open = Open { api: Arc::new(api), identity };
         *opened = Some(open.clone());
         Ok(open)
+    }
+
+    /// Lets the next question find the way anew: the cluster may have been made, or made anew, meanwhile.
+    pub(in crate::target) fn forget(&self) {
+        *lock(&self.open) = None;
+        *lock(&self.kubeconfig) = None;
+    }
+
+    /// Whether there is a cluster yet, as far as this can be told without a question to it.
+    ///
+    /// # Errors
+    /// Those of [`Platform::is_there`].
+    pub(super) fn is_there(&self) -> Result<bool> {
+        self.platform.is_there()
     }
 
     fn temporary(&self) -> PathBuf {
@@ -99,32 +112,36 @@ impl Access {
     /// Those of the private kubeconfig.
     pub(super) fn kubectl(&self) -> Result<CommandLine> {
         let kubeconfig = self.kubeconfig()?;
-        Ok(kubectl::within(&kubeconfig.path, &kubeconfig.context))
+        Ok(self.platform.prepared(kubectl::within(&kubeconfig.path, &kubeconfig.context)))
     }
 
     /// `helm` likewise.
     ///
     /// # Errors
     /// Those of the private kubeconfig.
-    pub(super) fn helm(&self) -> Result<CommandLine> {
+    pub(in crate::target) fn helm(&self) -> Result<CommandLine> {
         let kubeconfig = self.kubeconfig()?;
         Ok(self.helm_within(&kubeconfig.path, &kubeconfig.context))
     }
 
     /// The same line as `--dry-run` shows it: nothing is read or made for it.
-    pub(super) fn helm_as_typed(&self) -> CommandLine {
+    pub(in crate::target) fn helm_as_typed(&self) -> CommandLine {
         let context = self.environment.cluster.context.as_deref().unwrap_or("<context>");
         self.helm_within(&kubeconfig::path(&self.home), context)
     }
 
     fn helm_within(&self, kubeconfig: &Path, context: &str) -> CommandLine {
-        let line = CommandLine::new("helm").env_remove("KUBECONFIG");
+        let line = self.platform.prepared(CommandLine::new("helm").env_remove("KUBECONFIG"));
         let redirections = self.vars.starting_with("HELM_").into_iter().filter(|(name, _)| redirects_helm(name));
         let line = redirections.fold(line, |line, (name, _)| line.env_remove(name));
         line.arg("--kubeconfig").arg(kubeconfig).arg("--kube-context").arg(context)
     }
 
-    fn kubeconfig(&self) -> Result<Kubeconfig> {
+    /// The private kubeconfig, made if need be.
+    ///
+    /// # Errors
+    /// When there is no cluster, or no kubectl.
+    pub(in crate::target) fn kubeconfig(&self) -> Result<Kubeconfig> {
         let mut made = lock(&self.kubeconfig);
         if let Some(kubeconfig) = &*made {
             return Ok(kubeconfig.clone());

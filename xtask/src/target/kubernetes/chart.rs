@@ -15,8 +15,16 @@ const SHORT: usize = 16;
 /// # Errors
 /// When one of them cannot be read.
 pub(super) fn digest(root: &Path) -> Result<String> {
+    digest_of(root, CHART)
+}
+
+/// The same for another one.
+///
+/// # Errors
+/// Those of [`digest`].
+pub(in crate::target) fn digest_of(root: &Path, chart: &str) -> Result<String> {
     let mut files = Vec::new();
-    find(&root.join(CHART), &mut files)?;
+    find(&root.join(chart), &mut files)?;
     files.sort();
     let mut all = String::new();
     for file in files {
@@ -28,7 +36,7 @@ pub(super) fn digest(root: &Path) -> Result<String> {
 }
 
 /// The first characters of the digest of a text.
-pub(super) fn short(text: impl AsRef<[u8]>) -> String {
+pub(in crate::target) fn short(text: impl AsRef<[u8]>) -> String {
     format!("{:.SHORT$}", Digest::of(text))
 }
 

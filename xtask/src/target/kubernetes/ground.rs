@@ -30,7 +30,7 @@ pub(super) fn namespace_step(core: &Arc<Kubernetes>, system: &System) -> Step {
         needs: Vec::new(),
         holds: Holds::Nothing,
         preview: vec![Preview::Do(format!("namespace `{namespace}`, unless it is there"))],
-        work: Box::new(NamespaceWork { core: Arc::clone(core), system: system.name.clone(), namespace }),
+        work: Box::new(NamespaceWork { core: Arc::clone(core), system: Some(system.name.clone()), namespace }),
     }
 }
 
@@ -38,10 +38,11 @@ pub(super) fn namespace_id(system: &SystemName) -> StepId {
     StepId::new(format!("namespace:{system}"))
 }
 
-struct NamespaceWork {
-    core: Arc<Kubernetes>,
-    system: SystemName,
-    namespace: String,
+/// Has a namespace: a system's, or one of what all share.
+pub(in crate::target) struct NamespaceWork {
+    pub(in crate::target) core: Arc<Kubernetes>,
+    pub(in crate::target) system: Option<SystemName>,
+    pub(in crate::target) namespace: String,
 }
 
 impl Work for NamespaceWork {
@@ -75,7 +76,11 @@ impl Work for NamespaceWork {
 
 impl NamespaceWork {
     fn wanted(&self) -> Value {
-        namespaces::object(&self.core.names, &self.namespace, Some(&self.system))
+        let plain = namespaces::object(&self.core.names, &self.namespace, self.system.as_ref());
+        match self.system {
+            Some(_) => namespaces::with_labels(plain, self.core.platform.namespace_labels()),
+            None => plain,
+        }
     }
 
     fn standing(&self) -> Result<Standing> {
@@ -86,7 +91,7 @@ impl NamespaceWork {
     }
 
     fn is_entered(&self, found: &Value) -> Result<bool> {
-        let entry = namespaces::entry(&self.namespace, Some(&self.system), Some(found));
+        let entry = namespaces::entry(&self.namespace, self.system.as_ref(), Some(found));
         Ok(self.core.records.entries()?.contains(&entry))
     }
 
@@ -116,10 +121,10 @@ impl NamespaceWork {
 
     /// Whether it was made; somebody else may be faster.
     fn make(&self) -> Result<bool> {
-        self.core.records.enter(namespaces::entry(&self.namespace, Some(&self.system), None))?;
+        self.core.records.enter(namespaces::entry(&self.namespace, self.system.as_ref(), None))?;
         match self.core.access.api()?.create(&path::NAMESPACE.everywhere(), &self.wanted()) {
             Ok(made) => {
-                self.core.records.enter(namespaces::entry(&self.namespace, Some(&self.system), Some(&made)))?;
+                self.core.records.enter(namespaces::entry(&self.namespace, self.system.as_ref(), Some(&made)))?;
                 Ok(true)
             }
             Err(refusal) if refusal.is_conflict() => Ok(false),
@@ -129,7 +134,7 @@ impl NamespaceWork {
 
     /// Gives it the labels again that it was made with.
     fn mend(&self, found: &Value) -> Result<Outcome> {
-        self.core.records.enter(namespaces::entry(&self.namespace, Some(&self.system), Some(found)))?;
+        self.core.records.enter(namespaces::entry(&self.namespace, self.system.as_ref(), Some(found)))?;
         let wanted = self.wanted();
         if namespaces::is_labelled(found, &wanted) {
             return Ok(Outcome::Done);

@@ -1,5 +1,6 @@
 //! Runs Helm on the releases of a deployment, and tells why it refused.
 
+use super::Kubernetes;
 use super::aim::{Aim, Run};
 use super::chart::CHART;
 use super::dossier;
@@ -9,7 +10,7 @@ use crate::kube::{self, path};
 use crate::plan::runner::StepCx;
 use crate::proc::CommandLine;
 use crate::spec::name::SystemName;
-use crate::tools::helm::{self, Major, Release};
+use crate::tools::helm::{self, Chart, Major, Release};
 use anyhow::Result;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,8 @@ pub(super) fn upgrade_line(
     let namespace = run.core.names.namespace(system);
     let release = Release { name: system.as_str(), namespace: &namespace };
     let labels = format!("{},{STAMP}={stamp}", run.core.names.selector());
-    helm::upgrade(helm, major, release, Path::new(CHART), &values, &labels).dir(&deployment.root)
+    let chart = Chart::Folder(CHART.into());
+    helm::upgrade(helm, major, release, &chart, &[&values], &labels).dir(&deployment.root)
 }
 
 /// # Errors
@@ -66,7 +68,7 @@ pub(super) fn uninstall(run: &Run, system: &SystemName, cx: &StepCx<'_>) -> Resu
     execute(&helm::uninstall(run.core.access.helm()?, release), cx)
 }
 
-fn execute(line: &CommandLine, cx: &StepCx<'_>) -> Result<()> {
+pub(super) fn execute(line: &CommandLine, cx: &StepCx<'_>) -> Result<()> {
     let finished = cx.try_run(line, &|_, _| {})?;
     if finished.success {
         return Ok(());
@@ -82,13 +84,21 @@ fn execute(line: &CommandLine, cx: &StepCx<'_>) -> Result<()> {
 /// # Errors
 /// When the cluster refuses.
 pub(super) fn repair(run: &Run, system: &SystemName, cx: &StepCx<'_>) -> Result<Vec<Record>> {
-    let (unfinished, kept): (Vec<Record>, _) =
-        running::records(&run.core, system)?.into_iter().partition(Record::is_unfinished);
-    let api = run.core.access.api()?;
     let namespace = run.core.names.namespace(system);
+    repair_release(&run.core, Release { name: system.as_str(), namespace: &namespace }, cx)
+}
+
+/// The same for any release.
+///
+/// # Errors
+/// Those of [`repair`].
+pub(super) fn repair_release(core: &Kubernetes, release: Release<'_>, cx: &StepCx<'_>) -> Result<Vec<Record>> {
+    let (unfinished, kept): (Vec<Record>, _) =
+        running::records_of(core, release)?.into_iter().partition(Record::is_unfinished);
+    let api = core.access.api()?;
     for Record { name, revision, status, .. } in unfinished {
         let told = |refusal| kube::fault("repair the release", &refusal);
-        api.delete(&path::SECRET.at(&namespace, &name), false).map_err(told)?;
+        api.delete(&path::SECRET.at(release.namespace, &name), false).map_err(told)?;
         cx.news(format!("revision {revision} of the release was left `{status}` by a run that is dead; repaired"));
     }
     Ok(kept)

@@ -18,7 +18,7 @@ const FIRST: Duration = Duration::from_secs(10);
 const ANCHOR: &str = "kube-system";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(in crate::target) struct Identity {
     /// The URL of its API server.
     pub(super) server: String,
     /// The digest of the certificates that this is known by.

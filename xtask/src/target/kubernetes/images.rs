@@ -50,7 +50,7 @@ impl Supply {
         let nodes = Arc::new(Nodes::new(core));
         let deployment = for_nodes(&core.deployment, &nodes, !crates.is_empty())?;
         let entering = Arc::clone(core);
-        let enter: Enter = Arc::new(move |entry| entering.records.enter(entry));
+        let enter: Enter = Arc::new(move |entry| entering.records.enter_early(entry));
         let images = Images::new(&deployment, ctx, &crates, Arc::clone(&core.engine), enter)?;
         let way = match crates.is_empty() {
             true => None,
@@ -135,7 +135,7 @@ impl Supply {
 impl Way {
     fn of(core: &Arc<Kubernetes>, ctx: &Ctx, images: &Arc<Images>, nodes: &Arc<Nodes>) -> Result<Self> {
         if core.deployment.environment.registry.is_some() {
-            return Ok(Self::Registry(Pushes::new(images, ctx, None)?));
+            return Ok(Self::Registry(Pushes::new(images, ctx, core.platform.registry_owner())?));
         }
         let Some(cluster) = nodes.local_cluster() else {
             // That no cluster is named, or it cannot be reached, comes first.

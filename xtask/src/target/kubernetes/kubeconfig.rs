@@ -32,7 +32,7 @@ pub(super) fn path(home: &Path) -> PathBuf {
 
 impl Kubeconfig {
     /// The one that is there, if it was made for this context from what this stamp stands for.
-    pub(super) fn read(home: &Path, context: &str, stamp: &Digest) -> Option<Self> {
+    pub(in crate::target) fn read(home: &Path, context: &str, stamp: &Digest) -> Option<Self> {
         let document = home::read_json(&path(home)).ok()??;
         let noted = document.pointer("/extensions/0/extension/stamp")?.as_str()?;
         (noted == stamp.to_string()).then(|| Self::of(home, context, &document))
@@ -44,11 +44,19 @@ impl Kubeconfig {
     /// When that is no kubeconfig, or the file cannot be written.
     pub(super) fn write(home: &Path, context: &str, stamp: &Digest, printed: &str) -> Result<Self> {
         let parsed: Option<Value> = serde_json::from_str(printed).ok();
-        let Some(mut document) = parsed.filter(|parsed| parsed.pointer("/clusters/0/cluster/server").is_some()) else {
+        let Some(document) = parsed.filter(|parsed| parsed.pointer("/clusters/0/cluster/server").is_some()) else {
             let cause = format!("kubeconfig does not say where the cluster of context `{context}` is");
             let hint = format!("look at it with `kubectl config view --minify --context {context}`");
             return Err(Fault::could_not_run("no-context", cause).hint(hint).into());
         };
+        Self::keep(home, context, stamp, document)
+    }
+
+    /// Writes one that was made here.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(in crate::target) fn keep(home: &Path, context: &str, stamp: &Digest, mut document: Value) -> Result<Self> {
         // In the same file, so that no kubeconfig ever stands beside the stamp of another one.
         document["extensions"] = json!([{"name": EXTENSION, "extension": {"stamp": stamp.to_string()}}]);
         home::write_json(&path(home), &document)?;

@@ -18,6 +18,7 @@ pub(crate) mod dossier;
 mod drift;
 pub(crate) mod exposure;
 pub(crate) mod facts;
+pub(in crate::target) mod fixture;
 mod forward;
 pub(in crate::target) mod ground;
 pub(in crate::target) mod guard;

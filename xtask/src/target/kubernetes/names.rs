@@ -19,11 +19,11 @@ pub(super) const OURS: &str = crate::kube::MANAGER;
 
 /// The names of one deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Names {
+pub(in crate::target) struct Names {
     prefix: String,
-    pub(super) id: String,
+    pub(in crate::target) id: String,
     /// The namespace of the deployment's own state.
-    pub(super) home: String,
+    pub(in crate::target) home: String,
 }
 
 impl Names {

@@ -8,6 +8,7 @@ use crate::ledger::Entry;
 use crate::spec::environment::Environment;
 use crate::spec::name::SystemName;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The kind of its entries in the ledger.
@@ -64,6 +65,14 @@ pub(super) fn object(names: &Names, name: &str, system: Option<&SystemName>) -> 
         labels[format!("pod-security.kubernetes.io/{mode}-version")] = json!("latest");
     }
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+}
+
+/// The same for what belongs to somebody who needs more on it.
+pub(super) fn with_labels(mut object: Value, labels: BTreeMap<String, String>) -> Value {
+    for (key, value) in labels {
+        object["metadata"]["labels"][key] = json!(value);
+    }
+    object
 }
 
 /// Whether it carries every label that it was made with.

@@ -4,8 +4,9 @@ use super::Kubernetes;
 use super::kubeconfig::Kubeconfig;
 use super::wanted::{Exposure, Part};
 use crate::http::Endpoint;
-use crate::image::auth::Credentials;
+use crate::image::auth::Ask;
 use crate::plan::runner::StepCx;
+use crate::proc::CommandLine;
 use crate::spec::name::ServiceName;
 use anyhow::Result;
 use serde_json::Value;
@@ -25,13 +26,20 @@ pub(in crate::target) trait Platform: Send + Sync {
     /// When there is no such cluster, with what helps.
     fn kubeconfig(&self) -> Result<Kubeconfig>;
 
-    /// What signs in at the registry; asked when something is pushed. `None`: the environment's variables, or what the
-    /// engine knows by itself.
-    ///
-    /// # Errors
-    /// When the registry's owner refuses.
-    fn registry_credentials(&self) -> Result<Option<Credentials>> {
-        Ok(None)
+    /// Who is asked for what signs in at the registry, when something is pushed. `None`: the environment's variables
+    /// have it, or the engine knows by itself.
+    fn registry_owner(&self) -> Option<Ask> {
+        None
+    }
+
+    /// A line of kubectl or Helm, with what the programs need or must not see that sign in for them.
+    fn prepared(&self, line: CommandLine) -> CommandLine {
+        line
+    }
+
+    /// What the namespaces of systems carry beside the deployment's own labels.
+    fn namespace_labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// What a service gets from the platform. `None`: that is not known yet.

@@ -10,27 +10,38 @@ use self::store::{Concern, Store};
 use super::access::Access;
 use super::identity::Identity;
 use super::names::Names;
-use crate::home::Home;
-use crate::ledger::{self, Entry};
+use crate::home::{self, Home};
+use crate::ledger::{self, Entry, Ledger};
 use crate::spec::name::{ServiceName, SystemName};
 use crate::target::supervised::secrets::generate;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// In the folder of a deployment's state: what was entered before the cluster had a place for it.
+const EARLY: &str = "early.json";
 
 /// Reads and writes the records of one deployment.
-pub(super) struct Records {
+pub(in crate::target) struct Records {
     store: Store,
+    access: Arc<Access>,
+    /// Where this machine keeps what was entered early.
+    early: PathBuf,
+    /// Whether there is a place in the cluster by now.
+    settled: Mutex<bool>,
 }
 
 impl Records {
     pub(super) fn new(access: Arc<Access>, names: Names, home: Home) -> Self {
-        Self { store: Store::new(access, names, home) }
+        let early = home.dir().join(EARLY);
+        let store = Store::new(Arc::clone(&access), names, home);
+        Self { store, access, early, settled: Mutex::new(false) }
     }
 
     /// Lets the next question read everything again: somebody else may have deployed since.
-    pub(super) fn forget_what_was_read(&self) {
+    pub(in crate::target) fn forget_what_was_read(&self) {
         self.store.forget();
     }
 
@@ -86,11 +97,42 @@ impl Records {
     ///
     /// # Errors
     /// When it cannot be written; the thing must then not be made.
-    pub(super) fn enter(&self, entry: Entry) -> Result<()> {
+    pub(in crate::target) fn enter(&self, entry: Entry) -> Result<()> {
         self.store.change(&Concern::Ledger, |document| Ok(enter(document, entry.clone())))
     }
 
-    /// The same while there is no place for it in the cluster yet.
+    /// Enters what may be made before there is a place for it in the cluster, or a cluster. Until [`Records::settle`] it is
+    /// known to this machine alone.
+    ///
+    /// # Errors
+    /// Those of [`Records::enter`].
+    pub(super) fn enter_early(&self, entry: Entry) -> Result<()> {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if *settled { self.enter(entry) } else { Ledger::open(&self.early)?.enter(entry) }
+    }
+
+    /// Whether something was entered early that the cluster does not know yet.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(super) fn has_early(&self) -> Result<bool> {
+        Ok(!Ledger::open(&self.early)?.entries().is_empty())
+    }
+
+    /// There is a place in the cluster from now on: what was entered early goes there.
+    ///
+    /// # Errors
+    /// When it cannot be written there.
+    pub(super) fn settle(&self) -> Result<()> {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in Ledger::open(&self.early)?.entries() {
+            self.enter(entry.clone())?;
+        }
+        *settled = true;
+        home::remove(&self.early)
+    }
+
+    /// The same as [`Records::enter`] while there is no place for it in the cluster yet.
     ///
     /// # Errors
     /// Those of [`Records::enter`].
@@ -98,12 +140,19 @@ impl Records {
         self.store.change_copy(&Concern::Ledger, |document| Ok(enter(document, entry.clone())))
     }
 
-    /// What is in the ledger; in its copy, where the cluster has none.
+    /// What is in the ledger; in its copy, where the cluster has none; and what was entered early.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(super) fn entries(&self) -> Result<Vec<Entry>> {
-        Ok(ledger::entries(&self.store.read(&Concern::Ledger)?))
+    pub(in crate::target) fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        if self.access.is_there()? {
+            entries = ledger::entries(&self.store.read(&Concern::Ledger)?);
+        }
+        for entry in Ledger::open(&self.early)?.entries() {
+            ledger::enter(&mut entries, entry.clone());
+        }
+        Ok(entries)
     }
 
     /// Strikes out what is proven gone. Where the home namespace is gone as well, so is the ledger in it, and nothing is
@@ -111,7 +160,13 @@ impl Records {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn strike(&self, gone: impl Fn(&Entry) -> bool) -> Result<()> {
+    pub(in crate::target) fn strike(&self, gone: impl Fn(&Entry) -> bool) -> Result<()> {
+        if self.has_early()? {
+            Ledger::open(&self.early)?.strike(&gone)?;
+        }
+        if !self.access.is_there()? {
+            return Ok(());
+        }
         let strike = |document: &mut Value| {
             let mut entries = ledger::entries(document);
             let before = entries.len();

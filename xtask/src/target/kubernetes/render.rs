@@ -47,6 +47,7 @@ pub(super) fn render(core: &Arc<Kubernetes>, ctx: &Ctx, place: &Place) -> Result
         let wanted = wanted(core, candidate, &tags, &assumed)?;
         let values = values::of(&wanted);
         let namespace = namespaces::object(&core.names, &wanted.namespace, Some(&wanted.system));
+        let namespace = namespaces::with_labels(namespace, core.platform.namespace_labels());
         let objects = objects(core, &wanted, &values)?;
         rendering.systems.push(RenderedSystem {
             name: wanted.system.to_string(),

@@ -7,6 +7,7 @@ use super::wanted::{SecretRef, Wanted};
 use crate::kube::object::{label, name, namespace};
 use crate::kube::{self, path};
 use crate::spec::name::{ServiceName, SystemName};
+use crate::tools::helm::Release;
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -127,8 +128,16 @@ impl Running {
 /// # Errors
 /// When the cluster refuses or does not answer.
 pub(super) fn records(core: &Kubernetes, system: &SystemName) -> Result<Vec<Record>> {
-    let secrets = path::SECRET.within(&core.names.namespace(system));
-    let found = core.access.api()?.list_metadata(&secrets, &format!("owner=helm,name={system}"));
+    records_of(core, Release { name: system.as_str(), namespace: &core.names.namespace(system) })
+}
+
+/// The same of any release.
+///
+/// # Errors
+/// Those of [`records`].
+pub(super) fn records_of(core: &Kubernetes, release: Release<'_>) -> Result<Vec<Record>> {
+    let secrets = path::SECRET.within(release.namespace);
+    let found = core.access.api()?.list_metadata(&secrets, &format!("owner=helm,name={}", release.name));
     let found = found.map_err(|refusal| kube::fault("ask for the records of the release", &refusal))?;
     let mut records: Vec<Record> = found.iter().filter_map(Record::of).collect();
     records.sort_by_key(|record| record.revision);

@@ -29,13 +29,16 @@ const OF_THE_API: [&str; 7] =
 pub(crate) struct Source<'a> {
     pub(crate) api: &'a Api,
     pub(crate) namespace: &'a str,
-    pub(crate) system: &'a SystemName,
+    /// What its objects say they are of.
+    pub(crate) release: &'a str,
+    /// `None` for what the platform needs itself.
+    pub(crate) system: Option<&'a SystemName>,
     pub(crate) services: &'a [Expected],
 }
 
 impl Source<'_> {
     fn list(&self, kind: path::Kind) -> Result<Vec<Value>, Refusal> {
-        self.api.list(&kind.within(self.namespace), &format!("{}={}", names::INSTANCE, self.system))
+        self.api.list(&kind.within(self.namespace), &format!("{}={}", names::INSTANCE, self.release))
     }
 
     /// The workloads alone: enough to tell that all is well.
@@ -44,7 +47,7 @@ impl Source<'_> {
     /// When the cluster does not answer.
     pub(crate) fn workloads(&self) -> Result<Evidence, Refusal> {
         Ok(Evidence {
-            system: Some(self.system.clone()),
+            system: self.system.cloned(),
             services: self.services.to_vec(),
             deployments: self.list(path::DEPLOYMENT)?,
             stateful_sets: self.list(path::STATEFUL_SET)?,

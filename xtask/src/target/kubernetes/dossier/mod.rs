@@ -72,15 +72,39 @@ pub(super) fn investigate(
     let redactor = redactor(core, parts);
     let namespace = core.names.namespace(system);
     let services: Vec<Expected> = parts.iter().map(Expected::of).collect();
-    let evidence = core.access.api().ok().and_then(|api| {
-        let source = Source { api: &api, namespace: &namespace, system, services: &services };
-        gather::everything(core, cx, &source, &redactor, &suspicion.sockets).ok()
-    });
-    let findings = conclude(evidence.as_ref(), &suspicion.findings, &redactor);
+    let Ok(api) = core.access.api() else { return keep(core, cx, system.as_str(), None, suspicion, &redactor) };
+    let release = system.as_str();
+    let source = Source { api: &api, namespace: &namespace, release, system: Some(system), services: &services };
+    let evidence = gather::everything(core, cx, &source, &redactor, &suspicion.sockets).ok();
+    keep(core, cx, release, evidence, suspicion, &redactor)
+}
+
+/// The same for a release that is no system's, and knows no secrets of ours.
+pub(super) fn investigate_release(
+    core: &Kubernetes,
+    cx: &StepCx<'_>,
+    source: &Source<'_>,
+    suspicion: &Suspicion,
+) -> Vec<Finding> {
+    let redactor = Redactor::new(std::iter::empty());
+    let evidence = gather::everything(core, cx, source, &redactor, &suspicion.sockets).ok();
+    keep(core, cx, source.release, evidence, suspicion, &redactor)
+}
+
+/// Judges, keeps the bundle and records it.
+fn keep(
+    core: &Kubernetes,
+    cx: &StepCx<'_>,
+    name: &str,
+    evidence: Option<Evidence>,
+    suspicion: &Suspicion,
+    redactor: &Redactor,
+) -> Vec<Finding> {
+    let findings = conclude(evidence.as_ref(), &suspicion.findings, redactor);
     let faults: Vec<Fault> = findings.iter().map(Finding::fault).collect();
     let evidence = evidence.unwrap_or_default();
     let folder = core.deployment.home.dir().join("dossiers");
-    match bundle::write(&folder, &format!("{}-{system}", cx.run_name()), &evidence, &findings, &redactor) {
+    match bundle::write(&folder, &format!("{}-{name}", cx.run_name()), &evidence, &findings, redactor) {
         Ok(path) => cx.record(|step| Event::Dossier { step, path, findings: faults }),
         // A full disk must not hide the cause.
         Err(error) => cx.news(format!("the dossier could not be written: {error:#}")),

@@ -42,7 +42,13 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 pub(super) fn watch(core: &Kubernetes, cx: &StepCx<'_>, wanted: &Wanted) -> Result<()> {
     let services: Vec<Expected> = wanted.parts.iter().map(Expected::of).collect();
     let api = core.access.api()?;
-    let source = Source { api: &api, namespace: &wanted.namespace, system: &wanted.system, services: &services };
+    let source = Source {
+        api: &api,
+        namespace: &wanted.namespace,
+        release: wanted.system.as_str(),
+        system: Some(&wanted.system),
+        services: &services,
+    };
     let mut watch = Watch::new(core, cx, &source, limit(wanted));
     let findings = watch.until_ready()?;
     if findings.is_empty() {
@@ -52,6 +58,30 @@ pub(super) fn watch(core: &Kubernetes, cx: &StepCx<'_>, wanted: &Wanted) -> Resu
     let found = dossier::investigate(core, cx, &wanted.system, &wanted.parts, &suspicion);
     let first = found.first().or(suspicion.findings.first()).map(Finding::fault);
     Err(first.unwrap_or_else(|| Fault::failed("not-ready", format!("`{}` did not come up", wanted.system))).into())
+}
+
+/// The same for a release that is no system's.
+///
+/// # Errors
+/// Those of [`watch`].
+pub(super) fn watch_release(
+    core: &Kubernetes,
+    cx: &StepCx<'_>,
+    namespace: &str,
+    release: &str,
+    services: &[Expected],
+) -> Result<()> {
+    let api = core.access.api()?;
+    let source = Source { api: &api, namespace, release, system: None, services };
+    let mut watch = Watch::new(core, cx, &source, LONGEST);
+    let findings = watch.until_ready()?;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let suspicion = Suspicion { findings, sockets: watch.sockets };
+    let found = dossier::investigate_release(core, cx, &source, &suspicion);
+    let first = found.first().or(suspicion.findings.first()).map(Finding::fault);
+    Err(first.unwrap_or_else(|| Fault::failed("not-ready", format!("`{release}` did not come up"))).into())
 }
 
 /// However much happens, a rollout has an end.
