@@ -1,4 +1,4 @@
-# The cluster's own parts, pinned. In Auto Mode they are AWS's to run.
+# The cluster's own parts, pinned. In Auto Mode they are AWS's to run, all but the metrics that replicas follow.
 
 locals {
   # For Kubernetes 1.34 (`aws eks describe-addon-versions`).
@@ -10,6 +10,8 @@ locals {
     metrics-server         = "v0.8.0-eksbuild.2"
     aws-ebs-csi-driver     = "v1.52.1-eksbuild.1"
   }
+
+  addons = { for name, version in local.addon_versions : name => version if !local.auto || name == "metrics-server" }
 
   # Without these no node becomes ready; the others take nodes to run on.
   addons_before_nodes = ["vpc-cni", "kube-proxy", "eks-pod-identity-agent"]
@@ -42,7 +44,7 @@ resource "aws_iam_role_policy_attachment" "addon" {
 }
 
 resource "aws_eks_addon" "before_nodes" {
-  for_each = { for name, version in local.addon_versions : name => version if !local.auto && contains(local.addons_before_nodes, name) }
+  for_each = { for name, version in local.addons : name => version if contains(local.addons_before_nodes, name) }
 
   cluster_name                = aws_eks_cluster.main.name
   addon_name                  = each.key
@@ -64,7 +66,7 @@ resource "aws_eks_addon" "before_nodes" {
 }
 
 resource "aws_eks_addon" "after_nodes" {
-  for_each = { for name, version in local.addon_versions : name => version if !local.auto && !contains(local.addons_before_nodes, name) }
+  for_each = { for name, version in local.addons : name => version if !contains(local.addons_before_nodes, name) }
 
   cluster_name                = aws_eks_cluster.main.name
   addon_name                  = each.key

@@ -12,11 +12,11 @@ resource "aws_budgets_budget" "month" {
   # The tag has to be activated for cost allocation once in the account.
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:deployment_id$${var.deployment_id}"]
+    values = [format("user:deployment_id$%s", var.deployment_id)]
   }
 
   dynamic "notification" {
-    for_each = length(var.alert_emails) > 0 ? { ACTUAL = 80, FORECASTED = 100 } : {}
+    for_each = { ACTUAL = 80, FORECASTED = 100 }
 
     content {
       comparison_operator        = "GREATER_THAN"

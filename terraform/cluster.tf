@@ -109,9 +109,8 @@ resource "aws_eks_access_policy_association" "administrator" {
 }
 
 locals {
-  members = merge([
-    for team, principals in var.teams : { for principal in principals : "${team} ${principal}" => { team = team, principal = principal } }
-  ]...)
+  # Of one principal there can be only one entry, however many teams it is in. Administrators may do everything anyway.
+  members = setsubtract(flatten([for principals in values(var.teams) : tolist(principals)]), var.administrators)
 }
 
 # What a team may do is in the Role of its service; here it only gets its name.
@@ -119,6 +118,6 @@ resource "aws_eks_access_entry" "team" {
   for_each = local.members
 
   cluster_name      = aws_eks_cluster.main.name
-  principal_arn     = each.value.principal
-  kubernetes_groups = ["slipway:${each.value.team}"]
+  principal_arn     = each.value
+  kubernetes_groups = [for team, principals in var.teams : "slipway:${team}" if contains(principals, each.value)]
 }

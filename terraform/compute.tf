@@ -76,6 +76,11 @@ resource "aws_eks_node_group" "main" {
     max_unavailable = 1
   }
 
+  # One that stays unhealthy is replaced.
+  node_repair_config {
+    enabled = true
+  }
+
   launch_template {
     id      = aws_launch_template.node[0].id
     version = aws_launch_template.node[0].latest_version
@@ -98,6 +103,7 @@ resource "aws_autoscaling_schedule" "stop" {
   scheduled_action_name  = "${local.name}-stop"
   autoscaling_group_name = aws_eks_node_group.main[0].resources[0].autoscaling_groups[0].name
   recurrence             = var.schedule.stop
+  time_zone              = var.schedule.time_zone
   min_size               = 0
   desired_capacity       = 0
   max_size               = var.nodes.max
@@ -109,6 +115,7 @@ resource "aws_autoscaling_schedule" "start" {
   scheduled_action_name  = "${local.name}-start"
   autoscaling_group_name = aws_eks_node_group.main[0].resources[0].autoscaling_groups[0].name
   recurrence             = var.schedule.start
+  time_zone              = var.schedule.time_zone
   min_size               = var.nodes.min
   desired_capacity       = var.nodes.desired
   max_size               = var.nodes.max

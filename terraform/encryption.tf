@@ -22,7 +22,9 @@ resource "aws_kms_key" "main" {
         Resource  = "*"
         Condition = {
           ArnLike = {
-            "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${var.region}:${var.account}:log-group:/aws/eks/${local.name}/*"
+            "kms:EncryptionContext:aws:logs:arn" = [
+              for kind in ["eks", "vpc"] : "arn:${local.partition}:logs:${var.region}:${var.account}:log-group:/aws/${kind}/${local.name}/*"
+            ]
           }
         }
       },

@@ -9,7 +9,7 @@ locals {
       controller = {
         namespace       = local.controller_namespace
         service_account = "aws-load-balancer-controller"
-        policy          = var.controller_policy
+        policy          = local.may_balance
       }
       producer = {
         namespace       = local.messages_namespace
@@ -24,11 +24,20 @@ locals {
     } : name => pod if name == "controller" || var.messages
   }
 
+  # Published for the commercial regions, whose partition is in its names.
+  may_balance = replace(var.controller_policy, "arn:aws:", "arn:${local.partition}:")
+
   may_publish = jsonencode({
     Version = "2012-10-17"
     Statement = [
       { Effect = "Allow", Action = ["sns:Publish", "sns:GetTopicAttributes"], Resource = one(aws_sns_topic.messages[*].arn) },
-      { Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = aws_kms_key.main.arn },
+      {
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = aws_kms_key.main.arn
+        # The same key is that of the cluster's secrets.
+        Condition = { StringEquals = { "kms:ViaService" = "sns.${var.region}.amazonaws.com" } }
+      },
     ]
   })
 
@@ -64,4 +73,33 @@ resource "aws_eks_pod_identity_association" "pod" {
   namespace       = each.value.namespace
   service_account = each.value.service_account
   role_arn        = aws_iam_role.pod[each.key].arn
+}
+
+# What is published for the controller lets it change every load balancer that any controller has made in the account, and
+# the rules of every security group. Only what is of this cluster is its own.
+resource "aws_iam_role_policy" "fence" {
+  name = "fence"
+  role = aws_iam_role.pod["controller"].name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "OtherClusters"
+        Effect   = "Deny"
+        Action   = ["elasticloadbalancing:*", "ec2:DeleteSecurityGroup", "ec2:CreateTags", "ec2:DeleteTags"]
+        Resource = "*"
+        Condition = {
+          StringNotEquals = { "aws:ResourceTag/elbv2.k8s.aws/cluster" = local.name }
+          Null            = { "aws:ResourceTag/elbv2.k8s.aws/cluster" = "false" }
+        }
+      },
+      {
+        Sid       = "OtherNetworks"
+        Effect    = "Deny"
+        Action    = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:DeleteSecurityGroup"]
+        Resource  = "arn:${local.partition}:ec2:*:*:security-group/*"
+        Condition = { ArnNotEquals = { "ec2:Vpc" = aws_vpc.main.arn } }
+      },
+    ]
+  })
 }

@@ -1,6 +1,10 @@
 data "aws_availability_zones" "here" {
   state = "available"
 
+  # Zones in which EKS puts no control plane (docs.aws.amazon.com/eks/latest/userguide/network-reqs.html). Their names
+  # differ from account to account.
+  exclude_zone_ids = ["use1-az3", "usw1-az2", "cac1-az3"]
+
   # Local zones have neither what EKS nor what load balancers take.
   filter {
     name   = "opt-in-status"

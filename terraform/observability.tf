@@ -13,56 +13,85 @@ resource "aws_sns_topic_subscription" "alerts" {
   endpoint  = each.value
 }
 
-resource "aws_cloudwatch_metric_alarm" "late" {
-  count = var.messages ? 1 : 0
+locals {
+  # Of the control plane EKS itself tells, of nodes their group does. Load balancers come and go with what is deployed, so
+  # that no alarm can name one.
+  alarms = merge(
+    # Every night pods wait where nodes go.
+    var.schedule != null ? {} : {
+      unschedulable = {
+        about     = "Pods have been waiting for ten minutes for a node that has room"
+        namespace = "AWS/EKS", metric = "scheduler_pending_pods_UNSCHEDULABLE", statistic = "Minimum"
+        dimension = { ClusterName = aws_eks_cluster.main.name }
+        period    = 60, times = 10, above = 0
+      }
+    },
+    {
+      apiserver = {
+        about     = "The cluster's API answers with errors"
+        namespace = "AWS/EKS", metric = "apiserver_request_total_5XX", statistic = "Sum"
+        dimension = { ClusterName = aws_eks_cluster.main.name }
+        period    = 60, times = 5, above = 10
+      }
+    },
+    { for group in local.node_groups : "node" => {
+      about     = "A node fails its checks"
+      namespace = "AWS/EC2", metric = "StatusCheckFailed", statistic = "Maximum"
+      dimension = { AutoScalingGroupName = group }
+      period    = 60, times = 5, above = 0
+    } },
+    { for group in local.node_groups : "cpu" => {
+      about     = "The nodes have been busy for a quarter of an hour: are there enough?"
+      namespace = "AWS/EC2", metric = "CPUUtilization", statistic = "Average"
+      dimension = { AutoScalingGroupName = group }
+      period    = 300, times = 3, above = 85
+    } },
+    { for gateway in aws_nat_gateway.main : "nat-ports" => {
+      about     = "The NAT gateway has no ports left for new connections"
+      namespace = "AWS/NATGateway", metric = "ErrorPortAllocation", statistic = "Sum"
+      dimension = { NatGatewayId = gateway.id }
+      period    = 300, times = 1, above = 0
+    } },
+    { for queue in aws_sqs_queue.messages : "messages-late" => {
+      about     = "Messages wait for longer than five minutes: is the consumer well?"
+      namespace = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", statistic = "Maximum"
+      dimension = { QueueName = queue.name }
+      period    = 60, times = 3, above = 300
+    } },
+    { for queue in aws_sqs_queue.dead : "messages-dead" => {
+      about     = "A message could not be taken five times"
+      namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
+      dimension = { QueueName = queue.name }
+      period    = 60, times = 1, above = 0
+    } },
+    { for cache in aws_elasticache_replication_group.main : "cache-memory" => {
+      about     = "The cache is nearly full"
+      namespace = "AWS/ElastiCache", metric = "DatabaseMemoryUsagePercentage", statistic = "Maximum"
+      dimension = { CacheClusterId = "${local.name}-001" }
+      period    = 300, times = 3, above = 85
+    } },
+  )
 
-  alarm_name          = "${local.name}-messages-late"
-  alarm_description   = "Messages wait for longer than five minutes: is the consumer well?"
-  namespace           = "AWS/SQS"
-  metric_name         = "ApproximateAgeOfOldestMessage"
-  dimensions          = { QueueName = aws_sqs_queue.messages[0].name }
-  statistic           = "Maximum"
-  period              = 60
-  evaluation_periods  = 3
-  threshold           = 300
-  comparison_operator = "GreaterThanThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.alerts.arn]
-  ok_actions          = [aws_sns_topic.alerts.arn]
+  node_groups = [for group in aws_eks_node_group.main : group.resources[0].autoscaling_groups[0].name]
 }
 
-resource "aws_cloudwatch_metric_alarm" "dead" {
-  count = var.messages ? 1 : 0
+resource "aws_cloudwatch_metric_alarm" "main" {
+  for_each = local.alarms
 
-  alarm_name          = "${local.name}-messages-dead"
-  alarm_description   = "A message could not be taken five times"
-  namespace           = "AWS/SQS"
-  metric_name         = "ApproximateNumberOfMessagesVisible"
-  dimensions          = { QueueName = aws_sqs_queue.dead[0].name }
-  statistic           = "Maximum"
-  period              = 60
-  evaluation_periods  = 1
-  threshold           = 0
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = each.value.about
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimension
+  statistic           = each.value.statistic
+  period              = each.value.period
+  evaluation_periods  = each.value.times
+  threshold           = each.value.above
   comparison_operator = "GreaterThanThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.alerts.arn]
-}
-
-resource "aws_cloudwatch_metric_alarm" "nat" {
-  count = var.egress == "nat" ? 1 : 0
-
-  alarm_name          = "${local.name}-nat-ports"
-  alarm_description   = "The NAT gateway has no ports left for new connections"
-  namespace           = "AWS/NATGateway"
-  metric_name         = "ErrorPortAllocation"
-  dimensions          = { NatGatewayId = aws_nat_gateway.main[0].id }
-  statistic           = "Sum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 0
-  comparison_operator = "GreaterThanThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.alerts.arn]
+  # There are none while there is nothing to tell of: no request, no node at night.
+  treat_missing_data = "notBreaching"
+  alarm_actions      = [aws_sns_topic.alerts.arn]
+  ok_actions         = [aws_sns_topic.alerts.arn]
 }
 
 locals {
@@ -72,6 +101,21 @@ locals {
         title   = "Load balancers: requests and errors"
         metrics = [for metric in ["RequestCount", "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count"] : [{ expression = "SUM(SEARCH('{AWS/ApplicationELB,LoadBalancer} MetricName=\"${metric}\"', 'Sum', 60))", label = metric }]]
       },
+    ],
+    [
+      {
+        title = "Cluster: pods without a node, errors of its API"
+        metrics = [
+          ["AWS/EKS", "scheduler_pending_pods_UNSCHEDULABLE", "ClusterName", aws_eks_cluster.main.name],
+          ["AWS/EKS", "apiserver_request_total_5XX", "ClusterName", aws_eks_cluster.main.name],
+        ]
+      },
+    ],
+    [
+      for group in local.node_groups : {
+        title   = "Nodes: CPU in percent"
+        metrics = [["AWS/EC2", "CPUUtilization", "AutoScalingGroupName", group, { stat = "Average" }]]
+      }
     ],
     var.messages ? [
       {

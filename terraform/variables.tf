@@ -24,6 +24,11 @@ variable "expires_at" {
   description = "When it may be torn down (RFC 3339), for the tags; empty: never"
   type        = string
   default     = ""
+
+  validation {
+    condition     = var.expires_at == "" || can(formatdate("YYYY", var.expires_at))
+    error_message = "expires_at is a time such as 2026-12-31T18:00:00Z."
+  }
 }
 
 variable "account" {
@@ -64,6 +69,12 @@ variable "egress" {
   }
 }
 
+variable "flow_logs" {
+  description = "Whether refused connections are recorded"
+  type        = bool
+  default     = true
+}
+
 # The cluster.
 
 variable "kubernetes_version" {
@@ -76,8 +87,8 @@ variable "public_access_cidrs" {
   type        = list(string)
 
   validation {
-    condition     = length(var.public_access_cidrs) > 0 && !contains(var.public_access_cidrs, "0.0.0.0/0")
-    error_message = "public_access_cidrs names the networks that may reach the cluster's API, and not all of them."
+    condition     = length(var.public_access_cidrs) > 0 && alltrue([for cidr in var.public_access_cidrs : can(cidrhost(cidr, 0)) && !endswith(cidr, "/0")])
+    error_message = "public_access_cidrs names the networks that may reach the cluster's API, such as 198.51.100.0/24, and not all of them."
   }
 }
 
@@ -113,12 +124,22 @@ variable "nodes" {
   description = "How many nodes there are at least, at first and at most; one for each zone keeps a zone's end harmless"
   type        = object({ min = number, desired = number, max = number })
   default     = { min = 3, desired = 3, max = 6 }
+
+  validation {
+    condition     = var.nodes.min <= var.nodes.desired && var.nodes.desired <= var.nodes.max && var.nodes.max > 0
+    error_message = "nodes: min is at most desired, and desired at most max."
+  }
 }
 
 variable "schedule" {
-  description = "When the nodes go and come back (cron, UTC); null: they stay"
-  type        = object({ stop = string, start = string })
+  description = "When the nodes go and come back (cron); null: they stay"
+  type        = object({ stop = string, start = string, time_zone = optional(string, "Etc/UTC") })
   default     = null
+
+  validation {
+    condition     = var.schedule == null || var.compute == "nodes"
+    error_message = "schedule is for compute = nodes; in Auto Mode nodes go by themselves when nothing runs on them."
+  }
 }
 
 # What runs in it.
@@ -147,15 +168,26 @@ variable "cache" {
 }
 
 variable "cache_password" {
-  description = "Its password, 16 to 128 characters"
+  description = "Its password"
   type        = string
   default     = null
   sensitive   = true
+
+  validation {
+    condition     = !var.cache || can(regex("^[A-Za-z0-9!&#$^<>-]{16,128}$", var.cache_password))
+    error_message = "cache_password is 16 to 128 letters, digits and any of !&#$^<>-."
+  }
 }
 
 variable "controller_policy" {
   description = "What the load balancer controller may do: the policy beside its pinned version"
   type        = string
+
+  # 10240 is what IAM lets a role have, all its inline policies taken together and without whitespace.
+  validation {
+    condition     = try(length(jsonencode(jsondecode(var.controller_policy))) <= 9000, false)
+    error_message = "controller_policy is a policy in JSON of at most 9000 characters."
+  }
 }
 
 # Names.
@@ -175,9 +207,14 @@ variable "hosted_zone" {
 # Money and attention.
 
 variable "budget_usd" {
-  description = "What it may cost a month before somebody is told; 0: nobody is"
+  description = "What it may cost a month before alert_emails are told; 0: nobody is"
   type        = number
   default     = 0
+
+  validation {
+    condition     = var.budget_usd == 0 || length(var.alert_emails) > 0
+    error_message = "budget_usd needs alert_emails: nobody would be told."
+  }
 }
 
 variable "alert_emails" {

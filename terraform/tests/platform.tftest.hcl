@@ -212,8 +212,58 @@ run "pods_may_do_only_what_they_call" {
   }
 
   assert {
-    condition     = aws_eks_access_entry.team["payments arn:aws:iam::123456789012:role/payments"].kubernetes_groups == toset(["slipway:payments"])
+    condition     = aws_eks_access_entry.team["arn:aws:iam::123456789012:role/payments"].kubernetes_groups == toset(["slipway:payments"])
     error_message = "a team is a group in the cluster"
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.pod["producer"].policy).Statement[1].Condition.StringEquals["kms:ViaService"] == "sns.eu-central-1.amazonaws.com"
+    error_message = "the key that is also that of the cluster's secrets is used by way of the topic alone"
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.fence.policy).Statement : statement.Effect == "Deny" && anytrue([
+        try(statement.Condition.StringNotEquals["aws:ResourceTag/elbv2.k8s.aws/cluster"] == "slipway-shop", false),
+        try(statement.Condition.ArnNotEquals["ec2:Vpc"] == aws_vpc.main.arn, false),
+      ])
+    ])
+    error_message = "the controller changes neither another cluster's load balancers nor another network's security groups"
+  }
+}
+
+run "who_is_in_several_teams_has_one_entry" {
+  command = plan
+
+  variables {
+    administrators = ["arn:aws:iam::123456789012:role/admin"]
+    teams = {
+      payments = ["arn:aws:iam::123456789012:role/both", "arn:aws:iam::123456789012:role/admin"]
+      invoices = ["arn:aws:iam::123456789012:role/both"]
+    }
+  }
+
+  assert {
+    condition     = { for principal, entry in aws_eks_access_entry.team : principal => entry.kubernetes_groups } == { "arn:aws:iam::123456789012:role/both" = toset(["slipway:invoices", "slipway:payments"]) }
+    error_message = "there can be only one for a principal, and administrators have theirs"
+  }
+}
+
+run "another_partition" {
+  command = apply
+
+  override_data {
+    target = data.aws_partition.here
+    values = { partition = "aws-us-gov" }
+  }
+
+  variables {
+    controller_policy = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"ec2:CreateTags\",\"Resource\":\"arn:aws:ec2:*:*:security-group/*\"}]}"
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.pod["controller"].policy).Statement[0].Resource == "arn:aws-us-gov:ec2:*:*:security-group/*"
+    error_message = "what is published for one partition is for this one"
   }
 }
 
@@ -241,7 +291,7 @@ run "with_nodes_the_addons_are_pinned" {
   }
 }
 
-run "auto_mode_has_neither_nodes_nor_addons" {
+run "auto_mode_has_neither_nodes_nor_their_addons" {
   command = apply
 
   variables {
@@ -249,8 +299,8 @@ run "auto_mode_has_neither_nodes_nor_addons" {
   }
 
   assert {
-    condition     = length(aws_eks_node_group.main) == 0 && length(aws_eks_addon.before_nodes) == 0 && length(aws_eks_addon.after_nodes) == 0
-    error_message = "they are AWS's"
+    condition     = length(aws_eks_node_group.main) == 0 && length(aws_eks_addon.before_nodes) == 0 && keys(aws_eks_addon.after_nodes) == ["metrics-server"]
+    error_message = "they are AWS's, all but the metrics that replicas follow"
   }
 
   assert {
@@ -323,9 +373,105 @@ run "money_is_watched" {
   }
 
   assert {
+    condition     = one(aws_budgets_budget.month[0].cost_filter).values == tolist(["user:deployment_id$shop"])
+    error_message = "it is this deployment's money"
+  }
+
+  assert {
     condition     = aws_autoscaling_schedule.stop[0].desired_capacity == 0 && aws_autoscaling_schedule.start[0].desired_capacity == 3
     error_message = "nodes go and come back"
   }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.main), "unschedulable")
+    error_message = "nobody is woken since nodes have gone as they should"
+  }
+}
+
+run "somebody_is_told" {
+  command = apply
+
+  variables {
+    alert_emails   = ["me@example.com"]
+    cache          = true
+    cache_password = "sixteen-characters"
+  }
+
+  assert {
+    condition = toset(keys(aws_cloudwatch_metric_alarm.main)) == toset([
+      "apiserver", "cache-memory", "cpu", "messages-dead", "messages-late", "nat-ports", "node", "unschedulable",
+    ])
+    error_message = "of everything that there is"
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.main : alarm.alarm_actions == toset([aws_sns_topic.alerts.arn]) && startswith(alarm.alarm_name, "slipway-shop-")])
+    error_message = "every alarm tells, and says whose it is"
+  }
+
+  assert {
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.main.dashboard_body).widgets) == 5
+    error_message = "and there is a page to look at"
+  }
+}
+
+run "what_is_refused_in_the_network_is_recorded" {
+  command = apply
+
+  assert {
+    condition     = aws_flow_log.main[0].traffic_type == "REJECT" && aws_cloudwatch_log_group.flow[0].retention_in_days == 14
+    error_message = "and not for ever"
+  }
+
+  assert {
+    condition     = !contains(jsondecode(aws_iam_role_policy.flow[0].policy).Statement[0].Action, "logs:CreateLogGroup")
+    error_message = "the group does not come back after its removal"
+  }
+
+  assert {
+    condition     = output.log_groups == ["/aws/eks/slipway-shop/cluster", "/aws/vpc/slipway-shop/flow"]
+    error_message = "both are looked for again after a teardown"
+  }
+}
+
+run "it_can_be_left_out" {
+  command = plan
+
+  variables {
+    flow_logs = false
+    messages  = false
+  }
+
+  assert {
+    condition     = length(aws_flow_log.main) == 0 && length(aws_sqs_queue.messages) == 0 && keys(aws_iam_role.pod) == ["controller"]
+    error_message = "with its role"
+  }
+}
+
+run "zones_without_a_control_plane_are_left_out" {
+  command = plan
+
+  assert {
+    condition     = contains(data.aws_availability_zones.here.exclude_zone_ids, "use1-az3")
+    error_message = "EKS would refuse a subnet there"
+  }
+}
+
+run "what_does_not_fit_is_refused" {
+  command = plan
+
+  variables {
+    expires_at        = "tomorrow"
+    compute           = "auto"
+    schedule          = { stop = "0 19 * * *", start = "0 6 * * MON-FRI" }
+    nodes             = { min = 3, desired = 2, max = 6 }
+    cache             = true
+    cache_password    = "short"
+    budget_usd        = 50
+    controller_policy = "not JSON"
+  }
+
+  expect_failures = [var.expires_at, var.schedule, var.nodes, var.cache_password, var.budget_usd, var.controller_policy]
 }
 
 run "an_open_control_plane_is_refused" {

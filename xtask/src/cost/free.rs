@@ -17,6 +17,7 @@ const FREE: &[(&str, &str)] = &[
     ("aws_eks_addon", "AWS's own add-ons are free; they run on the nodes"),
     ("aws_eks_pod_identity_association", RIGHTS),
     ("aws_elasticache_subnet_group", PART),
+    ("aws_flow_log", "what it records is paid for with its log group"),
     ("aws_iam_role", RIGHTS),
     ("aws_iam_role_policy", RIGHTS),
     ("aws_iam_role_policy_attachment", RIGHTS),

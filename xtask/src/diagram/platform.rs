@@ -19,6 +19,7 @@ const DRAWN: &[(&str, &str)] = &[
     ("aws_eks_node_group", "managed nodes"),
     ("aws_eks_pod_identity_association", "Pod Identity roles"),
     ("aws_elasticache_replication_group", "ElastiCache Redis"),
+    ("aws_flow_log", "flow log"),
     ("aws_internet_gateway", "internet gateway"),
     ("aws_kms_key", "KMS key"),
     ("aws_nat_gateway", "NAT gateway"),
