@@ -4,6 +4,8 @@
 //! holds the lease since when, and names the programs that run for its owner, so that the next run can wait for those
 //! that a killed one has left behind.
 
+pub mod shared;
+
 use crate::error::Fault;
 use crate::home::{self, Home};
 use crate::journal::Journal;

@@ -17,6 +17,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The key of Terraform's state.
@@ -30,6 +31,8 @@ const AGAIN_FOR: Duration = Duration::from_secs(90);
 /// The first pause of that; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 
+type Before = Box<dyn FnOnce() + Send>;
+
 pub struct Bucket {
     pub aws: Aws,
     pub names: Names,
@@ -38,6 +41,7 @@ pub struct Bucket {
     home: Home,
     /// Tells what is written at the same time apart.
     written: AtomicUsize,
+    before_removal: Mutex<Option<Before>>,
 }
 
 /// An object as it was read.
@@ -65,7 +69,13 @@ impl Bucket {
             environment: deployment.environment.name.to_string(),
             home: deployment.home.clone(),
             written: AtomicUsize::default(),
+            before_removal: Mutex::default(),
         }
+    }
+
+    /// Has this done before the bucket is removed: what writes to it from time to time has to end.
+    pub(super) fn before_removal(&self, end: impl FnOnce() + Send + 'static) {
+        *self.before_removal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(end));
     }
 
     pub fn name(&self) -> String {

@@ -5,6 +5,7 @@ use crate::aws::{Refusal, Trouble};
 use crate::home;
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::sync::PoisonError;
 
 /// How often it is emptied because something was written meanwhile.
 const ATTEMPTS: usize = 5;
@@ -16,6 +17,10 @@ impl Bucket {
     /// # Errors
     /// When AWS refuses.
     pub fn remove(&self) -> Result<()> {
+        let before = self.before_removal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(end) = before {
+            end();
+        }
         for attempt in 1..=ATTEMPTS {
             match self.empty().and_then(|()| self.persist("delete-bucket", &[])) {
                 Err(refusal) if refusal.code == "BucketNotEmpty" && attempt < ATTEMPTS => {}
