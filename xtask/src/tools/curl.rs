@@ -1,7 +1,8 @@
 //! `curl`, for what goes over TLS. What a request carries is read from standard input, so that no argument shows it.
 
-use crate::http::{Request, Via};
+use crate::http::{Endpoint, Request, Via};
 use crate::proc::CommandLine;
+use std::time::Duration;
 
 /// Its exit code when `--max-time` has passed (everything.curl.dev/cmdline/exitcode).
 pub const TOO_LATE: i32 = 28;
@@ -16,13 +17,44 @@ pub fn request(request: &Request) -> Result<CommandLine, String> {
         .args(["--disable", "--silent", "--show-error", "--include", "--http1.1"])
         .args(["--noproxy", "*", "--globoff", "--path-as-is"])
         .args(["--max-time", &format!("{:.3}", request.timeout.as_secs_f64().clamp(0.001, 86_400.0))]);
-    let line = match &request.url.endpoint.via {
+    Ok(by_way_of(line, &request.url.endpoint).args(["--config", "-"]).stdin(config(request)?))
+}
+
+fn by_way_of(line: CommandLine, endpoint: &Endpoint) -> CommandLine {
+    match &endpoint.via {
         None => line,
         Some(Via::Address(address)) => line.args(["--connect-to", &format!("::{address}")]),
         Some(Via::Name(name, port)) => line.args(["--connect-to", &format!("::{name}:{port}")]),
         Some(Via::Socket(path)) => line.arg("--unix-socket").arg(path),
+    }
+}
+
+/// A look at the certificate that is shown; what is said goes to standard error. With `trusting` it may be any.
+pub fn look(endpoint: &Endpoint, within: Duration, trusting: bool) -> CommandLine {
+    let line = CommandLine::new("curl").args(["--disable", "--silent", "--show-error", "--http1.1", "--noproxy", "*"]);
+    let line = line.args(["--max-time", &within.as_secs().to_string(), "--output", "/dev/null"]);
+    let line = if trusting { line.args(["--insecure", "--verbose"]) } else { line };
+    by_way_of(line, endpoint).arg(endpoint.url())
+}
+
+/// A certificate as it is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    pub subject: String,
+    pub issuer: String,
+    /// When it ends.
+    pub until: String,
+    /// Why it is not trusted.
+    pub complaint: Option<String>,
+}
+
+/// What curl tells of a certificate with `--verbose`.
+pub fn shown(stderr: &str) -> Shown {
+    let after = |word: &str| {
+        let line = stderr.lines().find_map(|line| line.trim_start_matches('*').trim_start().strip_prefix(word));
+        line.map(|line| line.trim().to_owned()).unwrap_or_default()
     };
-    Ok(line.args(["--config", "-"]).stdin(config(request)?))
+    Shown { subject: after("subject:"), issuer: after("issuer:"), until: after("expire date:"), complaint: None }
 }
 
 /// What curl says, without what belongs to it alone: "curl: (60) SSL certificate problem: …" and pages to read.
@@ -80,7 +112,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn of(url: &str) -> Request {
         Request::get(url.parse().unwrap(), Duration::from_millis(1500))
@@ -114,6 +145,18 @@ mod tests {
         assert!(config(&head).unwrap().contains("\nhead\n"));
         head.body = Some(vec![0xff]);
         assert!(request(&head).is_err());
+    }
+
+    #[test]
+    fn a_certificate_is_told_by_what_curl_says() {
+        let text = "* Server certificate:\n*  subject: CN=a.example\n*  start date: x\n*  expire date: Jan  1 00:00:00 2027 GMT\n\
+                    *  issuer: CN=ca\n";
+        let told = shown(text);
+        assert_eq!((told.subject.as_str(), told.issuer.as_str()), ("CN=a.example", "CN=ca"));
+        assert_eq!(told.until, "Jan  1 00:00:00 2027 GMT");
+        let line =
+            look(&"https://a.example/".parse::<crate::http::Url>().unwrap().endpoint, Duration::from_secs(9), true);
+        assert!(line.to_string().ends_with("--max-time 9 --output /dev/null --insecure --verbose https://a.example/"));
     }
 
     #[test]

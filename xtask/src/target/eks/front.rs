@@ -3,8 +3,10 @@
 //! With a `domain` all public services share one, told apart by their hosts; without one each has its own. Where they
 //! are is read from the Ingresses, so that a question about what runs needs no answer from AWS.
 
+use super::balancer::{self, Seen};
 use super::certificate::{self, Known};
-use super::ingress;
+use super::{hops, ingress};
+use crate::aws;
 use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::http::{Endpoint, Scheme, Via};
@@ -67,6 +69,15 @@ impl Balancers {
     /// Has the Ingresses of these services looked at anew.
     pub(super) fn look_again(&self, services: &[ServiceName]) {
         lock(&self.found).retain(|service, _| !services.contains(service));
+    }
+
+    /// Everything that the load balancer controller has made for the deployment.
+    ///
+    /// # Errors
+    /// When AWS refuses or does not answer.
+    pub(super) fn seen(&self) -> Result<Seen> {
+        let seen = balancer::seen(&self.infra.aws, &self.infra.names.base());
+        Ok(seen.map_err(|refusal| aws::fault("look at the load balancers", &refusal))?)
     }
 
     /// The Ingress of a public service.
@@ -142,6 +153,14 @@ impl Front for Balancers {
 
     fn arrive(&self, core: &Kubernetes, cx: &StepCx<'_>, services: &[ServiceName]) -> Result<()> {
         super::arrival::arrive(self, core, cx, services)
+    }
+
+    fn explain(&self, core: &Kubernetes, services: &[ServiceName]) -> Option<Fault> {
+        let declared = services.iter().filter_map(|service| core.deployment.find_service(service));
+        declared.filter(|service| service.public).find_map(|service| {
+            let way = hops::look(self, core, service).ok()?;
+            hops::first(&way)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Kubernetes;
 use super::kubeconfig::Kubeconfig;
 use super::wanted::{Exposure, Part};
+use crate::error::Fault;
 use crate::http::Endpoint;
 use crate::image::auth::Ask;
 use crate::plan::runner::StepCx;
@@ -92,4 +93,7 @@ pub(in crate::target) trait Front: Send + Sync {
     /// # Errors
     /// The first hop that fails.
     fn arrive(&self, core: &Kubernetes, cx: &StepCx<'_>, services: &[ServiceName]) -> Result<()>;
+
+    /// Why one of these services is not reached, if a hop on the way from outside fails: the first one.
+    fn explain(&self, core: &Kubernetes, services: &[ServiceName]) -> Option<Fault>;
 }

@@ -15,7 +15,7 @@ pub(super) const TRIAL: &str = "slipway/trial";
 ///
 /// # Errors
 /// When the cluster refuses or does not answer.
-pub(super) fn of_service(core: &Kubernetes, service: &ServiceName) -> Result<Vec<Value>> {
+pub(in crate::target) fn of_service(core: &Kubernetes, service: &ServiceName) -> Result<Vec<Value>> {
     let system = core.system_of(service).map(|system| &system.name);
     let system = system.ok_or_else(|| Fault::failed("no-service", format!("there is no service `{service}`")))?;
     let selector = format!("{SERVICE}={service},{INSTANCE}={system},!{TRIAL}");
@@ -29,12 +29,12 @@ pub(super) fn of_service(core: &Kubernetes, service: &ServiceName) -> Result<Vec
 ///
 /// # Errors
 /// Those of [`of_service`].
-pub(super) fn serving(core: &Kubernetes, service: &ServiceName) -> Result<Vec<Value>> {
+pub(in crate::target) fn serving(core: &Kubernetes, service: &ServiceName) -> Result<Vec<Value>> {
     let pods = of_service(core, service)?.into_iter().rev();
     Ok(pods.filter(|pod| is_ready(pod) && !object::is_going(pod)).collect())
 }
 
-pub(super) fn is_ready(pod: &Value) -> bool {
+pub(in crate::target) fn is_ready(pod: &Value) -> bool {
     let conditions = object::list(pod, "/status/conditions");
     conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
@@ -54,7 +54,7 @@ pub(super) fn is_broken(pod: &Value) -> bool {
 }
 
 /// What keeps it from serving, as far as it says so itself.
-pub(super) fn trouble(pod: &Value) -> Option<String> {
+pub(in crate::target) fn trouble(pod: &Value) -> Option<String> {
     let conditions = object::list(pod, "/status/conditions");
     let unscheduled = conditions.iter().find(|it| it["type"] == "PodScheduled" && it["status"] == "False");
     let unscheduled = unscheduled.map(|it| object::text(it, "/message")).filter(|words| !words.is_empty());

@@ -14,16 +14,18 @@ use std::net::SocketAddr;
 /// # Errors
 /// When the cluster refuses or does not answer.
 pub(super) fn status(core: &Kubernetes) -> Result<Vec<SystemStatus>> {
-    let found = Found::read(core)?;
+    // Without a cluster nothing runs, and nobody can be asked.
+    let found = if core.platform.is_there()? { Found::read(core)? } else { Found::default() };
     let systems = core.deployment.systems();
     let of_system = |system: &crate::spec::system::System| SystemStatus {
         name: system.name.clone(),
-        services: system.services.iter().map(|service| found.service(&system.name, service)).collect(),
+        services: system.services.iter().map(|service| found.service(core, &system.name, service)).collect(),
     };
     Ok(systems.map(of_system).collect())
 }
 
 /// Everything of the deployment that tells how it is.
+#[derive(Default)]
 struct Found {
     workloads: Vec<Value>,
     pods: Vec<Value>,
@@ -51,7 +53,7 @@ impl Found {
         })
     }
 
-    fn service(&self, system: &SystemName, service: &Service) -> ServiceStatus {
+    fn service(&self, core: &Kubernetes, system: &SystemName, service: &Service) -> ServiceStatus {
         let is_its = |object: &&Value| {
             object::label(object, SERVICE) == service.name.as_str()
                 && object::label(object, INSTANCE) == system.as_str()
@@ -71,6 +73,7 @@ impl Found {
             _ => ServiceState::Starting,
         };
         let ingress = self.ingresses.iter().find(is_its).filter(|_| service.public);
+        let (url, via) = ingress.map(|ingress| self.way(core, service, ingress)).unwrap_or_default();
         let version = Some(object::label(workload, VERSION)).filter(|version| !version.is_empty());
         let short = (state == ServiceState::Starting).then(|| format!("{ready} of {want} are ready"));
         ServiceStatus {
@@ -80,10 +83,20 @@ impl Found {
             ready,
             want,
             restarts: pods.iter().map(|pod| pods::restarts(pod)).sum(),
-            url: ingress.and_then(|ingress| self.url(service, ingress)),
-            via: ingress.and(self.via).map(|via| via.to_string()),
+            url,
+            via,
             detail: trouble.map(|(_, words)| words).or(short),
         }
+    }
+
+    /// What a person opens, and what is connected to where that name does not resolve from here.
+    fn way(&self, core: &Kubernetes, service: &Service, ingress: &Value) -> (Option<String>, Option<String>) {
+        let Some(front) = core.platform.front() else {
+            return (self.url(service, ingress), self.via.map(|via| via.to_string()));
+        };
+        let via = front.endpoint(core, &service.name).ok().and_then(|endpoint| endpoint.via);
+        let opened = front.url(core, &service.name).filter(|_| matches!(service.ready, Probe::Http { .. }));
+        (opened, via.map(|via| via.to_string()))
     }
 
     fn url(&self, service: &Service, ingress: &Value) -> Option<String> {

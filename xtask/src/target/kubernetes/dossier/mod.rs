@@ -26,7 +26,7 @@ use crate::container::ports::Sockets;
 use crate::error::Fault;
 use crate::journal::Event;
 use crate::plan::runner::StepCx;
-use crate::spec::name::SystemName;
+use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::TargetKind;
 use std::collections::BTreeMap;
 
@@ -35,13 +35,19 @@ use std::collections::BTreeMap;
 pub(super) fn gather_for(core: &Kubernetes, cx: &StepCx<'_>, system: &SystemName, fault: Fault) -> Fault {
     let parts = parts(core, system);
     let found = investigate(core, cx, system, &parts, &Suspicion::default());
-    match found.iter().find(|finding| finding.code != "not-ready") {
-        Some(finding) => {
-            let cause = finding.fault();
+    let found = found.iter().find(|finding| finding.code != "not-ready").map(Finding::fault);
+    match found.or_else(|| on_the_way(core, &parts)) {
+        Some(cause) if !fault.cause.contains(&cause.cause) => {
             Fault { cause: format!("{}; seen as: {}", cause.cause, fault.cause), ..cause }
         }
-        None => fault,
+        _ => fault,
     }
+}
+
+/// What is wrong between the world and these services, where the platform knows the way.
+fn on_the_way(core: &Kubernetes, parts: &[Part]) -> Option<Fault> {
+    let services: Vec<ServiceName> = parts.iter().map(|part| part.service.name.clone()).collect();
+    core.platform.front()?.explain(core, &services)
 }
 
 /// The services of a system that run in the cluster.
