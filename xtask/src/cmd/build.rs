@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::spec::name::ServiceName;
 use crate::spec::system::Source;
-use crate::target::Deployment;
+use crate::target::{self, Deployment};
 use crate::tools::engine::Lazy;
 use crate::ui::{self, table};
 use anyhow::Result;
@@ -28,13 +28,14 @@ pub fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
         return update_pins::run(args.json.json, ctx);
     }
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
+    let (deployment, owner) = target::for_images(deployment, ctx, args.push)?;
     let environment = deployment.environment.clone();
     let engine = Arc::new(Lazy::new(environment.engine));
     let enter = enter(&deployment.home);
     let images = Images::new(&deployment, ctx, &crates(&deployment), Arc::clone(&engine), enter)?;
     let orders: Vec<Order> = images.wanted().iter().map(|wanted| Order::new(&images, wanted)).collect();
     let mut steps = images.steps(Vec::new());
-    let pushes = if args.push { Some(Pushes::new(&images, ctx, None)?) } else { None };
+    let pushes = if args.push { Some(Pushes::new(&images, ctx, owner)?) } else { None };
     steps.extend(pushes.iter().flat_map(Pushes::steps));
     let plan = Plan::new(steps)?;
     if args.mutation.dry_run && !args.json.json {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// # Errors
 /// When there is no such system or no earlier revision of it.
 pub fn run(args: &RollbackArgs, ctx: &Ctx) -> Result<Exit> {
-    let deployment = Deployment::load(ctx, &args.environment, &[])?;
+    let deployment = Deployment::load(ctx, &args.environment, &[])?.agreed(args.mutation.yes);
     let system = deployment.system(&args.system)?.clone();
     let environment = deployment.environment.clone();
     let target = target::of(deployment, ctx)?;

@@ -23,6 +23,9 @@ use supervised::Supervised;
 use crate::ctx::Ctx;
 use crate::home::Home;
 use crate::http::Endpoint;
+use crate::image::auth::Ask;
+use crate::infra::outlook::Outlook;
+use crate::infra::{Aim, Infra};
 use crate::journal::Journal;
 use crate::lease::Claim;
 use crate::plan::Step;
@@ -49,6 +52,18 @@ pub fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
         }
         TargetKind::Kubernetes => Ok(Arc::new(Kubernetes::named(deployment, ctx)?)),
         TargetKind::Eks => Ok(Arc::new(Eks::new(deployment, ctx)?)),
+    }
+}
+
+/// A deployment as its images see it, where something is known of those without anything being there yet: the registry that
+/// the target has for them, and who is asked for what signs in there. `pushes` says that it has to be known.
+///
+/// # Errors
+/// When it has to be and is not.
+pub fn for_images(deployment: Deployment, ctx: &Ctx, pushes: bool) -> Result<(Deployment, Option<Ask>)> {
+    match deployment.environment.target {
+        TargetKind::Host | TargetKind::Containers | TargetKind::Kubernetes => Ok((deployment, None)),
+        TargetKind::Eks => eks::for_images(deployment, ctx, pushes),
     }
 }
 
@@ -105,6 +120,28 @@ pub trait Target: Send + Sync {
     fn name_to_type(&self, scope: &Scope) -> Option<String> {
         let _ = scope;
         None
+    }
+
+    /// The platform that a deploy makes before anything can run there; `None` where it makes none.
+    fn infra(&self) -> Option<&Arc<Infra>> {
+        None
+    }
+
+    /// The steps that make that platform alone, or its end; none where there is none.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn platform(self: Arc<Self>, aim: Aim) -> Result<Vec<Step>> {
+        let _ = aim;
+        Ok(Vec::new())
+    }
+
+    /// What a deploy would change of that platform, and what it would then cost; `None` where there is none.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn outlook(&self) -> Result<Option<Outlook>> {
+        Ok(None)
     }
 
     /// What a deploy would change.

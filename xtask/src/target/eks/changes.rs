@@ -2,16 +2,14 @@
 
 use super::Eks;
 use crate::ctx::Ctx;
-use crate::target::{SystemChanges, SystemStatus};
+use crate::target::{SystemChanges, SystemStatus, Target};
 use anyhow::Result;
 use std::sync::Arc;
 
 pub(super) fn changes(eks: &Arc<Eks>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
-    let _ = (eks, ctx);
-    todo!("H6")
+    Arc::clone(&eks.core).changes(ctx)
 }
 
 pub(super) fn status(eks: &Eks, ctx: &Ctx) -> Result<Vec<SystemStatus>> {
-    let _ = (eks, ctx);
-    todo!("H6")
+    eks.core.status(ctx)
 }

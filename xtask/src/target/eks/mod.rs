@@ -21,6 +21,7 @@ mod infrastructure;
 mod ingress;
 mod kubeconfig;
 mod platform;
+mod reconciled;
 mod steps;
 mod storage;
 mod teardown;
@@ -29,10 +30,13 @@ use self::platform::EksPlatform;
 use super::kubernetes::Kubernetes;
 use super::rendering::{Place, Rendering};
 use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
+use crate::aws::Aws;
 use crate::ctx::Ctx;
 use crate::home::Home;
 use crate::http::Endpoint;
-use crate::infra::Infra;
+use crate::image::auth::Ask;
+use crate::infra::outlook::Outlook;
+use crate::infra::{Aim, Infra};
 use crate::infra::ledger::AwsLedger;
 use crate::journal::Journal;
 use crate::lease::Claim;
@@ -51,6 +55,18 @@ pub(super) struct Eks {
     platform: Arc<EksPlatform>,
     ledger: Arc<AwsLedger>,
     agreement: infrastructure::Agreement,
+}
+
+/// A deployment as its images see it. Without an account or credentials to tell one, images stay on this machine.
+pub(super) fn for_images(deployment: Deployment, ctx: &Ctx, pushes: bool) -> Result<(Deployment, Option<Ask>)> {
+    let is_named = deployment.environment.aws.as_ref().is_some_and(|aws| aws.account.is_some());
+    if !pushes && !is_named {
+        return Ok((deployment, None));
+    }
+    let names = account::names(&deployment, ctx)?;
+    let aws = Aws::new(ctx, &deployment.environment)?;
+    let ask = platform::registry_owner(&aws, &names);
+    Ok((derive::deployment(deployment, &names)?, Some(ask)))
 }
 
 impl Eks {
@@ -100,6 +116,22 @@ impl Target for Eks {
 
     fn stored_data(&self, scope: &Scope) -> Vec<String> {
         self.core.stored_data(scope)
+    }
+
+    fn infra(&self) -> Option<&Arc<Infra>> {
+        Some(&self.infra)
+    }
+
+    fn platform(self: Arc<Self>, aim: Aim) -> Result<Vec<Step>> {
+        Ok(infrastructure::alone(&self, aim))
+    }
+
+    fn outlook(&self) -> Result<Option<Outlook>> {
+        infrastructure::outlook(self).map(Some)
+    }
+
+    fn name_to_type(&self, scope: &Scope) -> Option<String> {
+        teardown::name_to_type(self, scope)
     }
 
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {

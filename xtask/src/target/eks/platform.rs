@@ -7,6 +7,7 @@ use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::image::auth::{Ask, Credentials};
 use crate::infra::ledger::AwsLedger;
+use crate::infra::names::Names;
 use crate::infra::{Infra, Outputs};
 use crate::proc::CommandLine;
 use crate::spec::system::{Service, TargetKind};
@@ -96,8 +97,7 @@ impl Platform for EksPlatform {
     }
 
     fn registry_owner(&self) -> Option<Ask> {
-        let (aws, host) = (self.aws().clone(), self.infra.names.registry_host());
-        Some(Arc::new(move || sign_in(&aws, &host)))
+        Some(registry_owner(self.aws(), &self.infra.names))
     }
 
     /// Tokens are asked for by programs that kubectl and Helm start: what must not lead those elsewhere is taken from
@@ -125,6 +125,12 @@ impl Platform for EksPlatform {
     fn front(&self) -> Option<&dyn Front> {
         Some(&self.front)
     }
+}
+
+/// Who is asked for what signs in at the account's registry.
+pub(super) fn registry_owner(aws: &Aws, names: &Names) -> Ask {
+    let (aws, host) = (aws.clone(), names.registry_host());
+    Arc::new(move || sign_in(&aws, &host))
 }
 
 /// What `aws ecr get-login-password` asks for, too. Nothing on this machine is signed in by it.

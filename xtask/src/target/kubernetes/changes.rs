@@ -37,7 +37,8 @@ type Reasons = BTreeMap<ServiceName, Vec<String>>;
 
 fn services(run: &Run, candidate: &Candidate) -> Result<Vec<(ServiceName, Vec<String>)>> {
     let mut reasons = Reasons::new();
-    let newest = run.core.records.history(&candidate.system.name)?.pop();
+    let is_there = run.core.platform.is_there()?;
+    let newest = if is_there { run.core.records.history(&candidate.system.name)?.pop() } else { None };
     let Some(proven) = newest else {
         let all = candidate.services().into_iter();
         return Ok(all.map(|service| (service, vec!["it is not deployed yet".to_owned()])).collect());
