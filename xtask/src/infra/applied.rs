@@ -78,13 +78,37 @@ impl Notes<'_> {
         if !fresh && let Some(applied) = self.read_here()? {
             return Ok(Some(applied));
         }
-        let found = self.bucket.get(KEY).map_err(|refusal| aws::fault("read what was applied last", &refusal))?;
-        let applied = found.and_then(|object| Applied::read(&object.document));
-        match &applied {
-            Some(applied) => self.write_here(applied)?,
-            None => home::remove(&self.file())?,
-        }
+        let applied = self.ask()?;
+        self.keep(applied.as_ref())?;
         Ok(applied)
+    }
+
+    /// Reads it from the bucket and renews this machine's, unless `accept` refuses what has become of that.
+    ///
+    /// # Errors
+    /// Those of `accept`, and when AWS refuses or does not answer.
+    pub(super) fn renew(&self, accept: &dyn Fn(&Applied, &Applied) -> Result<()>) -> Result<Option<Applied>> {
+        let here = self.read_here()?;
+        let there = self.ask()?;
+        if let (Some(here), Some(there)) = (&here, &there) {
+            accept(here, there)?;
+        }
+        if here != there {
+            self.keep(there.as_ref())?;
+        }
+        Ok(there)
+    }
+
+    fn ask(&self) -> Result<Option<Applied>> {
+        let found = self.bucket.get(KEY).map_err(|refusal| aws::fault("read what was applied last", &refusal))?;
+        Ok(found.and_then(|object| Applied::read(&object.document)))
+    }
+
+    fn keep(&self, applied: Option<&Applied>) -> Result<()> {
+        match applied {
+            Some(applied) => self.write_here(applied),
+            None => home::remove(&self.file()),
+        }
     }
 
     /// Writes the note over whatever is there, or over the version that this run has written before, and returns the new

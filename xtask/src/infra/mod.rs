@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod dns;
 pub mod lease;
 pub mod ledger;
+mod locks;
 pub mod names;
 pub mod outlook;
 pub mod outputs;
@@ -38,7 +39,7 @@ use crate::signal::Interrupts;
 use crate::target::Deployment;
 use crate::tools::terraform::platform;
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -123,6 +124,19 @@ impl Infra {
     /// When AWS refuses or does not answer.
     pub fn applied(&self, fresh: bool) -> Result<Option<(Digest, Outputs)>> {
         self.notes().read(fresh)?.map(|applied| applied.parsed()).transpose()
+    }
+
+    /// What was applied last, as the bucket says, and this machine's note of it renewed. Where both tell of something,
+    /// `accept` compares the note's outputs with the bucket's first.
+    ///
+    /// # Errors
+    /// Those of `accept`, and when AWS refuses or does not answer.
+    pub fn renew_note(
+        &self,
+        accept: &dyn Fn(&Outputs, &Outputs) -> Result<(), Fault>,
+    ) -> Result<Option<(Digest, Outputs)>> {
+        let accept = |here: &Applied, there: &Applied| Ok(accept(&here.parsed()?.1, &there.parsed()?.1)?);
+        self.notes().renew(&accept)?.map(|applied| applied.parsed()).transpose()
     }
 
     /// Plans and writes the plan down. Nothing is changed on AWS but the lock of the state. Without a state bucket it is
@@ -269,7 +283,20 @@ impl Infra {
         Ok(finished.stdout.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect())
     }
 
-    /// The outputs in the state.
+    /// What the state has as outputs: `{"NAME": {"value": …, "sensitive": …}}`. Nothing where there is no state.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn output(&self) -> Result<Value> {
+        if !self.bucket.is_there()? {
+            return Ok(Value::Object(Map::new()));
+        }
+        let (sources, _) = self.variables()?;
+        let _workspace = self.workspace(sources, true, &|_| {})?;
+        self.outputs()
+    }
+
+    /// Those in the state that is open.
     fn outputs(&self) -> Result<Value> {
         let text = self.read("read its outputs", &platform::output(self.terraform(&BTreeMap::new())))?;
         serde_json::from_str(&text).context("read what `terraform output -json` printed")

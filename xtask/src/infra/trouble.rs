@@ -113,11 +113,7 @@ fn cause(goal: &str, complaints: &[Complaint], stderr: &str) -> String {
 
 /// A lock that is not given back within the time that Terraform waits for it.
 pub(super) fn locked(lock: &Lock, environment: &Environment) -> Fault {
-    let operation = lock.operation.strip_prefix("OperationType").unwrap_or(&lock.operation).to_lowercase();
-    let cause = format!(
-        "the state is locked by `{}` since {}, for `terraform {operation}` (ID {})",
-        lock.who, lock.created, lock.id
-    );
+    let cause = format!("the state is locked by {} (ID {})", lock.holder(), lock.id);
     let unlock = environment.command(&format!("infra unlock {}", lock.id));
     let hint = format!("wait until that has ended; if it was killed, give the lock back: {unlock}");
     Fault::could_not_run("state-locked", cause).hint(hint)

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The folder of the repository.
-const SOURCES: &str = "terraform";
+pub(super) const SOURCES: &str = "terraform";
 /// The lock file of the providers. Terraform writes one where the repository has none.
-const PROVIDERS: &str = ".terraform.lock.hcl";
+pub(super) const PROVIDERS: &str = ".terraform.lock.hcl";
 /// What is not copied: the tests, and what Terraform leaves where it runs.
 const LEFT_OUT: [&str; 2] = ["tests", "terraform.tfvars.json"];
 const STATE: &str = ".tfstate";
@@ -67,6 +67,10 @@ impl Sources {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = (&PathBuf, &Vec<u8>)> {
+        self.0.iter()
     }
 
     /// What is written in Terraform's language.

@@ -3,7 +3,7 @@
 //! Without `--yes` the platform is planned before anything is changed, and the plan that was agreed to is the one that the
 //! step applies. With `--yes` nobody waits for it: it is planned in the step, while images are built.
 
-use super::Eks;
+use super::{Eks, balancer};
 use crate::ctx::Ctx;
 use crate::error::Fault;
 use crate::infra::outlook::{Beside, Outlook};
@@ -93,9 +93,72 @@ impl Work for Make {
     }
 }
 
+/// The steps that make the platform alone, with its bucket; or those that end it.
+pub(super) fn alone(eks: &Arc<Eks>, aim: Aim) -> Vec<Step> {
+    if aim == Aim::Platform {
+        let state = eks.infra.bucket.step(false);
+        let infra = step(eks, true, vec![state.id.clone()]);
+        return vec![state, infra];
+    }
+    vec![Step {
+        id: StepId::new("destroy"),
+        title: "destroy the platform on AWS with Terraform".to_owned(),
+        system: None,
+        needs: Vec::new(),
+        holds: Holds::Nothing,
+        preview: eks.infra.preview(Aim::Nothing),
+        work: Box::new(End { eks: Arc::clone(eks) }),
+    }]
+}
+
+struct End {
+    eks: Arc<Eks>,
+}
+
+impl Work for End {
+    fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let resources = self.eks.infra.resources()?;
+        Ok(resources.is_empty().then(|| "Terraform's state holds nothing".to_owned()))
+    }
+
+    fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let eks = &self.eks;
+        in_the_way(eks)?;
+        let saved = eks.infra.plan(Aim::Nothing, &|text| cx.status(text))?;
+        eks.infra.destroy(&saved, cx)?;
+        Ok(Outcome::DoneWith(saved.summary.counts()))
+    }
+}
+
+/// What controllers in the cluster have made on AWS holds the network, and nobody is left to remove it once the cluster is
+/// gone.
+fn in_the_way(eks: &Eks) -> Result<()> {
+    let cluster = eks.infra.names.base();
+    let seen = balancer::seen(&eks.infra.aws, &cluster);
+    let seen = seen.map_err(|refusal| crate::aws::fault("look for load balancers of the cluster", &refusal))?;
+    let names: Vec<String> = seen.balancers.iter().map(|balancer| format!("`{}`", balancer.name)).collect();
+    if names.is_empty() || is_confirmed(eks) {
+        return Ok(());
+    }
+    let environment = &eks.deployment().environment;
+    let cause = format!("load balancers of the cluster are still there, and would be left: {}", names.join(", "));
+    let hint = format!(
+        "`{}` removes them first; to destroy the platform all the same: `--confirm {}`",
+        environment.command("teardown"),
+        environment.deployment_id
+    );
+    Err(Fault::failed("in-use", cause).hint(hint).into())
+}
+
+fn is_confirmed(eks: &Eks) -> bool {
+    let deployment = eks.deployment();
+    deployment.consent.confirm.as_deref() == Some(deployment.environment.deployment_id.as_str())
+}
+
 /// The outputs of what was applied, where that is what is wanted now.
 fn as_wanted(eks: &Eks) -> Result<Option<crate::infra::Outputs>> {
-    let applied = eks.infra.applied(true)?;
+    // The guard has just read it from the bucket, and nobody else applies while the lease is held.
+    let applied = eks.infra.applied(false)?;
     let stamp = eks.infra.stamp()?;
     Ok(applied.filter(|(applied, _)| *applied == stamp).map(|(_, outputs)| outputs))
 }
@@ -103,10 +166,10 @@ fn as_wanted(eks: &Eks) -> Result<Option<crate::infra::Outputs>> {
 /// What takes the cluster, the network or data away is not done for a yes.
 fn refuse_danger(eks: &Eks, saved: &Saved) -> Result<(), Fault> {
     let lost = &saved.summary.dangerous;
-    let name = eks.deployment().environment.deployment_id.as_str();
-    if lost.is_empty() || eks.deployment().consent.confirm.as_deref() == Some(name) {
+    if lost.is_empty() || is_confirmed(eks) {
         return Ok(());
     }
+    let name = &eks.deployment().environment.deployment_id;
     let lost: Vec<String> = lost.iter().map(|address| format!("`{address}`")).collect();
     let cause = format!("Terraform would destroy or replace {}, with all that is in them", lost.join(", "));
     let hint = format!("if that is meant, say so with the deployment's name: `--confirm {name}`");

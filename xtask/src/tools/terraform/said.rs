@@ -85,6 +85,12 @@ impl Lock {
         Some(Self { id, operation: rest("Operation:"), who: rest("Who:"), created: rest("Created:") })
     }
 
+    /// "`me@laptop` since 2026-01-02, for `terraform apply`"
+    pub fn holder(&self) -> String {
+        let operation = self.operation.strip_prefix("OperationType").unwrap_or(&self.operation).to_lowercase();
+        format!("`{}` since {}, for `terraform {operation}`", self.who, self.created)
+    }
+
     /// From the object that Terraform locks the state with.
     pub fn read(document: &Value) -> Option<Self> {
         let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
