@@ -32,7 +32,7 @@ struct Subject {
 }
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
-    let Some(subject) = subject(scene) else { return Vec::new() };
+    let Some(subject) = subject(scene) else { return of_images(scene) };
     let mut checks = required_of(&subject);
     let asked = [
         check(&subject, "cluster.skew", "kubectl beside the cluster", judge::skew),
@@ -48,8 +48,18 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     checks.push(Check::new(Group::Cluster, "cluster.registry", "way of images to the nodes", move |scene| {
         supply::way(&subject, scene)
     }));
-    checks.push(Check::new(Group::Cluster, "spec.user", "users of public images", supply::users));
+    checks.extend(of_images(scene));
     checks
+}
+
+/// What is true of images before there is a cluster.
+fn of_images(scene: &Scene) -> Vec<Check> {
+    match scene.subject.target() {
+        Some(TargetKind::Kubernetes | TargetKind::Eks) => {
+            vec![Check::new(Group::Cluster, "spec.user", "users of public images", supply::users)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Those without which nothing is worth to be built.

@@ -39,7 +39,8 @@ pub fn examine(scene: &Arc<Scene>, checks: &[Check]) -> Report {
         start(scene, index, ask, &sender);
     }
     drop(sender);
-    collect(&receiver, Instant::now() + DEADLINE + GRACE, &mut answers);
+    let longest = checks.iter().map(|check| check.within).max().unwrap_or(DEADLINE);
+    collect(&receiver, Instant::now() + longest + GRACE, &mut answers);
     report(checks, answers)
 }
 
@@ -80,11 +81,13 @@ fn collect(receiver: &Receiver<Answer>, deadline: Instant, answers: &mut Answers
 }
 
 fn report(checks: &[Check], mut answers: Answers) -> Report {
-    let late = || (Finding::fail(format!("gave no answer within {} s", DEADLINE.as_secs())), DEADLINE + GRACE);
+    let late = |check: &Check| {
+        (Finding::fail(format!("gave no answer within {} s", check.within.as_secs())), check.within + GRACE)
+    };
     let checked = |(index, check): (usize, &Check)| {
         let (finding, took) = match &check.probe {
             Probe::Known(finding) => (finding.clone(), Duration::ZERO),
-            Probe::Ask(_) => answers.remove(&index).unwrap_or_else(late),
+            Probe::Ask(_) => answers.remove(&index).unwrap_or_else(|| late(check)),
         };
         Checked { id: check.id.clone(), group: check.group, title: check.title.clone(), finding, took }
     };

@@ -3,6 +3,7 @@
 //! A group of checks is a module that says which checks there are for a [`Scene`]. Nothing here changes anything; what
 //! would mend a finding is part of it, and [`mend`] runs it when asked.
 
+mod aws;
 mod cluster;
 mod engine;
 mod examine;
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the programs that a check asks may take together.
+/// How long the programs that a check asks may take together, unless it says otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// One question about this machine.
@@ -41,6 +42,8 @@ pub struct Check {
     pub parent: Option<&'static str>,
     /// Known to take long, and therefore started first.
     pub slow: bool,
+    /// How long it is waited for.
+    pub within: Duration,
     pub probe: Probe,
 }
 
@@ -48,7 +51,7 @@ pub struct Check {
 pub enum Probe {
     /// Known without asking.
     Known(Finding),
-    /// Asked on a thread of its own. It may take no longer than [`DEADLINE`].
+    /// Asked on a thread of its own.
     Ask(Ask),
 }
 
@@ -69,11 +72,17 @@ impl Check {
     }
 
     fn with(group: Group, id: impl Into<String>, title: impl Into<String>, probe: Probe) -> Self {
-        Self { id: id.into(), group, title: title.into(), parent: None, slow: false, probe }
+        Self { id: id.into(), group, title: title.into(), parent: None, slow: false, within: DEADLINE, probe }
     }
 
     pub fn after(mut self, parent: &'static str) -> Self {
         self.parent = Some(parent);
+        self
+    }
+
+    /// For one that asks what is far away.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
         self
     }
 
@@ -88,6 +97,7 @@ pub enum Group {
     Repository,
     Tools,
     Machine,
+    Aws,
     Cluster,
     State,
 }
@@ -98,6 +108,7 @@ impl Group {
             Self::Repository => "repository",
             Self::Tools => "tools",
             Self::Machine => "machine",
+            Self::Aws => "aws",
             Self::Cluster => "cluster",
             Self::State => "state",
         }
@@ -240,6 +251,7 @@ pub fn all(scene: &Scene) -> Vec<Check> {
     checks.extend(tools::checks(scene));
     checks.extend(machine::checks());
     checks.extend(engine::checks(scene));
+    checks.extend(aws::checks(scene));
     checks.extend(cluster::checks(scene));
     checks.extend(ports::checks(scene));
     checks.extend(state::checks(scene));

@@ -14,7 +14,7 @@ pub(super) fn env_flag(environment: &str) -> String {
 
 /// The findings by group. Verbose shows passes and skips one by one.
 pub fn findings(report: &Report, paint: Paint, verbose: bool) -> String {
-    let groups = [Group::Repository, Group::Tools, Group::Machine, Group::Cluster, Group::State];
+    let groups = [Group::Repository, Group::Tools, Group::Machine, Group::Aws, Group::Cluster, Group::State];
     let groups = groups.iter().filter_map(|group| {
         let checks: Vec<&Checked> = report.checks.iter().filter(|checked| checked.group == *group).collect();
         let lines = group_lines(&checks, paint, verbose);

@@ -11,6 +11,7 @@ pub mod rendering;
 mod supervised;
 
 pub use deployment::{Consent, Deployment, Scope};
+pub(crate) use eks::controller_chart;
 pub use kubernetes::sample_values;
 
 use containers::Containers;

@@ -125,6 +125,11 @@ pub fn template(helm: CommandLine, release: Release<'_>, chart: &Path) -> Comman
     line.args(["--kube-version", OLDEST, "--values", "-"])
 }
 
+/// Prints what a chart says of itself, from where it is.
+pub fn show_chart(helm: CommandLine, chart: &Chart) -> CommandLine {
+    chart.add_to(helm.args(["show", "chart"]))
+}
+
 /// Helm 4 goes on as a release was begun unless it is told how, and one that Helm 3 has made cannot be forced.
 fn forced(line: CommandLine, major: Major) -> CommandLine {
     match major {

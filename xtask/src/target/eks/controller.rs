@@ -11,6 +11,7 @@ use self::pinned::Pinned;
 use super::{Eks, derive};
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
+use crate::spec::aws::ChartRepository;
 use crate::spec::name::ServiceName;
 use crate::target::kubernetes::Kubernetes;
 use crate::target::kubernetes::fixture::Fixture;
@@ -18,6 +19,7 @@ use crate::target::kubernetes::ground::NamespaceWork;
 use crate::tools::helm::Chart;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +86,14 @@ pub(super) fn namespace(eks: &Eks) -> String {
     eks.deployment().environment.cluster.prefixed(NAMESPACE)
 }
 
+/// Its chart, as it is had from there.
+///
+/// # Errors
+/// When its pin cannot be read.
+pub(crate) fn chart(root: &Path, from: &ChartRepository) -> Result<Chart> {
+    Ok(Pinned::read(root)?.chart_from(from.to_string()))
+}
+
 struct ControllerWork {
     eks: Arc<Eks>,
     pinned: Pinned,
@@ -102,7 +112,7 @@ impl ControllerWork {
             // With the prefix like all that is ours: who lists the cluster's releases sees whose it is.
             name: namespace(eks),
             namespace: namespace(eks),
-            chart: Chart::Published { from, name: pinned.chart.clone(), version: pinned.version.clone() },
+            chart: pinned.chart_from(from),
             base: Some(VALUES),
         };
         let prefix = environment.cluster.namespace_prefix.as_str();

@@ -26,6 +26,8 @@ mod steps;
 mod storage;
 mod teardown;
 
+pub(crate) use self::controller::chart as controller_chart;
+
 use self::platform::EksPlatform;
 use super::kubernetes::Kubernetes;
 use super::rendering::{Place, Rendering};

@@ -1,6 +1,7 @@
 //! Which chart the load balancer controller comes from, as `helm/load-balancer-controller/chart.toml` has it.
 
 use crate::error::Fault;
+use crate::tools::helm::Chart;
 use anyhow::{Context, Result};
 use std::path::Path;
 use toml::de::DeTable;
@@ -23,6 +24,10 @@ impl Pinned {
         let file = root.join(FILE);
         let text = std::fs::read_to_string(&file).with_context(|| format!("read `{}`", file.display()))?;
         Ok(Self::parse(&text)?)
+    }
+
+    pub(super) fn chart_from(&self, from: String) -> Chart {
+        Chart::Published { from, name: self.chart.clone(), version: self.version.clone() }
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
