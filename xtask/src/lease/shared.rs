@@ -97,6 +97,7 @@ pub struct Candidate {
 pub struct SharedLease {
     end: Option<End>,
     return_within: Duration,
+    was_free: bool,
 }
 
 /// Ends the keeping of a lease, which is then neither renewed nor given back.
@@ -131,7 +132,7 @@ impl SharedLease {
         claim: &Claim<'_>,
         found: Option<P::Found>,
     ) -> Result<Self> {
-        let lease = acquire(place, candidate, claim, found)?;
+        let (lease, was_free) = acquire(place, candidate, claim, found)?;
         let (stop, stopped) = channel();
         let (done, returned) = channel();
         let (place, candidate) = (place.clone(), candidate.clone());
@@ -140,7 +141,12 @@ impl SharedLease {
             keep(&place, &candidate, lease, &stopped);
             let _ = done.send(());
         });
-        Ok(Self { end: Some(End { stop, returned: Arc::new(Mutex::new(returned)) }), return_within })
+        Ok(Self { end: Some(End { stop, returned: Arc::new(Mutex::new(returned)) }), return_within, was_free })
+    }
+
+    /// Whether it was taken at the first attempt, so that nobody has held it since it was read.
+    pub fn was_free(&self) -> bool {
+        self.was_free
     }
 
     /// For whoever removes the place of the lease.
@@ -176,9 +182,10 @@ fn acquire<P: Place>(
     candidate: &Candidate,
     claim: &Claim<'_>,
     mut found: Option<P::Found>,
-) -> Result<P::Found> {
+) -> Result<(P::Found, bool)> {
     let mut watch = Watch::default();
     let mut conflicts = 0;
+    let mut was_free = true;
     loop {
         let seen = found.as_ref().map(|found| place.seen(found));
         let sight = seen.as_ref().map_or(Sight::Free, |seen| watch.look(seen, &candidate.folder, Instant::now()));
@@ -190,6 +197,7 @@ fn acquire<P: Place>(
             }
             Sight::Alive => return Err(candidate.held(&who()).into()),
             Sight::Unknown { first } => {
+                was_free = false;
                 if first {
                     let lasts = seen.as_ref().map(|seen| seen.lasts.as_secs()).unwrap_or_default();
                     candidate.journal.note(format!(
@@ -206,7 +214,7 @@ fn acquire<P: Place>(
             }
         }
         match place.write(claim, found.as_ref()) {
-            Ok(lease) => return Ok(lease),
+            Ok(lease) => return Ok((lease, was_free && conflicts == 0)),
             // Somebody else was faster, who is then alive, or it was ours without an answer; the next look tells.
             Err(Refused::Conflict) if conflicts < CONFLICTS => {
                 conflicts += 1;
