@@ -121,12 +121,14 @@ impl Receipt {
 
     fn text(&self) -> String {
         let line = |word: &str, found: &Survivor| format!("  {word} {} {} of {}", found.kind, found.id, found.owner);
+        let priced = |word: &str, found: &Survivor| format!("{}{}", line(word, found), price(found));
         let mut lines: Vec<String> = self.removed.iter().map(|found| line("removed", found)).collect();
-        lines.extend(self.remains.kept.iter().map(|found| line("kept", found)));
+        lines.extend(self.remains.kept.iter().map(|found| priced("kept", found)));
         for found in &self.remains.survivors {
-            lines.push(line("STILL THERE:", found));
+            lines.push(priced("STILL THERE:", found));
             lines.push(format!("    remove it with `{}`", found.remove));
         }
+        lines.extend(total(&self.remains));
         lines.push(match self.result {
             "clean" if self.remains.kept.is_empty() => "receipt: clean, nothing is left".to_owned(),
             "clean" => "receipt: clean, nothing is left but what is kept".to_owned(),
@@ -136,5 +138,47 @@ impl Receipt {
             _ => "receipt: the teardown failed; run it again, it goes on where it stopped".to_owned(),
         });
         lines.join("\n")
+    }
+}
+
+/// What it goes on to cost, where that is known and not nothing.
+fn price(found: &Survivor) -> String {
+    match found.monthly_usd {
+        Some(dollars) if dollars >= CENT => format!(", {dollars:.2} USD a month"),
+        _ => String::new(),
+    }
+}
+
+/// Less than that is not told.
+const CENT: f64 = 0.005;
+
+/// What all that is left costs a month; nothing where nothing of it costs anything.
+fn total(remains: &Remains) -> Option<String> {
+    let left = || remains.survivors.iter().chain(&remains.kept);
+    let dollars: f64 = left().filter_map(|found| found.monthly_usd).sum();
+    // Off AWS no price is known of anything, nor asked.
+    let unknown = left().filter(|found| found.monthly_usd.is_none()).count();
+    let rest = if unknown == 0 { "" } else { ", and what has no price here" };
+    (dollars >= CENT).then(|| format!("  what is left costs {dollars:.2} USD a month{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survivor(monthly_usd: Option<f64>) -> Survivor {
+        let text = |text: &str| text.to_owned();
+        Survivor { kind: text("volume"), id: text("v"), owner: text("shop"), monthly_usd, remove: text("aws x") }
+    }
+
+    #[test]
+    fn a_receipt_tells_what_is_left_to_pay() {
+        let remains = Remains { survivors: vec![survivor(Some(1.6)), survivor(None)], kept: vec![survivor(Some(0.0))] };
+        let text = Receipt { result: "survivors", removed: Vec::new(), remains }.text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "  kept volume v of shop");
+        assert_eq!(lines[1], "  STILL THERE: volume v of shop, 1.60 USD a month");
+        assert_eq!(lines[5], "  what is left costs 1.60 USD a month, and what has no price here");
+        assert_eq!(total(&Remains { survivors: vec![survivor(None)], kept: Vec::new() }), None);
     }
 }

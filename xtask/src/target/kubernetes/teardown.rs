@@ -67,23 +67,42 @@ pub(super) fn widened(core: &Kubernetes, scope: Scope) -> Result<Scope> {
 
 /// What a teardown does. It is planned without a look at the cluster.
 pub(super) fn steps(core: &Arc<Kubernetes>, scope: &Scope, keep_data: bool) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for system in core.deployment.systems() {
-        steps.extend(of_system(core, system, keep_data));
-    }
+    let mut steps = of_systems(core, keep_data);
     if scope.everything {
         let all: Vec<StepId> = steps.iter().map(|step| step.id.clone()).collect();
-        let others = StepId::new("remove-others");
-        let work = OthersWork { core: Arc::clone(core), keep_data };
-        let what = "what carries the deployment's label and belongs to none of the systems";
-        steps.push(step(None, &others, "remove what else was made in the cluster", all, what, work));
-        let namespace = core.names.home.clone();
-        let title = "remove the deployment's own namespace, with its records and its lease";
-        let what = format!("namespace `{namespace}`, unless something that was stored is kept");
-        let work = NamespaceWork { core: Arc::clone(core), namespace, keep_data };
-        steps.push(step(None, &StepId::new("remove-home"), title, vec![others], &what, work));
+        let others = others(core, keep_data, "remove-others", Vec::new(), all);
+        let home = home(core, keep_data, vec![others.id.clone()]);
+        steps.extend([others, home]);
     }
     steps
+}
+
+/// What is done for each system.
+pub(in crate::target) fn of_systems(core: &Arc<Kubernetes>, keep_data: bool) -> Vec<Step> {
+    core.deployment.systems().flat_map(|system| of_system(core, system, keep_data)).collect()
+}
+
+/// The step, called `id`, that removes what belongs to none of the systems, but for what is in the namespaces that are
+/// `spared`.
+pub(in crate::target) fn others(
+    core: &Arc<Kubernetes>,
+    keep_data: bool,
+    id: &str,
+    spared: Vec<String>,
+    needs: Vec<StepId>,
+) -> Step {
+    let work = OthersWork { core: Arc::clone(core), keep_data, spared };
+    let what = "what carries the deployment's label and belongs to none of the systems";
+    step(None, &StepId::new(id), "remove what else was made in the cluster", needs, what, work)
+}
+
+/// The step that removes the deployment's own namespace.
+pub(in crate::target) fn home(core: &Arc<Kubernetes>, keep_data: bool, needs: Vec<StepId>) -> Step {
+    let namespace = core.names.home.clone();
+    let title = "remove the deployment's own namespace, with its records and its lease";
+    let what = format!("namespace `{namespace}`, unless something that was stored is kept");
+    let work = NamespaceWork { core: Arc::clone(core), namespace, keep_data };
+    step(None, &StepId::new("remove-home"), title, needs, &what, work)
 }
 
 /// A system's release, then what it stored, then its namespace; beside these its images.

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) struct OthersWork {
     pub(super) core: Arc<Kubernetes>,
     pub(super) keep_data: bool,
+    /// Namespaces that are still needed.
+    pub(super) spared: Vec<String>,
 }
 
 impl Work for OthersWork {
@@ -54,7 +56,7 @@ impl OthersWork {
                 names.insert(found.name().to_owned());
             }
         }
-        names.retain(|name| *name != core.names.home && !known.contains(name));
+        names.retain(|name| *name != core.names.home && !known.contains(name) && !self.spared.contains(name));
         Ok(names)
     }
 }
