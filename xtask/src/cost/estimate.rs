@@ -107,7 +107,7 @@ impl Bill<'_> {
             self.hour("public IPv4 address", balancers.saturating_mul(zones), Rate::PublicIpv4Hour);
             self.used("load balancer capacity", "LCU-hour", Rate::LoadBalancerLcuHour);
         }
-        self.month("GiB of gp3 volumes", volumes_gib, Rate::Gp3GibMonth);
+        self.month("GiB of gp3 volume", volumes_gib, Rate::Gp3GibMonth);
     }
 
     fn cluster(&mut self, values: &Value) {
@@ -131,7 +131,7 @@ impl Bill<'_> {
             None | Some([]) => values["disk_size"].as_u64().unwrap_or(NODE_VOLUME),
             Some(_) => template_volumes(all)?,
         };
-        self.month("GiB of gp3 volumes", count.saturating_mul(volume), Rate::Gp3GibMonth);
+        self.month("GiB of gp3 volume", count.saturating_mul(volume), Rate::Gp3GibMonth);
         Some(())
     }
 
@@ -224,7 +224,7 @@ mod tests {
         let estimate = estimate(&read(NODES), &prices(), "us-east-1", 2, 10);
         assert_eq!(count(&estimate, "t3.large node"), 3);
         // Three disks of 30 GiB, and what the services keep.
-        assert_eq!(count(&estimate, "GiB of gp3 volumes"), 100);
+        assert_eq!(count(&estimate, "GiB of gp3 volume"), 100);
         // That of the NAT gateway, and three for each load balancer.
         assert_eq!(count(&estimate, "public IPv4 address"), 7);
         // 73 + 182.208 + 8 + 32.85 + 25.55 + 32.85 + 1 + 3 + 0.3
@@ -298,9 +298,9 @@ mod tests {
     fn a_plan_is_shown_with_its_total_first_and_as_a_document() {
         let estimate = estimate(&read(NODES), &prices(), "us-east-1", 2, 10);
         let text = estimate.to_string();
-        let first = "about $0.49 an hour, $358.76 a month, at prices of 2026-06-01 for us-east-1\n";
+        let first = "about $0.49 an hour, $358.76 a month before usage, at prices of 2026-06-01 for us-east-1\n";
         assert!(text.starts_with(first), "{text}");
-        assert!(text.contains("\n    3 t3.large node "), "{text}");
+        assert!(text.contains("\n    3 × t3.large node "), "{text}");
         let document = estimate.document();
         assert_eq!((document["monthly_usd"].as_f64(), document["as_of"].as_str()), (Some(358.758), Some("2026-06-01")));
     }

@@ -11,7 +11,7 @@ impl fmt::Display for Estimate {
         let standing = if self.known { "" } else { ", for which the dearest known ones stand" };
         write!(
             f,
-            "about ${:.2} an hour, ${:.2} a month, at prices of {} for {}{standing}",
+            "about ${:.2} an hour, ${:.2} a month before usage, at prices of {} for {}{standing}",
             self.hourly(),
             self.monthly(),
             self.as_of,
@@ -30,7 +30,7 @@ impl fmt::Display for Estimate {
 }
 
 fn item_row(item: &Item) -> Vec<String> {
-    let what = format!("{:>3} {}", item.count, item.what);
+    let what = format!("{:>3} × {}", item.count, item.what);
     vec![
         what,
         format!("{:>9}", dollars(item.hourly())),
@@ -40,7 +40,7 @@ fn item_row(item: &Item) -> Vec<String> {
 }
 
 fn usage_row(usage: &Usage) -> Vec<String> {
-    let what = format!("  + usage: {}", usage.what);
+    let what = format!("  + {}", usage.what);
     vec![what, format!("{:>9}", dollars(usage.each)), format!("per {}", usage.unit)]
 }
 
