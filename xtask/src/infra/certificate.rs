@@ -2,6 +2,7 @@
 //!
 //! One that `cert request` has asked for is noted in the deployment's bucket, where everybody who deploys finds it.
 
+use super::dns::{Record, To};
 use super::names::Names;
 use super::state::{Bucket, If};
 use crate::aws::{self, Aws, Refusal, Trouble};
@@ -37,6 +38,12 @@ pub struct Proof {
     /// Absolute, without the dot at its end.
     pub name: String,
     pub value: String,
+}
+
+impl Proof {
+    pub fn record(&self) -> Record {
+        Record { name: self.name.clone(), to: To::Name(self.value.clone()) }
+    }
 }
 
 impl Certificate {

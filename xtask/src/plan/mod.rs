@@ -1,5 +1,6 @@
 //! The deploy graph as data: steps, what each needs, and what it would run. Nothing happens here; [`runner`] runs it.
 
+pub mod pace;
 pub mod runner;
 
 use crate::journal::PlannedStep;

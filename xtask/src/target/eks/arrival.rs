@@ -11,6 +11,7 @@ use crate::aws;
 use crate::error::Fault;
 use crate::http::{self, Endpoint, Request, Scheme, Url, Via};
 use crate::kube::{self, object};
+use crate::plan::pace::every;
 use crate::plan::runner::StepCx;
 use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::{Probe, Service};
@@ -73,22 +74,6 @@ pub(super) fn arrive(front: &Balancers, core: &Kubernetes, cx: &StepCx<'_>, serv
     dns::lead(front, core, cx, &names)?;
     arriving.iter().try_for_each(|it| answers(front, core, cx, it))?;
     tell_of_certificate(front, cx)
-}
-
-/// Lets `ask` be asked no more often than this, the first time at once.
-pub(super) fn every<T>(
-    pause: Duration,
-    mut ask: impl FnMut() -> Result<Option<T>>,
-) -> impl FnMut() -> Result<Option<T>> {
-    let mut last: Option<Instant> = None;
-    move || {
-        if last.is_some_and(|last| last.elapsed() < pause) {
-            return Ok(None);
-        }
-        let answer = ask();
-        last = Some(Instant::now());
-        answer
-    }
 }
 
 /// Waits until the Ingress of a service reports a load balancer, and the controller has nothing to complain of.
@@ -333,20 +318,5 @@ mod tests {
         assert_eq!(of(&["healthy", "draining"]), (true, "1 of 1 healthy".to_owned()));
         let initial = "1 of 2 healthy, 10.0.0.7:80 is initial: Target registration is in progress";
         assert_eq!(of(&["healthy", "initial"]), (false, initial.to_owned()));
-    }
-
-    #[test]
-    fn what_costs_much_is_asked_seldom() {
-        let mut asked = 0;
-        {
-            let mut ask = every(Duration::from_secs(60), || {
-                asked += 1;
-                Ok(None::<()>)
-            });
-            for _ in 0..5 {
-                ask().unwrap();
-            }
-        }
-        assert_eq!(asked, 1);
     }
 }

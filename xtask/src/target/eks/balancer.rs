@@ -157,25 +157,29 @@ impl Seen {
     /// What of it serves a system, as the ledger has it: all of the given stacks, and what the cluster shares. What
     /// several systems share belongs to none.
     pub(super) fn entries(&self, stacks: &BTreeMap<String, Option<SystemName>>, systems: &Systems<'_>) -> Vec<Entry> {
-        let entry = |kind: &str, id: &str, name: &str, system: Option<String>| Entry {
+        let entry = |(kind, id, name, system, facts): (&str, &String, &String, Option<String>, Value)| Entry {
             kind: kind.to_owned(),
-            id: id.to_owned(),
+            id: id.clone(),
             system,
-            identity: json!({"id": id, "name": name}),
+            identity: json!({"id": id, "name": name, "facts": facts}),
         };
         let of = |stack: &str| stacks.get(stack).map(|system| system.as_ref().map(ToString::to_string));
-        let balancers =
-            self.balancers.iter().filter_map(|one| Some((LOAD_BALANCER, &one.arn, &one.name, of(&one.stack)?)));
+        let stack = |stack: &str| json!({"stack": stack});
+        let balancers = self
+            .balancers
+            .iter()
+            .filter_map(|one| Some((LOAD_BALANCER, &one.arn, &one.name, of(&one.stack)?, stack(&one.stack))));
         let groups = self.groups.iter().filter_map(|one| {
-            let own = one.resource.split('/').next().and_then(systems).map(|system| system.to_string());
-            of(&one.stack).map(|of| (TARGET_GROUP, &one.arn, &one.name, of.or(own)))
+            let namespace = one.resource.split('/').next().unwrap_or_default();
+            let own = systems(namespace).map(|system| system.to_string());
+            let facts = json!({"stack": one.stack, "namespace": namespace});
+            Some((TARGET_GROUP, &one.arn, &one.name, of(&one.stack)?.or(own), facts))
         });
         let security = self.security_groups.iter().filter_map(|one| {
             let system = if one.stack.is_empty() { None } else { of(&one.stack)? };
-            Some((SECURITY_GROUP, &one.id, &one.name, system))
+            Some((SECURITY_GROUP, &one.id, &one.name, system, stack(&one.stack)))
         });
-        let all = balancers.chain(groups).chain(security);
-        all.map(|(kind, id, name, system)| entry(kind, id, name, system)).collect()
+        balancers.chain(groups).chain(security).map(entry).collect()
     }
 }
 

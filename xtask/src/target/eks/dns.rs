@@ -5,11 +5,13 @@ use super::front::{self, Balancers};
 use crate::aws;
 use crate::error::Fault;
 use crate::infra::dns::{self, Record, Standing, To};
+use crate::plan::pace::every;
 use crate::plan::runner::StepCx;
 use crate::spec::aws::ZoneId;
 use crate::spec::name::ServiceName;
 use crate::target::kubernetes::Kubernetes;
 use anyhow::Result;
+use serde_json::json;
 use std::time::Duration;
 
 /// How long the name servers of a zone may take; AWS says a minute.
@@ -52,7 +54,9 @@ fn point(front: &Balancers, core: &Kubernetes, cx: &StepCx<'_>, zone: &ZoneId, n
     for Name { service, host, balancer } in names {
         let to = To::Alias { host: balancer.host.clone(), zone: balancer.zone.clone() };
         let record = Record { name: host.clone(), to };
-        let entry = record.entry(zone, core.system_of(service).map(|system| system.name.to_string()));
+        let system = core.system_of(service).map(|system| &system.name);
+        let mut entry = record.entry(zone, system.map(ToString::to_string));
+        entry.identity["facts"] = json!({"namespace": system.map(|system| core.names.namespace(system))});
         let standing = dns::standing(aws, zone, &record);
         match standing.map_err(|refusal| aws::fault(&format!("look for the record `{host}`"), &refusal))? {
             Standing::Same => front.ledger.enter(&[entry])?,
@@ -77,7 +81,7 @@ fn point(front: &Balancers, core: &Kubernetes, cx: &StepCx<'_>, zone: &ZoneId, n
     let change = dns::upsert(aws, zone, &records);
     let change = change.map_err(|refusal| aws::fault(&format!("make the records of {told}"), &refusal))?;
     cx.status(format!("waits for the name servers of zone {zone} to have {told}"));
-    let ask = super::arrival::every(EVERY, || {
+    let ask = every(EVERY, || {
         let there = dns::is_in_sync(aws, &change).map_err(|refusal| aws::fault("wait for the records", &refusal))?;
         Ok(there.then_some(()))
     });
