@@ -6,12 +6,14 @@
 
 mod patience;
 mod refusal;
+mod turns;
 
 pub use patience::PATIENCE;
 pub use refusal::{Refusal, Trouble};
 
 use self::patience::{Kind, again};
 use self::refusal::Call;
+use self::turns::Turns;
 use crate::ctx::{Ctx, Vars};
 use crate::error::Fault;
 use crate::proc::{CommandLine, Finished, Proc};
@@ -39,6 +41,7 @@ pub struct Aws {
     interrupts: Interrupts,
     vars: Vars,
     caller: Arc<Mutex<Option<Caller>>>,
+    turns: Arc<Turns>,
     /// How long a question may take.
     within: Duration,
     /// What does not answer or throttles is asked again.
@@ -75,6 +78,7 @@ impl Aws {
             interrupts: interrupts.clone(),
             vars: vars.clone(),
             caller: Arc::default(),
+            turns: Arc::default(),
             within: ANSWER,
             persists: true,
         })
@@ -107,6 +111,7 @@ impl Aws {
     pub fn text(&self, args: &[&str]) -> Result<String, Refusal> {
         let line = self.bounded(args);
         self.again(Kind::Question, || {
+            let _turn = self.turns.take();
             let answered = self.proc.ask(&line, self.within).map_err(|error| Refusal::unstarted(&error));
             self.told(answered.and_then(|answer| answer.ok_or_else(|| self.unanswered())), args)
         })
@@ -121,7 +126,8 @@ impl Aws {
         serde_json::Deserializer::from_str(&text).into_iter().map(|one| one.map_err(|error| no_json(&error))).collect()
     }
 
-    /// Several questions at the same time, answered in their order: each is a program that takes half a second.
+    /// Several questions at the same time, answered in their order: each is a program that takes half a second. Of a
+    /// hundred no more are on their way at once than this machine can bear.
     pub fn ask_at_once(&self, questions: &[&[&str]]) -> Vec<Result<Value, Refusal>> {
         let lost = || Err(Refusal::new(Trouble::Unanswered, "", "the question was not asked to its end"));
         std::thread::scope(|scope| {

@@ -111,13 +111,19 @@ impl Refusal {
             return Fault::interrupted(signal);
         }
         match self.trouble {
-            Trouble::Unknown => Fault::could_not_run("aws-credentials", cause).hint(self.sign_in()),
-            Trouble::Expired => Fault::could_not_run("aws-credentials-expired", cause).hint(self.renew()),
+            Trouble::Unknown => {
+                let cause = format!("there are no credentials that AWS knows: {cause}");
+                Fault::could_not_run("aws-credentials", cause).hint(self.sign_in())
+            }
+            Trouble::Expired => {
+                let cause = format!("the credentials have expired: {cause}");
+                Fault::could_not_run("aws-credentials-expired", cause).hint(self.renew())
+            }
             Trouble::Denied => self.denied(what),
-            Trouble::Throttled => Fault::failed("aws-throttled", cause)
+            Trouble::Throttled => Fault::could_not_run("aws-throttled", cause)
                 .hint("run the same command again in a minute: what is done already is not done again"),
             Trouble::Unanswered if self.code.is_empty() => {
-                Fault::failed("aws-unreachable", cause).hint(signs::way_in(&self.message))
+                Fault::could_not_run("aws-unreachable", cause).hint(signs::way_in(&self.message))
             }
             Trouble::Unanswered => {
                 Fault::failed("aws-refused", cause).hint("that is a failure of AWS's own: run the same command again")

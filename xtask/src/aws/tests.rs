@@ -22,6 +22,7 @@ fn aws(folder: &Path, script: &str, profile: Option<&str>) -> Aws {
         interrupts,
         vars: Vars::default(),
         caller: Arc::default(),
+        turns: Arc::default(),
         within: ANSWER,
         persists: true,
     }

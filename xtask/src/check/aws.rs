@@ -19,15 +19,18 @@ use crate::proc::CommandLine;
 use crate::spec::aws::Aws as Settings;
 use crate::spec::environment::Environment;
 use crate::spec::system::TargetKind;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
 const CREDENTIALS: &str = "aws.credentials";
 const ACCOUNT: &str = "aws.account";
 
-/// How long these checks may take: each question is a program that starts in half a second and then talks to another
-/// continent, and they all start at once.
-const WITHIN: Duration = Duration::from_secs(20);
+/// How long one question may take: a program that starts in half a second, and then talks to another continent.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long these checks may take together. Nobody waits for that where AWS does not answer: the others are asked once the
+/// first is.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// What is judged, and what AWS has said so far.
 struct Subject {
@@ -41,15 +44,11 @@ impl Subject {
         let environment = scene.subject.environment.clone()?;
         let settings = environment.aws.clone().filter(|_| environment.target == TargetKind::Eks)?;
         let aws = Aws::by(&scene.proc, &scene.interrupts, &scene.vars, &environment).ok()?;
-        Some(Arc::new(Self {
-            answers: Answers::new(aws.within(WITHIN - Duration::from_secs(2))),
-            environment,
-            settings,
-        }))
+        Some(Arc::new(Self { answers: Answers::new(aws.within(ANSWER)), environment, settings }))
     }
 
-    fn aws(&self) -> &Aws {
-        &self.answers.aws
+    fn ask(&self, question: &[&str]) -> Result<Value, Refusal> {
+        self.answers.ask(question)
     }
 
     /// The deployment's names, once it is known whose account it is.

@@ -13,7 +13,7 @@ const DEPLOY_TAKES: Duration = Duration::from_secs(45 * 60);
 
 pub(super) fn credentials(subject: &Subject) -> Finding {
     match subject.answers.caller() {
-        Ok(caller) => time_left(&caller, subject.aws().expiry(), SystemTime::now()),
+        Ok(caller) => time_left(&caller, subject.answers.expiry(), SystemTime::now()),
         Err(refusal) => {
             let fault = fault("ask whose credentials these are", &refusal);
             Finding::fail(fault.cause).found("none that AWS takes").fix(fault.hint.map(Fix::by_hand))
@@ -59,7 +59,7 @@ fn judge_account(caller: &Caller, named: Option<&Account>, file: &str) -> Findin
 
 pub(super) fn region(subject: &Subject, _: &Scene) -> Finding {
     let region = &subject.settings.region;
-    match subject.aws().ask(&["ec2", "describe-regions", "--all-regions", "--region-names", region.as_str()]) {
+    match subject.ask(&["ec2", "describe-regions", "--all-regions", "--region-names", region.as_str()]) {
         Ok(answer) => judge_region(&answer, region, &subject.file()),
         Err(refusal) if refusal.code == "InvalidParameterValue" => unknown(region, &subject.file()),
         Err(refusal) => untold("ask for the region", &refusal),

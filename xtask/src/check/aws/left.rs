@@ -64,7 +64,7 @@ fn look(subject: &Subject, names: &Names) -> (Vec<Leftover>, Vec<Refusal>) {
     let mut found = Vec::new();
     let mut refusals = Vec::new();
     let judges: [fn(&Value, &Names) -> Vec<Leftover>; 5] = [log_groups, key, role_of, repositories, tagged];
-    let mut answers = subject.aws().ask_at_once(&questions).into_iter();
+    let mut answers = subject.answers.ask_at_once(&questions).into_iter();
     for judge in judges {
         match answers.next() {
             Some(Ok(answer)) => found.extend(judge(&answer, names)),
@@ -143,7 +143,7 @@ fn providers(subject: &Subject, answer: &Value, names: &Names) -> Vec<Leftover> 
     let arns = texts(answer, "OpenIDConnectProviderList", "Arn").into_iter().filter(of_eks);
     let ours = |arn: &&str| {
         let question = ["iam", "list-open-id-connect-provider-tags", "--open-id-connect-provider-arn", arn];
-        subject.aws().ask(&question).is_ok_and(|answer| is_tagged(&answer, names))
+        subject.ask(&question).is_ok_and(|answer| is_tagged(&answer, names))
     };
     let remove = |arn| ["iam", "delete-open-id-connect-provider", "--open-id-connect-provider-arn", arn];
     arns.filter(ours).map(|arn| leftover("OIDC provider", arn, &remove(arn))).collect()

@@ -12,7 +12,7 @@ pub(super) fn zone(subject: &Subject, _: &Scene) -> Finding {
         return Finding::skip("no hosted zone is named: DNS records are printed");
     };
     let domain = subject.environment.cluster.domain.as_ref().map(ToString::to_string);
-    match subject.aws().ask(&["route53", "get-hosted-zone", "--id", zone.as_str()]) {
+    match subject.ask(&["route53", "get-hosted-zone", "--id", zone.as_str()]) {
         Ok(answer) => judge_zone(&answer, domain.as_deref(), &subject.file()),
         Err(refusal) if refusal.trouble == Trouble::Absent => Finding::fail(refusal.to_string())
             .found(zone.as_str())
@@ -54,7 +54,7 @@ pub(super) fn certificate(subject: &Subject, scene: &Scene) -> Finding {
             .fix([Fix::by_hand(format!("correct `certificate_arn` in `{file}`, or take it out: one is made"))]);
     }
     let hosts = hosts(subject, scene);
-    match subject.aws().ask(&["acm", "describe-certificate", "--certificate-arn", arn.as_str()]) {
+    match subject.ask(&["acm", "describe-certificate", "--certificate-arn", arn.as_str()]) {
         Ok(answer) => judge_certificate(&answer, &hosts, &subject.environment.command("cert status")),
         Err(refusal) if refusal.trouble == Trouble::Absent => Finding::fail(refusal.to_string())
             .found(arn.as_str())

@@ -31,7 +31,7 @@ pub(super) fn state(subject: &Subject, _: &Scene) -> Finding {
 pub(super) fn cluster(subject: &Subject, _: &Scene) -> Finding {
     let want = "active, or not there yet";
     let Some(names) = subject.names() else { return Finding::skip("the account is not known") };
-    match subject.aws().ask(&["eks", "describe-cluster", "--name", &names.base()]) {
+    match subject.ask(&["eks", "describe-cluster", "--name", &names.base()]) {
         Ok(answer) => judge_cluster(&answer, &subject.environment.command("status")).want(want),
         Err(refusal) if refusal.is_absent() => Finding::pass("made by the first deploy").want(want),
         Err(refusal) => untold("look at the cluster", &refusal),
@@ -57,7 +57,7 @@ pub(super) fn chart(subject: &Subject, scene: &Scene) -> Finding {
     };
     let place = subject.settings.controller_repository.as_str();
     let line = helm::show_chart(CommandLine::new("helm").env_remove("KUBECONFIG"), &chart);
-    let asked = scene.proc.ask(&line, super::WITHIN - std::time::Duration::from_secs(2));
+    let asked = scene.proc.ask(&line, super::ANSWER);
     let failed = |why: String| {
         Finding::fail(why).found(place).want(want).fix([
             Fix::by_hand(line.to_string()),

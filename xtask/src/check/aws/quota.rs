@@ -64,43 +64,28 @@ pub(super) fn vcpus(subject: &Subject, _: &Scene) -> Finding {
 
 fn told(subject: &Subject, quota: &Quota, questions: &[&[&str]], used: impl Fn(&[Value], &Names) -> Use) -> Finding {
     let Some(names) = subject.names() else { return Finding::skip("the account is not known") };
-    let limit = ["service-quotas", "get-service-quota", "--service-code", quota.service, "--quota-code", quota.code];
-    let all: Vec<&[&str]> = questions.iter().copied().chain([&limit[..]]).collect();
-    let mut answers = subject.aws().ask_at_once(&all);
-    let limit = answers.pop();
-    let answers: Result<Vec<Value>, Refusal> = answers.into_iter().collect();
+    let answers: Result<Vec<Value>, Refusal> = subject.answers.ask_at_once(questions).into_iter().collect();
     let used = match answers {
         Ok(answers) => used(&answers, &names),
         Err(refusal) => return untold(&format!("count the {}", quota.what), &refusal),
     };
-    match limit {
-        Some(Ok(answer)) => {
-            let raise = |value: u64| {
-                let value = value.to_string();
-                subject.line(&[
-                    "service-quotas",
-                    "request-service-quota-increase",
-                    "--service-code",
-                    quota.service,
-                    "--quota-code",
-                    quota.code,
-                    "--desired-value",
-                    &value,
-                ])
-            };
-            judge(quota.what, answer["Quota"]["Value"].as_f64(), used, &raise)
-        }
-        Some(Err(refusal)) => untold(&format!("ask how many {} there may be", quota.what), &refusal)
+    if used.more == 0 {
+        return Finding::pass(format!("the deployment has its {}", quota.what));
+    }
+    let named = ["--service-code", quota.service, "--quota-code", quota.code];
+    match subject.ask(&[&["service-quotas", "get-service-quota"], &named[..]].concat()) {
+        Ok(answer) => judge(quota.what, answer["Quota"]["Value"].as_f64(), used, &|value| {
+            let value = value.to_string();
+            let more = ["--desired-value", &value];
+            subject.line(&[&["service-quotas", "request-service-quota-increase"], &named[..], &more[..]].concat())
+        }),
+        Err(refusal) => untold(&format!("ask how many {} there may be", quota.what), &refusal)
             .found(format!("{} {} there, {} more needed", used.there, quota.what, used.more)),
-        None => Finding::skip("it was not asked"),
     }
 }
 
 fn judge(what: &str, limit: Option<f64>, used: Use, raise: &dyn Fn(u64) -> String) -> Finding {
     let Use { there, more } = used;
-    if more == 0 {
-        return Finding::pass(format!("the deployment has its {what}"));
-    }
     let Some(limit) = limit else { return Finding::skip("AWS does not say how many there may be") };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "quotas are small whole numbers")]
     let limit = limit.max(0.0) as u64;
@@ -193,8 +178,6 @@ mod tests {
         let full = judge(Some(5.0), 5, 1);
         assert_eq!((full.outcome, full.found.as_deref()), (Outcome::Fail, Some("5 of 5 VPCs there")));
         assert_eq!(full.fix[0].to_string(), "raise to 6");
-        // What is there already needs no room.
-        assert_eq!(judge(Some(5.0), 5, 0).outcome, Outcome::Pass);
         assert_eq!(judge(None, 5, 1).outcome, Outcome::Skip);
     }
 
