@@ -5,20 +5,36 @@ use crate::ctx::Ctx;
 use crate::error::Exit;
 use crate::target::{self, Deployment, SystemChanges};
 use crate::ui;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// # Errors
 /// When what is there cannot be read.
 pub fn run(args: &ReadArgs, ctx: &Ctx) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
     let environment = deployment.environment.name.clone();
-    let changes = target::of(deployment, ctx)?.changes(ctx)?;
+    let target = target::of(deployment, ctx)?;
+    // Each takes seconds where the platform is elsewhere, and neither waits for the other.
+    let (outlook, changes) = std::thread::scope(|scope| {
+        let outlook = scope.spawn(|| target.outlook());
+        let changes = Arc::clone(&target).changes(ctx);
+        (outlook.join(), changes)
+    });
+    let outlook = outlook.map_err(|_| anyhow!("planning the platform came to no end"))??;
+    let changes = changes?;
     if args.json.json {
         let systems: Vec<Value> = changes.iter().map(document).collect();
-        ui::document(&json!({"schema": 1, "env": environment.as_str(), "systems": systems}))?;
+        let mut document = json!({"schema": 1, "env": environment.as_str(), "systems": systems});
+        if let Some(outlook) = outlook {
+            document["infrastructure"] = outlook.summary.document();
+            document["estimate"] = outlook.document();
+        }
+        ui::document(&document)?;
     } else {
-        ui::result(&changes.iter().map(text).collect::<Vec<_>>().join("\n"))?;
+        let systems = changes.iter().map(text);
+        let all: Vec<String> = outlook.iter().map(ToString::to_string).chain(systems).collect();
+        ui::result(&all.join("\n"))?;
     }
     Ok(Exit::Done)
 }

@@ -70,7 +70,12 @@ impl Infra {
             Ok(file)
         });
         home::remove(&folder)?;
-        written
+        written.map_err(|error| match Fault::of(&error) {
+            fault if fault.code == "provider-unavailable" => {
+                fault.hint("run it on a machine that reaches `registry.terraform.io`, and commit the file").into()
+            }
+            _ => error,
+        })
     }
 }
 

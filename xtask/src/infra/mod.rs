@@ -240,7 +240,9 @@ impl Infra {
         let told = run::listen(&|line, on_line| cx.try_run(line, on_line), &line, &say)?;
         if !told.success {
             let goal = if saved.aim == Aim::Nothing { "destroy the platform" } else { "make the platform" };
-            return Err(self.fault(goal, &told).into());
+            let fault = self.fault(goal, &told);
+            let hint = "what was done until then is in the state; mend the cause, then run the same command again";
+            return Err(if fault.code == "terraform" { fault.hint(hint) } else { fault }.into());
         }
         match told.outputs {
             Some(outputs) => Ok(outputs),

@@ -74,7 +74,8 @@ pub(super) fn fault(goal: &str, complaints: &[Complaint], stderr: &str, environm
         return Fault::failed("not-permitted", cause)
             .hint(format!("have these credentials permitted to, then {again}"));
     }
-    if is_unreachable(stderr) || complaints.iter().any(|one| is_unreachable(&framed_as(one))) {
+    let stderr = said::plain(stderr);
+    if is_unreachable(&stderr) || complaints.iter().any(|one| is_unreachable(&framed_as(one))) {
         let hint = "Terraform has its providers from `registry.terraform.io`; a mirror is set in its own configuration";
         return Fault::could_not_run("provider-unavailable", cause).hint(hint);
     }
@@ -82,7 +83,7 @@ pub(super) fn fault(goal: &str, complaints: &[Complaint], stderr: &str, environm
         let hint = "`cargo xtask infra lock` writes the lock file with the checksums for every platform";
         return Fault::could_not_run("provider-unavailable", cause).hint(hint);
     }
-    Fault::failed("terraform", cause).hint(format!("what was made is in the state; mend the cause, then {again}"))
+    Fault::failed("terraform", cause).hint("mend that, then run the same command again")
 }
 
 /// The summary and the detail in one, as [`is_unreachable`] reads them.
@@ -92,6 +93,7 @@ fn framed_as(complaint: &Complaint) -> String {
 
 fn cause(goal: &str, complaints: &[Complaint], stderr: &str) -> String {
     if complaints.is_empty() {
+        let stderr = said::plain(stderr);
         let tail: Vec<&str> = stderr.trim_end().lines().rev().take(10).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         let words = if tail.is_empty() { "it said nothing".to_owned() } else { tail.join("\n") };

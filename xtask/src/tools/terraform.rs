@@ -49,7 +49,11 @@ pub fn is_unreachable(stderr: &str) -> bool {
     // It is broken into lines, in a frame.
     let said: Vec<&str> = stderr.split_whitespace().filter(|word| !matches!(*word, "│" | "╷" | "╵")).collect();
     let said = said.join(" ");
-    let asked = ["Failed to query available provider packages", "Failed to install provider"];
+    let asked = [
+        "Failed to query available provider packages",
+        "Failed to install provider",
+        "Could not retrieve providers for locking",
+    ];
     let silence = [
         "could not connect to",
         "failed to request discovery document",

@@ -34,7 +34,6 @@ const MAKERS: [&str; 3] = ["deploy", "infra apply", "cert request"];
 /// `other-account`, `lease-held`, `credentials-short`, `other-cluster`, or what AWS says.
 pub(super) fn take(eks: &Eks, ctx: &Ctx, claim: &Claim<'_>, journal: &Journal) -> Result<Guard> {
     account::agree(eks.deployment(), ctx)?;
-    infrastructure::may_ask(eks, ctx)?;
     let run = Run { eks, ctx, claim, journal };
     let Some(found) = run.look().map_err(untried)? else { return Ok(Box::new(())) };
     let lease = run.hold(found).map_err(untried)?;
@@ -88,6 +87,7 @@ impl Run<'_> {
     fn hold(&self, found: Option<Object>) -> Result<SharedLease> {
         let is_first = found.is_none();
         if is_first {
+            infrastructure::may_ask(self.eks, self.ctx)?;
             self.credentials_last(None)?;
             // Before the bucket is made. Where there is one, its ledger has it.
             self.eks.ledger.enter_here(&self.bucket_entry())?;

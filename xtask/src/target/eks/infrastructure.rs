@@ -85,7 +85,7 @@ impl Work for Make {
             Some(saved) => saved,
             None => eks.infra.plan(Aim::Platform, &|text| cx.status(text))?,
         };
-        refuse_danger(eks, &saved)?;
+        refuse_danger(eks, &saved).or_else(|fault| eks.infra.discard(&saved).and(Err(fault.into())))?;
         cx.news(format!("infrastructure: {}", saved.summary));
         let outputs = eks.infra.apply(&saved, cx)?;
         eks.platform.set_outputs(outputs);
@@ -189,16 +189,23 @@ pub(super) fn agree(eks: &Eks, ctx: &Ctx) -> Result<()> {
     may_ask(eks, ctx)?;
     ui::say("planning the platform on AWS");
     let saved = eks.infra.plan(Aim::Platform, &|_| {})?;
-    refuse_danger(eks, &saved)?;
-    if !saved.is_idle() {
-        let outlook = outlook_of(eks, &saved)?;
-        ui::say(&outlook.to_string());
-        if !ui::confirm(ctx, false, "this changes what there is on AWS")? {
-            return Err(Fault::failed("declined", "nothing was changed").into());
-        }
+    match agreed(eks, ctx, &saved) {
+        Ok(()) => eks.agreement.keep(saved),
+        Err(error) => return eks.infra.discard(&saved).and(Err(error)),
     }
-    eks.agreement.keep(saved);
     Ok(())
+}
+
+fn agreed(eks: &Eks, ctx: &Ctx, saved: &Saved) -> Result<()> {
+    refuse_danger(eks, saved)?;
+    if saved.is_idle() {
+        return Ok(());
+    }
+    ui::say(&outlook_of(eks, saved)?.to_string());
+    if ui::confirm(ctx, false, "this changes what there is on AWS")? {
+        return Ok(());
+    }
+    Err(Fault::failed("declined", "nothing was changed").into())
 }
 
 /// Whether somebody can be asked about the platform, before there is anything to ask about: for whoever is about to make

@@ -42,9 +42,17 @@ pub fn read(line: &str) -> Said {
     }
 }
 
+/// The text without colours, which some commands have even where nobody sees them.
+pub fn plain(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
+
 /// The errors of a command without `-json`: each in a frame, the summary first, then where it is and why.
 pub fn framed(stderr: &str) -> Vec<Complaint> {
     let mut complaints: Vec<Complaint> = Vec::new();
+    let stderr = &plain(stderr);
     let lines = stderr.lines().map(|line| line.trim_start_matches(['│', '╷', '╵', ' ']).trim_end());
     let mut open = false;
     for line in lines {
@@ -133,7 +141,10 @@ mod tests {
             detail: "Could not\nreach it.".to_owned(),
             address: None,
         };
-        assert_eq!(framed(text), [complaint]);
+        assert_eq!(framed(text), std::slice::from_ref(&complaint));
+        let coloured =
+            text.replace("│ ", "\u{1b}[31m│\u{1b}[0m \u{1b}[0m").replace("Error: ", "\u{1b}[1mError: \u{1b}[0m");
+        assert_eq!(framed(&coloured), [complaint]);
     }
 
     #[test]
