@@ -34,7 +34,7 @@ fn lines(folder: &Path, file: &str) -> usize {
 
 #[test]
 fn who_one_is_is_asked_once() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let script = r#"echo "$@" >> calls; echo '{"Account": "123456789012", "Arn": "arn:aws:iam::1:user/x"}'"#;
     let aws = aws(folder.path(), script, Some("work"));
     let caller = aws.clone().caller().unwrap();
@@ -47,7 +47,7 @@ fn who_one_is_is_asked_once() {
 
 #[test]
 fn a_question_that_is_throttled_is_asked_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let script = r#"[ -e once ] && { echo '{"a": 1}'; exit; }; touch once
         echo 'An error occurred (Throttling) when calling the X operation: Rate exceeded' >&2; exit 254"#;
     assert_eq!(aws(folder.path(), script, None).ask(&["x"]).unwrap(), json!({"a": 1}));
@@ -55,7 +55,7 @@ fn a_question_that_is_throttled_is_asked_again() {
 
 #[test]
 fn a_change_that_was_not_answered_is_not_made_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let script = "echo x >> calls; echo 'Read timeout on endpoint URL: \"http://x/\"' >&2; exit 255";
     let refusal = aws(folder.path(), script, None).change(&["x"]).unwrap_err();
     assert_eq!(refusal.trouble, Trouble::Unanswered);
@@ -64,7 +64,7 @@ fn a_change_that_was_not_answered_is_not_made_again() {
 
 #[test]
 fn an_object_comes_before_what_is_said_of_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let script = r#"printf '{"a":1}{\n"ETag": "x"}\n'"#;
     let answers = aws(folder.path(), script, None).ask_all(&["x"]).unwrap();
     assert_eq!(answers, [json!({"a": 1}), json!({"ETag": "x"})]);
@@ -72,7 +72,7 @@ fn an_object_comes_before_what_is_said_of_it() {
 
 #[test]
 fn a_look_is_not_patient() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let aws = aws(folder.path(), "echo x >> calls; sleep 60", None).within(Duration::from_millis(300));
     let refusal = aws.identity().unwrap_err();
     assert_eq!(refusal.trouble, Trouble::Unanswered);
@@ -81,7 +81,7 @@ fn a_look_is_not_patient() {
 
 #[test]
 fn a_signal_ends_a_question_at_once() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let aws = aws(folder.path(), "sleep 60", None);
     let asking = aws.clone();
     let began = std::time::Instant::now();
@@ -96,7 +96,7 @@ fn a_signal_ends_a_question_at_once() {
 
 #[test]
 fn a_tool_that_is_not_there_is_said_to_be_missing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let mut aws = aws(folder.path(), "", None);
     aws.proc = Proc::new(Children::default(), Interrupts::default(), folder.path().into());
     let refusal = aws.ask(&["x"]).unwrap_err();
@@ -105,7 +105,7 @@ fn a_tool_that_is_not_there_is_said_to_be_missing() {
 
 #[test]
 fn what_is_not_json_is_not_repeated() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let refusal = aws(folder.path(), "echo secret", None).ask(&["x"]).unwrap_err();
     assert!(!refusal.to_string().contains("secret"));
     assert_eq!(aws(folder.path(), "true", None).ask(&["x"]).unwrap(), Value::Null);
@@ -113,7 +113,7 @@ fn what_is_not_json_is_not_repeated() {
 
 #[test]
 fn a_profile_wins_over_keys_for_other_programs_too() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let names = |profile: Option<&str>| -> Vec<String> {
         aws(folder.path(), "", profile).variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
     };
@@ -134,7 +134,7 @@ fn the_end_of_credentials_is_read_as_the_cli_writes_it() {
 
 #[test]
 fn keys_without_a_session_do_not_end() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let mut aws = aws(folder.path(), "touch asked", None);
     aws.vars = Vars::of([("AWS_ACCESS_KEY_ID", "x")]);
     assert_eq!(aws.expiry(), None);
