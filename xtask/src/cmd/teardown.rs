@@ -6,7 +6,7 @@ use crate::cli::TeardownArgs;
 use crate::ctx::Ctx;
 use crate::error::Exit;
 use crate::plan::Plan;
-use crate::target::{self, Deployment, Remains, Survivor, Target};
+use crate::target::{self, Deployment, NOT_LOOKED_UP, Remains, Survivor, Target};
 use crate::ui;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -125,8 +125,9 @@ impl Receipt {
         let mut lines: Vec<String> = self.removed.iter().map(|found| line("removed", found)).collect();
         lines.extend(self.remains.kept.iter().map(|found| priced("kept", found)));
         for found in &self.remains.survivors {
-            lines.push(priced("STILL THERE:", found));
-            lines.push(format!("    remove it with `{}`", found.remove));
+            let is_known = found.kind != NOT_LOOKED_UP;
+            lines.push(priced(if is_known { "STILL THERE:" } else { "PERHAPS THERE:" }, found));
+            lines.push(format!("    {} it with `{}`", if is_known { "remove" } else { "look for" }, found.remove));
         }
         lines.extend(total(&self.remains));
         lines.push(match self.result {

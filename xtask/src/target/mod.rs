@@ -249,6 +249,9 @@ pub struct Remains {
     pub kept: Vec<Survivor>,
 }
 
+/// The kind of what may be there and could not be asked for. What would remove it is then the line that asks.
+pub const NOT_LOOKED_UP: &str = "not-looked-up";
+
 /// Something that was made here and is still there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survivor {

@@ -129,7 +129,11 @@ fn gateways(scene: &Scene<'_>, ids: &[&str]) -> Result<Vec<Thing>, Refusal> {
 }
 
 fn endpoints(scene: &Scene<'_>, ids: &[&str]) -> Result<Vec<Thing>, Refusal> {
-    let found = describe(scene, "describe-vpc-endpoints", "vpc-endpoint-id", ids)?;
+    let filter = format!("tag:{DEPLOYMENT}");
+    let mut found = describe(scene, "describe-vpc-endpoints", &filter, &[scene.names.id.as_str()])?;
+    if let Some(found) = found["VpcEndpoints"].as_array_mut() {
+        found.retain(|found| ids.contains(&text(found, "VpcEndpointId")));
+    }
     let there = list(&found, "VpcEndpoints").iter().filter(|found| text(found, "State").to_lowercase() != "deleted");
     let endpoint = |found: &Value| {
         let facts = json!({"type": text(found, "VpcEndpointType"), "zones": list(found, "SubnetIds").len()});

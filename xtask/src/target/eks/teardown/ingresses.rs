@@ -3,6 +3,7 @@
 use crate::kube::path::{INGRESS, POD};
 use crate::kube::{self, object};
 use crate::target::Scope;
+use crate::target::eks::ingress::CLASS;
 use crate::target::eks::{Eks, controller};
 use anyhow::Result;
 use serde_json::Value;
@@ -48,7 +49,7 @@ pub(super) fn held(eks: &Eks, scope: &Scope) -> Result<Vec<Held>> {
 }
 
 fn read(ingress: &Value, class: &str) -> Option<Held> {
-    let own = object::text(ingress, "/spec/ingressClassName") == class;
+    let own = object::text(ingress, "/spec/ingressClassName") == class || object::annotation(ingress, CLASS) == class;
     let mut finalizers = object::list(ingress, "/metadata/finalizers").iter().filter_map(Value::as_str);
     let finalizer = finalizers.find(|finalizer| finalizer.contains(FINALIZER)).filter(|_| own)?;
     Some(Held {

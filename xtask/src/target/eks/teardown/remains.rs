@@ -11,7 +11,7 @@ use crate::proc::CommandLine;
 use crate::spec;
 use crate::spec::price::Prices;
 use crate::target::eks::Eks;
-use crate::target::{Remains, Scope, Survivor, Target};
+use crate::target::{NOT_LOOKED_UP, Remains, Scope, Survivor, Target};
 use anyhow::Result;
 
 /// Everything of the scope that can still be found.
@@ -68,6 +68,9 @@ fn inside(eks: &Eks, scope: &Scope, keep_data: bool) -> Result<Remains> {
     }
 }
 
+/// How much of what a service has said is told, in characters.
+const LONGEST: usize = 200;
+
 struct Reading<'a> {
     eks: &'a Eks,
     prices: Option<Prices>,
@@ -91,8 +94,8 @@ impl Reading<'_> {
 
     /// What could not be looked up may be there.
     fn unknown(&self, about: &str, line: &[&str], words: &str) -> Survivor {
-        let id = format!("{about} could not be looked up: {words}");
-        self.own("not looked up", id, &self.eks.infra.aws.command().args(line))
+        let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect();
+        self.own(NOT_LOOKED_UP, format!("{about} ({words})"), &self.eks.infra.aws.command().args(line))
     }
 
     /// The state and its bucket. While something is in the state, Terraform still has it to remove.
