@@ -1,9 +1,13 @@
 //! What an environment says of the AWS account that it deploys to.
 
 use super::error::quoted;
+use super::name::DeploymentId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+
+/// Roles are named after deployments, and AWS has 64 characters for that (`terraform/variables.tf`).
+const LONGEST_ID: usize = 24;
 
 /// The settings of the target `eks`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,11 +160,13 @@ impl FromStr for Cidr {
             };
             bits.parse::<u8>().is_ok_and(|bits| bits <= most)
         });
-        if is_network {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("{} is not a network such as `203.0.113.0/24`", quoted(text)))
+        if !is_network {
+            return Err(format!("{} is not a network such as `203.0.113.0/24`", quoted(text)));
         }
+        if text.ends_with("/0") {
+            return Err(format!("{} is everywhere: name the networks that may reach the cluster's API", quoted(text)));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -191,6 +197,30 @@ pub(super) fn parse_cidrs(text: &str) -> Result<Vec<Cidr>, String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
 }
 
+/// What is well formed by itself and cannot be so with the rest: the key, and why.
+pub(super) fn contradictions(aws: &Aws, id: &DeploymentId) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let name = id.as_str();
+    if name.len() > LONGEST_ID || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        let message =
+            format!("{} has to begin with a letter and to have {LONGEST_ID} characters at most on AWS", quoted(name));
+        found.push(("deployment_id", message));
+    }
+    if let Some(arn) = &aws.certificate_arn {
+        let part = |index| arn.as_str().split(':').nth(index).unwrap_or_default();
+        let (region, account) = (part(3), part(4));
+        if region != aws.region.as_str() {
+            let message =
+                format!("is in {region}, and `region` is {}: a load balancer takes none of another", aws.region);
+            found.push(("certificate_arn", message));
+        }
+        if let Some(named) = aws.account.as_ref().filter(|named| named.as_str() != account) {
+            found.push(("certificate_arn", format!("is in account {account}, and `account` is {named}")));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +243,10 @@ mod tests {
             &["arn:aws:acm:eu-west-1:123456789012:certificate/a-b"],
             &["", "arn:aws:iam::1:role/a"],
         );
-        takes::<Cidr>(&["203.0.113.0/24", "2001:db8::/32"], &["", "203.0.113.0", "203.0.113.0/33", "a/8"]);
+        takes::<Cidr>(
+            &["203.0.113.0/24", "2001:db8::/32"],
+            &["", "203.0.113.0", "203.0.113.0/33", "a/8", "0.0.0.0/0", "::/0"],
+        );
         takes::<ChartRepository>(&["https://aws.github.io/eks-charts", "oci://a/b"], &["", "oci://", "a/b"]);
     }
 

@@ -99,6 +99,7 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     parsed.into_iter().collect::<Option<()>>()?;
     let target = read_target(&source, &layered, sink)?;
     check_use(target, &layered, sink);
+    let places: BTreeMap<String, Place> = layered.iter().map(|(key, set)| (key.clone(), set.place.clone())).collect();
     let mut settings = Settings { target, layered, sink, origins: Vec::new() };
     let id = settings.parse("deployment_id", name.as_str(), DeploymentId::from_str);
     let ports = settings.parse("ports", "declared", |text| choose(text, &PORTS));
@@ -109,6 +110,12 @@ fn read(root: &Path, name: &str, sets: &[String], sink: &Sink) -> Option<Environ
     let platforms = settings.parse("platforms", "", parse_platforms);
     let cluster = settings.cluster();
     let aws = settings.aws();
+    if let (Eks, Some(aws), Some(id)) = (target, &aws, &id) {
+        for (key, message) in aws::contradictions(aws, id) {
+            let place = places.get(key).cloned().unwrap_or_else(|| source::file(&source.path));
+            refuse(key, place, message, sink);
+        }
+    }
     Some(Environment {
         name,
         target,
@@ -279,13 +286,18 @@ fn check_use(target: TargetKind, layered: &Layered, sink: &Sink) {
         .for_each(|(key, set)| set.report(key, format!("does nothing on target `{target}`; it is for `{Eks}`"), sink));
 }
 
+/// A flag is named by its place.
+fn refuse(key: &str, place: Place, message: String, sink: &Sink) {
+    let message = match place {
+        Place::File { .. } => format!("`{key}`: {message}"),
+        Place::Flag(_) => message,
+    };
+    sink.report(place, message);
+}
+
 impl Set {
     fn report(&self, key: &str, message: String, sink: &Sink) {
-        let message = match self.place {
-            Place::File { .. } => format!("`{key}`: {message}"),
-            Place::Flag(_) => message,
-        };
-        sink.report(self.place.clone(), message);
+        refuse(key, self.place.clone(), message, sink);
     }
 
     fn setting(self, key: String) -> Setting {

@@ -148,6 +148,15 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_ranges_will_do() {
+        let range: Range = ">=1.37, <2 || >=2.23".parse().unwrap();
+        let inside = |text: &str| range.contains(text.parse().unwrap());
+        assert!(inside("1.45.11") && inside("2.23") && inside("2.30.1"));
+        assert!(!inside("1.36") && !inside("2.22.9"));
+        assert!(">=1 ||".parse::<Range>().is_err());
+    }
+
+    #[test]
     fn what_is_not_a_range_is_refused_with_an_example() {
         for text in ["", "3.14", "^3", ">=", ">= x", ">=1.2.3.4", ">=1,"] {
             assert!(text.parse::<Range>().unwrap_err().contains("such as"), "{text}");

@@ -1,7 +1,7 @@
 //! Whose account it is, for how long it may be used, and whether the region is one of its own.
 
 use super::{Subject, untold};
-use crate::aws::{Caller, fault};
+use crate::aws::{Caller, Trouble, fault};
 use crate::check::fix::Fix;
 use crate::check::{Finding, Scene};
 use crate::spec::aws::{Account, Region};
@@ -16,7 +16,12 @@ pub(super) fn credentials(subject: &Subject) -> Finding {
         Ok(caller) => time_left(&caller, subject.answers.expiry(), SystemTime::now()),
         Err(refusal) => {
             let fault = fault("ask whose credentials these are", &refusal);
-            Finding::fail(fault.cause).found("none that AWS takes").fix(fault.hint.map(Fix::by_hand))
+            let found = match refusal.trouble {
+                Trouble::Unknown | Trouble::Expired => "none that AWS takes",
+                Trouble::Unanswered => "unknown: AWS does not answer",
+                _ => "unknown",
+            };
+            Finding::fail(fault.cause).found(found).fix(fault.hint.map(Fix::by_hand))
         }
     }
 }

@@ -45,14 +45,6 @@ pub(super) fn certificate(subject: &Subject, scene: &Scene) -> Finding {
     let Some(arn) = &subject.settings.certificate_arn else {
         return Finding::skip("none is named: with a domain it is made, or asked for by `cert request`");
     };
-    let (file, region) = (subject.file(), subject.settings.region.as_str());
-    let place = arn.as_str().split(':').nth(3).unwrap_or_default();
-    if place != region {
-        return Finding::fail("a load balancer takes certificates of its own region alone")
-            .found(format!("one of {place}"))
-            .want(format!("one of {region}"))
-            .fix([Fix::by_hand(format!("correct `certificate_arn` in `{file}`, or take it out: one is made"))]);
-    }
     let hosts = hosts(subject, scene);
     match subject.ask(&["acm", "describe-certificate", "--certificate-arn", arn.as_str()]) {
         Ok(answer) => judge_certificate(&answer, &hosts, &subject.environment.command("cert status")),

@@ -1,6 +1,7 @@
 //! What right files are read as.
 
 use super::{Root, repository};
+use crate::spec::aws::Compute;
 use crate::spec::container::{Container, EngineKind, Platform, Registry};
 use crate::spec::environment::{Origin, Ports};
 use crate::spec::name::{EnvironmentName, ServiceName};
@@ -192,6 +193,26 @@ fn containers_run_by_whatever_engine_answers_unless_one_is_named() {
     assert_eq!(local.platforms, Platform::ALL, "each once, in an order of their own");
     let flags = read(&["engine=podman", "registry=", "platforms="]);
     assert_eq!((flags.engine, flags.registry, flags.platforms), (Some(EngineKind::Podman), None, Vec::new()));
+}
+
+#[test]
+fn what_an_environment_says_of_aws_is_read() {
+    let root = Root::new();
+    let text = "target = 'eks'\naccount = '123456789012'\nregion = 'eu-central-1'\ncompute = 'auto'\n\
+                access_cidrs = '203.0.113.0/24, 10.0.0.0/8'\n[terraform]\nbudget_usd = 50\nalert_emails = '[\"a@b\"]'\n";
+    root.write("deploy/environments/aws.toml", text);
+    root.write("deploy/environments/aws.local.toml", "profile = 'work'\n");
+    let aws = environment(root.path(), "aws", &["region=eu-west-1".to_owned()]).unwrap().aws.unwrap();
+    assert_eq!(aws.account.as_ref().map(ToString::to_string).as_deref(), Some("123456789012"));
+    assert_eq!((aws.region.as_str(), aws.profile.as_deref()), ("eu-west-1", Some("work")));
+    assert_eq!((aws.compute, aws.hosted_zone, aws.certificate_arn), (Compute::Auto, None, None));
+    assert_eq!(aws.controller_repository.as_str(), "https://aws.github.io/eks-charts");
+    assert_eq!(aws.access_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.0/24", "10.0.0.0/8"]);
+    let variables: Vec<_> = aws.terraform.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(variables, ["alert_emails=[\"a@b\"]", "budget_usd=50"]);
+    // Elsewhere there is no account.
+    root.write("deploy/environments/here.toml", "target = 'host'\n");
+    assert_eq!(environment(root.path(), "here", &[]).unwrap().aws, None);
 }
 
 #[test]

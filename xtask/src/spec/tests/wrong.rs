@@ -190,10 +190,61 @@ fn a_wrong_environment_file_is_said_with_its_place() {
 }
 
 #[test]
-fn a_target_of_a_later_version_is_not_supported_yet() {
-    let expected = "local.toml:1: `target`: target `eks` is not supported by this version, which supports `host`, \
-                    `containers`, `kubernetes`";
-    assert_eq!(said_about_environment("target = 'eks'", "local", &[]), (expected.to_owned(), false));
+fn a_wrong_setting_for_aws_is_said_with_its_line() {
+    for (text, expected) in [
+        (
+            "account = 123\nregion = 'eu'\nhosted_zone = 'example.com'\ncompute = 'node'",
+            "local.toml:2: `account`: `123` is not the twelve digits of an account\n\
+             local.toml:3: `region`: `eu` is not a region such as `eu-central-1`\n\
+             local.toml:4: `hosted_zone`: `example.com` is not the ID of a hosted zone such as `Z0123456789ABCDEFGHIJ`\n\
+             local.toml:5: `compute`: unknown value `node`; did you mean `nodes`? valid values: `nodes`, `auto`",
+        ),
+        (
+            "profile = '--debug'\naccess_cidrs = '10.0.0.0/8, here'\ncertificate_arn = 'x'\n\
+             controller_repository = 'charts'",
+            "local.toml:2: `profile`: `--debug` is not a name\n\
+             local.toml:3: `access_cidrs`: `here` is not a network such as `203.0.113.0/24`\n\
+             local.toml:4: `certificate_arn`: `x` is not the ARN of a certificate in ACM\n\
+             local.toml:5: `controller_repository`: `charts` is not where charts are, such as \
+             `https://aws.github.io/eks-charts` or `oci://HOST/PATH`",
+        ),
+        (
+            "access_cidrs = '0.0.0.0/0'",
+            "local.toml:2: `access_cidrs`: `0.0.0.0/0` is everywhere: name the networks that may reach the cluster's API",
+        ),
+        (
+            "context = 'kind'\nports = 'free'",
+            "local.toml:2: `context`: does nothing on target `eks`; it is for `kubernetes`\n\
+             local.toml:3: `ports`: does nothing on target `eks`; it is for `host`, `containers`",
+        ),
+        (
+            "deployment_id = 'a-name-that-is-too-long-for-a-role'",
+            "local.toml:2: `deployment_id`: `a-name-that-is-too-long-for-a-role` has to begin with a letter and to have \
+             24 characters at most on AWS",
+        ),
+        (
+            "account = '123456789012'\nregion = 'eu-west-1'\n\
+             certificate_arn = 'arn:aws:acm:us-east-1:210987654321:certificate/a'",
+            "local.toml:4: `certificate_arn`: is in us-east-1, and `region` is eu-west-1: a load balancer takes none of \
+             another\n\
+             local.toml:4: `certificate_arn`: is in account 210987654321, and `account` is 123456789012",
+        ),
+    ] {
+        let said = said_about_environment(&format!("target = 'eks'\n{text}"), "local", &[]);
+        assert_eq!(said, (expected.to_owned(), false));
+    }
+}
+
+#[test]
+fn variables_of_terraform_do_nothing_where_there_is_no_terraform() {
+    let text = "target = 'host'\n[terraform]\nbudget_usd = 5";
+    let expected = "local.toml:3: `terraform.budget_usd`: does nothing on target `host`; it is for `eks`";
+    assert_eq!(said_about_environment(text, "local", &[]), (expected.to_owned(), false));
+    let flag = "`--set terraform.budget_usd`: does nothing on target `host`; it is for `eks`";
+    let sets = ["terraform.budget_usd=5"];
+    assert_eq!(said_about_environment("target = 'host'", "local", &sets), (flag.to_owned(), true));
+    let named = said_about_environment("target = 'eks'\n[terraform]\n'a b' = 1", "local", &[]);
+    assert!(named.0.starts_with("local.toml:3: `terraform.\"a b\"`: not the name of a variable"), "{named:?}");
 }
 
 #[test]
@@ -219,11 +270,6 @@ fn a_wrong_flag_is_a_usage_error() {
         ("local", "env.PORT=1", "`--set env.PORT`: set by the target, which knows where the service listens"),
         ("local", "env.A=\0", "`--set env.A`: holds a NUL character"),
         ("local", "region=eu", "`--set region`: does nothing on target `host`; it is for `eks`"),
-        (
-            "local",
-            "target=eks",
-            "`--set target`: target `eks` is not supported by this version, which supports `host`, `containers`, `kubernetes`",
-        ),
         ("local", "engine=", "`--set engine`: unknown value ``; valid values: `any`, `docker`, `podman`"),
         (
             "local",
