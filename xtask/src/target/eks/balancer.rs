@@ -46,7 +46,7 @@ pub(super) struct Group {
     pub(super) arn: String,
     pub(super) name: String,
     pub(super) stack: String,
-    /// `NAMESPACE/INGRESS-SERVICE:PORT`
+    /// `NAMESPACE/INGRESS-SERVICE:PORT`; the Ingress may be left out.
     pub(super) resource: String,
 }
 
@@ -90,9 +90,10 @@ impl Target {
 }
 
 impl Group {
-    /// Whether it is what an Ingress leads to.
-    pub(super) fn is_of(&self, namespace: &str, ingress: &str) -> bool {
-        self.resource.starts_with(&format!("{namespace}/{ingress}-"))
+    /// Whether it is what the Ingress of a service leads to, which is called as the service is.
+    pub(super) fn is_of(&self, namespace: &str, service: &str) -> bool {
+        let rest = self.resource.strip_prefix(&format!("{namespace}/{service}"));
+        rest.is_some_and(|rest| rest.starts_with(':') || rest.starts_with(&format!("-{service}:")))
     }
 }
 
@@ -306,6 +307,8 @@ mod tests {
             [(LOAD_BALANCER, "lb", None), (TARGET_GROUP, "tg", Some("epoch")), (SECURITY_GROUP, "sg-1", None)]
         );
         assert!(seen.groups[0].is_of("t-epoch", "epoch") && !seen.groups[0].is_of("t-epoch", "epo"));
+        let plain = Group { resource: "t-epoch/epoch:1".to_owned(), ..seen.groups[0].clone() };
+        assert!(plain.is_of("t-epoch", "epoch") && !plain.is_of("t-epoch", "epo"));
     }
 
     #[test]

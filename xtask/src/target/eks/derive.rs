@@ -41,11 +41,19 @@ pub(super) fn storage_class(prefix: &str, names: &Names) -> String {
     format!("{prefix}{}", names.base())
 }
 
-/// What controllers in the cluster tag on AWS what they make there, as Terraform tags what it makes.
+/// What controllers in the cluster tag on AWS what they make there, as Terraform tags what it makes. Who deploys is not
+/// among it unless the environment says so: each person's deploy would change it all.
 pub(super) fn tags(environment: &Environment) -> BTreeMap<String, String> {
-    let tags =
-        [("deployment_id", environment.deployment_id.to_string()), ("environment", environment.name.to_string())];
-    tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let own = [
+        ("deployment_id", environment.deployment_id.to_string()),
+        ("environment", environment.name.to_string()),
+        ("managed_by", "slipway".to_owned()),
+    ];
+    let given = |name: &'static str| Some((name, environment.aws.as_ref()?.terraform.get(name)?.clone()));
+    // Neither an annotation nor a chart's list has a way to write these down.
+    let plain = |(_, value): &(&str, String)| !value.is_empty() && !value.contains([',', '=', '"', '\n']);
+    let given = ["owner", "expires_at"].into_iter().filter_map(given).filter(plain);
+    own.into_iter().chain(given).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A name that is not longer than `most`: of one that is, the beginning and a digest of all of it.

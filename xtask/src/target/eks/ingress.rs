@@ -1,5 +1,6 @@
 //! What the load balancer controller is told by annotations (kubernetes-sigs.github.io/aws-load-balancer-controller).
 
+use super::derive;
 use crate::infra::Outputs;
 use crate::infra::names::Names;
 use crate::spec::aws::CertificateArn;
@@ -32,6 +33,10 @@ const HEALTH: [(&str, &str); 4] = [
     ("unhealthy-threshold-count", "2"),
 ];
 
+/// Says the class of an Ingress to controllers that serve this one alone. The class that a spec names means to the load
+/// balancer controller only that it is one for load balancers: each in the cluster would serve it, whosoever it is.
+pub(super) const CLASS: &str = "kubernetes.io/ingress.class";
+
 /// How public services are exposed on what Terraform has made.
 pub(super) fn exposure(
     environment: &Environment,
@@ -41,7 +46,7 @@ pub(super) fn exposure(
 ) -> Exposure {
     let cluster = &environment.cluster;
     Exposure {
-        class: cluster.ingress_class.clone().unwrap_or_default(),
+        class: String::new(),
         // Targets are addresses of pods, and load balancers ask them from the public subnets.
         from_namespace: String::new(),
         from_cidrs: outputs.public_subnets.values().map(|subnet| subnet.cidr.clone()).collect(),
@@ -82,24 +87,14 @@ fn common(environment: &Environment, names: &Names, certificate: Option<&Certifi
             ("ssl-policy", TLS_POLICY.to_owned()),
         ]),
     }
-    all.into_iter().map(|(key, value)| (format!("{PREFIX}/{key}"), value)).collect()
+    let class = environment.cluster.ingress_class.clone().map(|class| (CLASS.to_owned(), class));
+    all.into_iter().map(|(key, value)| (format!("{PREFIX}/{key}"), value)).chain(class).collect()
 }
 
-/// The tags of the load balancer and all that belongs to it: those of everything else that do not depend on who deploys,
-/// for then each person's deploy would change it.
+/// The tags of the load balancer and all that belongs to it.
 fn tags(environment: &Environment) -> String {
-    let given = |key: &str| environment.aws.as_ref().and_then(|aws| aws.terraform.get(key)).cloned();
-    // The annotation has no way to write these down.
-    let plain = |value: &String| !value.is_empty() && !value.contains([',', '=', '"', '\n']);
-    let mut tags = vec![
-        format!("deployment_id={}", environment.deployment_id),
-        format!("environment={}", environment.name),
-        "managed_by=slipway".to_owned(),
-    ];
-    for key in ["owner", "expires_at"] {
-        tags.extend(given(key).filter(plain).map(|value| format!("{key}={value}")));
-    }
-    tags.join(",")
+    let all: Vec<String> = derive::tags(environment).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    all.join(",")
 }
 
 /// How the load balancer asks one service for its health: as the cluster does.
@@ -159,7 +154,9 @@ mod tests {
 
     #[test]
     fn without_a_domain_each_service_has_a_load_balancer_of_its_own() {
-        let exposure = exposure(&environment(&[]), &names(), &outputs(), None);
+        let mut classed = environment(&[]);
+        classed.cluster.ingress_class = Some("shop-class".to_owned());
+        let exposure = exposure(&classed, &names(), &outputs(), None);
         assert_eq!(exposure.host_suffix, None);
         assert_eq!(
             (exposure.from_namespace.as_str(), exposure.from_cidrs.as_slice()),
@@ -167,6 +164,8 @@ mod tests {
         );
         let value = |key: &str| annotation(&exposure, key);
         assert_eq!((value("scheme"), value("target-type")), (Some("internet-facing"), Some("ip")));
+        assert_eq!(exposure.annotations.get(CLASS).map(String::as_str), Some("shop-class"));
+        assert!(exposure.class.is_empty(), "the cluster takes one of the two");
         assert_eq!((value("group.name"), value("certificate-arn"), value("ssl-redirect")), (None, None, None));
         assert_eq!(value("listen-ports"), Some(r#"[{"HTTP":80}]"#));
         assert_eq!(value("tags"), Some("deployment_id=shop,environment=aws,managed_by=slipway"));

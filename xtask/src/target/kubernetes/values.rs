@@ -32,10 +32,12 @@ pub(super) fn of(wanted: &Wanted) -> Value {
     if let Some(exposure) = &wanted.exposure {
         let namespaces = Some(&exposure.from_namespace).filter(|namespace| !namespace.is_empty());
         values["ingress"] = json!({
-            "class": exposure.class,
             "annotations": exposure.annotations,
             "sources": {"namespaces": namespaces.into_iter().collect::<Vec<_>>(), "cidrs": exposure.from_cidrs},
         });
+        if !exposure.class.is_empty() {
+            values["ingress"]["class"] = json!(exposure.class);
+        }
     }
     if let Some(class) = &wanted.storage_class {
         values["storageClass"] = json!(class);

@@ -28,7 +28,11 @@ pub(in crate::target) struct Part {
 
 /// The services of a system that run in the cluster, in an order in which each comes after those it needs; or why the
 /// system cannot.
-pub(in crate::target) fn parts(system: &System, environment: &Environment, target: TargetKind) -> Result<Vec<Part>, String> {
+pub(in crate::target) fn parts(
+    system: &System,
+    environment: &Environment,
+    target: TargetKind,
+) -> Result<Vec<Part>, String> {
     let cluster = &environment.cluster;
     let candidates = system.services.iter().filter(|service| service.targets.contains(&target));
     let replicated = |name: &ServiceName| {
@@ -201,6 +205,7 @@ pub(super) struct SecretRef {
 /// How public services are reached from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::target) struct Exposure {
+    /// Its class; empty where an annotation says it.
     pub(in crate::target) class: String,
     /// The namespace that the ingress controller's pods are in; empty where requests do not come from pods.
     pub(in crate::target) from_namespace: String,

@@ -1,5 +1,6 @@
 //! Whether the controller answers when the API server asks it about an Ingress. Until it does no Ingress can be made.
 
+use super::super::ingress::CLASS;
 use crate::error::Fault;
 use crate::kube::object::list;
 use crate::kube::{self, path};
@@ -58,8 +59,8 @@ fn ingress(namespace: &str, class: &str) -> Value {
     let backend = json!({"service": {"name": "nobody", "port": {"number": 80}}});
     json!({
         "apiVersion": path::INGRESS.version(), "kind": path::INGRESS.name,
-        "metadata": {"name": "question", "namespace": namespace},
-        "spec": {"ingressClassName": class, "defaultBackend": backend},
+        "metadata": {"name": "question", "namespace": namespace, "annotations": {CLASS: class}},
+        "spec": {"defaultBackend": backend},
     })
 }
 
