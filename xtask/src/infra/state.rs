@@ -16,7 +16,7 @@ use crate::target::Deployment;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub struct Bucket {
     /// Tells what is written at the same time apart.
     written: AtomicUsize,
     before_removal: Mutex<Option<Before>>,
+    /// This run has made it, so that nothing is set yet.
+    is_new: AtomicBool,
 }
 
 /// An object as it was read.
@@ -70,6 +72,7 @@ impl Bucket {
             home: deployment.home.clone(),
             written: AtomicUsize::default(),
             before_removal: Mutex::default(),
+            is_new: AtomicBool::default(),
         }
     }
 
@@ -93,7 +96,7 @@ impl Bucket {
         }
     }
 
-    /// Makes the bucket, unless it is there; the step `state` does the rest.
+    /// Makes the bucket, which was not there a moment ago; the step `state` does the rest.
     ///
     /// # Errors
     /// When AWS refuses, or somebody else has one of this name.
@@ -101,7 +104,10 @@ impl Bucket {
         // What is noted of a bucket is not true of the next one.
         home::remove(&self.note())?;
         match self.persist_line(&self.making()) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.is_new.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => Ok(()),
             Err(refusal) if refusal.code == "BucketAlreadyExists" => Err(self.taken().into()),
             Err(refusal) => Err(self.fault("make", &refusal).into()),

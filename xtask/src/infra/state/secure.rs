@@ -12,6 +12,7 @@ use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Step, StepId, Work};
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// For how many days what was overwritten is kept.
@@ -180,10 +181,14 @@ fn lifecycle(found: &Value) -> Option<Value> {
     Some(json!({"Rules": all}))
 }
 
+/// What is to be written where nothing is set.
+fn everything(bucket: &Bucket) -> impl Iterator<Item = (Setting, Value)> {
+    ALL.into_iter().filter_map(|setting| Some((setting, setting.wanted(bucket, &Value::Null)?)))
+}
+
 /// The lines that make everything so from nothing.
 pub(super) fn lines(bucket: &Bucket) -> Vec<Vec<String>> {
-    let all = ALL.iter().filter_map(|setting| Some(line(bucket, *setting, &setting.wanted(bucket, &Value::Null)?)));
-    all.collect()
+    everything(bucket).map(|(setting, document)| line(bucket, setting, &document)).collect()
 }
 
 fn line(bucket: &Bucket, setting: Setting, document: &Value) -> Vec<String> {
@@ -233,6 +238,9 @@ struct Secure {
 impl Secure {
     /// Asks for everything at once; `None`: there is no bucket.
     fn missing(&self) -> Result<Option<Missing>> {
+        if self.bucket.is_new.load(Ordering::Relaxed) {
+            return Ok(Some(everything(&self.bucket).collect()));
+        }
         let lines = ALL.map(|setting| self.bucket.line(setting.read(), &[]));
         let questions = lines.each_ref().map(|line| refs(line));
         let answers = self.bucket.aws.ask_at_once(&questions.each_ref().map(Vec::as_slice));
@@ -299,6 +307,7 @@ impl Work for Secure {
         let words: Vec<&str> = missing.iter().map(|(setting, _)| setting.word()).collect();
         cx.status(format!("setting its {}", words.join(", ")));
         self.write(&missing)?;
+        self.bucket.is_new.store(false, Ordering::Relaxed);
         home::write_json(&self.bucket.note(), &self.bucket.noted())?;
         Ok(Outcome::Done)
     }
