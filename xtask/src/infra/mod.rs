@@ -34,14 +34,15 @@ use crate::home;
 use crate::key::Digest;
 use crate::plan::Preview;
 use crate::plan::runner::StepCx;
-use crate::proc::Proc;
+use crate::proc::{Proc, Stream};
 use crate::signal::Interrupts;
 use crate::target::Deployment;
 use crate::tools::terraform::platform;
+use crate::tools::terraform::said::Complaint;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What Terraform is told and has told, for one deployment and one run.
@@ -167,14 +168,21 @@ impl Infra {
         };
         let stamp = stamp(sources.digest(), variables.digest(&cidrs));
         let workspace = self.workspace(sources, has_state, say)?;
+        let lock = lock && has_state;
+        if lock {
+            self.recover(&workspace, say)?;
+        }
         // Whoever was first is the owner, so that nothing changes with who comes next.
         let owner = applied.map_or_else(|| variables::tag(&self.vars.who()), |applied| applied.owner);
         workspace.write_variables(&variables, &owner, &cidrs)?;
         let file = workspace.plan_file()?;
         let terraform = || self.terraform(&variables.secret);
-        let lock = lock && has_state;
         let wanted = platform::Plan { file: &file, variables: &variables.set, destroy: aim == Aim::Nothing, lock };
-        let told = self.listen(&platform::plan(terraform(), wanted), say)?;
+        let line = platform::plan(terraform(), wanted);
+        let told = match lock {
+            true => self.holding(&workspace, &line, &|line, on_line| self.to_its_end(&workspace, line, on_line), say)?,
+            false => self.listen(&line, say)?,
+        };
         if !told.success && told.status != DIFFERENCES {
             home::remove(&file)?;
             return Err(self.fault("plan the platform", &told).into());
@@ -235,10 +243,17 @@ impl Infra {
     fn carry_out(&self, saved: &Saved, cx: &StepCx<'_>) -> Result<Value> {
         let (sources, variables) = self.variables()?;
         let say = |text: String| cx.status(text);
-        let _workspace = self.workspace(sources, true, &say)?;
+        let workspace = self.workspace(sources, true, &say)?;
         let line = platform::apply(self.terraform(&variables.secret), &saved.file);
-        let told = run::listen(&|line, on_line| cx.try_run(line, on_line), &line, &say)?;
-        if !told.success {
+        let run = |line: &_, on_line: &(dyn Fn(Stream, &str) + Sync)| {
+            cx.commanded(line);
+            self.to_its_end(&workspace, line, on_line)
+        };
+        let told = self.holding(&workspace, &line, &run, &say)?;
+        let only_release = told.outputs.is_some() && told.complaints.iter().all(Complaint::is_of_release);
+        if only_release && !told.success {
+            cx.news("everything was done, but the lock of the state could not be given back: somebody has removed it");
+        } else if !told.success {
             let goal = if saved.aim == Aim::Nothing { "destroy the platform" } else { "make the platform" };
             let fault = self.fault(goal, &told);
             let hint = "what was done until then is in the state; mend the cause, then run the same command again";
@@ -273,10 +288,19 @@ impl Infra {
             return Ok(Vec::new());
         }
         let (sources, _) = self.variables()?;
-        let _workspace = self.workspace(sources, true, &|_| {})?;
-        let finished = self.proc.try_read(&platform::state_list(self.terraform(&BTreeMap::new())))?;
+        let workspace = self.workspace(sources, true, &|_| {})?;
+        let mut resources = self.listed(None)?;
+        // What the last run made may not have reached the bucket yet.
+        if let Some(stranded) = workspace.stranded() {
+            resources.extend(self.listed(Some(&stranded))?);
+        }
+        Ok(resources.into_iter().collect())
+    }
+
+    fn listed(&self, file: Option<&Path>) -> Result<BTreeSet<String>> {
+        let finished = self.proc.try_read(&platform::state_list(self.terraform(&BTreeMap::new()), file))?;
         if !finished.success && finished.stderr.contains("No state file was found") {
-            return Ok(Vec::new());
+            return Ok(BTreeSet::new());
         }
         if !finished.success {
             let environment = &self.deployment.environment;

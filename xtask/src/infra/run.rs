@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::proc::{CommandLine, Finished, Stream};
 use crate::tools::terraform;
 use crate::tools::terraform::platform::{self, Backend};
-use crate::tools::terraform::said::{self, Complaint, Said};
+use crate::tools::terraform::said::{self, Complaint, Lock, Said};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -52,10 +52,35 @@ impl Infra {
         let workspace = Workspace::open(&self.deployment.home, sources, has_state, &self.interrupts, &tell)?;
         let backend = has_state.then(|| self.backend());
         self.initialise(&workspace, backend.as_ref(), say)?;
-        if has_state {
-            self.bring_back(&workspace, say)?;
-        }
         Ok(workspace)
+    }
+
+    /// What a run that was killed has left is put right: its lock, and the state that did not reach the bucket. Only for
+    /// whoever holds the lease.
+    pub(super) fn recover(&self, workspace: &Workspace, say: Say<'_>) -> Result<()> {
+        self.give_back(workspace, say)?;
+        self.bring_back(workspace, say)
+    }
+
+    /// A lock that was taken from here, since Terraform was started and has not come to its end, is nobody's any more.
+    fn give_back(&self, workspace: &Workspace, say: Say<'_>) -> Result<()> {
+        let Some(since) = workspace.taken_since()? else { return Ok(()) };
+        let own = |lock: &Lock| {
+            let created = humantime::parse_rfc3339_weak(&lock.created);
+            lock.is_of_this_machine() && created.is_ok_and(|created| created >= since)
+        };
+        if let Some(lock) = self.lock_of_state()?.filter(own) {
+            say(format!(
+                "terraform force-unlock: the last run from here was ended and could not give back {}",
+                lock.id
+            ));
+            let line = platform::force_unlock(self.terraform(&BTreeMap::new()), &lock.id);
+            let told = self.listen(&line, say)?;
+            if !told.success {
+                return Err(self.fault("give back the lock of the state", &told).into());
+            }
+        }
+        workspace.note_given_back()
     }
 
     fn initialise(&self, workspace: &Workspace, backend: Option<&Backend>, say: Say<'_>) -> Result<()> {
@@ -89,9 +114,39 @@ impl Infra {
         Ok(std::fs::rename(&file, file.with_extension("tfstate.pushed"))?)
     }
 
+    /// Runs a line that takes the lock of the state, and notes whether it was given back.
+    pub(super) fn holding(
+        &self,
+        workspace: &Workspace,
+        line: &CommandLine,
+        run: Runner<'_>,
+        say: Say<'_>,
+    ) -> Result<Told> {
+        workspace.note_taken()?;
+        let told = listen(run, line, say)?;
+        let ended = told.status.starts_with("exit status");
+        if ended && !told.complaints.iter().any(Complaint::is_of_release) {
+            workspace.note_given_back()?;
+        }
+        self.judged(told)
+    }
+
     /// Runs a line to its end. One that a signal has ended was interrupted.
     pub(super) fn listen(&self, line: &CommandLine, say: Say<'_>) -> Result<Told> {
-        let told = listen(&|line, on_line| self.proc.try_follow(line, on_line), line, say)?;
+        self.judged(listen(&|line, on_line| self.proc.try_follow(line, on_line), line, say)?)
+    }
+
+    /// Runs a line to its end, even when this program is killed.
+    pub(super) fn to_its_end(
+        &self,
+        workspace: &Workspace,
+        line: &CommandLine,
+        on_line: &(dyn Fn(Stream, &str) + Sync),
+    ) -> Result<Finished> {
+        self.proc.try_follow_to_its_end(line, &workspace.folder, on_line)
+    }
+
+    fn judged(&self, told: Told) -> Result<Told> {
         match self.interrupts.first() {
             Some(signal) if !told.success && told.status != DIFFERENCES => Err(Fault::interrupted(signal).into()),
             _ => Ok(told),
@@ -111,7 +166,9 @@ impl Infra {
     }
 
     pub(super) fn fault(&self, goal: &str, told: &Told) -> Fault {
-        trouble::fault(goal, &told.complaints, &told.stderr, &self.deployment.environment)
+        let told_of = told.complaints.iter().filter(|complaint| !complaint.is_of_stranded_state());
+        let complaints: Vec<Complaint> = told_of.cloned().collect();
+        trouble::fault(goal, &complaints, &told.stderr, &self.deployment.environment)
     }
 
     /// The variables at this moment, and what they are for.

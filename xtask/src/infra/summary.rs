@@ -55,7 +55,9 @@ impl Summary {
             let has = |action: &str| actions.iter().any(|one| one == action);
             let address = change["address"].as_str().unwrap_or_default().to_owned();
             let precious = change["type"].as_str().is_some_and(|kind| PRECIOUS.contains(&kind));
-            if has("delete") && precious {
+            // What was never made to its end holds nothing yet.
+            let unfinished = change["action_reason"] == "replace_because_tainted";
+            if has("delete") && precious && !unfinished {
                 summary.dangerous.push(address.clone());
             }
             match (has("create"), has("delete")) {
@@ -183,6 +185,9 @@ mod tests {
                     + create aws_subnet (2), aws_eip";
         assert_eq!(summary.to_string(), text);
         assert!(Summary::of(&plan(&[("aws_vpc.main", &["no-op"])])).is_empty());
+        let mut unfinished = plan(&[("aws_eks_cluster.main", &["delete", "create"])]);
+        unfinished["resource_changes"][0]["action_reason"] = json!("replace_because_tainted");
+        assert!(Summary::of(&unfinished).dangerous.is_empty());
         assert_eq!(Summary::default().to_string(), "nothing to change");
     }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions, TryLockError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The folder of the repository.
 pub(super) const SOURCES: &str = "terraform";
@@ -159,6 +159,28 @@ impl Workspace {
 
     fn initialisation(&self, with: &[String]) -> String {
         Digest::of(json!({"sources": self.sources.to_string(), "with": with}).to_string()).to_string()
+    }
+
+    /// Notes that Terraform takes the lock of the state from here, until it has given it back.
+    pub(super) fn note_taken(&self) -> Result<()> {
+        self.note_since(json!(humantime::format_rfc3339(SystemTime::now()).to_string()))
+    }
+
+    pub(super) fn note_given_back(&self) -> Result<()> {
+        self.note_since(Value::Null)
+    }
+
+    fn note_since(&self, since: Value) -> Result<()> {
+        let mut noted = note(&self.folder)?;
+        noted["locked_since"] = since;
+        write_json(&self.folder.join(NOTE), &noted)
+    }
+
+    /// Since when Terraform has had the lock, for one that has not given it back: it was killed, or its credentials had
+    /// run out by then. Whoever has the copy to himself knows that it does not run any more.
+    pub(super) fn taken_since(&self) -> Result<Option<SystemTime>> {
+        let noted = note(&self.folder)?;
+        Ok(noted["locked_since"].as_str().and_then(|text| humantime::parse_rfc3339_weak(text).ok()))
     }
 
     /// The state that Terraform could not bring to the bucket, with the credentials gone or the network down.

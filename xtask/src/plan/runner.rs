@@ -64,7 +64,8 @@ impl StepCx<'_> {
         self.journal.run()
     }
 
-    fn commanded(&self, command: &CommandLine) {
+    /// Records a line that a step runs by other means than these.
+    pub fn commanded(&self, command: &CommandLine) {
         self.journal.record(Event::Command { step: self.step.to_owned(), argv: command.argv() });
     }
 

@@ -4,6 +4,7 @@
 //! somebody follows it, and its end becomes part of the error when they fail.
 
 mod command;
+mod outlive;
 #[cfg(target_os = "macos")]
 mod question;
 mod service;

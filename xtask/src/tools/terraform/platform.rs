@@ -59,9 +59,10 @@ pub fn output(terraform: CommandLine) -> CommandLine {
     terraform.args(["output", "-json", "-no-color"])
 }
 
-/// Prints the address of each resource in the state.
-pub fn state_list(terraform: CommandLine) -> CommandLine {
-    terraform.args(["state", "list"])
+/// Prints the address of each resource in the state, or in a file.
+pub fn state_list(terraform: CommandLine, file: Option<&Path>) -> CommandLine {
+    let line = terraform.args(["state", "list"]);
+    file.map_or(line.clone(), |file| line.arg(format!("-state={}", file.display())))
 }
 
 /// Takes a file for the state, unless the state is a later one.

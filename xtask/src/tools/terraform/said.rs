@@ -23,6 +23,18 @@ pub struct Complaint {
     pub address: Option<String>,
 }
 
+impl Complaint {
+    /// It could not give back the lock of the state: nobody is there to ask, or somebody has removed it.
+    pub fn is_of_release(&self) -> bool {
+        self.summary.contains("releasing the state lock")
+    }
+
+    /// It says where the state is that could not be brought to where it belongs.
+    pub fn is_of_stranded_state(&self) -> bool {
+        self.summary == "Failed to persist state to backend"
+    }
+}
+
 /// Reads one line; those that are no JSON, which `init` writes among them, say nothing that is needed.
 pub fn read(line: &str) -> Said {
     let Ok(said) = serde_json::from_str::<Value>(line) else { return Said::Other };
@@ -81,7 +93,7 @@ pub struct Lock {
 impl Lock {
     /// From the detail of "Error acquiring the state lock".
     pub fn of(complaint: &Complaint) -> Option<Self> {
-        if !complaint.summary.contains("state lock") {
+        if !complaint.summary.contains("acquiring the state lock") {
             return None;
         }
         let field = |name: &str| {
@@ -91,6 +103,11 @@ impl Lock {
         let id = field("ID:")?;
         let rest = |name: &str| field(name).unwrap_or_default();
         Some(Self { id, operation: rest("Operation:"), who: rest("Who:"), created: rest("Created:") })
+    }
+
+    pub fn is_of_this_machine(&self) -> bool {
+        let own = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        own.is_some_and(|own| self.who.rsplit_once('@').is_some_and(|(_, host)| host == own))
     }
 
     /// "`me@laptop` since 2026-01-02, for `terraform apply`"
