@@ -110,7 +110,7 @@ impl Aws {
     /// What AWS says.
     pub fn text(&self, args: &[&str]) -> Result<String, Refusal> {
         let line = self.bounded(args);
-        self.again(Kind::Question, || {
+        self.again(Kind::Repeatable, || {
             let _turn = self.turns.take();
             let answered = self.proc.ask(&line, self.within).map_err(|error| Refusal::unstarted(&error));
             self.told(answered.and_then(|answer| answer.ok_or_else(|| self.unanswered())), args)
@@ -150,7 +150,7 @@ impl Aws {
     /// # Errors
     /// What AWS says. [`Trouble::Unanswered`] and [`Trouble::Interrupted`] may have been done.
     pub fn persist(&self, args: &[&str]) -> Result<Value, Refusal> {
-        self.foreground(Kind::Question, args)
+        self.foreground(Kind::Repeatable, args)
     }
 
     /// Whose credentials these are, asked once in a run.
@@ -172,7 +172,7 @@ impl Aws {
         }
         // In the foreground: a profile may ask for a code of its owner's device, and keeps what it gets for later calls.
         let question = ["sts", "get-caller-identity"];
-        let answer = if self.persists { self.foreground(Kind::Question, &question) } else { self.ask(&question) };
+        let answer = if self.persists { self.foreground(Kind::Repeatable, &question) } else { self.ask(&question) };
         let caller = caller(&answer?)?;
         *known = Some(caller.clone());
         Ok(caller)
@@ -212,7 +212,10 @@ impl Aws {
     }
 
     fn bounded(&self, args: &[&str]) -> CommandLine {
-        self.command().args(tools::aws::LIMITS).args(args)
+        let line = self.command().args(tools::aws::LIMITS).args(args);
+        // Without one, the start says so.
+        let program = self.proc.find("aws").map_or_else(|| line.program.clone(), Into::into);
+        CommandLine { program, ..line }
     }
 
     /// Waits, up to a quarter longer, so that not all come again at the same moment. Returns early with `true` when a

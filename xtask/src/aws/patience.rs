@@ -8,12 +8,14 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The pauses of that, in seconds; together they are [`PATIENCE`].
 const THROTTLED: [u64; 6] = [1, 2, 4, 8, 15, 30];
-/// Those after which a question without an answer is asked again.
+/// Those after which what was not answered is asked again.
 const UNANSWERED: [u64; 2] = [1, 3];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Question,
+    /// A question, or a change that is the same when it is made twice.
+    Repeatable,
+    /// One that is not.
     Change,
 }
 
@@ -35,7 +37,9 @@ pub(super) fn again<T>(
         };
         let next = match (refusal.trouble, kind) {
             (Trouble::Throttled, _) => throttled.next(),
-            (Trouble::Unanswered, Kind::Question) => unanswered.next(),
+            // S3 has another change of the same bucket in hand.
+            (_, Kind::Repeatable) if refusal.code == "OperationAborted" => throttled.next(),
+            (Trouble::Unanswered, Kind::Repeatable) => unanswered.next(),
             _ => None,
         };
         let Some(seconds) = next else { return Err(refusal) };
@@ -68,25 +72,36 @@ mod tests {
     #[test]
     fn what_may_have_been_done_is_not_done_again() {
         assert_eq!(tries(Kind::Change, Trouble::Unanswered), (1, 0));
-        assert_eq!(tries(Kind::Question, Trouble::Unanswered), (3, 4));
+        assert_eq!(tries(Kind::Repeatable, Trouble::Unanswered), (3, 4));
     }
 
     #[test]
     fn what_is_throttled_is_asked_again_until_patience_ends() {
         assert_eq!(tries(Kind::Change, Trouble::Throttled), (7, PATIENCE.as_secs()));
-        assert_eq!(tries(Kind::Question, Trouble::Throttled), (7, PATIENCE.as_secs()));
+        assert_eq!(tries(Kind::Repeatable, Trouble::Throttled), (7, PATIENCE.as_secs()));
     }
 
     #[test]
     fn what_does_not_pass_is_asked_once() {
         for trouble in [Trouble::Absent, Trouble::Denied, Trouble::Expired, Trouble::Unknown, Trouble::Other] {
-            assert_eq!(tries(Kind::Question, trouble), (1, 0));
+            assert_eq!(tries(Kind::Repeatable, trouble), (1, 0));
         }
     }
 
     #[test]
+    fn a_bucket_that_is_being_changed_is_asked_again() {
+        let asked = Cell::new(0);
+        let ended = again(Kind::Repeatable, &|_| false, || {
+            asked.set(asked.get() + 1);
+            let busy = || Err(Refusal::new(Trouble::Conflict, "OperationAborted", "busy"));
+            if asked.get() < 3 { busy() } else { Ok(()) }
+        });
+        assert_eq!((ended, asked.get()), (Ok(()), 3));
+    }
+
+    #[test]
     fn a_signal_ends_the_pauses() {
-        let ended = again(Kind::Question, &|_| true, || Err::<(), _>(Refusal::new(Trouble::Throttled, "", "no")));
+        let ended = again(Kind::Repeatable, &|_| true, || Err::<(), _>(Refusal::new(Trouble::Throttled, "", "no")));
         assert_eq!(ended.unwrap_err().trouble, Trouble::Interrupted);
     }
 }

@@ -95,15 +95,6 @@ fn a_signal_ends_a_question_at_once() {
 }
 
 #[test]
-fn a_tool_that_is_not_there_is_said_to_be_missing() {
-    let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
-    let mut aws = aws(folder.path(), "", None);
-    aws.proc = Proc::new(Children::default(), Interrupts::default(), folder.path().into());
-    let refusal = aws.ask(&["x"]).unwrap_err();
-    assert_eq!(fault("ask", &refusal).code, "tool-missing");
-}
-
-#[test]
 fn what_is_not_json_is_not_repeated() {
     let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
     let refusal = aws(folder.path(), "echo secret", None).ask(&["x"]).unwrap_err();

@@ -153,7 +153,7 @@ fn without_credentials_nothing_was_tried_and_the_profile_is_named() {
     let ended = "An error occurred (ExpiredToken) when calling the GetCallerIdentity operation: It has expired";
     let fault = Refusal::read(ended).of(call()).fault("ask who we are");
     assert_eq!((fault.code, fault.exit.code()), ("aws-credentials-expired", 3));
-    assert_eq!(fault.cause, "ask who we are: It has expired (ExpiredToken)");
+    assert_eq!(fault.cause, "the credentials have expired: ask who we are: It has expired (ExpiredToken)");
 }
 
 #[test]

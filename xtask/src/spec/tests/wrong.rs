@@ -185,7 +185,7 @@ fn a_wrong_environment_file_is_said_with_its_place() {
         assert_eq!(said_about_environment(text, "local", &[]), (expected.to_owned(), false));
     }
     let unknown = said_about_environment("target = 'host'\nport = 1", "local", &[]);
-    let start = "local.toml:2: unknown key `port`; did you mean `ports`? valid keys: `account`, `bind`,";
+    let start = "local.toml:2: unknown key `port`; did you mean `ports`? valid keys: `access_cidrs`, `account`,";
     assert!(unknown.0.starts_with(start), "{unknown:?}");
 }
 
@@ -225,9 +225,9 @@ fn a_wrong_setting_for_aws_is_said_with_its_line() {
         (
             "account = '123456789012'\nregion = 'eu-west-1'\n\
              certificate_arn = 'arn:aws:acm:us-east-1:210987654321:certificate/a'",
-            "local.toml:4: `certificate_arn`: is in us-east-1, and `region` is eu-west-1: a load balancer takes none of \
-             another\n\
-             local.toml:4: `certificate_arn`: is in account 210987654321, and `account` is 123456789012",
+            "local.toml:4: `certificate_arn`: is in account 210987654321, and `account` is 123456789012\n\
+             local.toml:4: `certificate_arn`: is in us-east-1, and `region` is eu-west-1: a load balancer takes none of \
+             another",
         ),
     ] {
         let said = said_about_environment(&format!("target = 'eks'\n{text}"), "local", &[]);
@@ -269,7 +269,7 @@ fn a_wrong_flag_is_a_usage_error() {
         ),
         ("local", "env.PORT=1", "`--set env.PORT`: set by the target, which knows where the service listens"),
         ("local", "env.A=\0", "`--set env.A`: holds a NUL character"),
-        ("local", "region=eu", "`--set region`: does nothing on target `host`; it is for `eks`"),
+        ("local", "region=eu-west-1", "`--set region`: does nothing on target `host`; it is for `eks`"),
         ("local", "engine=", "`--set engine`: unknown value ``; valid values: `any`, `docker`, `podman`"),
         (
             "local",
