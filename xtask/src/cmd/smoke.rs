@@ -50,6 +50,13 @@ pub fn run(args: &ReadArgs, ctx: &Ctx) -> Result<Exit> {
     } else {
         print(ctx, &results)?;
     }
+    for system in
+        there.iter().zip(&results).filter(|(system, (_, results))| smoke::verdict(&system.name, results).is_err())
+    {
+        if let Some(hop) = target.explain(system.0) {
+            ui::print_fault(&hop);
+        }
+    }
     for system in &absent {
         ui::say(&format!("- {} skipped: it is not deployed", system.name));
     }

@@ -12,6 +12,7 @@ use crate::spec::aws::CertificateArn;
 use crate::spec::cluster::Domain;
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The key of the note in the bucket: `{"schema": 1, "arn": …, "domain": …}`.
 pub const CERTIFICATE: &str = "certificate.json";
@@ -74,7 +75,8 @@ impl Certificate {
         });
         let first = text(&certificate["DomainName"]).into_iter();
         let mut names: Vec<String> = first.chain(names.iter().filter_map(text)).collect();
-        names.dedup();
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
         Some(Self {
             arn: text(&certificate["CertificateArn"])?,
             names,

@@ -22,6 +22,7 @@ use rendering::{Place, Rendering};
 use supervised::Supervised;
 
 use crate::ctx::Ctx;
+use crate::error::Fault;
 use crate::home::Home;
 use crate::http::Endpoint;
 use crate::image::auth::Ask;
@@ -172,6 +173,12 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// The reason, for people.
     fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String>;
+
+    /// Why the public services of a system are not reached, where a hop on the way from outside is known to fail.
+    fn explain(&self, system: &System) -> Option<Fault> {
+        let _ = system;
+        None
+    }
 
     /// What becomes of a path that must be refused.
     fn deny(&self, denied: &DeniedPath) -> smoke::Outcome;

@@ -306,7 +306,11 @@ mod tests {
             told,
             [(LOAD_BALANCER, "lb", None), (TARGET_GROUP, "tg", Some("epoch")), (SECURITY_GROUP, "sg-1", None)]
         );
-        assert!(seen.groups[0].is_of("t-epoch", "epoch") && !seen.groups[0].is_of("t-epoch", "epo"));
+        let is_of = |resource: &str| {
+            Group { resource: resource.to_owned(), ..seen.groups[0].clone() }.is_of("t-epoch", "epoch")
+        };
+        assert!(is_of("t-epoch/epoch-epoch:http") && is_of("t-epoch/epoch:1"));
+        assert!(!is_of("t-epoch/epoch-two-epoch-two:http") && !is_of("t-epoch-two/epoch:1"));
         let plain = Group { resource: "t-epoch/epoch:1".to_owned(), ..seen.groups[0].clone() };
         assert!(plain.is_of("t-epoch", "epoch") && !plain.is_of("t-epoch", "epo"));
     }

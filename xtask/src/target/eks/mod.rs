@@ -34,6 +34,7 @@ use super::rendering::{Place, Rendering};
 use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
 use crate::aws::Aws;
 use crate::ctx::Ctx;
+use crate::error::Fault;
 use crate::home::Home;
 use crate::http::Endpoint;
 use crate::image::auth::Ask;
@@ -154,6 +155,10 @@ impl Target for Eks {
 
     fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {
         self.core.endpoint(service)
+    }
+
+    fn explain(&self, system: &System) -> Option<Fault> {
+        self.core.explain(system)
     }
 
     fn deny(&self, denied: &DeniedPath) -> smoke::Outcome {

@@ -59,6 +59,7 @@ use self::records::Records;
 use super::rendering::{Place, Rendering};
 use super::{Contribution, Deployment, Guard, Logs, Remains, Scope, SystemChanges, SystemStatus, Target};
 use crate::ctx::Ctx;
+use crate::error::Fault;
 use crate::home::Home;
 use crate::http::Endpoint;
 use crate::journal::Journal;
@@ -189,6 +190,12 @@ impl Target for Kubernetes {
             Some(declared) if declared.public => exposure::endpoint(self, service),
             _ => self.forwards.endpoint(self, service),
         }
+    }
+
+    fn explain(&self, system: &System) -> Option<Fault> {
+        let public = system.services.iter().filter(|service| service.public);
+        let services: Vec<ServiceName> = public.map(|service| service.name.clone()).collect();
+        self.platform.front()?.explain(self, &services)
     }
 
     fn deny(&self, denied: &DeniedPath) -> smoke::Outcome {
