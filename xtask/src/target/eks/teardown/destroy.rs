@@ -47,7 +47,7 @@ impl DestroyWork {
     fn destroy(&self, cx: &StepCx<'_>) -> Result<usize> {
         let saved = self.eks.infra.plan(Aim::Nothing, &|text| cx.status(text))?;
         let count = saved.summary.destroyed.len();
-        self.eks.infra.apply(&saved, cx)?;
+        self.eks.infra.destroy(&saved, cx)?;
         Ok(count)
     }
 }

@@ -1,7 +1,7 @@
 //! What EC2 has of a deployment: found by its tags in one question, and asked for again where a tag outlives its thing.
 
 use super::look::{Question, Scene};
-use super::thing::{CONTROLLED, DEPLOYMENT, Thing, list, tag, text};
+use super::thing::{CONTROLLED, DEPLOYMENT, STACK, Thing, list, tag, text};
 use crate::aws::Refusal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -13,35 +13,115 @@ pub(super) const QUESTIONS: [Question; 1] =
 /// Auto Mode.
 pub(super) const CLUSTER_NAME: &str = "cluster.k8s.amazonaws.com/name";
 
-/// How a kind is called, how it is removed, and whether a tag is no proof that it is there.
+/// How a kind is called, asked for and removed. A tag is no proof that something is there: tags outlive what they stand on.
 struct Kind {
+    /// As tags call it.
     tagged: &'static str,
     kind: &'static str,
+    /// The verb, the filter, the list in the answer and the ID in it.
+    ask: [&'static str; 4],
     remove: [&'static str; 2],
-    look: Option<fn(&Scene<'_>, &[&str]) -> Result<Vec<Thing>, Refusal>>,
+    /// What is known of one beside its ID; `None` when it is on its way out already.
+    read: fn(&Value) -> Option<(String, Value)>,
 }
 
-const fn kind(tagged: &'static str, kind: &'static str, remove: [&'static str; 2]) -> Kind {
-    Kind { tagged, kind, remove, look: None }
+const fn kind(tagged: &'static str, kind: &'static str, ask: [&'static str; 4], remove: [&'static str; 2]) -> Kind {
+    Kind { tagged, kind, ask, remove, read: plain }
 }
 
-/// By the names that tags have for them.
+const BY_TAG: &str = "tag:deployment_id";
+
 const KINDS: [Kind; 13] = [
-    kind("vpc", "vpc", ["delete-vpc", "--vpc-id"]),
-    kind("subnet", "subnet", ["delete-subnet", "--subnet-id"]),
-    kind("internet-gateway", "internet-gateway", ["delete-internet-gateway", "--internet-gateway-id"]),
-    kind("route-table", "route-table", ["delete-route-table", "--route-table-id"]),
-    kind("security-group", "security-group", ["delete-security-group", "--group-id"]),
-    kind("launch-template", "launch-template", ["delete-launch-template", "--launch-template-id"]),
-    kind("snapshot", "snapshot", ["delete-snapshot", "--snapshot-id"]),
-    kind("elastic-ip", "address", ["release-address", "--allocation-id"]),
-    Kind { look: Some(gateways), ..kind("natgateway", "nat-gateway", ["delete-nat-gateway", "--nat-gateway-id"]) },
-    Kind { look: Some(endpoints), ..kind("vpc-endpoint", "endpoint", ["delete-vpc-endpoints", "--vpc-endpoint-ids"]) },
-    Kind { look: Some(volumes), ..kind("volume", VOLUME, ["delete-volume", "--volume-id"]) },
-    Kind { look: Some(instances), ..kind("instance", "instance", ["terminate-instances", "--instance-ids"]) },
+    kind("vpc", "vpc", ["describe-vpcs", "vpc-id", "Vpcs", "VpcId"], ["delete-vpc", "--vpc-id"]),
+    kind(
+        "subnet",
+        "subnet",
+        ["describe-subnets", "subnet-id", "Subnets", "SubnetId"],
+        ["delete-subnet", "--subnet-id"],
+    ),
+    kind(
+        "internet-gateway",
+        "internet-gateway",
+        ["describe-internet-gateways", "internet-gateway-id", "InternetGateways", "InternetGatewayId"],
+        ["delete-internet-gateway", "--internet-gateway-id"],
+    ),
+    kind(
+        "route-table",
+        "route-table",
+        ["describe-route-tables", "route-table-id", "RouteTables", "RouteTableId"],
+        ["delete-route-table", "--route-table-id"],
+    ),
+    kind(
+        "launch-template",
+        "launch-template",
+        ["describe-launch-templates", BY_TAG, "LaunchTemplates", "LaunchTemplateId"],
+        ["delete-launch-template", "--launch-template-id"],
+    ),
+    kind(
+        "snapshot",
+        "snapshot",
+        ["describe-snapshots", "snapshot-id", "Snapshots", "SnapshotId"],
+        ["delete-snapshot", "--snapshot-id"],
+    ),
+    kind(
+        "elastic-ip",
+        "address",
+        ["describe-addresses", "allocation-id", "Addresses", "AllocationId"],
+        ["release-address", "--allocation-id"],
+    ),
     Kind {
-        look: Some(interfaces),
-        ..kind("network-interface", INTERFACE, ["delete-network-interface", "--network-interface-id"])
+        read: group,
+        ..kind(
+            "security-group",
+            "security-group",
+            ["describe-security-groups", "group-id", "SecurityGroups", "GroupId"],
+            ["delete-security-group", "--group-id"],
+        )
+    },
+    Kind {
+        read: gateway,
+        ..kind(
+            "natgateway",
+            "nat-gateway",
+            ["describe-nat-gateways", "nat-gateway-id", "NatGateways", "NatGatewayId"],
+            ["delete-nat-gateway", "--nat-gateway-id"],
+        )
+    },
+    Kind {
+        read: endpoint,
+        ..kind(
+            "vpc-endpoint",
+            "endpoint",
+            ["describe-vpc-endpoints", BY_TAG, "VpcEndpoints", "VpcEndpointId"],
+            ["delete-vpc-endpoints", "--vpc-endpoint-ids"],
+        )
+    },
+    Kind {
+        read: volume,
+        ..kind(
+            "volume",
+            VOLUME,
+            ["describe-volumes", "volume-id", "Volumes", "VolumeId"],
+            ["delete-volume", "--volume-id"],
+        )
+    },
+    Kind {
+        read: instance,
+        ..kind(
+            "instance",
+            "instance",
+            ["describe-instances", "instance-id", "Reservations", "InstanceId"],
+            ["terminate-instances", "--instance-ids"],
+        )
+    },
+    Kind {
+        read: interface,
+        ..kind(
+            "network-interface",
+            INTERFACE,
+            ["describe-network-interfaces", "network-interface-id", "NetworkInterfaces", "NetworkInterfaceId"],
+            ["delete-network-interface", "--network-interface-id"],
+        )
     },
 ];
 
@@ -59,26 +139,48 @@ fn of(tagged: &str) -> Option<&'static Kind> {
 }
 
 impl Kind {
-    fn thing(&self, id: &str) -> Thing {
-        Thing::new(self.kind, id, &["ec2", self.remove[0], self.remove[1], id])
+    /// AWS refuses a question by IDs when one of them is unknown, so that they are a filter.
+    fn question(&self, scene: &Scene<'_>, ids: &[&str]) -> Vec<String> {
+        let [verb, filter, ..] = self.ask;
+        let argument = if verb == "describe-nat-gateways" { "--filter" } else { "--filters" };
+        let values = if filter == BY_TAG { scene.names.id.to_string() } else { ids.join(",") };
+        ["ec2", verb, argument, &format!("Name={filter},Values={values}")].map(str::to_owned).to_vec()
+    }
+
+    fn things(&self, answer: &Value, ids: &[&str]) -> Vec<Thing> {
+        let all = list(answer, self.ask[2]).iter();
+        // Instances come by the orders that they were made with.
+        let all: Vec<&Value> = match self.ask[2] {
+            "Reservations" => all.flat_map(|found| list(found, "Instances")).collect(),
+            _ => all.collect(),
+        };
+        let known = all.into_iter().filter(|found| ids.contains(&text(found, self.ask[3])));
+        known.filter_map(|found| self.thing(found)).collect()
+    }
+
+    fn thing(&self, found: &Value) -> Option<Thing> {
+        let id = text(found, self.ask[3]);
+        let (name, facts) = (self.read)(found)?;
+        Some(Thing::new(self.kind, id, &["ec2", self.remove[0], self.remove[1], id]).named(name).with(facts))
     }
 }
 
 fn tagged(scene: &Scene<'_>) -> Result<Vec<Thing>, Refusal> {
     let mut ids = identified(&pairs(scene), &ask_tags(scene)?);
     for entry in scene.entries {
-        let noted = KINDS.iter().find(|kind| kind.kind == entry.kind && kind.look.is_some());
+        let noted = KINDS.iter().find(|kind| kind.kind == entry.kind);
         ids.extend(noted.map(|kind| (entry.id.clone(), kind)));
     }
+    let of_kind =
+        |kind: &Kind| ids.iter().filter(|(_, other)| other.tagged == kind.tagged).map(|(id, _)| id.as_str()).collect();
+    let asked: Vec<(&Kind, Vec<&str>)> = KINDS.iter().map(|kind| (kind, of_kind(kind))).collect();
+    let asked: Vec<_> = asked.into_iter().filter(|(_, ids): &(_, Vec<&str>)| !ids.is_empty()).collect();
+    let questions: Vec<Vec<String>> = asked.iter().map(|(kind, ids)| kind.question(scene, ids)).collect();
+    let questions: Vec<Vec<&str>> = questions.iter().map(|line| line.iter().map(String::as_str).collect()).collect();
+    let lines: Vec<&[&str]> = questions.iter().map(Vec::as_slice).collect();
     let mut things = Vec::new();
-    for kind in &KINDS {
-        let own: Vec<&str> =
-            ids.iter().filter(|(_, other)| other.tagged == kind.tagged).map(|(id, _)| id.as_str()).collect();
-        match kind.look {
-            _ if own.is_empty() => {}
-            Some(look) => things.extend(look(scene, &own)?),
-            None => things.extend(own.into_iter().map(|id| kind.thing(id))),
-        }
+    for ((kind, ids), answer) in asked.iter().zip(scene.aws.ask_at_once(&lines)) {
+        things.extend(kind.things(&answer?, ids));
     }
     Ok(things)
 }
@@ -114,75 +216,54 @@ fn identified(pairs: &[(String, String)], answer: &Value) -> BTreeMap<String, &'
     tags.filter_map(|found| Some((text(found, "ResourceId").to_owned(), of(text(found, "ResourceType"))?))).collect()
 }
 
-/// Asks by ID. AWS refuses the whole question when one of them is unknown, so that it is a filter.
-fn describe(scene: &Scene<'_>, verb: &str, filter: &str, ids: &[&str]) -> Result<Value, Refusal> {
-    let filter_argument = if verb == "describe-nat-gateways" { "--filter" } else { "--filters" };
-    let values = format!("Name={},Values={}", filter, ids.join(","));
-    scene.aws.ask(&["ec2", verb, filter_argument, &values])
+fn plain(found: &Value) -> Option<(String, Value)> {
+    Some((tag(&found["Tags"], "Name").to_owned(), json!({})))
 }
 
-fn gateways(scene: &Scene<'_>, ids: &[&str]) -> Result<Vec<Thing>, Refusal> {
-    let found = describe(scene, "describe-nat-gateways", "nat-gateway-id", ids)?;
-    // One that was deleted is shown for an hour.
-    let there = list(&found, "NatGateways").iter().filter(|found| text(found, "State") != "deleted");
-    Ok(there.filter_map(|found| Some(of("natgateway")?.thing(text(found, "NatGatewayId")))).collect())
+fn group(found: &Value) -> Option<(String, Value)> {
+    let facts = json!({"stack": tag(&found["Tags"], STACK), "vpc": text(found, "VpcId")});
+    Some((text(found, "GroupName").to_owned(), facts))
 }
 
-fn endpoints(scene: &Scene<'_>, ids: &[&str]) -> Result<Vec<Thing>, Refusal> {
-    let filter = format!("tag:{DEPLOYMENT}");
-    let mut found = describe(scene, "describe-vpc-endpoints", &filter, &[scene.names.id.as_str()])?;
-    if let Some(found) = found["VpcEndpoints"].as_array_mut() {
-        found.retain(|found| ids.contains(&text(found, "VpcEndpointId")));
-    }
-    let there = list(&found, "VpcEndpoints").iter().filter(|found| text(found, "State").to_lowercase() != "deleted");
-    let endpoint = |found: &Value| {
-        let facts = json!({"type": text(found, "VpcEndpointType"), "zones": list(found, "SubnetIds").len()});
-        let thing = of("vpc-endpoint")?.thing(text(found, "VpcEndpointId"));
-        Some(thing.named(text(found, "ServiceName")).with(facts))
-    };
-    Ok(there.filter_map(endpoint).collect())
+/// One that was deleted is shown for an hour.
+fn gateway(found: &Value) -> Option<(String, Value)> {
+    plain(found).filter(|_| text(found, "State") != "deleted")
 }
 
-pub(super) fn volumes(scene: &Scene<'_>, ids: &[&str]) -> Result<Vec<Thing>, Refusal> {
-    let found = describe(scene, "describe-volumes", "volume-id", ids)?;
-    let there = list(&found, "Volumes").iter().filter(|found| !["deleting", "deleted"].contains(&text(found, "State")));
-    let volume = |found: &Value| {
-        let claim = tag(&found["Tags"], "kubernetes.io/created-for/pvc/name");
-        let space = tag(&found["Tags"], "kubernetes.io/created-for/pvc/namespace");
-        let facts = json!({
-            "gib": found["Size"], "state": text(found, "State"), "claim": claim, "namespace": space,
-            "holder": found.pointer("/Attachments/0/InstanceId"),
-        });
-        let name = if claim.is_empty() { String::new() } else { format!("{space}/{claim}") };
-        Some(of(VOLUME)?.thing(text(found, "VolumeId")).named(name).with(facts))
-    };
-    Ok(there.filter_map(volume).collect())
+fn endpoint(found: &Value) -> Option<(String, Value)> {
+    let facts = json!({"type": text(found, "VpcEndpointType"), "zones": list(found, "SubnetIds").len()});
+    let is_there = text(found, "State").to_lowercase() != "deleted";
+    is_there.then(|| (text(found, "ServiceName").to_owned(), facts))
 }
 
-fn instances(scene: &Scene<'_>, ids: &[&str]) -> Result<Vec<Thing>, Refusal> {
-    let found = describe(scene, "describe-instances", "instance-id", ids)?;
-    let all = list(&found, "Reservations").iter().flat_map(|found| list(found, "Instances"));
-    let there = all.filter(|found| text(&found["State"], "Name") != "terminated");
-    let instance = |found: &Value| {
-        let thing = of("instance")?.thing(text(found, "InstanceId"));
-        Some(thing.named(tag(&found["Tags"], "Name")).with(json!({"type": text(found, "InstanceType")})))
-    };
-    Ok(there.filter_map(instance).collect())
+fn volume(found: &Value) -> Option<(String, Value)> {
+    let claim = tag(&found["Tags"], "kubernetes.io/created-for/pvc/name");
+    let space = tag(&found["Tags"], "kubernetes.io/created-for/pvc/namespace");
+    let facts = json!({
+        "gib": found["Size"], "state": text(found, "State"), "claim": claim, "namespace": space,
+        "holder": found.pointer("/Attachments/0/InstanceId"),
+    });
+    let name = if claim.is_empty() { String::new() } else { format!("{space}/{claim}") };
+    (!["deleting", "deleted"].contains(&text(found, "State"))).then_some((name, facts))
 }
 
-fn interfaces(scene: &Scene<'_>, ids: &[&str]) -> Result<Vec<Thing>, Refusal> {
-    let found = describe(scene, "describe-network-interfaces", "network-interface-id", ids)?;
-    Ok(list(&found, "NetworkInterfaces").iter().filter_map(interface).collect())
+fn instance(found: &Value) -> Option<(String, Value)> {
+    let (name, _) = plain(found)?;
+    let is_there = text(&found["State"], "Name") != "terminated";
+    is_there.then(|| (name, json!({"type": text(found, "InstanceType")})))
 }
 
-pub(super) fn interface(found: &Value) -> Option<Thing> {
+fn interface(found: &Value) -> Option<(String, Value)> {
     let facts = json!({
         "status": text(found, "Status"), "instance": found.pointer("/Attachment/InstanceId"),
-        "attachment": found.pointer("/Attachment/AttachmentId"), "vpc": text(found, "VpcId"),
         "address": found.pointer("/Association/PublicIp"), "type": text(found, "InterfaceType"),
     });
-    let thing = of(INTERFACE)?.thing(text(found, "NetworkInterfaceId"));
-    Some(thing.named(text(found, "Description")).with(facts))
+    Some((text(found, "Description").to_owned(), facts))
+}
+
+/// A network interface, as somebody's who is in the network.
+pub(super) fn stranger(found: &Value) -> Option<Thing> {
+    of(INTERFACE)?.thing(found)
 }
 
 #[cfg(test)]
@@ -204,5 +285,35 @@ mod tests {
             kinds,
             [("eip-1", "address"), ("nat-1", "nat-gateway"), ("sg-1", "security-group"), ("vpc-1", "vpc")]
         );
+    }
+
+    #[test]
+    fn what_aws_only_remembers_is_not_there() {
+        let things = |tagged: &str, answer: Value, id: &str| of(tagged).unwrap().things(&answer, &[id]).len();
+        let gateway = |state: &str| json!({"NatGateways": [{"NatGatewayId": "nat-1", "State": state}]});
+        assert_eq!(
+            (things("natgateway", gateway("available"), "nat-1"), things("natgateway", gateway("deleted"), "nat-1")),
+            (1, 0)
+        );
+        let instance =
+            |state: &str| json!({"Reservations": [{"Instances": [{"InstanceId": "i-1", "State": {"Name": state}}]}]});
+        assert_eq!(
+            (things("instance", instance("running"), "i-1"), things("instance", instance("terminated"), "i-1")),
+            (1, 0)
+        );
+        assert_eq!(things("vpc", json!({"Vpcs": []}), "vpc-1"), 0);
+        assert_eq!(things("vpc", json!({"Vpcs": [{"VpcId": "vpc-2"}]}), "vpc-1"), 0, "somebody else's");
+    }
+
+    #[test]
+    fn a_volume_is_known_by_its_claim() {
+        let tags = json!([
+            {"Key": "kubernetes.io/created-for/pvc/name", "Value": "data-redis-0"},
+            {"Key": "kubernetes.io/created-for/pvc/namespace", "Value": "shop"},
+        ]);
+        let answer = json!({"Volumes": [{"VolumeId": "vol-1", "Size": 8, "State": "available", "Tags": tags}]});
+        let things = of("volume").unwrap().things(&answer, &["vol-1"]);
+        assert_eq!(things[0].name, "shop/data-redis-0");
+        assert_eq!(things[0].facts["gib"], 8);
     }
 }

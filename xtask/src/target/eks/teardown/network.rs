@@ -82,7 +82,7 @@ fn strangers(eks: &Eks, vpcs: &[String]) -> Result<Vec<Thing>> {
     let answers = answers.map_err(told)?;
     let own = Own::of(&eks.infra.names, &answers[1], &answers[2], &answers[3]);
     let interfaces = list(&answers[0], "NetworkInterfaces").iter().filter(|found| !own.has(found));
-    Ok(interfaces.filter_map(ec2::interface).collect())
+    Ok(interfaces.filter_map(ec2::stranger).collect())
 }
 
 /// What in the network is the deployment's own, or AWS's for it.

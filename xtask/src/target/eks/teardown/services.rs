@@ -69,12 +69,17 @@ fn cluster(scene: &Scene<'_>) -> Answer {
     Ok(things)
 }
 
-/// Those of the cluster, which EKS makes again as long as it has something to write, and those that the ledger knows.
+/// Those of the cluster and the network, which are made again as long as there is something to write, and those that the
+/// ledger knows.
 fn log_groups(scene: &Scene<'_>) -> Answer {
-    let prefix = format!("/aws/eks/{}/", scene.names.base());
-    let found = scene.aws.ask(&["logs", "describe-log-groups", "--log-group-name-prefix", &prefix])?;
-    let mut things: Vec<Thing> = list(&found, "logGroups").iter().map(log_group).collect();
-    for entry in scene.noted("log-group").filter(|entry| !entry.id.starts_with(&prefix)) {
+    let prefixes = ["eks", "vpc"].map(|service| format!("/aws/{service}/{}/", scene.names.base()));
+    let mut things = Vec::new();
+    for prefix in &prefixes {
+        let found = scene.aws.ask(&["logs", "describe-log-groups", "--log-group-name-prefix", prefix])?;
+        things.extend(list(&found, "logGroups").iter().map(log_group));
+    }
+    let is_asked = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
+    for entry in scene.noted("log-group").filter(|entry| !is_asked(&entry.id)) {
         let found = scene.aws.ask(&["logs", "describe-log-groups", "--log-group-name-prefix", &entry.id])?;
         let same = |found: &&Value| text(found, "logGroupName") == entry.id;
         things.extend(list(&found, "logGroups").iter().filter(same).map(log_group));
@@ -158,12 +163,16 @@ fn topics(scene: &Scene<'_>) -> Answer {
     Ok(ours.map(|arn| Thing::new("topic", arn, &["sns", "delete-topic", "--topic-arn", arn])).collect())
 }
 
+/// Those that tell the deployment's own topic.
 fn alarms(scene: &Scene<'_>) -> Answer {
     let prefix = format!("{}-", scene.names.base());
-    let own = ["messages-late", "messages-dead", "nat-ports"].map(|name| format!("{prefix}{name}"));
+    let tells = format!(":{}-alerts", scene.names.base());
     let found = scene.aws.ask(&["cloudwatch", "describe-alarms", "--alarm-name-prefix", &prefix])?;
-    let names = list(&found, "MetricAlarms").iter().map(|found| text(found, "AlarmName"));
-    let ours = names.filter(|name| own.iter().any(|own| own == name));
+    let is_ours = |found: &&Value| {
+        let mut told = list(found, "AlarmActions").iter().filter_map(Value::as_str);
+        told.any(|topic| topic.ends_with(&tells))
+    };
+    let ours = list(&found, "MetricAlarms").iter().filter(is_ours).map(|found| text(found, "AlarmName"));
     Ok(ours.map(|name| Thing::new("alarm", name, &["cloudwatch", "delete-alarms", "--alarm-names", name])).collect())
 }
 

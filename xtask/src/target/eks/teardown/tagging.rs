@@ -33,11 +33,13 @@ pub(super) fn others(scene: &Scene<'_>) -> Result<Vec<Thing>, Refusal> {
     let filter = format!("Key={DEPLOYMENT},Values={}", scene.names.id);
     let found = scene.aws.ask(&["resourcegroupstaggingapi", "get-resources", "--tag-filters", &filter])?;
     let arns = list(&found, "ResourceTagMappingList").iter().map(|found| text(found, "ResourceARN"));
-    let mut things = Vec::new();
-    for arn in arns.filter(|arn| !is_asked(arn)) {
-        things.extend(thing(scene, arn)?);
-    }
-    Ok(things)
+    let arns: Vec<&str> = arns.filter(|arn| !is_asked(arn)).collect();
+    let lost = || Err(Refusal::new(Trouble::Unanswered, "", "the question was not asked to its end"));
+    let things: Result<Vec<Option<Thing>>, Refusal> = std::thread::scope(|threads| {
+        let asked: Vec<_> = arns.iter().map(|arn| threads.spawn(|| thing(scene, arn))).collect();
+        asked.into_iter().map(|one| one.join().unwrap_or_else(|_| lost())).collect()
+    });
+    Ok(things?.into_iter().flatten().collect())
 }
 
 /// The service and what follows the account in an ARN: `arn:aws:SERVICE:REGION:ACCOUNT:REST`.
