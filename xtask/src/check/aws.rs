@@ -83,7 +83,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
         check(&subject, "aws.region", "region", CREDENTIALS, account::region),
         check(&subject, "aws.state", "state bucket", ACCOUNT, platform::state),
         check(&subject, "aws.cluster", "cluster", ACCOUNT, platform::cluster),
-        check(&subject, "aws.leftovers", "nothing left of an earlier deployment", ACCOUNT, left::leftovers),
+        check(&subject, "aws.leftovers", "leftovers", ACCOUNT, left::leftovers),
         check(&subject, "aws.quota.vpcs", "room for a VPC", ACCOUNT, quota::vpcs),
         check(&subject, "aws.quota.addresses", "room for an address", ACCOUNT, quota::addresses),
         check(&subject, "aws.quota.vcpus", "room for the nodes", ACCOUNT, quota::vcpus),

@@ -124,9 +124,11 @@ impl FromStr for ZoneId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let inner = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
-        let is_id = text.starts_with('Z') && (2..=32).contains(&text.len()) && text.chars().all(inner);
+        // As Route 53 lists them.
+        let id = text.strip_prefix("/hostedzone/").unwrap_or(text);
+        let is_id = (2..=32).contains(&id.len()) && id.chars().all(inner);
         if is_id {
-            Ok(Self(text.to_owned()))
+            Ok(Self(id.to_owned()))
         } else {
             Err(format!("{} is not the ID of a hosted zone such as `Z0123456789ABCDEFGHIJ`", quoted(text)))
         }
@@ -238,7 +240,8 @@ mod tests {
     fn settings_are_only_what_aws_takes() {
         takes::<Account>(&["123456789012"], &["", "12345678901", "1234567890123", "12345678901a"]);
         takes::<Region>(&["eu-central-1", "us-gov-west-1"], &["", "eu", "eu-1", "eu-central-", "EU-central-1"]);
-        takes::<ZoneId>(&["Z0123456789ABCDEFGHIJ"], &["", "Z", "z1", "A12", "Z1/2"]);
+        takes::<ZoneId>(&["Z0123456789ABCDEFGHIJ"], &["", "Z", "z1", "Z1/2", "example.com"]);
+        assert_eq!("/hostedzone/Z012".parse::<ZoneId>().unwrap().as_str(), "Z012");
         takes::<CertificateArn>(
             &["arn:aws:acm:eu-west-1:123456789012:certificate/a-b"],
             &["", "arn:aws:iam::1:role/a"],

@@ -17,7 +17,7 @@ struct Leftover {
 }
 
 pub(super) fn leftovers(subject: &Subject, _: &Scene) -> Finding {
-    let want = "a name that nothing else has";
+    let want = "none";
     let Some(names) = subject.names() else { return Finding::skip("the account is not known") };
     match subject.answers.bucket(subject) {
         Some(Ok(true)) => return Finding::pass("what is there is in the state").want(want),
