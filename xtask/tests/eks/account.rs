@@ -55,7 +55,10 @@ impl Account {
 
     fn try_ask<const N: usize>(&self, args: [&str; N]) -> Result<Value, String> {
         let mut command = Command::new("aws");
-        command.args(["--region", &self.region, "--output", "json"]).args(args).stdin(Stdio::null());
+        // Older versions of the CLI do not take it from the variable for every service.
+        let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap_or_default();
+        command.args(["--endpoint-url", &endpoint, "--region", &self.region, "--output", "json"]);
+        command.args(args).stdin(Stdio::null());
         let run = Run::of(&mut command);
         match run.code() {
             0 if run.stdout.trim().is_empty() => Ok(Value::Null),

@@ -31,7 +31,7 @@ fn what_it_would_be_is_told_before(deployment: &Deployment) {
     let monthly = plan["estimate"]["monthly_usd"].as_f64().unwrap_or_else(|| panic!("{plan:#}"));
     assert!(monthly > 73.0, "a cluster alone is 73 dollars a month: {plan:#}");
     let lines = deployment.sandbox.xtask(["deploy", "--dry-run"]).success().stdout;
-    for part in ["terraform", "plan", "-out", "helm upgrade --install", "<digest of epoch>"] {
+    for part in ["terraform", "plan", "-out", "upgrade --install", "<digest of epoch>"] {
         assert!(lines.contains(part), "no `{part}` in:\n{lines}");
     }
     assert_eq!(deployment.left(), Vec::<String>::new(), "nothing of this makes anything");
