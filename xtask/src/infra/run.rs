@@ -166,8 +166,12 @@ impl Infra {
     }
 
     pub(super) fn fault(&self, goal: &str, told: &Told) -> Fault {
-        let told_of = told.complaints.iter().filter(|complaint| !complaint.is_of_stranded_state());
-        let complaints: Vec<Complaint> = told_of.cloned().collect();
+        // What Terraform advises where it could not give back the lock or save the state is what the next run does.
+        let lasting = |complaint: &&Complaint| !complaint.is_of_stranded_state() && !complaint.is_of_release();
+        let mut complaints: Vec<Complaint> = told.complaints.iter().filter(lasting).cloned().collect();
+        if complaints.is_empty() {
+            complaints.clone_from(&told.complaints);
+        }
         trouble::fault(goal, &complaints, &told.stderr, &self.deployment.environment)
     }
 
