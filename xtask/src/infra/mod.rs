@@ -117,14 +117,14 @@ impl Infra {
         Ok(stamp(sources.digest(), variables.digest(&self.cidrs()?)))
     }
 
-    /// What was applied last, by whomever: its stamp and outputs. `None`: nothing yet. While it is being changed, and after
+    /// What was applied last, by whomever: its stamp and outputs. `None`: nothing yet, or not all that is wanted. While it is being changed, and after
     /// a change that did not come to its end, the stamp is that of nothing and the outputs are those of before.
     /// `fresh` asks the bucket; otherwise what this machine has noted will do.
     ///
     /// # Errors
     /// When AWS refuses or does not answer.
     pub fn applied(&self, fresh: bool) -> Result<Option<(Digest, Outputs)>> {
-        self.notes().read(fresh)?.map(|applied| applied.parsed()).transpose()
+        Ok(self.notes().read(fresh)?.and_then(|applied| applied.parsed().ok()))
     }
 
     /// What was applied last, as the bucket says, and this machine's note of it renewed. Where both tell of something,
@@ -136,8 +136,13 @@ impl Infra {
         &self,
         accept: &dyn Fn(&Outputs, &Outputs) -> Result<(), Fault>,
     ) -> Result<Option<(Digest, Outputs)>> {
-        let accept = |here: &Applied, there: &Applied| Ok(accept(&here.parsed()?.1, &there.parsed()?.1)?);
-        self.notes().renew(&accept)?.map(|applied| applied.parsed()).transpose()
+        let accept = |here: &Applied, there: &Applied| match (here.parsed(), there.parsed()) {
+            (Ok((_, here)), Ok((_, there))) => Ok(accept(&here, &there)?),
+            _ => Ok(()),
+        };
+        // What an end that was cut short, or another version of `terraform/`, has left out must not be in the way of
+        // whoever is about to mend or remove it.
+        Ok(self.notes().renew(&accept)?.and_then(|applied| applied.parsed().ok()))
     }
 
     /// Plans and writes the plan down. Nothing is changed on AWS but the lock of the state. Without a state bucket it is
