@@ -28,6 +28,7 @@ pub mod local_settings;
 pub mod os;
 pub mod plan;
 pub mod proc;
+pub mod redact;
 pub mod report;
 pub mod scratch;
 pub mod signal;

@@ -30,7 +30,7 @@ impl Rehearsal<'_> {
     fn text(&self) -> String {
         let mut text = format!("environment `{}`\n", self.environment.name);
         for setting in &self.environment.origins {
-            text.push_str(&format!("    {} = {}  ({})\n", setting.key, setting.value, origin(setting)));
+            text.push_str(&format!("    {} = {}  ({})\n", setting.key, setting.shown(), origin(setting)));
         }
         for system in self.skipped {
             text.push_str(&format!("`{}` is skipped: {}\n", system.name, system.reason));
@@ -41,7 +41,7 @@ impl Rehearsal<'_> {
 
     fn document(&self) -> Value {
         let setting =
-            |setting: &Setting| json!({"key": setting.key, "value": setting.value, "origin": origin(setting)});
+            |setting: &Setting| json!({"key": setting.key, "value": setting.shown(), "origin": origin(setting)});
         let skipped = |system: &SkippedSystem| json!({"name": system.name.as_str(), "reason": system.reason});
         json!({
             "schema": 1, "env": self.environment.name.as_str(), "dry_run": true,

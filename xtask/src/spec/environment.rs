@@ -6,6 +6,7 @@ use super::cluster::Cluster;
 use super::container::{EngineKind, Platform, Registry};
 use super::name::{DeploymentId, EnvironmentName};
 use super::system::TargetKind;
+use crate::redact;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -74,6 +75,13 @@ pub struct Setting {
     pub origin: Origin,
 }
 
+impl Setting {
+    /// The value, unless its name says that it is a secret.
+    pub fn shown(&self) -> &str {
+        if redact::is_name(&self.key) && !self.value.is_empty() { redact::HIDDEN } else { &self.value }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     Default,
@@ -84,4 +92,17 @@ pub enum Origin {
     },
     /// `--set`.
     Flag,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_is_a_secret_is_not_shown() {
+        let setting = |key: &str| Setting { key: key.to_owned(), value: "x".to_owned(), origin: Origin::Flag };
+        assert_eq!(setting("terraform.cache_password").shown(), redact::HIDDEN);
+        assert_eq!(setting("env.AWS_SECRET_ACCESS_KEY").shown(), redact::HIDDEN);
+        assert_eq!(setting("env.LOG").shown(), "x");
+    }
 }

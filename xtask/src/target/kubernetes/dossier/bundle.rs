@@ -3,7 +3,7 @@
 use super::codes;
 use super::evidence::{Evidence, Log};
 use super::finding::Finding;
-use super::redact::Redactor;
+use crate::redact::Redactor;
 use crate::home;
 use crate::kube::object::{name, namespace, text};
 use anyhow::{Context, Result};

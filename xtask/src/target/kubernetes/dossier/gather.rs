@@ -4,7 +4,7 @@ use super::super::Kubernetes;
 use super::super::names;
 use super::evidence::{Container, Evidence, Expected, Log, Node};
 use super::judge::requests;
-use super::redact::Redactor;
+use crate::redact::Redactor;
 use super::{judge, sockets};
 use crate::container::ports::Sockets;
 use crate::kube::object::{list, name, text};

@@ -8,7 +8,6 @@ mod finding;
 pub(super) mod gather;
 pub(super) mod judge;
 mod quantity;
-mod redact;
 mod refusal;
 mod sockets;
 #[cfg(test)]
@@ -19,7 +18,7 @@ pub(crate) use refusal::refusal;
 
 use self::evidence::{Evidence, Expected};
 use self::gather::Source;
-use self::redact::Redactor;
+use crate::redact::Redactor;
 use super::Kubernetes;
 use super::wanted::{self, Part};
 use crate::container::ports::Sockets;

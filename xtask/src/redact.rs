@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-const HIDDEN: &str = "[redacted]";
+/// What stands in the place of a secret.
+pub(crate) const HIDDEN: &str = "[redacted]";
 /// A value behind one of these, with `=` or `:` between them, is taken for a secret.
 const NAMES: [&str; 9] =
     ["password", "passwd", "secret", "token", "api_key", "apikey", "requirepass", "authorization", "access_key"];
@@ -53,7 +54,8 @@ impl Redactor {
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether the name of a variable or a setting says that its value is a secret.
+pub(crate) fn is_name(text: &str) -> bool {
     let text = text.to_lowercase();
     NAMES.iter().any(|name| text.contains(name))
 }
