@@ -117,8 +117,9 @@ impl Infra {
         Ok(stamp(sources.digest(), variables.digest(&self.cidrs()?)))
     }
 
-    /// What was applied last, by whomever: its stamp and outputs. `None`: nothing yet, or not all that is wanted. While it is being changed, and after
-    /// a change that did not come to its end, the stamp is that of nothing and the outputs are those of before.
+    /// What was applied last, by whomever: its stamp and outputs. `None`: nothing yet, or not all that is wanted. While it
+    /// is being changed, and after a change that did not come to its end, the stamp is that of nothing and the outputs are
+    /// those of before.
     /// `fresh` asks the bucket; otherwise what this machine has noted will do.
     ///
     /// # Errors
