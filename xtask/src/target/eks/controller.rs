@@ -34,6 +34,9 @@ const ACCOUNT: &str = "aws-load-balancer-controller";
 /// Below the root of the repository.
 const VALUES: &str = "helm/load-balancer-controller/values.yaml";
 
+/// What keeps other controllers from our Ingresses, in a release beside it.
+const GUARD: &str = "helm/ingress-guard";
+
 /// Where it answers, and how long it may take for that: it reads what there is first, and is asked only after a while.
 const PORT: u16 = 9443;
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -56,6 +59,7 @@ pub(super) fn step(eks: &Arc<Eks>, needs: Vec<StepId>) -> Result<Step> {
         holds: Holds::Nothing,
         preview: vec![
             Preview::Do(format!("namespace `{}`, unless it is there", work.fixture.namespace)),
+            Preview::Run(work.guard.line_as_typed(&eks.core)),
             Preview::Run(work.fixture.line_as_typed(&eks.core)),
             Preview::Do("wait until its pods are ready and its webhook answers".to_owned()),
         ],
@@ -76,8 +80,8 @@ pub(super) fn removal(eks: &Arc<Eks>, needs: Vec<StepId>) -> Result<Step> {
         system: None,
         needs,
         holds: Holds::Nothing,
-        preview: vec![Preview::Run(work.fixture.removal_as_typed(&eks.core))],
-        work: Box::new(RemovalWork { core: Arc::clone(&eks.core), fixture: work.fixture }),
+        preview: [&work.fixture, &work.guard].map(|one| Preview::Run(one.removal_as_typed(&eks.core))).into(),
+        work: Box::new(RemovalWork { core: Arc::clone(&eks.core), fixtures: [work.fixture, work.guard] }),
     })
 }
 
@@ -98,6 +102,7 @@ struct ControllerWork {
     eks: Arc<Eks>,
     pinned: Pinned,
     fixture: Fixture,
+    guard: Fixture,
     namespace: NamespaceWork,
     /// What its workload is called, and all that it has in the cluster beside its namespace.
     name: ServiceName,
@@ -115,6 +120,12 @@ impl ControllerWork {
             chart: pinned.chart_from(from),
             base: Some(VALUES),
         };
+        let guard = Fixture {
+            name: environment.cluster.prefixed("ingress-guard"),
+            namespace: fixture.namespace.clone(),
+            chart: Chart::Folder(GUARD.into()),
+            base: None,
+        };
         let prefix = environment.cluster.namespace_prefix.as_str();
         let name = derive::fitting(&format!("{prefix}{}", eks.infra.names.base()), LONGEST);
         Ok(Self {
@@ -124,6 +135,7 @@ impl ControllerWork {
                 namespace: fixture.namespace.clone(),
             },
             fixture,
+            guard,
             pinned,
             name: name.parse().context("name the load balancer controller")?,
             eks: Arc::clone(eks),
@@ -157,6 +169,15 @@ impl ControllerWork {
         })))
     }
 
+    fn guarded(&self) -> Result<(Value, String)> {
+        let values = json!({
+            "name": self.name.as_str(), "account": ACCOUNT, "namespace": self.fixture.namespace,
+            "deploymentId": self.eks.deployment().environment.deployment_id.to_string(),
+        });
+        let stamp = self.guard.stamp(&self.eks.deployment().root, &values)?;
+        Ok((values, stamp))
+    }
+
     fn stamped(&self) -> Result<Option<(Value, String)>> {
         let Some(values) = self.values()? else { return Ok(None) };
         let stamp = self.fixture.stamp(&self.eks.deployment().root, &values)?;
@@ -168,7 +189,8 @@ impl Work for ControllerWork {
     fn already(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
         let Some((_, stamp)) = self.stamped()? else { return Ok(None) };
         let Some(revision) = self.fixture.standing(self.core(), &stamp)? else { return Ok(None) };
-        let stands = self.fixture.is_ready(self.core())?
+        let stands = self.guard.standing(self.core(), &self.guarded()?.1)?.is_some()
+            && self.fixture.is_ready(self.core())?
             && webhook::has_endpoints(self.core(), &self.fixture.namespace)?
             && self.namespace.already(cx)?.is_some();
         Ok(stands.then(|| format!("revision {revision} of the release is this, and it serves")))
@@ -177,6 +199,8 @@ impl Work for ControllerWork {
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let (values, stamp) = self.stamped()?.context("there is no cluster for the load balancer controller")?;
         self.namespace.act(cx)?;
+        let (guard, guard_stamp) = self.guarded()?;
+        self.guard.make(self.core(), cx, &guard, &guard_stamp)?;
         cx.status(format!("chart {} {}", self.pinned.chart, self.pinned.version));
         self.fixture.make(self.core(), cx, &values, &stamp)?;
         self.fixture
@@ -190,16 +214,23 @@ impl Work for ControllerWork {
 
 struct RemovalWork {
     core: Arc<Kubernetes>,
-    fixture: Fixture,
+    fixtures: [Fixture; 2],
 }
 
 impl Work for RemovalWork {
     fn already(&self, _: &StepCx<'_>) -> Result<Option<String>> {
-        Ok((!self.fixture.is_there(&self.core)?).then(|| "there is no release of it".to_owned()))
+        for fixture in &self.fixtures {
+            if fixture.is_there(&self.core)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some("there is no release of it".to_owned()))
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        self.fixture.remove(&self.core, cx)?;
+        for fixture in &self.fixtures {
+            fixture.remove(&self.core, cx)?;
+        }
         Ok(Outcome::Done)
     }
 }
