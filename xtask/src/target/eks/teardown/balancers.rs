@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 pub(super) const QUESTIONS: [Question; 1] = [Question {
     about: "load balancers and target groups",
     line: &["elbv2", "describe-load-balancers"],
+    beside: true,
     ask: balancers,
 }];
 

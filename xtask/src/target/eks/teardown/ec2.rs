@@ -6,8 +6,12 @@ use crate::aws::Refusal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-pub(super) const QUESTIONS: [Question; 1] =
-    [Question { about: "networks, addresses, volumes and instances", line: &["ec2", "describe-tags"], ask: tagged }];
+pub(super) const QUESTIONS: [Question; 1] = [Question {
+    about: "networks, addresses, volumes and instances",
+    line: &["ec2", "describe-tags"],
+    beside: true,
+    ask: tagged,
+}];
 
 /// On the network interfaces that nodes make for their pods (github.com/aws/amazon-vpc-cni-k8s), and on the instances of
 /// Auto Mode.

@@ -38,7 +38,7 @@ impl Work for LedgerWork {
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         cx.status("asking AWS what it has of the deployment");
-        let seen = remains::look(&self.eks)?;
+        let seen = remains::look_beside(&self.eks)?;
         let entries = entries(&seen.things);
         let count = ui::counted(entries.len(), "thing", "things");
         // Those that it knows already keep what is known of them.

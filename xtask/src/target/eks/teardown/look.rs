@@ -40,6 +40,8 @@ impl Scene<'_> {
 pub(super) struct Question {
     pub(super) about: &'static str,
     pub(super) line: &'static [&'static str],
+    /// Whether it may find what Terraform does not know.
+    pub(super) beside: bool,
     pub(super) ask: fn(&Scene<'_>) -> Result<Vec<Thing>, Refusal>,
 }
 
@@ -56,9 +58,19 @@ pub(super) struct Seen {
 /// # Errors
 /// When AWS cannot be asked at all.
 pub(super) fn all(scene: &Scene<'_>) -> Result<Seen> {
-    let questions: Vec<&Question> =
-        balancers::QUESTIONS.iter().chain(&ec2::QUESTIONS).chain(services::QUESTIONS).collect();
-    ask(scene, &questions)
+    ask(scene, &questions().collect::<Vec<_>>())
+}
+
+/// Asks for what may be there without Terraform's knowledge: a third of the questions.
+///
+/// # Errors
+/// Those of [`all`].
+pub(super) fn beside(scene: &Scene<'_>) -> Result<Seen> {
+    ask(scene, &questions().filter(|question| question.beside).collect::<Vec<_>>())
+}
+
+fn questions() -> impl Iterator<Item = &'static Question> {
+    balancers::QUESTIONS.iter().chain(&ec2::QUESTIONS).chain(services::QUESTIONS)
 }
 
 /// Asks some of it.

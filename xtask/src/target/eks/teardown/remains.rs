@@ -46,6 +46,15 @@ pub(super) fn look(eks: &Eks) -> Result<Seen> {
     look::all(&scene(eks, &entries))
 }
 
+/// What AWS has and Terraform may not know.
+///
+/// # Errors
+/// When AWS cannot be asked.
+pub(super) fn look_beside(eks: &Eks) -> Result<Seen> {
+    let entries = eks.ledger.entries()?;
+    look::beside(&scene(eks, &entries))
+}
+
 pub(super) fn scene<'a>(eks: &'a Eks, entries: &'a [Entry]) -> Scene<'a> {
     let environment = &eks.deployment().environment;
     Scene {

@@ -12,25 +12,29 @@ use serde_json::{Value, json};
 type Answer = Result<Vec<Thing>, Refusal>;
 
 const fn question(about: &'static str, line: &'static [&'static str], ask: fn(&Scene<'_>) -> Answer) -> Question {
-    Question { about, line, ask }
+    Question { about, line, beside: false, ask }
+}
+
+const fn beside(about: &'static str, line: &'static [&'static str], ask: fn(&Scene<'_>) -> Answer) -> Question {
+    Question { about, line, beside: true, ask }
 }
 
 pub(super) const QUESTIONS: &[Question] = &[
-    question("the cluster", &["eks", "list-clusters"], cluster),
-    question("log groups", &["logs", "describe-log-groups"], log_groups),
+    beside("the cluster", &["eks", "list-clusters"], cluster),
+    beside("log groups", &["logs", "describe-log-groups"], log_groups),
     question("image repositories", &["ecr", "describe-repositories"], repositories),
     question("roles", &["iam", "list-roles"], roles),
     question("instance profiles", &["iam", "list-instance-profiles"], profiles),
-    question("OIDC providers", &["iam", "list-open-id-connect-providers"], providers),
-    question("key aliases", &["kms", "list-aliases"], aliases),
+    beside("OIDC providers", &["iam", "list-open-id-connect-providers"], providers),
+    beside("key aliases", &["kms", "list-aliases"], aliases),
     question("topics", &["sns", "list-topics"], topics),
     question("alarms", &["cloudwatch", "describe-alarms"], alarms),
     question("dashboards", &["cloudwatch", "list-dashboards"], dashboards),
     question("the cache", &["elasticache", "describe-replication-groups"], cache),
     question("the cache's subnets", &["elasticache", "describe-cache-subnet-groups"], cache_subnets),
-    question("certificates", &["acm", "list-certificates"], certificates),
+    beside("certificates", &["acm", "list-certificates"], certificates),
     question("the budget", &["budgets", "describe-budgets"], budget),
-    question("records of the domain", &["route53", "list-hosted-zones"], super::records::records),
+    beside("records of the domain", &["route53", "list-hosted-zones"], super::records::records),
     question("what else carries the deployment's tag", &["resourcegroupstaggingapi", "get-resources"], tagging::others),
 ];
 

@@ -44,7 +44,7 @@ impl Work for SweepWork {
 
 /// What a sweep would remove.
 fn leftovers(eks: &Eks) -> Result<Vec<Thing>> {
-    let seen = remains::look(eks)?;
+    let seen = remains::look_beside(eks)?;
     let volumes: Vec<String> = volume_gate::left(eks)?.into_iter().map(|thing| thing.id).collect();
     let goes = |thing: &Thing| SWEPT.contains(&thing.kind) && is_free(thing, &volumes);
     Ok(seen.things.into_iter().filter(goes).collect())
@@ -95,7 +95,7 @@ pub(super) fn sweep(eks: &Eks, cx: &StepCx<'_>, within: Duration) -> Result<Vec<
 /// Those of [`sweep`].
 pub(super) fn unblock(eks: &Eks, cx: &StepCx<'_>) -> Result<Vec<String>> {
     let mut removed = Vec::new();
-    let seen = remains::look(eks)?;
+    let seen = remains::look_beside(eks)?;
     for thing in seen.things.iter().filter(|thing| is_in_the_way(thing)) {
         if gate::remove(&eks.infra.aws, thing)? == Removal::Done {
             removed.push(format!("`{}`", thing.title()));
