@@ -83,10 +83,11 @@ mod tests {
     #[test]
     fn an_ingress_of_another_class_is_left_alone() {
         let ingress = |class: &str, finalizer: &str, going: Option<&str>| {
-            json!({
-                "metadata": {"name": "a", "namespace": "n", "finalizers": [finalizer], "deletionTimestamp": going},
-                "spec": {"ingressClassName": class},
-            })
+            let mut metadata = json!({"name": "a", "namespace": "n", "finalizers": [finalizer]});
+            if let Some(going) = going {
+                metadata["deletionTimestamp"] = json!(going);
+            }
+            json!({"metadata": metadata, "spec": {"ingressClassName": class}})
         };
         let found = read(&ingress("own", "ingress.k8s.aws/resources", Some("now")), "own").unwrap();
         assert_eq!(found.told(), "`Ingress n/a` waits for the finalizer `ingress.k8s.aws/resources`");
