@@ -9,6 +9,7 @@ mod webhook;
 
 use self::pinned::Pinned;
 use super::{Eks, derive};
+use crate::kube::{self, path};
 use crate::plan::runner::StepCx;
 use crate::plan::{Holds, Outcome, Preview, Step, StepId, Work};
 use crate::spec::aws::ChartRepository;
@@ -30,6 +31,9 @@ const TITLE: &str = "the load balancer controller";
 /// What `terraform/identity.tf` gives its rights to: this account in this namespace, behind the prefix.
 const NAMESPACE: &str = "load-balancer-controller";
 const ACCOUNT: &str = "aws-load-balancer-controller";
+
+/// Its `--leader-election-id`, which the chart leaves as it is.
+const LEADER: &str = "aws-load-balancer-controller-leader";
 
 /// Below the root of the repository.
 const VALUES: &str = "helm/load-balancer-controller/values.yaml";
@@ -224,13 +228,25 @@ impl Work for RemovalWork {
                 return Ok(None);
             }
         }
-        Ok(Some("there is no release of it".to_owned()))
+        let lease = self.core.access.api()?.get(&self.lease());
+        let lease = lease.map_err(|refusal| kube::fault("look for the controller's lease", &refusal))?;
+        Ok(lease.is_none().then(|| "there is no release of it".to_owned()))
     }
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         for fixture in &self.fixtures {
             fixture.remove(&self.core, cx)?;
         }
+        let deleted = self.core.access.api()?.delete(&self.lease(), false);
+        deleted.map_err(|refusal| kube::fault("remove the controller's lease", &refusal))?;
         Ok(Outcome::Done)
+    }
+}
+
+impl RemovalWork {
+    /// By which its pods agree on one of them. They make it themselves, so that no release takes it along, and its
+    /// namespace would be taken for somebody else's.
+    fn lease(&self) -> String {
+        path::LEASE.at(&self.fixtures[0].namespace, LEADER)
     }
 }
