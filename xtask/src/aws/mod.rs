@@ -212,7 +212,13 @@ impl Aws {
     }
 
     fn bounded(&self, args: &[&str]) -> CommandLine {
-        let line = self.command().args(tools::aws::LIMITS).args(args);
+        let line = self.command().args(tools::aws::LIMITS);
+        // The CLI's first version takes it from the variable for most services, and not for all.
+        let line = match self.vars.get("AWS_ENDPOINT_URL") {
+            Some(endpoint) => line.args(["--endpoint-url", endpoint]),
+            None => line,
+        };
+        let line = line.args(args);
         // Without one, the start says so.
         let program = self.proc.find("aws").map_or_else(|| line.program.clone(), Into::into);
         CommandLine { program, ..line }

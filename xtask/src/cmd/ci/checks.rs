@@ -245,7 +245,6 @@ impl Work for SpecWork {
     fn act(&self, _: &StepCx<'_>) -> Result<Outcome> {
         let systems = spec::load(&self.root)?.systems.len();
         spec::prices(&self.root)?;
-        spec::prices(&self.root)?;
         let names = spec::environment_names(&self.root)?;
         for name in &names {
             spec::environment(&self.root, name.as_str(), &[])?;

@@ -24,7 +24,6 @@ const GATED: (&str, &str) = ("elbv2.k8s.aws/pod-readiness-gate-inject", "enabled
 
 pub(super) struct EksPlatform {
     pub(super) infra: Arc<Infra>,
-    pub(super) ledger: Arc<AwsLedger>,
     outputs: Mutex<Known>,
     pub(super) front: front::Balancers,
 }
@@ -42,7 +41,6 @@ impl EksPlatform {
     pub(super) fn new(infra: &Arc<Infra>, ledger: &Arc<AwsLedger>, ctx: &Ctx) -> Self {
         Self {
             infra: Arc::clone(infra),
-            ledger: Arc::clone(ledger),
             outputs: Mutex::default(),
             front: front::Balancers::new(infra, ledger, ctx),
         }

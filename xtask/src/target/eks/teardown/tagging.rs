@@ -94,13 +94,11 @@ fn moment(value: &Value, now: f64) -> String {
     }
 }
 
-/// Asked once: the first version of the CLI does not take the endpoint of queues from the environment.
 fn queue(scene: &Scene<'_>, name: &str) -> Result<Option<Thing>, Refusal> {
-    let url = match scene.aws.change(&["sqs", "get-queue-url", "--queue-name", name]) {
+    let url = match scene.aws.ask(&["sqs", "get-queue-url", "--queue-name", name]) {
         Ok(found) => text(&found, "QueueUrl").to_owned(),
         Err(refusal) if refusal.is_absent() => return Ok(None),
-        Err(refusal) if [Trouble::Expired, Trouble::Interrupted].contains(&refusal.trouble) => return Err(refusal),
-        Err(_) => format!("https://sqs.{}.amazonaws.com/{}/{name}", scene.names.region, scene.names.account),
+        Err(refusal) => return Err(refusal),
     };
     Ok(Some(Thing::new("queue", name, &["sqs", "delete-queue", "--queue-url", &url])))
 }
