@@ -22,8 +22,7 @@ use std::time::{Duration, Instant};
 
 /// How long AWS may take; the network interfaces of a load balancer stay for minutes.
 const WITHIN: Duration = Duration::from_secs(600);
-/// How long a controller that runs may go on cleaning up after its last Ingress: it asks again every two minutes for the
-/// security group that its load balancers share.
+/// How long a controller that runs may go on cleaning up after its last Ingress.
 const CONTROLLER_WITHIN: Duration = Duration::from_secs(150);
 
 pub(super) struct FrontGate {
@@ -46,7 +45,7 @@ impl Work for FrontGate {
             if left.is_empty() {
                 return Ok(Some(()));
             }
-            let why = match self.holder(cx, began.elapsed())? {
+            let why = match self.holder(cx, &left, began.elapsed())? {
                 Holder::Controller(words) => words,
                 Holder::Gone(held) => return Err(self.stalled(&left, &held).into()),
                 Holder::Nobody => remove_some(&self.eks.infra.aws, &left, &mut removed)?,
@@ -98,16 +97,18 @@ impl FrontGate {
         Ok(left)
     }
 
-    fn holder(&self, cx: &StepCx<'_>, since: Duration) -> Result<Holder> {
+    fn holder(&self, cx: &StepCx<'_>, left: &[Thing], since: Duration) -> Result<Holder> {
         if self.way.state(cx)? != State::Open {
             return Ok(Holder::Nobody);
         }
         let held = ingresses::held(&self.eks, &self.scope)?;
         let running = ingresses::has_controller(&self.eks)?;
+        // The group that load balancers share serves nobody once they are gone, and the controller is in no hurry with it.
+        let serves = left.iter().any(|thing| thing.kind != balancers::SECURITY);
         Ok(match held.first() {
             Some(_) if !running => Holder::Gone(held),
             Some(first) => Holder::Controller(first.told()),
-            None if running && since < CONTROLLER_WITHIN => {
+            None if running && serves && since < CONTROLLER_WITHIN => {
                 Holder::Controller("the load balancer controller has not removed it yet".to_owned())
             }
             None => Holder::Nobody,
