@@ -186,7 +186,9 @@ impl Infra {
         let wanted = platform::Plan { file: &file, variables: &variables.set, destroy: aim == Aim::Nothing, lock };
         let line = platform::plan(terraform(), wanted);
         let told = match lock {
-            true => self.holding(&workspace, &line, &|line, on_line| self.to_its_end(&workspace, line, on_line), say)?,
+            true => {
+                self.holding(&workspace, &line, &|line, on_line| self.to_its_end(&workspace, line, on_line), say)?
+            }
             false => self.listen(&line, say)?,
         };
         if !told.success && told.status != DIFFERENCES {

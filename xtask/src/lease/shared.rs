@@ -193,7 +193,8 @@ fn acquire<P: Place>(
         match sight {
             Sight::Free | Sight::Left => {}
             Sight::Dead => {
-                candidate.journal.note(format!("taking over from {}, which ended without giving the lease back", who()))
+                let who = who();
+                candidate.journal.note(format!("taking over from {who}, which ended without giving the lease back"));
             }
             Sight::Alive => return Err(candidate.held(&who()).into()),
             Sight::Unknown { first } => {

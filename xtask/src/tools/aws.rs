@@ -19,7 +19,7 @@ pub fn command(profile: Option<&str>, region: &Region) -> CommandLine {
         .env("AWS_MAX_ATTEMPTS", "1");
     let line = match profile {
         // Keys in the process's environment would win over a profile.
-        Some(profile) => KEYS.iter().fold(line, |line, name| line.env_remove(name)).args(["--profile", profile]),
+        Some(profile) => KEYS.iter().fold(line, CommandLine::env_remove).args(["--profile", profile]),
         None => line,
     };
     line.args(["--region", region.as_str(), "--output", "json"])

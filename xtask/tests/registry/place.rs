@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use xtask::ctx::{Ctx, Vars};
 use xtask::error::Fault;
 use xtask::image::Carrier;
-use xtask::image::auth::Credentials;
+use xtask::image::auth::{Credentials, SignIn};
 use xtask::journal::{Event, Journal, Watcher};
 use xtask::plan::runner::{self, StepCx};
 use xtask::plan::{Holds, Outcome, Plan, Step, StepId, Work};
@@ -78,7 +78,7 @@ impl Scratch {
 
     /// What a run carries images with.
     pub(crate) fn carrier(&self, host: &str, credentials: Option<Credentials>) -> Carrier {
-        Carrier::new(host, credentials, &Vars::default(), &self.push())
+        Carrier::new(host, credentials.map_or(SignIn::Engine, SignIn::Known), &Vars::default(), &self.push())
     }
 
     /// The folder that is there while something is carried.

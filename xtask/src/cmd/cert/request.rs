@@ -4,7 +4,7 @@ use crate::aws;
 use crate::error::Fault;
 use crate::home;
 use crate::infra::Infra;
-use crate::infra::certificate::{self, Certificate};
+use crate::infra::certificate::{self, Certificate, Proof};
 use crate::infra::dns::{self, Standing};
 use crate::infra::ledger::AwsLedger;
 use crate::ledger::Entry;
@@ -150,7 +150,7 @@ impl Work {
 
     /// Makes the record in the environment's own zone.
     fn point(&self, cx: &StepCx<'_>, zone: &ZoneId, certificate: &Certificate) -> Result<()> {
-        let Some(record) = certificate.proof.as_ref().map(|proof| proof.record()) else { return Ok(()) };
+        let Some(record) = certificate.proof.as_ref().map(Proof::record) else { return Ok(()) };
         let aws = &self.infra.aws;
         let fault = |refusal| aws::fault(&format!("make the record `{}`", record.name), &refusal);
         // Its name is a digest that only ACM gives out: whoever made it, it is the right one.

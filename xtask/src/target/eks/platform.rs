@@ -34,16 +34,12 @@ enum Known {
     #[default]
     NotAsked,
     Nothing,
-    Made(Outputs),
+    Made(Box<Outputs>),
 }
 
 impl EksPlatform {
     pub(super) fn new(infra: &Arc<Infra>, ledger: &Arc<AwsLedger>, ctx: &Ctx) -> Self {
-        Self {
-            infra: Arc::clone(infra),
-            outputs: Mutex::default(),
-            front: front::Balancers::new(infra, ledger, ctx),
-        }
+        Self { infra: Arc::clone(infra), outputs: Mutex::default(), front: front::Balancers::new(infra, ledger, ctx) }
     }
 
     pub(super) fn aws(&self) -> &Aws {
@@ -60,13 +56,13 @@ impl EksPlatform {
             *known = match self.infra.applied(false)? {
                 Some((_, outputs)) => {
                     self.front.set_outputs(&outputs);
-                    Known::Made(outputs)
+                    Known::Made(Box::new(outputs))
                 }
                 None => Known::Nothing,
             };
         }
         Ok(match &*known {
-            Known::Made(outputs) => Some(outputs.clone()),
+            Known::Made(outputs) => Some(Outputs::clone(outputs)),
             Known::Nothing | Known::NotAsked => None,
         })
     }
@@ -74,7 +70,7 @@ impl EksPlatform {
     /// Hands on what this run has applied.
     pub(super) fn set_outputs(&self, outputs: Outputs) {
         self.front.set_outputs(&outputs);
-        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = Known::Made(outputs);
+        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = Known::Made(Box::new(outputs));
     }
 
     /// Whether a service needs one of its system that AWS stands in for here: it then calls AWS itself.

@@ -3,9 +3,9 @@
 use super::codes;
 use super::evidence::{Evidence, Log};
 use super::finding::Finding;
-use crate::redact::Redactor;
 use crate::home;
 use crate::kube::object::{name, namespace, text};
+use crate::redact::Redactor;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::fmt::Write;

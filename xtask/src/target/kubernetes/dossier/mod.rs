@@ -18,13 +18,13 @@ pub(crate) use refusal::refusal;
 
 use self::evidence::{Evidence, Expected};
 use self::gather::Source;
-use crate::redact::Redactor;
 use super::Kubernetes;
 use super::wanted::{self, Part};
 use crate::container::ports::Sockets;
 use crate::error::Fault;
 use crate::journal::Event;
 use crate::plan::runner::StepCx;
+use crate::redact::Redactor;
 use crate::spec::name::{ServiceName, SystemName};
 use crate::spec::system::TargetKind;
 use std::collections::BTreeMap;
