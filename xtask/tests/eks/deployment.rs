@@ -142,7 +142,7 @@ impl Deployment {
         reached
     }
 
-    /// Starts the program and waits until a step is running.
+    /// Starts the program and waits until it is at a step.
     #[track_caller]
     pub(crate) fn until(&self, args: &[&str], step: &str) -> Running {
         let mut running = self.sandbox.start(args);
