@@ -46,6 +46,13 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// Whether the cluster refused a change because nobody answers for one of its webhooks: its pods may be on their way, or
+/// their Service not gone yet.
+pub fn awaits_webhook(words: &str) -> bool {
+    let away = ["no endpoints available", "connection refused", "not found"];
+    words.contains("failed calling webhook") && away.iter().any(|sign| words.contains(sign))
+}
+
 impl Refusal {
     pub fn is_missing(&self) -> bool {
         self.status == 404

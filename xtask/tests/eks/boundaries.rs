@@ -13,7 +13,7 @@ fn ids(document: &Value) -> Vec<&str> {
 }
 
 /// All of them when everything is asked for, else every so many, which ones differing from day to day.
-fn sample(all: Vec<(&'static str, String)>, few: usize) -> Vec<(&'static str, String)> {
+fn sample<T>(all: Vec<T>, few: usize) -> Vec<T> {
     if std::env::var_os("XTASK_FULL").is_some() {
         return all;
     }
@@ -25,23 +25,27 @@ fn sample(all: Vec<(&'static str, String)>, few: usize) -> Vec<(&'static str, St
     all.into_iter().skip(first).step_by(every).take(count).collect()
 }
 
+/// Half of the boundaries are a deploy's, the others a teardown's.
 #[test]
 fn a_deploy_and_a_teardown_that_are_killed_anywhere_are_resumed() {
     let Some(deployment) = Deployment::new("killed") else { return };
-    let plan = deployment.sandbox.xtask(["deploy", "epoch", "--dry-run", "--json"]).success().json();
-    for boundary in sample(boundaries(ids(&plan).into_iter()), 1) {
-        let reached = deployment.kill_at(&["deploy", "epoch", "--yes", "--json"], &boundary);
-        let resumed = deployment.deploy(&["epoch"]);
-        assert_ne!(resumed["result"], "failed", "{boundary:?}: {resumed:#}");
-        assert!(reached || resumed["result"] == "unchanged", "{boundary:?}: {resumed:#}");
-        assert_eq!(deployment.get("epoch", "/").unwrap().0, 200, "{boundary:?}");
-        deployment.ends_clean();
-    }
-    deployment.deploy(&["epoch"]);
-    let plan = deployment.sandbox.xtask(["teardown", "--dry-run", "--json"]).success().json();
-    for boundary in sample(boundaries(ids(&plan).into_iter()), 1) {
-        deployment.deploy(&["epoch"]);
-        deployment.kill_at(&["teardown", "--yes"], &boundary);
-        deployment.ends_clean();
+    let of = |line: &[&'static str]| {
+        let verb = line[0];
+        let plan = deployment.sandbox.xtask([line, &["--dry-run", "--json"]].concat()).success().json();
+        boundaries(ids(&plan).into_iter()).into_iter().map(move |(event, step)| (verb, event, step))
+    };
+    for (verb, event, step) in sample(of(&["deploy", "epoch"]).chain(of(&["teardown"])).collect(), 2) {
+        let boundary = (event, step);
+        if verb == "deploy" {
+            deployment.teardown();
+            deployment.kill_at(&["deploy", "epoch", "--yes", "--json"], &boundary);
+            let resumed = deployment.deploy(&["epoch"]);
+            assert_ne!(resumed["result"], "failed", "{boundary:?}: {resumed:#}");
+            assert_eq!(deployment.get("epoch", "/").unwrap().0, 200, "{boundary:?}");
+        } else {
+            deployment.deploy(&["epoch"]);
+            deployment.kill_at(&["teardown", "--yes"], &boundary);
+            deployment.ends_clean();
+        }
     }
 }

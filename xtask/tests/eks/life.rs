@@ -1,4 +1,4 @@
-//! From an empty account to proven and back to an empty account: all systems at once.
+//! From an empty account to proven and back to an empty account: all systems at once, and another deployment beside them.
 
 use super::deployment::Deployment;
 use super::sandbox::eventually;
@@ -19,6 +19,7 @@ fn all_systems_go_from_an_empty_account_to_proven_and_leave_it_empty() {
     public_services_do_what_they_are_for(&deployment);
     again_is_nothing_to_do(&deployment);
     what_is_made_carries_the_deployment(&deployment);
+    another_one_comes_and_goes_beside_it(&deployment);
     deployment.ends_clean();
     let receipt = deployment.sandbox.xtask(["teardown", "--verify", "--json"]).success().json();
     assert_eq!(receipt["result"], "clean", "{receipt:#}");
@@ -97,4 +98,17 @@ fn what_is_made_carries_the_deployment(deployment: &Deployment) {
     assert!(vpcs.iter().any(|vpc| carries(&vpc)), "{vpcs:#?}");
     // Without a domain each public service has a load balancer of its own.
     assert_eq!(deployment.account.balancers(&deployment.base()).len(), 4);
+}
+
+fn another_one_comes_and_goes_beside_it(deployment: &Deployment) {
+    let before = deployment.left();
+    let other = Deployment::new("beside").unwrap();
+    other.deploy(&["epoch"]);
+    assert_ne!(other.url("epoch"), deployment.url("epoch"));
+    assert_eq!(other.get("epoch", "/").unwrap().0, 200);
+    other.ends_clean();
+    assert_eq!(deployment.left(), before, "the first one has all that it had");
+    assert_eq!(deployment.get("epoch", "/").unwrap().0, 200);
+    let again = deployment.deploy(&[]);
+    assert_eq!(again["result"], "unchanged", "{again:#}");
 }

@@ -16,7 +16,6 @@ mod account;
 mod deployment;
 mod proxy;
 
-mod beside;
 mod boundaries;
 mod faults;
 mod life;

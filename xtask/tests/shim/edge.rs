@@ -178,8 +178,14 @@ fn services_with_one_port_are_told_apart_by_their_names() {
             args: ["busybox", "wget", "-q", "-O", "-", &url].map(str::to_owned).to_vec(),
             ..fronts.stage.run_spec(BUSYBOX)
         };
-        let args = fronts.stage.engine.run(&format!("{}-{service}-client", fronts.stage.id), &run);
-        assert_eq!(fronts.stage.run(&fronts.stage.engine.command().args(args)), version);
+        // Names are made known beside the container that has them, and on a busy machine a moment later.
+        let mut clients = 0;
+        let answer = eventually("the name leads there", || {
+            clients += 1;
+            let args = fronts.stage.engine.run(&format!("{}-{service}-client-{clients}", fronts.stage.id), &run);
+            proc().read(&fronts.stage.engine.command().args(args)).ok()
+        });
+        assert_eq!(answer, version);
     }
     // Another service than the public one is not reached from outside.
     assert_eq!(load::get(fronts.public, "/").unwrap(), "shop-1");

@@ -103,7 +103,10 @@ fn made(core: &Kubernetes, cx: &StepCx<'_>, service: &ServiceName) -> Result<Opt
         match next {
             Next::Done => Ok(Some(ingress)),
             Next::Wait => Ok(None),
-            Next::Ask => reconciled::ask_again(&api, &at).map(|()| None).map_err(|refusal| fault(&refusal).into()),
+            Next::Ask => match reconciled::ask_again(&api, &at) {
+                Err(refusal) if !kube::awaits_webhook(&refusal.message) => Err(fault(&refusal).into()),
+                _ => Ok(None),
+            },
             Next::GiveUp(complaint) => Err(hops::complained(service.as_str(), &namespace, &complaint).into()),
         }
     });

@@ -7,13 +7,21 @@ use super::dossier;
 use super::running::{self, Record, STAMP};
 use crate::home;
 use crate::kube::{self, path};
+use crate::plan::pace::every;
 use crate::plan::runner::StepCx;
 use crate::proc::CommandLine;
 use crate::spec::name::SystemName;
 use crate::tools::helm::{self, Chart, Major, Release};
 use anyhow::Result;
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a webhook may be away: about as long as its pods take to start.
+const WEBHOOK_WITHIN: Duration = Duration::from_secs(60);
+/// How often Helm is run meanwhile.
+const WEBHOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Has the chart make a system's release what is wanted.
 ///
@@ -68,14 +76,24 @@ pub(super) fn uninstall(run: &Run, system: &SystemName, cx: &StepCx<'_>) -> Resu
     execute(&helm::uninstall(run.core.access.helm()?, release), cx)
 }
 
+/// Runs Helm, again for a while where a webhook of the cluster is not answered for at the moment.
 pub(super) fn execute(line: &CommandLine, cx: &StepCx<'_>) -> Result<()> {
-    let finished = cx.try_run(line, &|_, _| {})?;
-    if finished.success {
-        return Ok(());
-    }
-    // A Helm that was killed says nothing.
-    let words = if finished.stderr.trim().is_empty() { &finished.status } else { &finished.stderr };
-    Err(dossier::refusal(words).fault().into())
+    let refused = RefCell::new(String::new());
+    let run = every(WEBHOOK_EVERY, || {
+        let finished = cx.try_run(line, &|_, _| {})?;
+        if finished.success {
+            return Ok(Some(()));
+        }
+        // A Helm that was killed says nothing.
+        let words = if finished.stderr.trim().is_empty() { finished.status } else { finished.stderr };
+        if !kube::awaits_webhook(&words) {
+            return Err(dossier::refusal(&words).fault().into());
+        }
+        cx.status(format!("waits for a webhook of the cluster: {}", words.trim()));
+        refused.replace(words);
+        Ok(None)
+    });
+    cx.wait_for(WEBHOOK_WITHIN, run, || dossier::refusal(&refused.borrow()).fault())
 }
 
 /// Takes away the records of a Helm that was killed in the middle: with one of them as the newest, no other Helm would
