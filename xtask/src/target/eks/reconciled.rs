@@ -29,6 +29,9 @@ const PASSING: [&str; 9] = [
     "refresh cached credentials",
 ];
 
+/// What our policy tells another deployment's controller (`helm/ingress-guard`): its complaint of that is not ours.
+const GUARDED: &str = "this Ingress is served by the load balancer controller in namespace";
+
 const ASKED: &str = "slipway/asked-again";
 
 /// One complaint.
@@ -61,7 +64,8 @@ pub(super) fn events(api: &Api, namespace: &str, ingress: &str) -> Result<Vec<Va
 pub(super) fn complaint(events: &[Value]) -> Option<Complaint> {
     let told = |event: &&Value| {
         let reason = object::text(event, "/reason");
-        reason == "SuccessfullyReconciled" || reason.starts_with("Failed")
+        let is_ours = !object::text(event, "/message").contains(GUARDED);
+        is_ours && (reason == "SuccessfullyReconciled" || reason.starts_with("Failed"))
     };
     let newest = events.iter().filter(told).max_by(|a, b| moment(a).cmp(moment(b)))?;
     if object::text(newest, "/reason") == "SuccessfullyReconciled" {
@@ -162,6 +166,13 @@ mod tests {
         assert_eq!((told.reason.as_str(), told.words.as_str()), ("FailedBuildModel", "FailedBuildModel due to x"));
         assert_ne!(Some(told), complaint(&[failed(2)]));
         assert_eq!(complaint(&[event("Scheduled", "2026-01-01T00:00:09Z", 1)]), None);
+    }
+
+    #[test]
+    fn what_another_deployment_s_controller_complains_of_is_not_ours() {
+        let mut denied = event("FailedUpdateStatus", "2026-01-01T00:00:09Z", 1);
+        denied["message"] = json!(format!("denied request: {GUARDED} ours"));
+        assert_eq!(complaint(&[event("SuccessfullyReconciled", "2026-01-01T00:00:01Z", 1), denied]), None);
     }
 
     fn told(words: &str, mark: &str) -> Complaint {
