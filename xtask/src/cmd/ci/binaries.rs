@@ -8,45 +8,26 @@ pub(super) struct OwnCheck {
     pub(super) title: &'static str,
     /// It builds services, as other checks do.
     pub(super) builds: bool,
-    /// Its tests wait for others most of the time, so that more of them go at once than there are processors.
-    pub(super) waits: bool,
 }
 
 /// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out.
 pub(super) const OWN_CHECKS: [OwnCheck; 8] = [
-    OwnCheck { binary: "engine", title: "docker and podman are asked and understood", builds: false, waits: false },
-    OwnCheck { binary: "shim", title: "a container is watched, ended and explained", builds: false, waits: false },
-    OwnCheck { binary: "registry", title: "images are pushed, resumed and proven", builds: false, waits: false },
+    OwnCheck { binary: "engine", title: "docker and podman are asked and understood", builds: false },
+    OwnCheck { binary: "shim", title: "a container is watched, ended and explained", builds: false },
+    OwnCheck { binary: "registry", title: "images are pushed, resumed and proven", builds: false },
     OwnCheck {
         binary: "images",
         title: "images are built, small, and built only when something changed",
         builds: true,
-        waits: false,
     },
-    OwnCheck {
-        binary: "chart",
-        title: "the chart is right with every Helm and for the cluster",
-        builds: false,
-        waits: false,
-    },
-    OwnCheck {
-        binary: "containers",
-        title: "deploy, smoke and teardown of all systems in containers",
-        builds: true,
-        waits: false,
-    },
+    OwnCheck { binary: "chart", title: "the chart is right with every Helm and for the cluster", builds: false },
+    OwnCheck { binary: "containers", title: "deploy, smoke and teardown of all systems in containers", builds: true },
     OwnCheck {
         binary: "cluster",
         title: "deploy, smoke, update and teardown of all systems in a cluster",
         builds: true,
-        waits: false,
     },
-    OwnCheck {
-        binary: "eks",
-        title: "an empty AWS account to all systems proven, and back to empty",
-        builds: true,
-        waits: true,
-    },
+    OwnCheck { binary: "eks", title: "an empty AWS account to all systems proven, and back to empty", builds: true },
 ];
 
 /// The names of the test binaries, sorted. Without a folder there are none.
@@ -77,13 +58,9 @@ pub(super) fn common(binaries: &[String]) -> [Vec<String>; 2] {
     [tests.collect(), vec!["--doc".to_owned()]]
 }
 
-/// How many tests go at once of those that wait.
-const WAITING: &str = "--test-threads=3";
-
 /// Arguments of `cargo test` for one binary.
-pub(super) fn only(check: &OwnCheck) -> Vec<String> {
-    let waiting = check.waits.then(|| WAITING.to_owned());
-    ["--test", check.binary].map(str::to_owned).into_iter().chain(shown()).chain(waiting).collect()
+pub(super) fn only(binary: &str) -> Vec<String> {
+    ["--test", binary].map(str::to_owned).into_iter().chain(shown()).collect()
 }
 
 /// What a test says that passes is where a skipped one gives its reason.
@@ -113,9 +90,7 @@ mod tests {
         let names = ["budget", "images", "key"].map(str::to_owned);
         let [tests, _] = common(&names);
         assert_eq!(tests.join(" "), "--lib --bins --test budget --test key -- --show-output");
-        let own = |binary: &str| only(OWN_CHECKS.iter().find(|check| check.binary == binary).unwrap()).join(" ");
-        assert_eq!(own("images"), "--test images -- --show-output");
-        assert_eq!(own("eks"), "--test eks -- --show-output --test-threads=3");
+        assert_eq!(only("images").join(" "), "--test images -- --show-output");
         assert_eq!(binaries(Path::new("/nowhere")), Vec::<String>::new());
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
     let there = OWN_CHECKS.into_iter().filter(|check| binaries.iter().any(|binary| binary == check.binary));
     all.extend(there.map(|check| {
         let holds = if check.builds { SERVICES } else { ENGINE };
-        cli(check.binary, check.title, holds, vec![tool(binaries::only(&check))])
+        cli(check.binary, check.title, holds, vec![tool(binaries::only(check.binary))])
     }));
     all
 }
