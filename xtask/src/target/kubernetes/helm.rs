@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a webhook may be away: about as long as its pods take to start.
-const WEBHOOK_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const WEBHOOK_WITHIN: Duration = Duration::from_secs(60);
 /// How often Helm is run meanwhile.
 const WEBHOOK_EVERY: Duration = Duration::from_secs(3);
 

@@ -7,9 +7,11 @@ use crate::kube::{self, object, path};
 use crate::ledger::Entry;
 use crate::plan::runner::StepCx;
 use crate::target::kubernetes::Kubernetes;
+use crate::target::kubernetes::helm::WEBHOOK_WITHIN;
 use crate::target::kubernetes::names::DEPLOYMENT;
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -85,8 +87,17 @@ pub(super) fn probe(core: &Kubernetes, cx: &StepCx<'_>, class: &Class) -> Result
         identity: json!({"namespace": core.names.home, "name": PROBE}),
     })?;
     cx.status(format!("asks the class `{}` where it answers", class.name));
-    let made = api.apply(&at, &ingress(core, class));
-    made.map_err(|refusal| kube::fault("make an Ingress to see where it answers", &refusal))?;
+    let refused = RefCell::new(None);
+    let make = || match api.apply(&at, &ingress(core, class)) {
+        Ok(_) => Ok(Some(())),
+        Err(refusal) => {
+            let waits = kube::awaits_webhook(&refusal.message);
+            let fault = kube::fault("make an Ingress to see where it answers", &refusal);
+            refused.replace(Some(fault.clone()));
+            if waits { Ok(None) } else { Err(fault.into()) }
+        }
+    };
+    cx.wait_for(WEBHOOK_WITHIN, make, || refused.take().unwrap_or_else(|| expired(class, &Value::Null)))?;
     let ask = || -> Result<Option<Reported>> {
         let there = api.get(&at).map_err(|refusal| kube::fault("look for the address of the ingress", &refusal))?;
         match there.as_ref().and_then(|ingress| places(ingress).into_iter().next()) {
