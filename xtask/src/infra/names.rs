@@ -12,6 +12,17 @@ pub struct Names {
 }
 
 impl Names {
+    /// Those of a deployment of this ID, for tests.
+    #[cfg(test)]
+    pub(crate) fn sample(id: &str) -> Self {
+        let parse = "is written as it has to be";
+        Self {
+            account: "123456789012".parse().expect(parse),
+            region: "eu-central-1".parse().expect(parse),
+            id: id.parse().expect(parse),
+        }
+    }
+
     /// What every name begins with, and the cluster's name: `slipway-ID`.
     pub fn base(&self) -> String {
         format!("slipway-{}", self.id)

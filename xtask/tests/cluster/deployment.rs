@@ -1,9 +1,9 @@
 //! A deployment of this repository's systems to the cluster, and questions about it.
 
 use super::kubectl::Cluster;
+use super::repeated::mark;
 use super::sandbox::{Run, Sandbox, checkout, scratch};
 use serde_json::Value;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use xtask::scratch::copy_repository;
@@ -75,14 +75,6 @@ pub(crate) fn edit(path: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{} has no `{from}`", path.display());
     std::fs::write(path, text.replace(from, to)).unwrap();
-}
-
-/// Four digits that no other checkout of this machine has, and that stay the same, so that what a killed test has left
-/// is found again.
-fn mark() -> String {
-    let mut hasher = DefaultHasher::new();
-    checkout().hash(&mut hasher);
-    format!("{:04x}", hasher.finish() & 0xffff)
 }
 
 impl Deployment {

@@ -14,6 +14,7 @@ mod sandbox;
 
 mod deployment;
 mod kubectl;
+mod repeated;
 
 mod access;
 mod boundaries;

@@ -1,6 +1,7 @@
 //! A run that is killed at a step's boundary, and the next one that goes on.
 
 use super::deployment::Deployment;
+use super::repeated::{kill_at, sample};
 use serde_json::Value;
 
 /// Where a run can be killed: when a step begins, and when it has ended.
@@ -10,19 +11,6 @@ fn boundaries<'s>(ids: impl Iterator<Item = &'s str>) -> Vec<(&'static str, Stri
 
 fn ids(document: &Value) -> Vec<&str> {
     document["steps"].as_array().unwrap().iter().map(|step| step["id"].as_str().unwrap()).collect()
-}
-
-/// All of them when everything is asked for, else every so many, which ones differing from day to day.
-fn sample<T>(all: Vec<T>, few: usize) -> Vec<T> {
-    if std::env::var_os("XTASK_FULL").is_some() {
-        return all;
-    }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seed = std::env::var("XTASK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(now.as_secs() / 86_400);
-    eprintln!("seed {seed} of {} boundaries (XTASK_SEED repeats it)", all.len());
-    let (count, every) = (all.len(), all.len().div_ceil(few).max(1));
-    let first = usize::try_from(seed).unwrap_or_default() % every;
-    all.into_iter().skip(first).step_by(every).take(count).collect()
 }
 
 /// Half of the boundaries are a deploy's, the others a teardown's.
@@ -38,13 +26,13 @@ fn a_deploy_and_a_teardown_that_are_killed_anywhere_are_resumed() {
         let boundary = (event, step);
         if verb == "deploy" {
             deployment.teardown();
-            deployment.kill_at(&["deploy", "epoch", "--yes", "--json"], &boundary);
+            kill_at(&deployment.sandbox, &["deploy", "epoch", "--yes", "--json"], &boundary);
             let resumed = deployment.deploy(&["epoch"]);
             assert_ne!(resumed["result"], "failed", "{boundary:?}: {resumed:#}");
             assert_eq!(deployment.get("epoch", "/").unwrap().0, 200, "{boundary:?}");
         } else {
             deployment.deploy(&["epoch"]);
-            deployment.kill_at(&["teardown", "--yes"], &boundary);
+            kill_at(&deployment.sandbox, &["teardown", "--yes"], &boundary);
             deployment.ends_clean();
         }
     }

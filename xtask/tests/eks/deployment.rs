@@ -1,10 +1,9 @@
 //! A deployment of this repository's systems to AWS.
 
 use super::account::{Account, account};
+use super::repeated::mark;
 use super::sandbox::{Run, Running, Sandbox, checkout, scratch};
-use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -27,14 +26,6 @@ fn shared_copy() -> &'static Path {
         copy_repository(checkout(), &copy).unwrap();
         copy
     })
-}
-
-/// Four digits that no other checkout of this machine has, and that stay the same, so that what a killed test has left
-/// is found again.
-fn mark() -> String {
-    let mut hasher = DefaultHasher::new();
-    checkout().hash(&mut hasher);
-    format!("{:04x}", hasher.finish() & 0xffff)
 }
 
 impl Deployment {
@@ -130,16 +121,6 @@ impl Deployment {
     pub(crate) fn url(&self, service: &str) -> String {
         let status = self.sandbox.status(service);
         status["url"].as_str().unwrap_or_else(|| panic!("{status:#}")).to_owned()
-    }
-
-    /// Runs the program and kills it when a step begins or ends. `false` when it ended before.
-    pub(crate) fn kill_at(&self, args: &[&str], boundary: &(&str, String)) -> bool {
-        let mut running = self.sandbox.start(args);
-        let (event, step) = boundary;
-        let reached = running.wait_for(|record| record["event"] == *event && record["step"] == step.as_str());
-        running.signal(Signal::SIGKILL);
-        running.finish();
-        reached
     }
 
     /// Starts the program and waits until it is at a step.

@@ -8,6 +8,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the program that they are about")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../cluster/repeated.rs"]
+mod repeated;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, reason = "tests on the host use more of it")]
 mod sandbox;

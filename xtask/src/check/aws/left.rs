@@ -160,11 +160,7 @@ mod tests {
     use serde_json::json;
 
     fn names() -> Names {
-        Names {
-            account: "123456789012".parse().unwrap(),
-            region: "eu-central-1".parse().unwrap(),
-            id: "demo".parse().unwrap(),
-        }
+        Names::sample("demo")
     }
 
     fn told(leftovers: &[Leftover]) -> Vec<String> {

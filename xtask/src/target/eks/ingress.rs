@@ -123,11 +123,7 @@ mod tests {
     }
 
     fn names() -> Names {
-        Names {
-            account: "123456789012".parse().unwrap(),
-            region: "eu-central-1".parse().unwrap(),
-            id: "shop".parse().unwrap(),
-        }
+        Names::sample("shop")
     }
 
     fn outputs() -> Outputs {
