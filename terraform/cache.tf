@@ -1,5 +1,20 @@
 # Redis for `shortener`, in three zones, for those who do not want to keep it in the cluster.
 
+# Made up once, so that nobody has to think of one. It is in the state, as every password is that Terraform gives to AWS.
+resource "terraform_data" "cache_password" {
+  count = var.cache && var.cache_password == null ? 1 : 0
+
+  input = sensitive(replace("${uuid()}${uuid()}", "-", ""))
+
+  lifecycle {
+    ignore_changes = [input]
+  }
+}
+
+locals {
+  cache_password = var.cache ? coalesce(var.cache_password, one(terraform_data.cache_password[*].output)) : null
+}
+
 resource "aws_elasticache_subnet_group" "main" {
   count = var.cache ? 1 : 0
 
@@ -42,7 +57,7 @@ resource "aws_elasticache_replication_group" "main" {
   security_group_ids         = [aws_security_group.cache[0].id]
   at_rest_encryption_enabled = true
   transit_encryption_enabled = true
-  auth_token                 = var.cache_password
+  auth_token                 = local.cache_password
   snapshot_retention_limit   = 1
   apply_immediately          = true
 }

@@ -78,8 +78,10 @@ output "dead_queue_url" {
   value       = one(aws_sqs_queue.dead[*].url)
 }
 
-output "cache_host" {
-  value = one(aws_elasticache_replication_group.main[*].primary_endpoint_address)
+output "cache_url" {
+  description = "Where the cache is and how to get in"
+  value       = one([for cache in aws_elasticache_replication_group.main : "rediss://:${urlencode(local.cache_password)}@${cache.primary_endpoint_address}:6379/0"])
+  sensitive   = true
 }
 
 output "certificate_arn" {

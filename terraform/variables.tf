@@ -168,13 +168,13 @@ variable "cache" {
 }
 
 variable "cache_password" {
-  description = "Its password"
+  description = "Its password; one is made up unless it is set"
   type        = string
   default     = null
   sensitive   = true
 
   validation {
-    condition     = !var.cache || can(regex("^[A-Za-z0-9!&#$^<>-]{16,128}$", var.cache_password))
+    condition     = var.cache_password == null || can(regex("^[A-Za-z0-9!&#$^<>-]{16,128}$", var.cache_password))
     error_message = "cache_password is 16 to 128 letters, digits and any of !&#$^<>-."
   }
 }

@@ -157,8 +157,7 @@ run "everything_at_rest_is_encrypted" {
   command = apply
 
   variables {
-    cache          = true
-    cache_password = "sixteen-characters"
+    cache = true
   }
 
   assert {
@@ -174,6 +173,11 @@ run "everything_at_rest_is_encrypted" {
   assert {
     condition     = aws_elasticache_replication_group.main[0].at_rest_encryption_enabled == "true" && aws_elasticache_replication_group.main[0].transit_encryption_enabled
     error_message = "the cache, and on the way to it"
+  }
+
+  assert {
+    condition     = can(regex("^[0-9a-f]{64}$", nonsensitive(aws_elasticache_replication_group.main[0].auth_token))) && startswith(nonsensitive(output.cache_url), "rediss://:${nonsensitive(terraform_data.cache_password[0].output)}@")
+    error_message = "and a password that nobody has thought of opens it"
   }
 
   assert {
@@ -385,6 +389,20 @@ run "money_is_watched" {
   assert {
     condition     = !contains(keys(aws_cloudwatch_metric_alarm.main), "unschedulable")
     error_message = "nobody is woken since nodes have gone as they should"
+  }
+}
+
+run "a_password_of_ones_own_opens_the_cache" {
+  command = apply
+
+  variables {
+    cache          = true
+    cache_password = "sixteen#characters"
+  }
+
+  assert {
+    condition     = startswith(nonsensitive(output.cache_url), "rediss://:sixteen%23characters@") && length(terraform_data.cache_password) == 0
+    error_message = "as it is written in a URL"
   }
 }
 

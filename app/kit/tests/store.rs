@@ -142,7 +142,7 @@ async fn a_wrong_password_is_said_without_showing_it() {
 
 #[test]
 fn a_bad_address_of_redis_is_refused_without_showing_it() {
-    for url in ["localhost", "rediss://:hunter2@h", "http://:hunter2@h", "redis://:hunter2@h:port"] {
+    for url in ["localhost", "rediss://:hunter2@h:port", "http://:hunter2@h", "redis://:hunter2@h:port"] {
         let error = StoreConfig::parse(&Env::of_pairs([("REDIS_URL", url)])).err().unwrap().to_string();
         assert!(error.contains("redis://:PASSWORD@HOST") && !error.contains("hunter2"), "{error}");
     }

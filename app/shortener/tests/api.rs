@@ -198,6 +198,21 @@ async fn without_redis_it_says_so_and_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_behind_tls_is_used_by_those_who_trust_it() {
+    let Some(redis) = Redis::start_with_tls() else { return };
+    let (url, certificate) = (redis.url(), redis.certificate());
+    let trusting = [("REDIS_URL", url.as_str()), ("SSL_CERT_FILE", certificate.to_str().unwrap())];
+    let shortener = Running::start_ready(SHORTENER, &trusting).await;
+    assert_eq!(send(client().post(shortener.url("/pw/key/value"))).await.status, 200);
+    assert_eq!(get(&shortener.url("/pw/key")).await.text, "\"value\"");
+    let wary = Running::start(SHORTENER, &trusting[..1]);
+    eventually("it says what is wrong", || async {
+        Some(get(&wary.url("/readyz")).await).filter(|answer| answer.text.contains("invalid peer certificate"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_is_finished_before_the_end() {
     let scratch = TempDir::new().unwrap();
     let env = [("DATA_DIR", scratch.path().to_str().unwrap())];

@@ -35,6 +35,7 @@ const FREE: &[(&str, &str)] = &[
     ("aws_vpc", NETWORK),
     ("aws_vpc_security_group_egress_rule", NETWORK),
     ("aws_vpc_security_group_ingress_rule", NETWORK),
+    ("terraform_data", "it is in the state alone"),
 ];
 
 /// Why a type of resource costs nothing.

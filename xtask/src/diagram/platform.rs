@@ -52,6 +52,7 @@ const PARTS: &[&str] = &[
     "aws_sns_topic_subscription",
     "aws_sqs_queue_policy",
     "aws_vpc_security_group_ingress_rule",
+    "terraform_data",
 ];
 
 pub(super) fn diagram(concerns: &[Concern], public: &[&str]) -> String {

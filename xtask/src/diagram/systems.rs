@@ -1,7 +1,7 @@
 //! The systems: who needs whom, who is reached from outside, whose they are, and what runs on which target.
 
 use super::mermaid::{Chart, id};
-use crate::spec::system::{Presence, Service, Source, System, TargetKind};
+use crate::spec::system::{Managed, Presence, Service, Source, System, TargetKind};
 
 /// The services that are reached from outside.
 pub(super) fn public(systems: &[System]) -> Vec<&str> {
@@ -105,6 +105,10 @@ fn cell(service: &Service, target: TargetKind) -> String {
         (Source::Image { host: Some(host), .. }, TargetKind::Host) => {
             host.programs.iter().map(|program| format!("`{program}`")).collect::<Vec<_>>().join(" or ")
         }
+        (Source::Image { image, .. }, TargetKind::Eks) => match service.managed {
+            Some(Managed::Cache) => format!("the public image `{image}`, or ElastiCache with `terraform.cache`"),
+            None => format!("the public image `{image}`"),
+        },
         (Source::Image { image, .. }, _) => format!("the public image `{image}`"),
     }
 }

@@ -267,7 +267,10 @@ impl Infra {
             let hint = "what was done until then is in the state; mend the cause, then run the same command again";
             return Err(if fault.code == "terraform" { fault.hint(hint) } else { fault }.into());
         }
-        match told.outputs {
+        // Those that are secrets it does not say by itself.
+        let is_whole =
+            |outputs: &Value| outputs.as_object().is_some_and(|all| all.values().all(|one| one.get("value").is_some()));
+        match told.outputs.filter(is_whole) {
             Some(outputs) => Ok(outputs),
             None => self.outputs(),
         }

@@ -19,7 +19,8 @@ pub struct Outputs {
     pub controller_namespace: String,
     pub topic_arn: Option<String>,
     pub queue_url: Option<String>,
-    pub cache_host: Option<String>,
+    /// With the password in it.
+    pub cache_url: Option<String>,
     pub certificate_arn: Option<String>,
     pub log_groups: Vec<String>,
 }
@@ -51,7 +52,7 @@ impl Outputs {
             controller_namespace: text("controller_namespace")?,
             topic_arn: optional("topic_arn"),
             queue_url: optional("queue_url"),
-            cache_host: optional("cache_host"),
+            cache_url: optional("cache_url"),
             certificate_arn: optional("certificate_arn"),
             log_groups: log_groups.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         })
@@ -79,7 +80,7 @@ mod tests {
             "cluster_ca": {"value": "Y2E="}, "vpc_id": {"value": "vpc-1"},
             "public_subnets": {"value": {"a": {"id": "subnet-1", "cidr": "10.42.0.0/20"}}},
             "controller_namespace": {"value": "load-balancer-controller"},
-            "queue_url": {"value": "https://sqs/a"}, "cache_host": {"value": null},
+            "queue_url": {"value": "https://sqs/a"}, "cache_url": {"value": null},
             "log_groups": {"value": ["/aws/eks/slipway-a/cluster"]}, "one_of_ones_own": {"value": 1},
         })
     }
@@ -89,7 +90,7 @@ mod tests {
         let outputs = Outputs::parse(&document()).unwrap();
         assert_eq!(outputs.public_subnets["a"].cidr, "10.42.0.0/20");
         assert_eq!(outputs.queue_url.as_deref(), Some("https://sqs/a"));
-        assert_eq!((outputs.cache_host, outputs.topic_arn), (None, None));
+        assert_eq!((outputs.cache_url, outputs.topic_arn), (None, None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::aws::Aws;
 use super::cluster::Cluster;
 use super::container::{EngineKind, Platform, Registry};
 use super::name::{DeploymentId, EnvironmentName};
-use super::system::TargetKind;
+use super::system::{Managed, Service, TargetKind};
 use crate::redact;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -48,6 +48,16 @@ impl Environment {
             DEFAULT => format!("cargo xtask {words}"),
             name => format!("cargo xtask {words} --env {name}"),
         }
+    }
+
+    /// Whether the platform has something in the place of a service, as the service allows and `terraform.NAME` asks for.
+    pub fn manages(&self, service: &Service) -> bool {
+        let asked =
+            |name: &str| self.aws.as_ref().and_then(|aws| aws.terraform.get(name)).is_some_and(|set| set == "true");
+        self.target == TargetKind::Eks
+            && service.managed.is_some_and(|managed| match managed {
+                Managed::Cache => asked("cache"),
+            })
     }
 }
 

@@ -62,7 +62,8 @@ fn check_provided(
     };
     let provided = needed.provides.keys().map(String::as_str);
     find(name, "name", &format!("names that `{of}` provides"), provided)?;
-    let always_there = needed.presence == Presence::Always && needed.targets.is_superset(&service.targets);
+    let always_there =
+        needed.presence == Presence::Always && needed.managed.is_none() && needed.targets.is_superset(&service.targets);
     if role == Role::Variable || always_there {
         return Ok(());
     }

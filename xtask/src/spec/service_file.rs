@@ -5,7 +5,9 @@ use super::decode::{At, Table, Value};
 use super::error::find;
 use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
 use super::name::ServiceName;
-use super::system::{HostProgram, Presence, Probe, Scale, SecretSource, Service, Source, TargetKind, Template};
+use super::system::{
+    HostProgram, Managed, Presence, Probe, Scale, SecretSource, Service, Source, TargetKind, Template,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ const PRESENCES: [(&str, Presence); 3] = [
     ("when-replicated", Presence::WhenReplicated),
     ("when-available", Presence::WhenAvailable),
 ];
+
+const MANAGED: [(&str, Managed); 1] = [("cache", Managed::Cache)];
 
 /// How busy processors are kept, in percent, unless a service says otherwise.
 const SCALE_AT: u32 = 70;
@@ -82,6 +86,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let public = table.optional("public").and_then(|value| value.boolean());
     let team = table.optional("team").and_then(|value| value.parse());
     let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
+    let managed = table.optional("managed").and_then(|value| value.choice(&MANAGED));
     let targets = table.optional("targets").and_then(|value| read_targets(&value));
     let (ready, live) = read_probes(table, is_image);
     let ready_within = read_wait(table, "ready_within", READY_WITHIN);
@@ -98,6 +103,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         team,
         needs,
         presence: presence.unwrap_or(Presence::Always),
+        managed,
         targets: targets.unwrap_or_else(|| TargetKind::ALL.into_iter().collect()),
         env,
         provides,

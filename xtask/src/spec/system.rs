@@ -34,6 +34,8 @@ pub struct Service {
     /// Other services of this system that must be ready first.
     pub needs: Vec<ServiceName>,
     pub presence: Presence,
+    /// What a platform can have in its place. Where it has, the service is absent, and what it provides comes from there.
+    pub managed: Option<Managed>,
     pub targets: BTreeSet<TargetKind>,
     /// Environment variables. One whose template names a service that is absent is left out, so that the program
     /// falls back to its own default.
@@ -112,6 +114,13 @@ pub enum Presence {
     WhenReplicated,
     /// Where it can run; those that need it do without otherwise.
     WhenAvailable,
+}
+
+/// What a platform can run in the place of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Managed {
+    /// ElastiCache, by the variable `cache` of `terraform/`.
+    Cache,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

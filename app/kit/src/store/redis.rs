@@ -17,8 +17,8 @@ pub(super) struct Address(Client);
 
 impl Address {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let valid = || "`redis://:PASSWORD@HOST:PORT/DATABASE`".to_owned();
-        if !url.starts_with("redis://") {
+        let valid = || "`redis://:PASSWORD@HOST:PORT/DATABASE`, or the same with `rediss://` for TLS".to_owned();
+        if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(valid());
         }
         Client::open(url).map(Self).map_err(|_| valid())

@@ -22,12 +22,25 @@ pub(super) fn of(environment: &Environment) -> Vec<Value> {
     all
 }
 
+/// A port in the VPC, where servers are that AWS runs for a service.
+pub(super) fn within(environment: &Environment, port: u16) -> Value {
+    rule(vpc(environment), port)
+}
+
 fn apis(environment: &Environment) -> String {
-    let set = |name: &str| environment.aws.as_ref().and_then(|aws| aws.terraform.get(name));
-    match set("egress").map(|egress| egress.trim_matches('"')) {
-        Some("endpoints") => set("vpc_cidr").map_or(VPC, |cidr| cidr.trim_matches('"')).to_owned(),
+    match set(environment, "egress") {
+        Some("endpoints") => vpc(environment),
         _ => EVERYWHERE.to_owned(),
     }
+}
+
+fn vpc(environment: &Environment) -> String {
+    set(environment, "vpc_cidr").unwrap_or(VPC).to_owned()
+}
+
+/// A variable of `terraform/`, where it is set.
+fn set<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
+    Some(environment.aws.as_ref()?.terraform.get(name)?.trim_matches('"'))
 }
 
 /// What answers in AWS's place, where the environment names it.

@@ -138,7 +138,7 @@ mod tests {
             controller_namespace: String::new(),
             topic_arn: None,
             queue_url: None,
-            cache_host: None,
+            cache_url: None,
             certificate_arn: None,
             log_groups: Vec::new(),
         }

@@ -131,7 +131,7 @@ mod tests {
             controller_namespace: "load-balancer-controller".to_owned(),
             topic_arn: None,
             queue_url: None,
-            cache_host: None,
+            cache_url: None,
             certificate_arn: None,
             log_groups: Vec::new(),
         };

@@ -10,6 +10,7 @@ use crate::infra::ledger::AwsLedger;
 use crate::infra::names::Names;
 use crate::infra::{Infra, Outputs};
 use crate::proc::CommandLine;
+use crate::spec::name::ServiceName;
 use crate::spec::system::{Service, TargetKind};
 use crate::target::kubernetes::kubeconfig::Kubeconfig;
 use crate::target::kubernetes::platform::{Front, Grants, Platform};
@@ -73,11 +74,20 @@ impl EksPlatform {
         *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = Known::Made(Box::new(outputs));
     }
 
+    /// The services that another one needs.
+    fn needed<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Service> {
+        let all = self.infra.deployment.spec.systems.iter().flat_map(|system| &system.services);
+        all.filter(|other| service.needs.contains(&other.name))
+    }
+
     /// Whether a service needs one of its system that AWS stands in for here: it then calls AWS itself.
     fn calls_aws(&self, service: &Service) -> bool {
-        let all = || self.infra.deployment.spec.systems.iter().flat_map(|system| &system.services);
-        let is_absent = |other: &Service| !other.targets.contains(&TargetKind::Eks);
-        service.needs.iter().any(|need| all().any(|other| other.name == *need && is_absent(other)))
+        self.needed(service).any(|other| !other.targets.contains(&TargetKind::Eks))
+    }
+
+    /// What a service needs that AWS has a server of in its place.
+    fn managed<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Service> {
+        self.needed(service).filter(|other| self.infra.deployment.environment.manages(other))
     }
 }
 
@@ -106,14 +116,28 @@ impl Platform for EksPlatform {
     }
 
     fn grants(&self, part: &Part) -> Result<Option<Grants>> {
+        let environment = &self.infra.deployment.environment;
         if !self.calls_aws(&part.service) {
-            return Ok(Some(Grants::default()));
+            let ports = self.managed(&part.service).map(|service| egress::within(environment, service.port));
+            return Ok(Some(Grants { env: BTreeMap::new(), egress: ports.collect() }));
         }
         let Some(outputs) = self.outputs()? else { return Ok(None) };
         let region = Some(self.aws().region.to_string());
         let named = [("AWS_REGION", region), ("TOPIC_ARN", outputs.topic_arn), ("QUEUE_URL", outputs.queue_url)];
         let env = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        Ok(Some(Grants { env, egress: egress::of(&self.infra.deployment.environment) }))
+        Ok(Some(Grants { env, egress: egress::of(environment) }))
+    }
+
+    fn provided(&self, service: &ServiceName, name: &str) -> Result<Option<String>> {
+        let Some(outputs) = self.outputs()? else { return Ok(None) };
+        match (name, outputs.cache_url) {
+            ("url", Some(url)) => Ok(Some(url)),
+            ("url", None) => Ok(None),
+            _ => {
+                let cause = format!("an ElastiCache stands in the place of `{service}`, and does not provide `{name}`");
+                Err(Fault::could_not_run("not-provided", cause).into())
+            }
+        }
     }
 
     fn front(&self) -> Option<&dyn Front> {

@@ -174,7 +174,13 @@ pub(super) fn secrets(
 fn content(core: &Kubernetes, part: &Part, parts: &[Part], make: bool) -> Result<Option<BTreeMap<String, String>>> {
     let mut known = BTreeMap::new();
     for (service, name) in part.secrets(parts) {
-        let Some(secret) = core.records.secret(&format!("{service}.{name}"), make)? else { return Ok(None) };
+        let is_managed =
+            core.deployment.find_service(&service).is_some_and(|one| core.deployment.environment.manages(one));
+        let secret = match is_managed {
+            true => core.platform.provided(&service, &name)?,
+            false => core.records.secret(&format!("{service}.{name}"), make)?,
+        };
+        let Some(secret) = secret else { return Ok(None) };
         known.insert((service, name), secret);
     }
     let secret = |service: &ServiceName, name: &str| known.get(&(service.clone(), name.to_owned())).cloned();

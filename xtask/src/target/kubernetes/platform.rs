@@ -52,6 +52,15 @@ pub(in crate::target) trait Platform: Send + Sync {
         Ok(Some(Grants::default()))
     }
 
+    /// What it provides in the place of a service that it manages, as `provides` names it. `None`: that is not known yet.
+    ///
+    /// # Errors
+    /// When it cannot be told, or there is no such thing.
+    fn provided(&self, service: &ServiceName, name: &str) -> Result<Option<String>> {
+        let cause = format!("nothing here stands in the place of `{service}` and provides `{name}`");
+        Err(Fault::could_not_run("not-managed", cause).into())
+    }
+
     /// The way in from outside, where the platform makes it. `None`: the cluster's own ingress is asked.
     fn front(&self) -> Option<&dyn Front> {
         None

@@ -34,7 +34,8 @@ pub(in crate::target) fn parts(
     target: TargetKind,
 ) -> Result<Vec<Part>, String> {
     let cluster = &environment.cluster;
-    let candidates = system.services.iter().filter(|service| service.targets.contains(&target));
+    let here = |service: &&Service| service.targets.contains(&target) && !environment.manages(service);
+    let candidates = system.services.iter().filter(here);
     let replicated = |name: &ServiceName| {
         let needing = system.services.iter().filter(|service| service.needs.contains(name));
         needing.into_iter().any(|service| wanted_replicas(service, cluster) > 1)
@@ -46,21 +47,37 @@ pub(in crate::target) fn parts(
     let missing = present.iter().flat_map(|service| service.needs.iter().map(move |need| (service, need)));
     for (service, need) in missing {
         let optional = system.services.iter().any(|other| {
-            other.name == *need && (other.presence != Presence::Always || !other.targets.contains(&target))
+            let absent = !other.targets.contains(&target) || environment.manages(other);
+            other.name == *need && (other.presence != Presence::Always || absent)
         });
         if !names.contains(need) && !optional {
             return Err(format!("`{}` needs `{need}`, which is not for `{target}`", service.name));
         }
     }
-    Ok(present.iter().map(|service| part(service, &present, environment)).collect())
+    let managed: Vec<&Service> = system.services.iter().filter(|service| environment.manages(service)).collect();
+    let there = There { present: &present, managed: &managed };
+    Ok(present.iter().map(|service| part(service, &there, environment)).collect())
 }
 
 fn wanted_replicas(service: &Service, cluster: &Cluster) -> u32 {
     service.replicas.unwrap_or(cluster.replicas)
 }
 
-fn part(service: &Service, present: &[&Service], environment: &Environment) -> Part {
-    let is_there = |name: &ServiceName| present.iter().any(|other| other.name == *name);
+/// What services of a system find beside them.
+struct There<'a> {
+    present: &'a [&'a Service],
+    /// What the platform has in the place of others.
+    managed: &'a [&'a Service],
+}
+
+impl There<'_> {
+    fn any(&self, wanted: impl Fn(&Service) -> bool) -> bool {
+        self.present.iter().chain(self.managed).any(|service| wanted(service))
+    }
+}
+
+fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Part {
+    let is_there = |name: &ServiceName| there.any(|other| other.name == *name);
     let env: BTreeMap<&String, &Template> = service
         .env
         .iter()
@@ -72,13 +89,11 @@ fn part(service: &Service, present: &[&Service], environment: &Environment) -> P
         })
         .collect();
     // A store of its own is what a service falls back to where the one that several could share is absent.
-    let shares = service
-        .needs
-        .iter()
-        .any(|need| present.iter().any(|other| other.name == *need && other.presence != Presence::Always));
+    let shares =
+        service.needs.iter().any(|need| there.any(|other| other.name == *need && other.presence != Presence::Always));
     let templates = env.values().copied().chain(&service.args).chain(service.files.values());
     let stores = !shares && templates.flat_map(Template::references).any(|reference| *reference == Reference::Data);
-    let filler = Filler { service, present };
+    let filler = Filler { service, present: there.present };
     let mut part = Part {
         replicas: if stores { 1 } else { wanted_replicas(service, &environment.cluster) },
         stores,
@@ -121,7 +136,8 @@ impl Part {
         self.service.is_own()
     }
 
-    /// The secrets that it takes, as `(SERVICE, SECRET)`: its own and those of what it needs.
+    /// The secrets that it takes, as `(SERVICE, SECRET)`: its own and those of what it needs. Of a service in whose place
+    /// the platform has something it is what that provides.
     pub(super) fn secrets(&self, present: &[Part]) -> BTreeSet<(ServiceName, String)> {
         let services: Vec<&Service> = present.iter().map(|part| &part.service).collect();
         let filler = Filler { service: &self.service, present: &services };
@@ -175,7 +191,10 @@ impl Filler<'_> {
             Reference::Secret(name) => secret(&self.service.name, name),
             Reference::File(name) => Some(format!("{FILES}/{name}")),
             Reference::Provided { service, name } => {
-                let provider = self.present.iter().find(|other| other.name == *service)?;
+                let Some(provider) = self.present.iter().find(|other| other.name == *service) else {
+                    // What the platform has in its place is known only once that is there, and may let one in.
+                    return secret(service, name);
+                };
                 let template = provider.provides.get(name)?;
                 Filler { service: provider, present: self.present }.fill(template, secret)
             }
@@ -250,5 +269,36 @@ impl Wanted {
     pub(super) fn host(&self, service: &ServiceName) -> Option<String> {
         let exposure = self.exposure.as_ref()?;
         Some(format!("{}{service}{}", self.host_prefix, exposure.host_suffix.as_ref()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn parts_of(system: &str, set: &[&str]) -> Vec<Part> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let set: Vec<String> = set.iter().map(|text| (*text).to_owned()).collect();
+        let environment = crate::spec::environment(root, "aws", &set).unwrap();
+        let spec = crate::spec::load(root).unwrap();
+        let system = spec.systems.iter().find(|known| known.name.as_str() == system).unwrap();
+        parts(system, &environment, environment.target).unwrap()
+    }
+
+    #[test]
+    fn what_the_platform_has_in_the_place_of_a_service_is_shared_as_that_is() {
+        let own = parts_of("shortener", &[]);
+        let managed = parts_of("shortener", &["terraform.cache=true"]);
+        assert_eq!(own.len(), 2);
+        let [shortener] = managed.as_slice() else { panic!("{managed:#?}") };
+        let beside = own.iter().find(|part| part.service.name == shortener.service.name).unwrap();
+        assert_eq!((shortener.replicas, shortener.stores), (beside.replicas, false));
+        assert_eq!((&shortener.env, &shortener.secret_env), (&beside.env, &beside.secret_env));
+        let asked = |part: &Part, all: &[Part]| part.secrets(all).into_iter().map(|(of, name)| format!("{of}.{name}"));
+        assert_eq!(asked(beside, &own).collect::<Vec<_>>(), ["redis.password"]);
+        assert_eq!(asked(shortener, &managed).collect::<Vec<_>>(), ["redis.url"]);
+        let url = shortener.filled(&shortener.secret_env["REDIS_URL"], &managed, &|_, _| Some("rediss://a".to_owned()));
+        assert_eq!(url.as_deref(), Some("rediss://a"));
     }
 }
