@@ -7,6 +7,7 @@ use crate::ctx::Ctx;
 use crate::error::{Exit, Fault};
 use crate::infra::{Aim, Infra};
 use crate::plan::{Plan, Step};
+use crate::redact;
 use crate::spec::environment::Environment;
 use crate::target::{self, Deployment, Target};
 use crate::ui::{self, table};
@@ -93,8 +94,8 @@ impl Command<'_> {
         let values = outputs.as_object().into_iter().flatten();
         let values: Map<String, Value> = values
             .map(|(name, output)| {
-                let is_secret = output["sensitive"].as_bool().unwrap_or_default();
-                (name.clone(), if is_secret { Value::Null } else { output["value"].clone() })
+                let hidden = output["sensitive"] == true && !output["value"].is_null();
+                (name.clone(), if hidden { redact::HIDDEN.into() } else { output["value"].clone() })
             })
             .collect();
         if self.args.json.json {

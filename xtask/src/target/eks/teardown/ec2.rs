@@ -1,5 +1,6 @@
 //! What EC2 has of a deployment: found by its tags in one question, and asked for again where a tag outlives its thing.
 
+use super::balancers::SECURITY;
 use super::look::{Question, Scene};
 use super::thing::{CONTROLLED, DEPLOYMENT, STACK, Thing, list, tag, text};
 use crate::aws::Refusal;
@@ -129,6 +130,9 @@ const KINDS: [Kind; 13] = [
     },
 ];
 
+/// What is made in the network without Terraform: by nodes, by the cluster's storage, by the load balancer controller.
+const BESIDE: [&str; 3] = [VOLUME, INTERFACE, SECURITY];
+
 pub(super) const VOLUME: &str = "volume";
 pub(super) const INTERFACE: &str = "network-interface";
 
@@ -170,6 +174,18 @@ impl Kind {
 }
 
 fn tagged(scene: &Scene<'_>) -> Result<Vec<Thing>, Refusal> {
+    of_kinds(scene, |kind| !scene.beside || BESIDE.contains(&kind))
+}
+
+/// The volumes alone.
+///
+/// # Errors
+/// When AWS refuses or does not answer.
+pub(super) fn volumes(scene: &Scene<'_>) -> Result<Vec<Thing>, Refusal> {
+    of_kinds(scene, |kind| kind == VOLUME)
+}
+
+fn of_kinds(scene: &Scene<'_>, wanted: impl Fn(&str) -> bool) -> Result<Vec<Thing>, Refusal> {
     let mut ids = identified(&pairs(scene), &ask_tags(scene)?);
     for entry in scene.entries {
         let noted = KINDS.iter().find(|kind| kind.kind == entry.kind);
@@ -177,7 +193,8 @@ fn tagged(scene: &Scene<'_>) -> Result<Vec<Thing>, Refusal> {
     }
     let of_kind =
         |kind: &Kind| ids.iter().filter(|(_, other)| other.tagged == kind.tagged).map(|(id, _)| id.as_str()).collect();
-    let asked: Vec<(&Kind, Vec<&str>)> = KINDS.iter().map(|kind| (kind, of_kind(kind))).collect();
+    let kinds = KINDS.iter().filter(|kind| wanted(kind.kind));
+    let asked: Vec<(&Kind, Vec<&str>)> = kinds.map(|kind| (kind, of_kind(kind))).collect();
     let asked: Vec<_> = asked.into_iter().filter(|(_, ids): &(_, Vec<&str>)| !ids.is_empty()).collect();
     let questions: Vec<Vec<String>> = asked.iter().map(|(kind, ids)| kind.question(scene, ids)).collect();
     let questions: Vec<Vec<&str>> = questions.iter().map(|line| line.iter().map(String::as_str).collect()).collect();

@@ -1,4 +1,4 @@
-//! The end: the state bucket goes last, and only after a look that finds nothing else.
+//! The end: the state bucket goes last, and only when nothing is left that the state or the ledger in it would find again.
 
 use super::remains;
 use crate::plan::runner::StepCx;
@@ -19,12 +19,11 @@ impl Work for BucketWork {
 
     fn act(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         cx.status("asking AWS whether anything is left");
-        let seen = remains::look(&self.eks)?;
+        let seen = remains::look_beside(&self.eks)?;
         let left = seen.things.iter().filter(|thing| thing.going.is_none()).count() + seen.unknown.len();
         let left = left + self.eks.infra.resources()?.len();
         if left > 0 {
             let left = ui::counted(left, "thing is", "things are");
-            // The ledger in it is what finds them again.
             return Ok(Outcome::DoneWith(format!("it stays as long as {left} left")));
         }
         cx.status("removing the bucket with all its versions");

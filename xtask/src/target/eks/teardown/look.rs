@@ -23,6 +23,8 @@ pub(super) struct Scene<'a> {
     pub(super) entries: &'a [Entry],
     /// What public services' names end in, where there is a domain.
     pub(super) domain: Option<String>,
+    /// Only what may be there without Terraform's knowledge is asked for.
+    pub(super) beside: bool,
 }
 
 impl Scene<'_> {
@@ -58,7 +60,7 @@ pub(super) struct Seen {
 /// # Errors
 /// When AWS cannot be asked at all.
 pub(super) fn all(scene: &Scene<'_>) -> Result<Seen> {
-    ask(scene, &questions().collect::<Vec<_>>())
+    ask(scene, questions().collect())
 }
 
 /// Asks for what may be there without Terraform's knowledge: a third of the questions.
@@ -66,22 +68,15 @@ pub(super) fn all(scene: &Scene<'_>) -> Result<Seen> {
 /// # Errors
 /// Those of [`all`].
 pub(super) fn beside(scene: &Scene<'_>) -> Result<Seen> {
-    ask(scene, &questions().filter(|question| question.beside).collect::<Vec<_>>())
+    let scene = Scene { domain: scene.domain.clone(), beside: true, ..*scene };
+    ask(&scene, questions().filter(|question| question.beside).collect())
 }
 
 fn questions() -> impl Iterator<Item = &'static Question> {
     balancers::QUESTIONS.iter().chain(&ec2::QUESTIONS).chain(services::QUESTIONS)
 }
 
-/// Asks some of it.
-///
-/// # Errors
-/// When AWS cannot be asked at all.
-pub(super) fn these(scene: &Scene<'_>, questions: &[Question]) -> Result<Seen> {
-    ask(scene, &questions.iter().collect::<Vec<_>>())
-}
-
-fn ask(scene: &Scene<'_>, questions: &[&Question]) -> Result<Seen> {
+fn ask(scene: &Scene<'_>, questions: Vec<&Question>) -> Result<Seen> {
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

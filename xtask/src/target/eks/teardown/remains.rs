@@ -41,7 +41,7 @@ pub(in crate::target::eks) fn remains(eks: &Eks, named: &Scope, keep_data: bool)
 ///
 /// # Errors
 /// When AWS cannot be asked.
-pub(super) fn look(eks: &Eks) -> Result<Seen> {
+fn look(eks: &Eks) -> Result<Seen> {
     let entries = eks.ledger.entries()?;
     look::all(&scene(eks, &entries))
 }
@@ -62,6 +62,7 @@ pub(super) fn scene<'a>(eks: &'a Eks, entries: &'a [Entry]) -> Scene<'a> {
         names: &eks.infra.names,
         entries,
         domain: environment.cluster.domain.as_ref().map(ToString::to_string),
+        beside: false,
     }
 }
 

@@ -6,7 +6,8 @@
 use super::gate::{self, Removal, named};
 use super::scope::{State, Way};
 use super::thing::{Thing, text};
-use super::{ec2, look, remains};
+use super::{ec2, remains};
+use crate::aws::fault;
 use crate::error::Fault;
 use crate::kube::path::VOLUME;
 use crate::kube::{self, object};
@@ -101,14 +102,14 @@ impl VolumeGate {
 /// When AWS cannot be asked.
 pub(super) fn left(eks: &Eks) -> Result<Vec<Thing>> {
     let entries = eks.ledger.entries()?;
-    let seen = look::these(&remains::scene(eks, &entries), &ec2::QUESTIONS)?;
+    let found = ec2::volumes(&remains::scene(eks, &entries)).map_err(|refusal| fault("look for volumes", &refusal))?;
     let stays = |thing: &Thing| {
         entries
             .iter()
             .any(|entry| entry.kind == ec2::VOLUME && entry.id == thing.id && entry.identity[RETAINED] == true)
     };
-    let claimed = |thing: &Thing| thing.kind == ec2::VOLUME && !text(&thing.facts, "claim").is_empty();
-    Ok(seen.things.into_iter().filter(|thing| claimed(thing) && !stays(thing)).collect())
+    let claimed = |thing: &Thing| !text(&thing.facts, "claim").is_empty();
+    Ok(found.into_iter().filter(|thing| claimed(thing) && !stays(thing)).collect())
 }
 
 /// The volume on AWS that one in the cluster stands for.
