@@ -7,6 +7,7 @@ use crate::proc::{CommandLine, Proc, Tethered};
 use crate::signal::Interrupts;
 use anyhow::{Context, Result, ensure};
 use std::fs::{DirBuilder, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -14,12 +15,15 @@ use std::time::Duration;
 
 /// How long it may take to serve.
 const START: Duration = Duration::from_secs(20);
+/// How often its folder may be removed by runs that end just when it is made.
+const ATTEMPTS: usize = 100;
 
 pub(super) struct Proxy {
     proc: Proc,
     own_program: PathBuf,
     line: CommandLine,
     socket: PathBuf,
+    place: PathBuf,
     interrupts: Interrupts,
     running: Mutex<Tethered>,
 }
@@ -37,13 +41,13 @@ impl Proxy {
         folder: &Path,
         interrupts: &Interrupts,
     ) -> Result<Self> {
-        make_private(folder)?;
+        let place = take_place(folder, std::process::id())?;
         remove_left_behind(folder);
-        let socket = folder.join(socket_name(std::process::id()));
+        let socket = place.with_extension(SOCKET);
         let line = serve(kubectl, &socket);
         let running = Mutex::new(begin(proc, own_program, &line, &socket, interrupts)?);
         let (proc, own_program, interrupts) = (proc.clone(), own_program.to_owned(), interrupts.clone());
-        Ok(Self { proc, own_program, line, socket, interrupts, running })
+        Ok(Self { proc, own_program, line, socket, place, interrupts, running })
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -65,10 +69,15 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.socket);
-        // Other runs may have theirs in it.
-        self.socket.parent().map(std::fs::remove_dir);
+        give_up(&self.place);
     }
+}
+
+/// Removes the socket, our place, and the folder unless other runs have theirs in it.
+fn give_up(place: &Path) {
+    let _ = std::fs::remove_file(place.with_extension(SOCKET));
+    let _ = std::fs::remove_file(place);
+    place.parent().map(std::fs::remove_dir);
 }
 
 fn begin(
@@ -96,8 +105,36 @@ fn serve(kubectl: CommandLine, socket: &Path) -> CommandLine {
     kubectl.arg("proxy").arg(format!("--unix-socket={}", socket.display())).arg("--reject-paths=^$")
 }
 
-fn socket_name(pid: u32) -> String {
-    format!("api-{pid}.sock")
+/// What the socket's name ends in, and that of the file beside it.
+const SOCKET: &str = "sock";
+const PLACE: &str = "pid";
+
+fn file_name(pid: u32, end: &str) -> String {
+    format!("api-{pid}.{end}")
+}
+
+/// A file of ours in the folder: another run that ends meanwhile must not take it for empty before the socket is there.
+fn take_place(folder: &Path, pid: u32) -> Result<PathBuf> {
+    let place = folder.join(file_name(pid, PLACE));
+    let take = || -> Result<()> {
+        make_private(folder)?;
+        std::fs::write(&place, "").with_context(|| format!("write `{}`", place.display()))
+    };
+    let was_removed = |error: &anyhow::Error| {
+        error
+            .root_cause()
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists))
+    };
+    let mut taken = take();
+    for _ in 0..ATTEMPTS {
+        match &taken {
+            // Between two of these calls.
+            Err(error) if was_removed(error) => taken = take(),
+            _ => break,
+        }
+    }
+    taken.map(|()| place)
 }
 
 /// Whoever reaches the socket is the user that kubeconfig names.
@@ -111,12 +148,12 @@ fn make_private(folder: &Path) -> Result<()> {
     make().with_context(|| format!("make the folder `{}`", folder.display()))
 }
 
-/// Removes the sockets of processes that were killed.
+/// Removes what processes have left that were killed.
 fn remove_left_behind(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name.strip_prefix("api-").and_then(|rest| rest.strip_suffix(".sock")?.parse().ok());
+        let pid = name.strip_prefix("api-").and_then(|rest| rest.rsplit_once('.')?.0.parse().ok());
         if pid.is_some_and(|pid| os::identity(pid).is_none()) {
             let _ = std::fs::remove_file(entry.path());
         }
@@ -143,12 +180,31 @@ mod tests {
         std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
         make_private(&folder).unwrap();
         assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-        let (ours, dead) = (socket_name(std::process::id()), socket_name(u32::MAX));
-        for name in [&ours, &dead, &"other".to_owned()] {
-            std::fs::write(folder.join(name), "").unwrap();
+        let ours = take_place(&folder, std::process::id()).unwrap();
+        let dead = [SOCKET, PLACE].map(|end| folder.join(file_name(u32::MAX, end)));
+        for path in dead.iter().chain([&folder.join("other")]) {
+            std::fs::write(path, "").unwrap();
         }
         remove_left_behind(&folder);
-        assert!(folder.join(ours).exists() && folder.join("other").exists() && !folder.join(dead).exists());
+        assert!(ours.exists() && folder.join("other").exists() && !dead.iter().any(|path| path.exists()));
+    }
+
+    #[test]
+    fn runs_that_begin_and_end_together_leave_each_other_the_folder() {
+        let scratch = Scratch(std::env::temp_dir().join(format!("xtask-proxy-many-{}", std::process::id())));
+        let folder = &scratch.0.join("api");
+        std::thread::scope(|threads| {
+            for pid in 1..5 {
+                threads.spawn(move || {
+                    for _ in 0..500 {
+                        let place = take_place(folder, pid).unwrap();
+                        std::fs::write(place.with_extension(SOCKET), "").unwrap();
+                        give_up(&place);
+                    }
+                });
+            }
+        });
+        assert!(!folder.exists());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What tests of deployments that outlive a killed test have in common: a mark by which they are found again, and runs that
-//! are killed at a step's boundary.
+//! are killed at the boundaries of steps.
 
-use super::sandbox::{Sandbox, checkout};
+use super::sandbox::{Run, Sandbox, checkout};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Four digits that no other checkout of this machine has, and that stay the same, so that what a killed test has left
@@ -26,12 +27,31 @@ pub(crate) fn sample<T>(all: Vec<T>, few: usize) -> Vec<T> {
     all.into_iter().skip(first).step_by(every).take(count).collect()
 }
 
-/// Runs the program and kills it when a step begins or ends. `false` when it ended before.
-pub(crate) fn kill_at(sandbox: &Sandbox, args: &[&str], boundary: &(&str, String)) -> bool {
-    let mut running = sandbox.start(args);
-    let (event, step) = boundary;
-    let reached = running.wait_for(|record| record["event"] == *event && record["step"] == step.as_str());
-    running.signal(Signal::SIGKILL);
-    running.finish();
-    reached
+/// Where a run can be killed: when a step begins, and when it has ended.
+pub(crate) type Boundary = (&'static str, String);
+
+/// The boundaries of what `--dry-run` shows of a run.
+pub(crate) fn boundaries(sandbox: &Sandbox, args: &[&str]) -> Vec<Boundary> {
+    let plan = sandbox.xtask([args, &["--dry-run", "--json"]].concat()).success().json();
+    let ids = plan["steps"].as_array().unwrap().iter().map(|step| step["id"].as_str().unwrap().to_owned());
+    ids.flat_map(|id| [("started", id.clone()), ("ended", id)]).collect()
+}
+
+/// Runs the program again and again. Each run goes on where the one before was killed, and is killed at the first of these
+/// boundaries that none was killed at; the last one, which comes to its end, is returned.
+pub(crate) fn killed_in_turn(sandbox: &Sandbox, args: &[&str], mut left: Vec<Boundary>) -> Run {
+    let position = |left: &[Boundary], record: &Value| {
+        left.iter().position(|(event, step)| record["event"] == *event && record["step"] == step.as_str())
+    };
+    loop {
+        let mut running = sandbox.start(args);
+        if !running.wait_for(|record| position(&left, record).is_some()) {
+            return running.finish();
+        }
+        running.signal(Signal::SIGKILL);
+        let reached = running.records().iter().find_map(|record| position(&left, record)).unwrap();
+        let (event, step) = left.remove(reached);
+        eprintln!("killed when `{step}` had {event}");
+        running.finish();
+    }
 }

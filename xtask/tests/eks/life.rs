@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 #[test]
 fn all_systems_go_from_an_empty_account_to_proven_and_leave_it_empty() {
     let Some(deployment) = Deployment::new("all") else { return };
-    assert_eq!(deployment.left(), Vec::<String>::new(), "it begins with nothing");
     what_it_would_be_is_told_before(&deployment);
     let first = deployment.deploy(&[]);
     assert_eq!(first["result"], "deployed", "{first:#}");
@@ -35,7 +34,7 @@ fn what_it_would_be_is_told_before(deployment: &Deployment) {
     for part in ["terraform", "plan", "-out", "upgrade --install", "<digest of epoch>"] {
         assert!(lines.contains(part), "no `{part}` in:\n{lines}");
     }
-    assert_eq!(deployment.left(), Vec::<String>::new(), "nothing of this makes anything");
+    assert_eq!(deployment.left(), Vec::<String>::new(), "it begins with nothing, and nothing of this makes anything");
 }
 
 /// Images are built while Terraform runs, and pushed only when there is a place for them.

@@ -8,26 +8,28 @@ pub(super) struct OwnCheck {
     pub(super) title: &'static str,
     /// It builds services, as other checks do.
     pub(super) builds: bool,
+    /// Its tests wait for others most of the time, so that more of them go at once than a small machine has processors.
+    pub(super) waits: bool,
+}
+
+const fn check(binary: &'static str, title: &'static str) -> OwnCheck {
+    OwnCheck { binary, title, builds: false, waits: false }
+}
+
+const fn building(binary: &'static str, title: &'static str) -> OwnCheck {
+    OwnCheck { builds: true, ..check(binary, title) }
 }
 
 /// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out.
 pub(super) const OWN_CHECKS: [OwnCheck; 8] = [
-    OwnCheck { binary: "engine", title: "docker and podman are asked and understood", builds: false },
-    OwnCheck { binary: "shim", title: "a container is watched, ended and explained", builds: false },
-    OwnCheck { binary: "registry", title: "images are pushed, resumed and proven", builds: false },
-    OwnCheck {
-        binary: "images",
-        title: "images are built, small, and built only when something changed",
-        builds: true,
-    },
-    OwnCheck { binary: "chart", title: "the chart is right with every Helm and for the cluster", builds: false },
-    OwnCheck { binary: "containers", title: "deploy, smoke and teardown of all systems in containers", builds: true },
-    OwnCheck {
-        binary: "cluster",
-        title: "deploy, smoke, update and teardown of all systems in a cluster",
-        builds: true,
-    },
-    OwnCheck { binary: "eks", title: "an empty AWS account to all systems proven, and back to empty", builds: true },
+    check("engine", "docker and podman are asked and understood"),
+    check("shim", "a container is watched, ended and explained"),
+    check("registry", "images are pushed, resumed and proven"),
+    building("images", "images are built, small, and built only when something changed"),
+    check("chart", "the chart is right with every Helm and for the cluster"),
+    building("containers", "deploy, smoke and teardown of all systems in containers"),
+    OwnCheck { waits: true, ..building("cluster", "deploy, smoke, update and teardown of all systems in a cluster") },
+    building("eks", "an empty AWS account to all systems proven, and back to empty"),
 ];
 
 /// The names of the test binaries, sorted. Without a folder there are none.
@@ -58,9 +60,13 @@ pub(super) fn common(binaries: &[String]) -> [Vec<String>; 2] {
     [tests.collect(), vec!["--doc".to_owned()]]
 }
 
-/// Arguments of `cargo test` for one binary.
-pub(super) fn only(binary: &str) -> Vec<String> {
-    ["--test", binary].map(str::to_owned).into_iter().chain(shown()).collect()
+/// As many tests that wait go at once, at least.
+const WAITING: usize = 4;
+
+/// Arguments of `cargo test` for the binary of a check, on a machine with so many processors.
+pub(super) fn only(check: &OwnCheck, processors: usize) -> Vec<String> {
+    let more = (check.waits && processors < WAITING).then(|| format!("--test-threads={WAITING}"));
+    ["--test", check.binary].map(str::to_owned).into_iter().chain(shown()).chain(more).collect()
 }
 
 /// What a test says that passes is where a skipped one gives its reason.
@@ -90,7 +96,10 @@ mod tests {
         let names = ["budget", "images", "key"].map(str::to_owned);
         let [tests, _] = common(&names);
         assert_eq!(tests.join(" "), "--lib --bins --test budget --test key -- --show-output");
-        assert_eq!(only("images").join(" "), "--test images -- --show-output");
+        assert_eq!(only(&check("images", ""), 2).join(" "), "--test images -- --show-output");
+        let waiting = OwnCheck { waits: true, ..check("cluster", "") };
+        assert_eq!(only(&waiting, 2).join(" "), "--test cluster -- --show-output --test-threads=4");
+        assert_eq!(only(&waiting, 8).join(" "), "--test cluster -- --show-output");
         assert_eq!(binaries(Path::new("/nowhere")), Vec::<String>::new());
     }
 }

@@ -106,10 +106,11 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
         // Its tests deploy the services, and build them for it.
         cli("xtask", "the tool's own tests", SERVICES, binaries::common(&binaries).map(tool).into()),
     ];
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let there = OWN_CHECKS.into_iter().filter(|check| binaries.iter().any(|binary| binary == check.binary));
     all.extend(there.map(|check| {
         let holds = if check.builds { SERVICES } else { ENGINE };
-        cli(check.binary, check.title, holds, vec![tool(binaries::only(check.binary))])
+        cli(check.binary, check.title, holds, vec![tool(binaries::only(&check, processors))])
     }));
     all
 }
