@@ -30,6 +30,13 @@ pub struct Aws {
     pub terraform: BTreeMap<String, String>,
 }
 
+impl Aws {
+    /// A variable of `terraform/`, where it is set.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.terraform.get(name).map(String::as_str)
+    }
+}
+
 /// Twelve digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account(String);

@@ -52,8 +52,7 @@ impl Environment {
 
     /// Whether the platform has something in the place of a service, as the service allows and `terraform.NAME` asks for.
     pub fn manages(&self, service: &Service) -> bool {
-        let asked =
-            |name: &str| self.aws.as_ref().and_then(|aws| aws.terraform.get(name)).is_some_and(|set| set == "true");
+        let asked = |name| self.aws.as_ref().and_then(|aws| aws.variable(name)) == Some("true");
         self.target == TargetKind::Eks
             && service.managed.is_some_and(|managed| match managed {
                 Managed::Cache => asked("cache"),

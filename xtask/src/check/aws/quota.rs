@@ -40,7 +40,7 @@ pub(super) fn vpcs(subject: &Subject, _: &Scene) -> Finding {
 }
 
 pub(super) fn addresses(subject: &Subject, _: &Scene) -> Finding {
-    if subject.settings.terraform.get("egress").is_some_and(|egress| egress.contains("endpoints")) {
+    if subject.settings.variable("egress") == Some("endpoints") {
         return Finding::skip("no NAT gateway is made");
     }
     told(subject, &ADDRESSES, &[&["ec2", "describe-addresses"]], |answers, names| {
@@ -53,11 +53,11 @@ pub(super) fn vcpus(subject: &Subject, _: &Scene) -> Finding {
     if subject.settings.compute == Compute::Auto {
         return Finding::skip("how many nodes there are is left to EKS");
     }
-    let kind = instance_type(subject.settings.terraform.get("instance_types").map(String::as_str));
+    let kind = instance_type(subject.settings.variable("instance_types"));
     let running = ["ec2", "describe-instances", "--filters", "Name=instance-state-name,Values=pending,running"];
     let size = ["ec2", "describe-instance-types", "--instance-types", &kind];
     told(subject, &VCPUS, &[&running, &size], |answers, names| {
-        let nodes = nodes(subject.settings.terraform.get("nodes").map(String::as_str));
+        let nodes = nodes(subject.settings.variable("nodes"));
         vcpus_of(answers, names, nodes)
     })
 }

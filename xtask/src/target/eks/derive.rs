@@ -49,7 +49,7 @@ pub(super) fn tags(environment: &Environment) -> BTreeMap<String, String> {
         ("environment", environment.name.to_string()),
         ("managed_by", "slipway".to_owned()),
     ];
-    let given = |name: &'static str| Some((name, environment.aws.as_ref()?.terraform.get(name)?.clone()));
+    let given = |name: &'static str| Some((name, environment.aws.as_ref()?.variable(name)?.to_owned()));
     // Neither an annotation nor a chart's list has a way to write these down.
     let plain = |(_, value): &(&str, String)| !value.is_empty() && !value.contains([',', '=', '"', '\n']);
     let given = ["owner", "expires_at"].into_iter().filter_map(given).filter(plain);

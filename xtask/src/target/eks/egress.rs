@@ -40,7 +40,7 @@ fn vpc(environment: &Environment) -> String {
 
 /// A variable of `terraform/`, where it is set.
 fn set<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
-    Some(environment.aws.as_ref()?.terraform.get(name)?.trim_matches('"'))
+    environment.aws.as_ref()?.variable(name)
 }
 
 /// What answers in AWS's place, where the environment names it.
