@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A parsed `REDIS_URL`. It holds the password and is therefore never shown.
 #[derive(Clone)]
-pub(super) struct Address(Client);
+pub(super) struct Address(Arc<Client>);
 
 impl Address {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
@@ -21,13 +21,13 @@ impl Address {
         if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(valid());
         }
-        Client::open(url).map(Self).map_err(|_| valid())
+        Client::open(url).map(|client| Self(Arc::new(client))).map_err(|_| valid())
     }
 }
 
 #[derive(Clone)]
 pub(super) struct Redis {
-    client: Client,
+    client: Arc<Client>,
     connection: Arc<RwLock<ConnectionManager>>,
     service: &'static str,
 }
@@ -106,7 +106,7 @@ fn manager(client: &Client) -> Result<ConnectionManager, StoreError> {
         .set_max_delay(Duration::from_millis(200))
         .set_connection_timeout(Some(PATIENCE))
         .set_response_timeout(Some(PATIENCE));
-    Ok(ConnectionManager::new_lazy_with_config(client.clone(), config)?)
+    Ok(ConnectionManager::new_lazy_with_config(Client::clone(client), config)?)
 }
 
 fn is_unreachable(error: &RedisError) -> bool {
