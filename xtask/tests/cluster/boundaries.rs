@@ -1,12 +1,12 @@
 //! Runs that are killed at the boundaries of steps, and the next one that goes on.
 
 use super::deployment::Deployment;
-use super::repeated::{boundaries, killed_in_turn, sample};
+use super::repeated::{boundaries, killed_in_turn};
 
 #[test]
 fn a_deploy_that_is_killed_anywhere_is_resumed() {
     let Some(deployment) = Deployment::new("killed") else { return };
-    let boundaries = sample(boundaries(&deployment.sandbox, &["deploy", "invoices"]), 4);
+    let boundaries = boundaries(&deployment.sandbox, &["deploy", "invoices"], 2);
     let run = killed_in_turn(&deployment.sandbox, &["deploy", "invoices", "--json"], boundaries).success();
     assert_ne!(run.json()["result"], "failed", "{}", run.stdout);
     deployment.sandbox.xtask(["smoke", "invoices"]).success();
@@ -16,7 +16,7 @@ fn a_deploy_that_is_killed_anywhere_is_resumed() {
 fn a_teardown_that_is_killed_anywhere_is_resumed() {
     let Some(deployment) = Deployment::new("undone") else { return };
     deployment.deploy(&["shortener"]);
-    let boundaries = sample(boundaries(&deployment.sandbox, &["teardown"]), 4);
+    let boundaries = boundaries(&deployment.sandbox, &["teardown"], 2);
     let run = killed_in_turn(&deployment.sandbox, &["teardown", "--yes", "--json"], boundaries).success();
     assert_eq!(run.json()["result"], "clean", "{}", run.stdout);
     assert_eq!(deployment.everything(), Vec::<String>::new());

@@ -1,17 +1,17 @@
 //! Runs that are killed at the boundaries of steps, and the next one that goes on.
 
 use super::deployment::Deployment;
-use super::repeated::{boundaries, killed_in_turn, sample};
+use super::repeated::{boundaries, killed_in_turn};
 
 #[test]
 fn a_deploy_and_a_teardown_that_are_killed_anywhere_are_resumed() {
     let Some(deployment) = Deployment::new("killed") else { return };
     let sandbox = &deployment.sandbox;
-    let of_deploy = sample(boundaries(sandbox, &["deploy", "epoch"]), 2);
+    let of_deploy = boundaries(sandbox, &["deploy", "epoch"], 1);
     let deployed = killed_in_turn(sandbox, &["deploy", "epoch", "--yes", "--json"], of_deploy).success().json();
     assert_ne!(deployed["result"], "failed", "{deployed:#}");
     assert_eq!(deployment.get("epoch", "/").unwrap().0, 200);
-    let of_teardown = sample(boundaries(sandbox, &["teardown"]), 2);
+    let of_teardown = boundaries(sandbox, &["teardown"], 1);
     let receipt = killed_in_turn(sandbox, &["teardown", "--yes", "--json"], of_teardown).success().json();
     assert_eq!(receipt["result"], "clean", "{receipt:#}");
     assert_eq!(deployment.left(), Vec::<String>::new());
