@@ -1,49 +1,47 @@
-//! Parse, run, exit code.
+//! What `cargo xtask` builds: the backends of this machine. Everything else is in another binary, which is built when it is
+//! first asked for, so that a newcomer does not wait for it.
 
+mod other;
+
+use base::ctx::Ctx;
+use engine::backend::Target;
+use engine::deployment::Deployment;
+use engine::recorded_settings;
+use model::system::TargetKind;
 use std::process::ExitCode;
-use xtask::cli::{self, Command};
-use xtask::cmd;
-use xtask::ctx::Ctx;
-use xtask::error::{Exit, Fault};
-use xtask::proc;
-use xtask::ui;
+use std::sync::Arc;
+use verbs::Backends;
+use verbs::cli::Command;
+
+const BACKENDS: Backends = Backends { open, checks: doctor::Extra { all: |_| Vec::new(), required: |_| Vec::new() } };
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args_os()) {
-        Ok(command) => command,
-        Err(wrong) => return ui::print_usage(&wrong),
-    };
-    let code = run(command).unwrap_or_else(|error| {
-        let fault = Fault::of(&error);
-        ui::print_fault(&fault);
-        fault.exit.code()
-    });
-    ExitCode::from(code)
+    verbs::main(run)
 }
 
 fn run(command: Command) -> anyhow::Result<u8> {
-    let exit: anyhow::Result<Exit> = match command {
-        Command::Doctor(args) => cmd::doctor::run(&args, &Ctx::new()?),
-        Command::Deploy(args) => cmd::deploy::run(&args, &Ctx::new()?),
-        Command::Plan(args) => cmd::plan::run(&args, &Ctx::new()?),
-        Command::Status(args) => cmd::status::run(&args, &Ctx::new()?),
-        Command::Logs(args) => cmd::logs::run(&args, &Ctx::new()?),
-        Command::Smoke(args) => cmd::smoke::run(&args, &Ctx::new()?),
-        Command::Rollback(args) => cmd::rollback::run(&args, &Ctx::new()?),
-        Command::Teardown(args) => cmd::teardown::run(&args, &Ctx::new()?),
-        Command::Build(args) => cmd::build::run(&args, &Ctx::new()?),
-        Command::Cluster(args) => cmd::cluster::run(&args, &Ctx::new()?),
-        Command::Infra(args) => cmd::infra::run(&args, &Ctx::new()?),
-        Command::Cert(args) => cmd::cert::run(&args, &Ctx::new()?),
-        Command::Render(args) => cmd::render::run(&args, &Ctx::new()?),
-        Command::Report(args) => cmd::report::run(&args, &Ctx::new()?),
-        Command::Diagram(args) => cmd::diagram::run(&args, &Ctx::new()?),
-        Command::Ci(args) => cmd::ci::run(&args, &Ctx::new()?),
-        Command::Completions(args) => cmd::completions::run(&args),
-        Command::Supervise(args) => cmd::hidden::supervise(&args),
-        Command::Exec(args) => cmd::hidden::exec(&args),
-        Command::Container(args) => return cmd::hidden::container(&args),
-        Command::Tether(args) => return proc::hold(&args.command),
-    };
-    exit.map(Exit::code)
+    if is_elsewhere(&command)? {
+        match other::become_it(&Ctx::new()?)? {}
+    }
+    verbs::run(command, &BACKENDS)
+}
+
+/// Whether the other binary has the command, or the backend of its environment. An environment that can neither be read
+/// nor is recorded is complained of here.
+fn is_elsewhere(command: &Command) -> anyhow::Result<bool> {
+    if !command.is_common() {
+        return Ok(true);
+    }
+    let Some(environment) = command.environment() else { return Ok(false) };
+    let found = recorded_settings::environment(&Ctx::repository()?, environment);
+    Ok(found.is_ok_and(|found| matches!(found.environment.target, TargetKind::Kubernetes | TargetKind::Eks)))
+}
+
+fn open(deployment: Deployment, ctx: &Ctx) -> anyhow::Result<Arc<dyn Target>> {
+    engine::identity::check(&deployment.home, &deployment.environment)?;
+    match deployment.environment.target {
+        TargetKind::Host => machine::host(deployment, ctx),
+        TargetKind::Containers => machine::containers(deployment, ctx),
+        TargetKind::Kubernetes | TargetKind::Eks => match other::become_it(ctx)? {},
+    }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use testkit::{Moto, Running, client, eventually, get, post, refused, send, sibling};
+use testkit::{Moto, Running, client, eventually, get, post, refused, send, sibling, skip};
 
 const CONSUMER: &str = env!("CARGO_BIN_EXE_consumer");
 
@@ -40,7 +40,7 @@ async fn until_empty(moto: &Moto) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_is_handled_once_and_deleted() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = skip::unless!(Moto::start());
     let (mut consumer, producer) = (consumer(&moto).await, producer(&moto).await);
     let text = "ключ \"🗝\"\n\0\t<&>";
     let first = publish(&producer, text).await;
@@ -65,7 +65,7 @@ async fn what_is_published_is_handled_once_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_is_dropped_and_raw_messages_are_taken() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = skip::unless!(Moto::start());
     let consumer = consumer(&moto).await;
     let poison = ["hello", "{}", r#"{"id":7,"text":"x"}"#, r#"{"Type":"Notification","Message":"hello"}"#, "[[["];
     for body in poison {
@@ -85,7 +85,7 @@ async fn poison_is_dropped_and_raw_messages_are_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_makes_what_an_emulator_has_lost() {
-    let Some(mut moto) = Moto::stopped() else { return };
+    let mut moto = skip::unless!(Moto::stopped());
     let consumer = Running::start(CONSUMER, &moto.env());
     for _ in 0..2 {
         let reason = eventually("not ready", || async {
@@ -104,7 +104,7 @@ async fn it_makes_what_an_emulator_has_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_given_queue_is_used_and_not_made() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = skip::unless!(Moto::start());
     let url = moto.queue_url("given");
     let consumer = Running::start(CONSUMER, &[moto.env(), vec![("QUEUE_URL", &url)]].concat());
     let reason = eventually("the reason", || async {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use kit::Env;
 use kit::store::{Inserted, Store, StoreConfig};
 use tempfile::TempDir;
-use testkit::{Redis, eventually};
+use testkit::{Redis, eventually, skip};
 
 /// Opens the same store as if by a process of its own.
 async fn open(variable: &str, value: &str) -> Store {
@@ -26,9 +26,8 @@ macro_rules! on_both {
 
             #[tokio::test(flavor = "multi_thread")]
             async fn redis() {
-                if let Some(redis) = super::Redis::start() {
-                    super::$test("REDIS_URL", &redis.url()).await;
-                }
+                let redis = super::skip::unless!(super::Redis::start());
+                super::$test("REDIS_URL", &redis.url()).await;
             }
         }
     )*};
@@ -112,9 +111,7 @@ async fn deletes_once(variable: &str, value: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_may_come_late_and_go_and_come_back() {
-    let Some(mut redis) = Redis::stopped() else {
-        return;
-    };
+    let mut redis = skip::unless!(Redis::stopped());
     let table = open("REDIS_URL", &redis.url()).await.table("late");
     let error = table.put("key", "value").await.unwrap_err().to_string();
     assert!(error.starts_with("redis unreachable: ") && error.contains("refused"), "{error}");
@@ -134,7 +131,7 @@ async fn redis_may_come_late_and_go_and_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_said_without_showing_it() {
-    let Some(redis) = Redis::start() else { return };
+    let redis = skip::unless!(Redis::start());
     let url = redis.url().replace("only-for-this-test", "guessed");
     let error = open("REDIS_URL", &url).await.table("any").get("key").await.unwrap_err().to_string();
     assert!(error.contains("auth") && !error.contains("guessed"), "{error}");

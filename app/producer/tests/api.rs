@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
-use testkit::{Moto, Running, client, eventually, get, post, post_raw, refused, send};
+use testkit::{Moto, Running, client, eventually, get, post, post_raw, refused, send, skip};
 
 const PRODUCER: &str = env!("CARGO_BIN_EXE_producer");
 
@@ -36,7 +36,7 @@ async fn received(moto: &Moto) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_is_published() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = skip::unless!(Moto::start());
     let producer = Running::start_ready(PRODUCER, &env(&moto, &[("PUBLISH_SECONDS", "0")])).await;
     subscribed_queue(&moto).await;
     let texts = ["hello", "", "ключ \"🗝\"\n\0\t<&>"];
@@ -54,7 +54,7 @@ async fn what_is_asked_for_is_published() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_publishes_on_its_own_and_makes_a_lost_topic_again() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = skip::unless!(Moto::start());
     let producer = Running::start_ready(PRODUCER, &env(&moto, &[("PUBLISH_SECONDS", "1")])).await;
     moto.forget().await;
     let before = producer.metric("messages_published_total").await;
@@ -69,7 +69,7 @@ async fn it_publishes_on_its_own_and_makes_a_lost_topic_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_topic_it_says_so_and_recovers() {
-    let Some(mut moto) = Moto::stopped() else { return };
+    let mut moto = skip::unless!(Moto::stopped());
     let producer = Running::start(PRODUCER, &env(&moto, &[("PUBLISH_SECONDS", "1")]));
     let reason =
         || async { Some(get(&producer.url("/readyz")).await.text).filter(|text| text.contains("cannot make")) };
@@ -86,7 +86,7 @@ async fn without_a_topic_it_says_so_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_given_topic_is_used_and_not_made() {
-    let Some(moto) = Moto::start() else { return };
+    let moto = skip::unless!(Moto::start());
     let arn = Moto::topic_arn("elsewhere");
     let producer = Running::start(PRODUCER, &env(&moto, &[("TOPIC_ARN", &arn), ("PUBLISH_SECONDS", "0")]));
     let answer = post(&producer.url("/messages"), &json!({"text": "x"})).await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::{Answer, Redis, Running, client, delete, eventually, get, post, post_raw, send};
+use testkit::{Answer, Redis, Running, client, delete, eventually, get, post, post_raw, send, skip};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -173,9 +173,7 @@ async fn whatever_is_wrong_is_said_in_json() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_it_says_so_and_recovers() {
-    let Some(mut redis) = Redis::stopped() else {
-        return;
-    };
+    let mut redis = skip::unless!(Redis::stopped());
     let shortener = Running::start(SHORTENER, &[("REDIS_URL", &redis.url())]);
     let url = shortener.url("/pw/key/value");
     for down in [true, false, true, false] {
@@ -199,7 +197,7 @@ async fn without_redis_it_says_so_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_behind_tls_is_used_by_those_who_trust_it() {
-    let Some(redis) = Redis::start_with_tls() else { return };
+    let redis = skip::unless!(Redis::start_with_tls());
     let (url, certificate) = (redis.url(), redis.certificate());
     let trusting = [("REDIS_URL", url.as_str()), ("SSL_CERT_FILE", certificate.to_str().unwrap())];
     let shortener = Running::start_ready(SHORTENER, &trusting).await;

@@ -5,7 +5,6 @@
 
 mod client;
 mod moto;
-mod optional;
 mod redis;
 mod running;
 
@@ -14,11 +13,11 @@ use std::time::{Duration, Instant};
 
 pub use client::{Answer, client, delete, get, post, post_raw, send};
 pub use moto::Moto;
-pub use optional::find_program;
 pub use redis::Redis;
 pub use reqwest;
 pub use running::{Running, refused, sibling};
 pub use rustix::process::Signal;
+pub use skip;
 pub use tempfile::TempDir;
 
 /// How long anything may take before a test gives up. Far more than it should: the machine may be busy.
@@ -52,9 +51,8 @@ macro_rules! on_both {
 
             #[tokio::test(flavor = "multi_thread")]
             async fn redis() {
-                if let Some(redis) = $crate::Redis::start() {
-                    super::$test(("REDIS_URL", &redis.url())).await;
-                }
+                let redis = $crate::skip::unless!($crate::Redis::start());
+                super::$test(("REDIS_URL", &redis.url())).await;
             }
         }
     )*};

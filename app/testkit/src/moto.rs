@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use skip::Found;
 
-use crate::{Answer, DEADLINE, client, find_program, send};
+use crate::{Answer, DEADLINE, client, send};
 
 /// The account that moto pretends to be, and the region that the tests use.
 const ACCOUNT: &str = "123456789012";
@@ -22,25 +23,23 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts `moto_server` from `MOTO_SERVER` or `PATH`; `None`, and a word on stderr, where there is none.
+    /// Starts `moto_server` from `MOTO_SERVER` or `PATH`.
     ///
     /// # Panics
     /// If there is none and `XTASK_REQUIRE_MOTO` is `1`.
-    #[must_use]
-    pub fn start() -> Option<Self> {
+    pub fn start() -> Found<Self> {
         let mut moto = Self::stopped()?;
         moto.resume();
-        Some(moto)
+        Ok(moto)
     }
 
     /// As [`Moto::start`], but does not start the server yet.
-    #[must_use]
-    pub fn stopped() -> Option<Self> {
+    pub fn stopped() -> Found<Self> {
         let named = std::env::var_os("MOTO_SERVER").filter(|named| !named.is_empty()).map(PathBuf::from);
-        let program = named.or_else(|| find_program(&["moto_server"], "XTASK_REQUIRE_MOTO"))?;
+        let program = named.map_or_else(|| skip::program(&["moto_server"], "XTASK_REQUIRE_MOTO"), Ok)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let endpoint = format!("http://127.0.0.1:{port}");
-        Some(Self { program, port, endpoint, server: None })
+        Ok(Self { program, port, endpoint, server: None })
     }
 
     /// The environment of a service that is to use it.

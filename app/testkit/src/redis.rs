@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use skip::Found;
 use tempfile::TempDir;
 
-use crate::{DEADLINE, find_program};
+use crate::DEADLINE;
 
 const PASSWORD: &str = "only-for-this-test";
 /// The files of a server with TLS.
@@ -25,38 +26,35 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a server; `None`, and a word on stderr, where there is no program for it.
+    /// Starts a server, where there is a program for it.
     ///
     /// # Panics
     /// If there is no program and `XTASK_REQUIRE_REDIS` is `1`.
-    #[must_use]
-    pub fn start() -> Option<Self> {
+    pub fn start() -> Found<Self> {
         let mut redis = Self::stopped()?;
         redis.resume();
-        Some(redis)
+        Ok(redis)
     }
 
     /// As [`Redis::start`], but does not start the server yet.
-    #[must_use]
-    pub fn stopped() -> Option<Self> {
-        let program = find_program(&["redis-server", "valkey-server"], "XTASK_REQUIRE_REDIS")?;
+    pub fn stopped() -> Found<Self> {
+        let program = skip::program(&["redis-server", "valkey-server"], "XTASK_REQUIRE_REDIS")?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        Some(Self { program, port, data: TempDir::new().unwrap(), server: None, tls: false })
+        Ok(Self { program, port, data: TempDir::new().unwrap(), server: None, tls: false })
     }
 
     /// As [`Redis::start`], but the server speaks TLS, with a certificate for `localhost` that nobody trusts yet.
-    #[must_use]
-    pub fn start_with_tls() -> Option<Self> {
+    pub fn start_with_tls() -> Found<Self> {
         let mut redis = Self::stopped()?;
         redis.tls = true;
-        let openssl = find_program(&["openssl"], "XTASK_REQUIRE_REDIS")?;
+        let openssl = skip::program(&["openssl"], "XTASK_REQUIRE_REDIS")?;
         let mut command = Command::new(openssl);
         command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
         command.args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]);
         command.args(["-keyout", KEY, "-out", CERTIFICATE]).current_dir(redis.data.path());
         assert!(command.output().unwrap().status.success());
         redis.resume();
-        Some(redis)
+        Ok(redis)
     }
 
     /// The server's certificate, for those who are to trust it.

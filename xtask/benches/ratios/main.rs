@@ -12,6 +12,7 @@ mod containers;
 mod deploy;
 mod doctor;
 mod images;
+mod many;
 mod measure;
 mod place;
 mod script;
@@ -22,10 +23,11 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     // Takes minutes, so that all who compare themselves with it share it.
     let usual = usual::Usual::default();
-    let all: [(&str, &dyn Fn()); 7] = [
+    let all: [(&str, &dyn Fn()); 8] = [
         ("start", &start::run),
         ("doctor", &doctor::run),
         ("deploy", &deploy::run),
+        ("many", &many::run),
         ("images", &|| images::run(&usual)),
         ("containers", &|| containers::run(&usual)),
         ("cluster", &cluster::run),

@@ -47,7 +47,7 @@ pub(crate) fn once(command: &mut Command) -> Duration {
 /// The median of several runs, after one that warms caches.
 pub(crate) fn median(runs: usize, mut run: impl FnMut() -> Duration) -> Duration {
     run();
-    middle((0..runs).map(|_| run()).collect())
+    median_of((0..runs).map(|_| run()).collect())
 }
 
 /// The medians of two that take turns, so that a machine that gets slower does so for both.
@@ -59,18 +59,19 @@ pub(crate) fn turns(
     one();
     other();
     let (ones, others) = (0..runs).map(|_| (one(), other())).unzip();
-    (middle(ones), middle(others))
+    (median_of(ones), median_of(others))
 }
 
-fn middle(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median_of(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
 
-/// The processor time that a program and its children take, on all cores together.
-pub(crate) fn cpu(command: &mut Command) -> Duration {
+/// The processor time that a program and its children take, on all cores together. It has to end with one of these codes.
+pub(crate) fn cpu_of(command: &mut Command, codes: &[i32]) -> Duration {
     let before = children_cpu();
-    once(command);
+    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.code().is_some_and(|code| codes.contains(&code)), "{command:?} ended with {status}");
     children_cpu().saturating_sub(before)
 }
 
@@ -82,6 +83,10 @@ pub(crate) fn children_cpu() -> Duration {
 
 pub(crate) fn millis(time: Duration) -> String {
     format!("{:.0} ms", time.as_secs_f64() * 1000.0)
+}
+
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
 }
 
 pub(crate) fn ratio(of: Duration, to: Duration) -> String {

@@ -2,6 +2,9 @@
 //! their own.
 
 use crate::measure::{command, root};
+use base::proc::{Children, Proc};
+use base::signal::Interrupts;
+use model::public_images;
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -9,10 +12,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use xtask::proc::{Children, Proc};
-use xtask::signal::Interrupts;
-use xtask::spec::public_images;
-use xtask::tools::engine::detect;
+use tools::oci::detect;
 
 /// Looked for once, by the first benchmark that needs it.
 #[derive(Default)]
@@ -104,7 +104,7 @@ impl Copy {
         if copy.root.is_dir() {
             copy.tear_down();
         }
-        xtask::scratch::copy_repository(root(), &copy.root).expect("copy the repository");
+        base::scratch::copy_repository(root(), &copy.root).expect("copy the repository");
         let file = copy.root.join(format!("deploy/environments/{environment}.local.toml"));
         fs::write(file, settings).expect("write the settings of an environment");
         copy

@@ -1,8 +1,9 @@
 //! What a real cluster says to what the chart makes: its API server, its admission, its nodes.
 
-use super::helm::{Helm, chart, find, helms, kind, name, said, with_input};
+use super::helm::{Helm, chart, find, helm, helms, kind, name, said, with_input};
 use super::systems::{sample, samples};
 use serde_json::{Value, json};
+use skip::{Found, Missing};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,26 +14,21 @@ struct Namespace {
 }
 
 impl Namespace {
-    /// `None` where there is no cluster, which is said.
+    /// In the cluster, if there is one.
     ///
     /// # Panics
     /// If there is none and the variable `XTASK_REQUIRE_CLUSTER` is set to `1`.
-    fn new() -> Option<Self> {
-        const REQUIRE: &str = "XTASK_REQUIRE_CLUSTER";
+    fn new() -> Found<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let Ok(context) = std::env::var("XTASK_E2E_CONTEXT") else {
-            let reason = "`XTASK_E2E_CONTEXT` is not set";
-            assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{reason}, and `{REQUIRE}` is `1`");
-            eprintln!("SKIPPED: {reason} (set `{REQUIRE}=1` to make this a failure)");
-            return None;
-        };
+        let unset = |_| Missing::unless_required("`XTASK_E2E_CONTEXT` is not set", "XTASK_REQUIRE_CLUSTER");
+        let context = std::env::var("XTASK_E2E_CONTEXT").map_err(unset)?;
         let name = format!("e2e-chart-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let namespace = Self { context, name };
         let labels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}"));
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": namespace.name, "labels": {&labels[0]: "restricted", &labels[1]: "restricted"}}});
         namespace.apply(&object, &[]);
-        Some(namespace)
+        Ok(namespace)
     }
 
     fn kubectl(&self) -> Command {
@@ -87,8 +83,8 @@ impl Drop for Namespace {
 
 #[test]
 fn the_api_server_takes_every_object_without_a_warning() {
-    let Some(namespace) = Namespace::new() else { return };
-    let Some(helm) = helms().first() else { return };
+    let namespace = skip::unless!(Namespace::new());
+    let helm = skip::unless!(helm());
     for sample in samples() {
         let items = helm.objects(&sample.values);
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
@@ -98,8 +94,8 @@ fn the_api_server_takes_every_object_without_a_warning() {
 
 #[test]
 fn pods_are_admitted_where_only_restricted_ones_are() {
-    let Some(namespace) = Namespace::new() else { return };
-    let Some(helm) = helms().first() else { return };
+    let namespace = skip::unless!(Namespace::new());
+    let helm = skip::unless!(helm());
     // Admission looks at pods; of what makes them it only warns.
     for sample in samples() {
         for object in helm.objects(&sample.values) {
@@ -133,17 +129,36 @@ fn public(mut values: Value) -> Value {
 
 #[test]
 fn a_public_image_runs_with_nothing_but_what_it_was_given() {
-    let Some(namespace) = Namespace::new() else { return };
-    for helm in helms() {
+    let namespace = skip::unless!(Namespace::new());
+    for helm in skip::unless!(helms()) {
         let values = public(sample("web", 2));
         namespace.install(helm, &values);
-        let page = namespace.get("web", "/");
-        assert!(page.status.success() && !page.stdout.is_empty(), "{}", said(&page));
+        for (path, answer) in [("/", "OK"), ("/hello", "world")] {
+            let page = namespace.get("web", path);
+            assert!(page.status.success() && page.stdout.starts_with(answer.as_bytes()), "{}", said(&page));
+        }
         // Nothing changed: every object is as it was, and no pod is a new one.
         let before = namespace.json(&["get", "pods"]);
         namespace.install(helm, &values);
         assert_eq!(pod_names(&namespace.json(&["get", "pods"])), pod_names(&before));
     }
+}
+
+#[test]
+fn a_low_port_is_opened_by_somebody_who_is_not_root() {
+    let namespace = skip::unless!(Namespace::new());
+    let helm = skip::unless!(helm());
+    let mut values = public(sample("web", 1));
+    let web = &mut values["services"]["web"];
+    web["image"] = json!("docker.io/library/busybox:1.37");
+    web["args"] = json!(["busybox", "httpd", "-f", "-p", "80", "-h", "/etc"]);
+    web["port"] = json!(80);
+    web["lowPorts"] = json!(true);
+    web["probes"]["ready"] = json!({"tcp": true});
+    web["probes"]["live"] = json!({"tcp": true});
+    namespace.install(helm, &values);
+    let pods = namespace.json(&["get", "pods"]);
+    assert_eq!(pods["items"][0]["status"]["containerStatuses"][0]["ready"], true, "{pods:#}");
 }
 
 fn pod_names(pods: &Value) -> Vec<String> {
@@ -154,8 +169,8 @@ fn pod_names(pods: &Value) -> Vec<String> {
 
 #[test]
 fn a_store_reads_its_secret_files_and_keeps_its_volume() {
-    let Some(namespace) = Namespace::new() else { return };
-    let Some(helm) = helms().first() else { return };
+    let namespace = skip::unless!(Namespace::new());
+    let helm = skip::unless!(helm());
     let mut values = public(sample("shortener", 1));
     values["services"].as_object_mut().unwrap().remove("shortener");
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis-sample"}, "stringData": {

@@ -1,6 +1,7 @@
 //! The Helms of this machine, and what they make of the chart.
 
 use serde_json::Value;
+use skip::{Found, Missing};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -15,24 +16,28 @@ pub(crate) struct Helm {
     pub(crate) version: String,
 }
 
-/// Those that are there. Without any, a test is skipped, which is said.
+/// Those that are there, at least one.
 ///
 /// # Panics
 /// If there is none and the variable `XTASK_REQUIRE_HELM` is set to `1`.
-pub(crate) fn helms() -> &'static [Helm] {
-    const REQUIRE: &str = "XTASK_REQUIRE_HELM";
+pub(crate) fn helms() -> Found<&'static [Helm]> {
     static FOUND: OnceLock<Vec<Helm>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
-        let programs = [Some("helm".into()), std::env::var_os("XTASK_HELM3").map(PathBuf::from)];
-        programs.into_iter().flatten().filter_map(Helm::find).collect()
+        let helm3 = std::env::var_os("XTASK_HELM3").map(PathBuf::from);
+        if helm3.is_none() {
+            skip::part("the chart with Helm 3 (set `XTASK_HELM3` to its path)");
+        }
+        [Some("helm".into()), helm3].into_iter().flatten().filter_map(Helm::find).collect()
     });
     if found.is_empty() {
-        assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "no `helm` on PATH, and `{REQUIRE}` is `1`");
-        eprintln!("SKIPPED: no `helm` on PATH (set `{REQUIRE}=1` to make this a failure)");
-    } else if std::env::var_os("XTASK_HELM3").is_none() {
-        eprintln!("SKIPPED: the chart with Helm 3 (set `XTASK_HELM3` to its path)");
+        return Err(Missing::unless_required("no `helm` on PATH", "XTASK_REQUIRE_HELM"));
     }
-    found
+    Ok(found)
+}
+
+/// The first of them.
+pub(crate) fn helm() -> Found<&'static Helm> {
+    helms().map(|helms| &helms[0])
 }
 
 impl Helm {

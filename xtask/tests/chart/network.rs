@@ -1,6 +1,6 @@
 //! Who may reach whom.
 
-use super::helm::{find, helms};
+use super::helm::{find, helm};
 use super::systems::{sample, samples};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 
 #[test]
 fn all_pods_of_the_release_are_closed_both_ways_and_no_others() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     for sample in samples() {
         let (objects, system) = (helm.objects(&sample.values), sample.values["system"].as_str().unwrap());
         let policy = &find(&objects, "NetworkPolicy", &format!("{system}.default-deny"))["spec"];
@@ -38,7 +38,7 @@ fn all_pods_of_the_release_are_closed_both_ways_and_no_others() {
 
 #[test]
 fn a_service_is_reached_by_those_who_need_it_and_by_the_ingress_where_it_is_public() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let objects = helm.objects(&sample("invoices", 2));
     let of = |service: &str, side: &str, direction: &str, port| {
         peers(&find(&objects, "NetworkPolicy", service)["spec"][direction], side, port)
@@ -56,14 +56,14 @@ fn a_service_is_reached_by_those_who_need_it_and_by_the_ingress_where_it_is_publ
 
 #[test]
 fn one_that_nobody_needs_is_reached_by_nobody() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let objects = helm.objects(&sample("messages", 2));
     assert_eq!(find(&objects, "NetworkPolicy", "consumer")["spec"].get("ingress"), None);
 }
 
 #[test]
 fn a_target_names_addresses_where_no_pod_stands_behind_them() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let mut values = sample("invoices", 2);
     let extra = json!([{"cidrs": ["169.254.170.23/32"], "ports": [{"port": 80, "protocol": "TCP"}]}]);
     values["egress"] = json!({"extra": extra});

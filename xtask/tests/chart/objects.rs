@@ -1,6 +1,6 @@
 //! What the chart makes of a system.
 
-use super::helm::{find, helms, kind, name, names};
+use super::helm::{find, helm, helms, kind, name, names};
 use super::systems::{sample, samples};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ fn services(values: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 #[test]
 fn every_helm_makes_the_same_and_makes_it_again() {
-    let Some((first, others)) = helms().split_first() else { return };
+    let (first, others) = skip::unless!(helms()).split_first().unwrap();
     for sample in samples() {
         let manifests = first.manifests(&sample.values).unwrap();
         assert_eq!(first.manifests(&sample.values).unwrap(), manifests, "{}", sample.what);
@@ -37,7 +37,7 @@ fn every_helm_makes_the_same_and_makes_it_again() {
 
 #[test]
 fn each_service_has_what_it_is_made_of_and_nothing_else() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     for sample in samples() {
         let objects = helm.objects(&sample.values);
         let named = |wanted: &dyn Fn(&Value) -> bool| -> Vec<&str> {
@@ -67,7 +67,7 @@ fn each_service_has_what_it_is_made_of_and_nothing_else() {
 
 #[test]
 fn an_autoscaler_owns_the_number_of_replicas() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let values = sample("shortener", 3);
     let objects = helm.objects(&values);
     assert_eq!(find(&objects, "Deployment", "shortener")["spec"].get("replicas"), None);
@@ -80,7 +80,7 @@ fn an_autoscaler_owns_the_number_of_replicas() {
 
 #[test]
 fn everything_carries_the_labels_and_selectors_name_only_what_never_changes() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     for sample in samples() {
         for object in helm.objects(&sample.values) {
             let labels = &object["metadata"]["labels"];
@@ -101,7 +101,7 @@ fn everything_carries_the_labels_and_selectors_name_only_what_never_changes() {
 
 #[test]
 fn a_new_version_changes_the_workload_alone() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let mut values = sample("shortener", 2);
     let before = helm.objects(&values);
     values["services"]["shortener"]["image"] = json!("registry.example.com/shortener:next");
@@ -116,11 +116,13 @@ fn a_new_version_changes_the_workload_alone() {
 
 #[test]
 fn pods_pass_the_restricted_standard_and_have_no_token() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     for sample in samples() {
         let objects = helm.objects(&sample.values);
         for (service, values) in services(&sample.values) {
-            let pod = &workload(&objects, service, &sample.values)["spec"]["template"]["spec"];
+            let template = &workload(&objects, service, &sample.values)["spec"]["template"];
+            assert_eq!(template["metadata"]["labels"]["deployment_id"], sample.values["deploymentId"]);
+            let pod = &template["spec"];
             assert_eq!(
                 (&pod["automountServiceAccountToken"], &pod["enableServiceLinks"]),
                 (&json!(false), &json!(false))
@@ -134,15 +136,39 @@ fn pods_pass_the_restricted_standard_and_have_no_token() {
             let wanted = json!({
                 "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}
             });
-            assert_eq!(pod["containers"][0]["securityContext"], wanted);
-            assert_eq!(context.get("sysctls").is_some(), service == "web", "{service}");
+            let container = &pod["containers"][0];
+            assert_eq!(container["securityContext"], wanted);
+            assert!(container["resources"]["limits"]["memory"].is_string(), "{container:#}");
+            assert!(container["readinessProbe"].is_object() && container["livenessProbe"].is_object(), "{container:#}");
+            assert_eq!(context.get("sysctls"), None, "{service}");
         }
     }
 }
 
 #[test]
+fn low_ports_are_opened_for_whoever_asks_for_them() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("web", 2);
+    values["services"]["web"]["lowPorts"] = json!(true);
+    let objects = helm.objects(&values);
+    let pod = &find(&objects, "Deployment", "web")["spec"]["template"]["spec"];
+    let wanted = json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]);
+    assert_eq!(pod["securityContext"]["sysctls"], wanted);
+}
+
+#[test]
+fn readiness_and_liveness_are_asked_where_the_service_says() {
+    let helm = skip::unless!(helm());
+    let objects = helm.objects(&sample("web", 2));
+    let container = &find(&objects, "Deployment", "web")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["ports"][0]["containerPort"], 8080);
+    let paths = ["startupProbe", "readinessProbe", "livenessProbe"].map(|probe| &container[probe]["httpGet"]["path"]);
+    assert_eq!(paths, ["/hello", "/", "/hello"]);
+}
+
+#[test]
 fn a_replica_ends_only_when_nobody_sends_it_requests_any_longer() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let values = sample("shortener", 2);
     let objects = helm.objects(&values);
     let pod = |service: &str| workload(&objects, service, &values)["spec"]["template"]["spec"].clone();
@@ -162,7 +188,7 @@ fn a_replica_ends_only_when_nobody_sends_it_requests_any_longer() {
 
 #[test]
 fn secrets_are_referred_to_and_files_are_for_the_program_alone() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let values = sample("shortener", 2);
     let objects = helm.objects(&values);
     assert!(names(&objects, "Secret").is_empty());
@@ -183,7 +209,7 @@ fn secrets_are_referred_to_and_files_are_for_the_program_alone() {
 
 #[test]
 fn files_that_are_no_secret_have_a_name_that_changes_with_them() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let configured = |text: &str| {
         let mut values = sample("epoch", 1);
         values["services"]["epoch"]["files"] = json!({"words": text});
@@ -201,7 +227,7 @@ fn files_that_are_no_secret_have_a_name_that_changes_with_them() {
 
 #[test]
 fn texts_arrive_as_they_are() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let text = "a $(PORT) $$ $x \"q\" '\\ {{ .Values }}\n#: é";
     let mut values = sample("epoch", 1);
     values["services"]["epoch"]["env"] = json!({"TEXT": text, "NUMBER": "1e3", "WORD": "no"});
@@ -218,7 +244,7 @@ fn texts_arrive_as_they_are() {
 
 #[test]
 fn a_team_has_its_own_service_and_no_other() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let values = sample("invoices", 2);
     let objects = helm.objects(&values);
     for (service, team) in [("invoice-app", "invoices"), ("payment-provider", "payments")] {
@@ -238,7 +264,7 @@ fn a_team_has_its_own_service_and_no_other() {
 
 #[test]
 fn metrics_are_found_and_drawn_where_somebody_wants_that() {
-    let Some(helm) = helms().first() else { return };
+    let helm = skip::unless!(helm());
     let mut values = sample("shortener", 2);
     let annotations = |objects: &[Value], kind, service| {
         find(objects, kind, service)["spec"]["template"]["metadata"].get("annotations").cloned()

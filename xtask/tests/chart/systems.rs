@@ -1,10 +1,10 @@
 //! The values of every system in every environment that has a cluster, made from the real spec.
 
+use kubernetes::sample_values;
+use model::system::TargetKind;
+use model::{environment, environment_names};
 use serde_json::Value;
 use std::path::Path;
-use xtask::spec::system::TargetKind;
-use xtask::spec::{environment, environment_names};
-use xtask::target::sample_values;
 
 /// What a chart is given.
 pub(crate) struct Sample {
@@ -15,7 +15,7 @@ pub(crate) struct Sample {
 
 /// With one replica and with several, which makes a difference to who stores what.
 pub(crate) fn samples() -> Vec<Sample> {
-    let spec = xtask::spec::load(root()).unwrap();
+    let spec = model::load(root()).unwrap();
     let names = environment_names(root()).unwrap();
     let sets = [1, 2].map(|replicas| format!("replicas={replicas}"));
     let all = names.iter().flat_map(|name| sets.iter().map(move |set| (name, set)));
@@ -38,7 +38,7 @@ pub(crate) fn samples() -> Vec<Sample> {
 
 /// One system in the environment `cluster`, with so many replicas.
 pub(crate) fn sample(system: &str, replicas: u32) -> Value {
-    let spec = xtask::spec::load(root()).unwrap();
+    let spec = model::load(root()).unwrap();
     let environment = environment(root(), "cluster", &[format!("replicas={replicas}")]).unwrap();
     let system = spec.systems.iter().find(|known| known.name.as_str() == system).unwrap();
     sample_values(system, &environment).unwrap()

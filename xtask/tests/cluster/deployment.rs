@@ -1,12 +1,17 @@
 //! A deployment of this repository's systems to the cluster, and questions about it.
 
+use super::contract::Deployed;
+use super::contract::document::edit;
 use super::kubectl::Cluster;
-use super::repeated::mark;
-use super::sandbox::{Run, Sandbox, checkout, scratch};
+use super::repeated::{mark, system_of};
+use super::sandbox::{Run, Sandbox, checkout, get, post, scratch};
+use super::turn::Turn;
+use base::scratch::copy_repository;
 use serde_json::Value;
+use skip::{Found, Missing};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use xtask::scratch::copy_repository;
+use std::sync::OnceLock;
 
 /// An environment of its own in the cluster; torn down when dropped.
 pub(crate) struct Deployment {
@@ -17,39 +22,14 @@ pub(crate) struct Deployment {
     _turn: Turn,
 }
 
-/// Deployments go side by side, since most of their time they wait for the cluster; but not beside one whose requests
-/// are counted or whose load is measured, or which takes most of the room.
-static TURNS: RwLock<()> = RwLock::new(());
-
-#[expect(dead_code, reason = "held, never looked at")]
-enum Turn {
-    Shared(RwLockReadGuard<'static, ()>),
-    Alone(RwLockWriteGuard<'static, ()>),
-}
-
-impl Turn {
-    fn shared() -> Self {
-        Self::Shared(TURNS.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn alone() -> Self {
-        Self::Alone(TURNS.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The cluster. What needs one is to be skipped otherwise, which is said here.
+/// The cluster, if there is one.
 ///
 /// # Panics
 /// If there is none and the variable `XTASK_REQUIRE_CLUSTER` is set to `1`.
-pub(crate) fn cluster() -> Option<&'static Cluster> {
-    const REQUIRE: &str = "XTASK_REQUIRE_CLUSTER";
+pub(crate) fn cluster() -> Found<&'static Cluster> {
     static FOUND: OnceLock<Result<Cluster, String>> = OnceLock::new();
     let found = FOUND.get_or_init(Cluster::find);
-    if let Err(reason) = found {
-        assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{reason}, and `{REQUIRE}` is `1`");
-        eprintln!("SKIPPED: {reason} (set `{REQUIRE}=1` to make this a failure)");
-    }
-    found.as_ref().ok()
+    found.as_ref().map_err(|reason| Missing::unless_required(reason, "XTASK_REQUIRE_CLUSTER"))
 }
 
 /// What differs in the copies from the repository: a version that does not come up is told within seconds, and a service
@@ -70,42 +50,42 @@ fn shared_copy() -> &'static Path {
     })
 }
 
-/// Replaces a part of a file, which has to be there.
-pub(crate) fn edit(path: &Path, from: &str, to: &str) {
-    let text = std::fs::read_to_string(path).unwrap();
-    assert!(text.contains(from), "{} has no `{from}`", path.display());
-    std::fs::write(path, text.replace(from, to)).unwrap();
-}
-
 impl Deployment {
-    /// `None` where there is no cluster. The name is at most ten characters long.
-    pub(crate) fn new(name: &str) -> Option<Self> {
+    /// The name is at most ten characters long.
+    pub(crate) fn new(name: &str) -> Found<Self> {
         let cluster = cluster()?;
-        Some(Self::in_copy(cluster, shared_copy().to_owned(), name, false, Turn::shared()))
+        Ok(Self::in_copy(cluster, shared_copy().to_owned(), name, false, Turn::shared()))
     }
 
-    /// With no other one at the same time.
-    pub(crate) fn alone(name: &str) -> Option<Self> {
+    /// With no other one at the same time: for those whose requests are counted or whose load is measured, or which take
+    /// most of the room.
+    pub(crate) fn alone(name: &str) -> Found<Self> {
         let cluster = cluster()?;
-        Some(Self::in_copy(cluster, shared_copy().to_owned(), name, false, Turn::alone()))
+        Ok(Self::in_copy(cluster, shared_copy().to_owned(), name, false, Turn::alone()))
     }
 
     /// In a copy of its own, whose files may be changed.
-    pub(crate) fn with_own_copy(name: &str) -> Option<Self> {
+    pub(crate) fn with_own_copy(name: &str) -> Found<Self> {
         Self::in_own_copy(name, Turn::shared)
     }
 
     /// In a copy of its own, and with no other one at the same time.
-    pub(crate) fn alone_with_own_copy(name: &str) -> Option<Self> {
+    pub(crate) fn alone_with_own_copy(name: &str) -> Found<Self> {
         Self::in_own_copy(name, Turn::alone)
     }
 
-    fn in_own_copy(name: &str, turn: fn() -> Turn) -> Option<Self> {
+    fn in_own_copy(name: &str, turn: fn() -> Turn) -> Found<Self> {
         let cluster = cluster()?;
         let copy = scratch().join(format!("e2e-cluster-{name}"));
         copy_repository(checkout(), &copy).unwrap();
         hasten(&copy);
-        Some(Self::in_copy(cluster, copy, name, true, turn()))
+        Ok(Self::in_copy(cluster, copy, name, true, turn()))
+    }
+
+    /// In a folder that has a checkout of its own, and goes with it.
+    pub(crate) fn in_folder(folder: impl FnOnce() -> PathBuf, name: &str) -> Found<Self> {
+        let cluster = cluster()?;
+        Ok(Self::in_copy(cluster, folder(), name, true, Turn::shared()))
     }
 
     fn in_copy(cluster: &'static Cluster, copy: PathBuf, name: &str, own: bool, turn: Turn) -> Self {
@@ -120,7 +100,7 @@ impl Deployment {
 
     /// Another checkout with the same environment, which knows nothing of what this one keeps on disk.
     pub(crate) fn elsewhere(&self) -> PathBuf {
-        let copy = scratch().join("e2e-cluster-elsewhere");
+        let copy = scratch().join(format!("e2e-cluster-elsewhere-{}", self.id()));
         copy_repository(checkout(), &copy).unwrap();
         let file = format!("deploy/environments/{}.toml", self.sandbox.env);
         std::fs::copy(self.sandbox.root.join(&file), copy.join(&file)).unwrap();
@@ -134,11 +114,6 @@ impl Deployment {
 
     pub(crate) fn namespace(&self, system: &str) -> String {
         format!("{}{system}", self.prefix)
-    }
-
-    #[track_caller]
-    pub(crate) fn deploy(&self, args: &[&str]) -> Value {
-        self.sandbox.xtask([&["deploy", "--json"], args].concat()).success().json()
     }
 
     /// A deploy that has to fail.
@@ -196,9 +171,50 @@ impl Deployment {
     }
 }
 
-/// The entry of a step in the document of a run.
-#[track_caller]
-pub(crate) fn step<'v>(document: &'v Value, id: &str) -> &'v Value {
-    let steps = document["steps"].as_array().unwrap();
-    steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step `{id}` in {document:#}"))
+impl Deployed for Deployment {
+    const TARGET: &'static str = "kubernetes";
+    const PROOF: &'static str = "prove";
+    const CRASHED: &'static str = "crash";
+    const ABSENT: &'static [&'static str] = &[];
+    const CONFINES: bool = true;
+
+    fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    fn running(&self, service: &str) -> BTreeSet<String> {
+        let pods = self.pods(system_of(service), service);
+        // Since a service may grow meanwhile, it is its sets of pods that tell whether there is a new version.
+        // A pod of nobody's is one of ours that tries whether the service can be reached.
+        let sets = pods.iter().filter_map(|pod| pod["metadata"]["ownerReferences"][0]["uid"].as_str());
+        sets.map(str::to_owned).collect()
+    }
+
+    fn has_variable(&self, service: &str, name: &str, value: &str) -> bool {
+        let get = ["get", "deployment", service, "--output=json"];
+        let workload = self.kubectl(system_of(service), get).success().json();
+        let variables = workload.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array).unwrap();
+        variables.iter().any(|variable| variable["name"] == name && variable["value"] == value)
+    }
+
+    fn get(&self, service: &str, path: &str) -> Result<(u16, String), String> {
+        get(&self.place(service), path)
+    }
+
+    fn post(&self, service: &str, path: &str, body: &Value) -> Result<(u16, Value), String> {
+        post(&self.place(service), path, body)
+    }
+
+    fn place(&self, service: &str) -> Option<String> {
+        Some(Deployment::place(self, service))
+    }
+
+    fn left(&self) -> Vec<String> {
+        self.everything()
+    }
+
+    fn replicas(&self, service: &str) -> Option<u32> {
+        let alone = ["redis", "ledger", "emulator", "consumer"];
+        Some(if alone.contains(&service) { 1 } else { 2 })
+    }
 }

@@ -1,5 +1,6 @@
 //! What was changed by hand is noticed by `plan` and put right by `deploy --verify`.
 
+use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::kubectl::text;
 use super::sandbox::{eventually, get};
@@ -13,7 +14,7 @@ fn planned(deployment: &Deployment, system: &str) -> String {
 
 #[test]
 fn what_was_changed_by_hand_is_noticed_and_put_right() {
-    let Some(deployment) = Deployment::new("drift") else { return };
+    let deployment = skip::unless!(Deployment::new("drift"));
     deployment.deploy(&["shortener"]);
     let place = deployment.place("shortener");
     let release = deployment.helm_release("shortener");
@@ -60,7 +61,7 @@ fn a_removed_secret_is_made_again(deployment: &Deployment) {
 
 #[test]
 fn replicas_that_an_autoscaler_owns_are_no_drift() {
-    let Some(deployment) = Deployment::new("replicas") else { return };
+    let deployment = skip::unless!(Deployment::new("replicas"));
     deployment.deploy(&["epoch"]);
     deployment.kubectl("epoch", ["scale", "deployment/epoch", "--replicas=3"]).success();
     eventually("nothing to change, once they are ready", || {

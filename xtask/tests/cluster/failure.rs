@@ -2,8 +2,11 @@
 //! on.
 
 use super::client::Hammer;
-use super::deployment::{Deployment, edit};
+use super::contract::Deployed;
+use super::contract::document::edit;
+use super::deployment::Deployment;
 use super::sandbox::{Run, eventually, failure, get, program};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::Path;
 
@@ -32,7 +35,7 @@ fn bad_over_good(deployment: &Deployment, spoil: impl FnOnce(&Path), args: &[&st
 
 #[test]
 fn a_crash_is_told_by_its_exit_and_its_last_words() {
-    let Some(deployment) = Deployment::new("crash") else { return };
+    let deployment = skip::unless!(Deployment::new("crash"));
     let (run, failure) = bad_over_good(&deployment, |_| {}, &["--set", "env.FAULT=crash-at-start"]);
     let cause = failure["cause"].as_str().unwrap();
     assert_eq!(failure["code"], "crash", "{cause}");
@@ -46,7 +49,7 @@ fn a_crash_is_told_by_its_exit_and_its_last_words() {
 
 #[test]
 fn a_wrong_port_is_told_with_the_right_one() {
-    let Some(deployment) = Deployment::new("port") else { return };
+    let deployment = skip::unless!(Deployment::new("port"));
     let (_, failure) = bad_over_good(&deployment, |_| {}, &["--set", "env.FAULT=wrong-port"]);
     let cause = failure["cause"].as_str().unwrap();
     assert_eq!(failure["code"], "wrong-port", "{cause}");
@@ -54,8 +57,24 @@ fn a_wrong_port_is_told_with_the_right_one() {
 }
 
 #[test]
+fn an_image_on_another_port_than_declared_is_told_with_both() {
+    let deployment = skip::unless!(Deployment::with_own_copy("image-port"));
+    let system = deployment.sandbox.root.join("deploy/systems/web.toml");
+    // Such as one guesses of an image that serves HTTP.
+    edit(&system, "\nport = 8080\n", "\nport = 80\n");
+    edit(&system, "ready = { http = \"/\" }\n", "ready = { http = \"/\" }\nready_within = \"10s\"\n");
+    let failure = failure(&deployment.fails(&["web"]));
+    assert_eq!(failure["code"], "wrong-port", "{failure:#}");
+    let cause = failure["cause"].as_str().unwrap();
+    assert!(cause.starts_with("nothing listens on port 80 of `web`, it listens on port 8080"), "{cause}");
+    assert!(failure["hint"].as_str().unwrap().starts_with("set `port` in `[services.web]`"), "{failure:#}");
+    edit(&system, "\nport = 80\n", "\nport = 8080\n");
+    assert_eq!(deployment.deploy(&["web"])["result"], "deployed");
+}
+
+#[test]
 fn a_version_that_is_never_ready_is_told_by_what_it_answers() {
-    let Some(deployment) = Deployment::new("unready") else { return };
+    let deployment = skip::unless!(Deployment::new("unready"));
     let (_, failure) = bad_over_good(&deployment, |_| {}, &["--set", "env.FAULT=never-ready"]);
     let cause = failure["cause"].as_str().unwrap();
     assert_eq!(failure["code"], "probe-failed", "{cause}");
@@ -64,7 +83,7 @@ fn a_version_that_is_never_ready_is_told_by_what_it_answers() {
 
 #[test]
 fn what_no_node_has_room_for_is_told_at_once() {
-    let Some(deployment) = Deployment::with_own_copy("room") else { return };
+    let deployment = skip::unless!(Deployment::with_own_copy("room"));
     let greedy = |root: &Path| {
         edit(&root.join("deploy/systems/epoch.toml"), "memory = \"64Mi\"", "memory = \"640Gi\"");
     };
@@ -76,7 +95,7 @@ fn what_no_node_has_room_for_is_told_at_once() {
 
 #[test]
 fn an_image_that_is_not_there_is_told_by_its_name() {
-    let Some(deployment) = Deployment::with_own_copy("image") else { return };
+    let deployment = skip::unless!(Deployment::with_own_copy("image"));
     deployment.deploy(&["web"]);
     let place = deployment.place("web");
     let images = deployment.sandbox.root.join("deploy/images.toml");
@@ -90,7 +109,7 @@ fn an_image_that_is_not_there_is_told_by_its_name() {
 
 #[test]
 fn a_first_release_that_fails_leaves_none() {
-    let Some(deployment) = Deployment::new("first") else { return };
+    let deployment = skip::unless!(Deployment::new("first"));
     let run = deployment.fails(&["epoch", "--set", "env.FAULT=crash-at-start"]);
     assert_eq!(failure(&run)["code"], "crash");
     assert_eq!(deployment.helm_release("epoch"), (0, String::new()));
@@ -103,7 +122,7 @@ fn a_first_release_that_fails_leaves_none() {
 
 #[test]
 fn a_release_that_a_dead_owner_left_pending_is_repaired() {
-    let Some(deployment) = Deployment::new("pending") else { return };
+    let deployment = skip::unless!(Deployment::new("pending"));
     deployment.deploy(&["epoch"]);
     // What a Helm that was killed in the middle leaves behind.
     let record = deployment.cluster.json([
@@ -124,9 +143,42 @@ fn a_release_that_a_dead_owner_left_pending_is_repaired() {
     assert_eq!(deployment.helm_release("epoch"), (2, "deployed".to_owned()));
 }
 
+/// The holder of the deployment's lease, and how often that has changed.
+fn lease(deployment: &Deployment) -> (String, u64) {
+    let leases = deployment.cluster.list("leases", &deployment.namespace(&format!("slipway-{}", deployment.id())));
+    let lease = leases.iter().find(|lease| lease["metadata"]["name"] == "slipway").unwrap();
+    let spec = &lease["spec"];
+    (spec["holderIdentity"].as_str().unwrap_or_default().to_owned(), spec["leaseTransitions"].as_u64().unwrap())
+}
+
+#[test]
+fn a_run_that_was_suspended_past_its_lease_changes_nothing_more_and_says_who_has_it() {
+    let deployment = skip::unless!(Deployment::new("suspended"));
+    deployment.deploy(&["epoch"]);
+    let slow = ["deploy", "epoch", "--json", "--set", "env.FAULT=never-ready"];
+    let mut first = deployment.sandbox.start(slow);
+    assert!(first.wait_for(|record| record["event"] == "started" && record["step"] == "release:epoch"));
+    first.signal(Signal::SIGSTOP);
+    // It does not renew its lease, and is outlived.
+    let other = deployment.elsewhere();
+    let environment = &deployment.sandbox.env;
+    let taken = Run::of(program(&other).args(["deploy", "epoch", "--json", "--env", environment])).success();
+    assert!(taken.stderr.contains("taking over from "), "{}", taken.stderr);
+    let (release, before) = (deployment.helm_release("epoch"), lease(&deployment));
+    first.signal(Signal::SIGCONT);
+    let end = first.finish().exits(1);
+    let failure = failure(&end);
+    assert_eq!(failure["code"], "lease-lost", "{failure:#}");
+    assert!(failure["cause"].as_str().unwrap().contains("`cargo xtask deploy`"), "{failure:#}");
+    assert_eq!((deployment.helm_release("epoch"), lease(&deployment)), (release, before));
+    let again = Run::of(program(&other).args(["deploy", "epoch", "--json", "--env", environment])).success();
+    assert_eq!(again.json()["result"], "unchanged", "{}", again.stderr);
+    std::fs::remove_dir_all(other).unwrap();
+}
+
 #[test]
 fn a_second_run_at_the_same_time_is_refused_from_another_machine_too() {
-    let Some(deployment) = Deployment::new("lease") else { return };
+    let deployment = skip::unless!(Deployment::new("lease"));
     deployment.deploy(&["epoch"]);
     // One that takes longer than its owner's next sign of life.
     let mut running = deployment.sandbox.start(["deploy", "epoch", "--json", "--set", "env.FAULT=never-ready"]);

@@ -1,8 +1,9 @@
 //! From nothing to proven and back: all systems at once, and what the cluster holds before and after.
 
+use super::contract::{self, Deployed};
 use super::deployment::{Deployment, cluster};
 use super::kubectl::{Cluster, text};
-use super::sandbox::{eventually, get, post};
+use super::sandbox::get;
 use serde_json::{Value, json};
 
 const SYSTEMS: [&str; 5] = ["epoch", "invoices", "messages", "shortener", "web"];
@@ -41,20 +42,14 @@ impl Drop for Foreign {
 
 #[test]
 fn all_systems_go_from_nothing_to_proven_and_leave_the_cluster_as_it_was() {
-    let Some(cluster) = cluster() else { return };
+    let cluster = skip::unless!(cluster());
     let deployment = Deployment::alone("all").unwrap();
     // A namespace that is there already is used, and stays.
     let foreign = Foreign::new(cluster, deployment.namespace("web"));
     let before = foreign.versions();
-    let first = deployment.deploy(&[]);
-    assert_eq!(first["result"], "deployed", "{first:#}");
-    for system in first["systems"].as_array().unwrap() {
-        assert_eq!(system["result"], "deployed", "{first:#}");
-    }
-    all_run(&deployment);
-    all_is_proven(&deployment);
-    again_is_nothing_to_do(&deployment);
-    public_services_do_what_they_are_for(&deployment);
+    contract::comes_up(&deployment, &[]);
+    let releases = SYSTEMS.map(|system| deployment.helm_release(system));
+    assert!(releases.iter().all(|(number, status)| *number == 1 && status == "deployed"), "{releases:?}");
     logs_are_those_of_all_pods(&deployment);
 
     let receipt = deployment.sandbox.xtask(["teardown", "--yes", "--json"]).success().json();
@@ -69,96 +64,51 @@ fn all_systems_go_from_nothing_to_proven_and_leave_the_cluster_as_it_was() {
     assert_eq!(volumes.iter().find(mine), None);
 }
 
-fn all_run(deployment: &Deployment) {
-    // A service that grows begins with one, and its autoscaler takes some seconds to say how many there are to be.
-    eventually("two of each that can have several", || {
-        let grown = |service: &str| deployment.sandbox.status(service)["replicas"]["ready"] == 2;
-        if ["epoch", "shortener"].into_iter().all(grown) { Ok(()) } else { Err("not yet".to_owned()) }
-    });
-    let status = deployment.sandbox.xtask(["status", "--json"]).success().json();
-    assert_eq!(status["target"], "kubernetes");
-    let systems = status["systems"].as_array().unwrap();
-    let names: Vec<_> = systems.iter().map(|system| system["name"].as_str().unwrap()).collect();
-    assert_eq!(names, SYSTEMS);
-    for service in systems.iter().flat_map(|system| system["services"].as_array().unwrap()) {
-        assert_eq!(service["state"], "running", "{service:#}");
-        let alone = ["redis", "ledger", "emulator", "consumer"].iter().any(|name| service["name"] == *name);
-        let wanted = if alone { 1 } else { 2 };
-        assert_eq!(service["replicas"], json!({"ready": wanted, "want": wanted}), "{service:#}");
-    }
-}
-
-fn all_is_proven(deployment: &Deployment) {
-    let smoke = deployment.sandbox.xtask(["smoke", "--json"]).success().json();
-    for system in smoke["systems"].as_array().unwrap() {
-        assert_eq!(system["ok"], true, "{system:#}");
-        let checks = system["checks"].as_array().unwrap();
-        checks.iter().for_each(|check| assert_eq!(check["outcome"], "passed", "{check:#}"));
-    }
-}
-
-fn again_is_nothing_to_do(deployment: &Deployment) {
-    let releases = || SYSTEMS.map(|system| deployment.helm_release(system));
-    let before = releases();
-    assert!(before.iter().all(|(number, status)| *number == 1 && status == "deployed"), "{before:?}");
-    let mut run = deployment.sandbox.start(["deploy", "--json"]);
-    assert!(run.wait_for(|record| record["event"] == "finished"));
-    let commands: Vec<Value> = run.records().into_iter().filter(|record| record["event"] == "command").collect();
-    let document = run.finish().success().json();
-    assert_eq!(document["result"], "unchanged", "{document:#}");
-    assert_eq!(commands, Vec::<Value>::new(), "nothing was run");
-    assert_eq!(releases(), before);
-    let plan = deployment.sandbox.xtask(["plan", "--json"]).success().json();
-    for system in plan["systems"].as_array().unwrap() {
-        assert_eq!(system["services"], json!([]), "{plan:#}");
-    }
-}
-
-fn public_services_do_what_they_are_for(deployment: &Deployment) {
-    let (status, body) = get(&deployment.place("epoch"), "/").unwrap();
-    assert!(status == 200 && body.contains("The current epoch time"), "{status} {body}");
-    let shortener = deployment.place("shortener");
-    let (status, made) = post(&shortener, "/api/urls", &json!({"url": "https://example.com/x"})).unwrap();
-    assert_eq!(status, 201, "{made}");
-    let app = deployment.place("invoice-app");
-    assert_eq!(post(&app, "/invoices/pay", &json!({})).unwrap(), (200, json!({})));
-    let (_, invoices) = get(&app, "/invoices").unwrap();
-    assert!(!invoices.contains("false"), "all are paid, whichever replica is asked: {invoices}");
-    assert_eq!(get(&deployment.place("web"), "/").unwrap().0, 200);
-}
-
 fn logs_are_those_of_all_pods(deployment: &Deployment) {
     let log = deployment.sandbox.xtask(["logs", "epoch"]).success().stdout;
     for pod in deployment.pods("epoch", "epoch") {
         assert!(log.contains(text(&pod, "/metadata/name")), "{log}");
     }
-    assert!(log.contains("starting"), "{log}");
     let none = deployment.sandbox.xtask(["logs", "epoch", "--since", "1ms"]).success().stdout;
     assert!(none.len() < log.len(), "{none}");
 }
 
 #[test]
-fn what_was_stored_is_kept_when_asked_for() {
-    let Some(deployment) = Deployment::new("kept") else { return };
-    deployment.deploy(&["shortener"]);
-    let (_, made) =
-        post(&deployment.place("shortener"), "/api/urls", &json!({"url": "https://example.com/kept"})).unwrap();
-    let code = format!("/{}", made["code"].as_str().unwrap());
-    let receipt = deployment.sandbox.xtask(["teardown", "--yes", "--keep-data", "--json"]).success().json();
-    assert_eq!(receipt["result"], "clean", "{receipt:#}");
-    assert!(!receipt["kept"].as_array().unwrap().is_empty(), "{receipt:#}");
-    deployment.deploy(&["shortener"]);
-    let place = deployment.place("shortener");
-    let (status, body) = eventually("the link", || match get(&place, &code) {
-        Ok(answer) if answer.0 == 307 => Ok(answer),
-        other => Err(format!("{other:?}")),
+fn a_change_is_made_and_taken_back() {
+    let deployment = skip::unless!(Deployment::alone("rollback"));
+    contract::a_teardown_of_nothing_is_clean(&deployment);
+    contract::a_change_is_made_and_taken_back(&deployment);
+}
+
+#[test]
+fn a_teardown_of_one_system_keeps_the_other() {
+    let deployment = skip::unless!(Deployment::new("one"));
+    contract::a_teardown_of_one_system_keeps_the_other(&deployment, [("epoch", "epoch"), ("web", "web")]);
+}
+
+#[test]
+fn kept_data_is_found_again_by_a_later_deploy() {
+    let deployment = skip::unless!(Deployment::new("kept"));
+    let receipt = contract::kept_data_is_found_again(&deployment, &[]);
+    let kept = receipt["kept"].as_array().unwrap();
+    let sized = |kind: &str| kept.iter().find(|kept| kept["kind"] == kind).map(|kept| kept["bytes"].clone());
+    assert_eq!(sized("PersistentVolumeClaim"), Some(json!(1 << 30)), "{receipt:#}");
+    assert_eq!(sized("namespace"), Some(Value::Null), "{receipt:#}");
+    let again = deployment.sandbox.xtask(["teardown", "--yes", "--keep-data"]).success().stdout;
+    assert!(again.contains("data-redis-0 of shortener (1.0 GB)"), "{again}");
+}
+
+#[test]
+fn a_renamed_service_takes_the_place_of_the_old_one() {
+    let deployment = skip::unless!(Deployment::with_own_copy("renamed"));
+    contract::a_renamed_service_takes_the_place_of_the_old_one(&deployment, |old| {
+        assert_eq!(get(old, "/").unwrap().0, 200, "the old one serves until the new one is proven");
     });
-    assert_eq!(status, 307, "{body}");
 }
 
 #[test]
 fn a_lost_ledger_is_found_again_by_the_label() {
-    let Some(deployment) = Deployment::new("lost") else { return };
+    let deployment = skip::unless!(Deployment::new("lost"));
     deployment.deploy(&["epoch"]);
     std::fs::remove_dir_all(deployment.sandbox.home()).unwrap();
     let found = deployment.sandbox.xtask(["teardown", "--verify", "--json"]).exits(1).json();

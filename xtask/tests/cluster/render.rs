@@ -1,42 +1,17 @@
-//! Plain manifests: the same bytes each time, and what the cluster takes.
+//! Plain manifests are what the cluster takes.
 
 use super::deployment::Deployment;
 use super::sandbox::scratch;
 use serde_json::json;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 const SYSTEMS: [&str; 5] = ["epoch", "invoices", "messages", "shortener", "web"];
 
-/// Every file below a folder, by its path in it.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(inner) = folders.pop() {
-        for entry in std::fs::read_dir(inner).unwrap().flatten() {
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(entry.path());
-            } else {
-                let name = entry.path().strip_prefix(folder).unwrap().to_owned();
-                found.insert(name, std::fs::read(entry.path()).unwrap());
-            }
-        }
-    }
-    found
-}
-
 #[test]
-fn manifests_are_the_same_each_time_and_what_the_cluster_takes() {
-    let Some(deployment) = Deployment::new("rendered") else { return };
+fn manifests_are_what_the_cluster_takes() {
+    let deployment = skip::unless!(Deployment::new("rendered"));
     let out = scratch().join("e2e-cluster-rendered");
-    let render = || {
-        let _ = std::fs::remove_dir_all(&out);
-        deployment.sandbox.xtask(["render", "--out", &out.to_string_lossy()]).success();
-        files(&out)
-    };
-    let first = render();
-    assert!(first.len() > 50, "{:?}", first.keys());
-    assert!(first == render());
+    let _ = std::fs::remove_dir_all(&out);
+    deployment.sandbox.xtask(["render", "--out", &out.to_string_lossy()]).success();
     let environment = out.join(&deployment.sandbox.env);
     for system in SYSTEMS {
         // An object is not taken before its namespace is there.

@@ -1,6 +1,7 @@
 //! What the cluster does by itself: it adds and removes replicas, and starts again what is not well.
 
 use super::client::Hammer;
+use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::sandbox::eventually;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ fn replicas(deployment: &Deployment, what: &str, enough: impl Fn(u64) -> bool) {
 
 #[test]
 fn epoch_grows_under_load_and_shrinks_again() {
-    let Some(deployment) = Deployment::alone("scaled") else { return };
+    let deployment = skip::unless!(Deployment::alone("scaled"));
     deployment.deploy(&["epoch"]);
     replicas(&deployment, "before the load", |ready| ready == 2);
     let place = deployment.place("epoch");
@@ -40,7 +41,7 @@ fn epoch_grows_under_load_and_shrinks_again() {
 
 #[test]
 fn a_pod_that_is_not_well_is_started_again() {
-    let Some(deployment) = Deployment::new("unwell") else { return };
+    let deployment = skip::unless!(Deployment::new("unwell"));
     deployment.deploy(&["epoch", "--set", "env.FAULT=unhealthy-after=15"]);
     eventually("a restart", || {
         let status = deployment.sandbox.status("epoch");

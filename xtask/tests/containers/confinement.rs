@@ -1,5 +1,6 @@
 //! What containers may not do: be reached, write, be root, gain privileges, use up the machine.
 
+use super::contract::Deployed;
 use super::deployment::{Deployment, addresses};
 use super::sandbox::get;
 use serde_json::Value;
@@ -9,7 +10,7 @@ const PUBLIC: [&str; 4] = ["epoch", "shortener", "invoice-app", "web"];
 
 #[test]
 fn containers_are_confined_and_only_public_ports_are_published() {
-    let Some(deployment) = Deployment::new("confined") else { return };
+    let deployment = skip::unless!(Deployment::alone("confined"));
     deployment.deploy(&[]);
     let containers = deployment.containers();
     assert!(containers.len() >= 9, "six services of this repository, two of others and the edge: {containers:#?}");
@@ -86,7 +87,7 @@ fn each_system_has_a_network_of_its_own(deployment: &Deployment) {
 
 #[test]
 fn an_internal_service_is_reached_from_its_own_network_alone() {
-    let Some(deployment) = Deployment::new("internal") else { return };
+    let deployment = skip::unless!(Deployment::alone("internal"));
     deployment.deploy(&["epoch", "invoices", "shortener"]);
     for (internal, port, neighbour) in [("payment-provider", 8082, "invoice-app"), ("redis", 6379, "shortener")] {
         let (_, address) = addresses(&deployment.container(internal)).remove(0);
@@ -111,4 +112,42 @@ fn reach(deployment: &Deployment, beside: &str, destination: &str) -> (i32, Stri
     let args = [&["run", "--rm", "--network", &network], &confined[..], &[image, "reach", destination]].concat();
     let run = deployment.engine.run(args);
     (run.code(), run.stdout)
+}
+
+/// What is tried with where nothing of this repository runs.
+const STORE: &str = r#"
+[services.store]
+image = "redis"
+port = 6379
+host_port = 6390
+ready = { tcp = { send = "PING\r\n", expect = "+PONG" } }
+args = ["--protected-mode", "no", "--save", ""]
+
+[services.store.container]
+memory = "128Mi"
+user = "999:999"
+command = ["redis-server"]
+health = ["redis-cli", "ping"]
+
+[[denied]]
+to = "store"
+from = "outside"
+
+[[denied]]
+to = "store"
+from = "other-services"
+"#;
+
+#[test]
+fn public_images_alone_are_proven_to_be_out_of_reach() {
+    let deployment = skip::unless!(Deployment::alone_with_own_copy("images"));
+    let file = deployment.sandbox.root.join("deploy/systems/web.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}{STORE}")).unwrap();
+    deployment.deploy(&["web"]);
+    let smoke = deployment.sandbox.xtask(["smoke", "web", "--json"]).success().json();
+    let checks = smoke["systems"][0]["checks"].as_array().unwrap();
+    let denied: Vec<&Value> =
+        checks.iter().filter(|check| check["service"] == "store").map(|check| &check["outcome"]).collect();
+    assert_eq!(denied, ["passed", "passed"], "{smoke:#}");
 }

@@ -1,46 +1,43 @@
 //! A deployment of this repository's systems to containers, and questions to the engine about it.
 
-use super::engine::Engine;
-use super::sandbox::{Run, Sandbox, checkout, eventually, scratch};
+use super::contract::Deployed;
+use super::contract::document::edit;
+use super::engine::{Engine, Inventory};
+use super::sandbox::{Run, Sandbox, checkout, eventually, get, post, scratch};
+use super::turn::Turn;
+use base::scratch::copy_repository;
 use serde_json::Value;
+use skip::{Found, Missing};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use xtask::scratch::copy_repository;
-use xtask::supervisor::{Client, Connection};
+use std::sync::OnceLock;
+use supervisor::{Client, Connection};
 
 /// An environment of its own on the engine; torn down when dropped.
 pub(crate) struct Deployment {
     pub(crate) sandbox: Sandbox,
     pub(crate) engine: &'static Engine,
     /// Dropped last.
-    _alone: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
-/// One deployment at a time: podman 4.3 fails to resolve names for a moment while other containers come and go.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// Whether there is an engine that has the public images. What needs one is to be skipped otherwise, which is said here.
+/// The engine, if there is one that has the public images.
 ///
 /// # Panics
 /// If there is none and the variable `XTASK_REQUIRE_ENGINE` is set to `1`.
-pub(crate) fn engine() -> Option<&'static Engine> {
-    const REQUIRE: &str = "XTASK_REQUIRE_ENGINE";
+pub(crate) fn engine() -> Found<&'static Engine> {
     static FOUND: OnceLock<Result<Engine, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let engine = Engine::find()?;
-        let images = xtask::spec::load(shared_copy()).unwrap().images;
+        let images = model::load(shared_copy()).unwrap().images;
         // One is for machines that cannot build for the images themselves, the other for clusters.
         let needed = images.iter().filter(|(name, _)| !["builder", "metrics-server"].contains(&name.as_str()));
         needed.map(|(_, image)| reference(&image.to_string())).try_for_each(|image| engine.provide(&image))?;
         Ok(engine)
     });
-    if let Err(reason) = found {
-        assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{reason}, and `{REQUIRE}` is `1`");
-        eprintln!("SKIPPED: {reason} (set `{REQUIRE}=1` to make this a failure)");
-    }
-    found.as_ref().ok()
+    found.as_ref().map_err(|reason| Missing::unless_required(reason, "XTASK_REQUIRE_ENGINE"))
 }
 
 /// An image by its digest alone where it has one: podman takes no tag beside it.
@@ -66,13 +63,6 @@ fn shared_copy() -> &'static Path {
     })
 }
 
-/// Replaces a part of a file, which has to be there.
-pub(crate) fn edit(path: &Path, from: &str, to: &str) {
-    let text = std::fs::read_to_string(path).unwrap();
-    assert!(text.contains(from), "{} has no `{from}`", path.display());
-    std::fs::write(path, text.replace(from, to)).unwrap();
-}
-
 /// A name that no other checkout on this machine gives to anything of its engine, and that stays the same, so that what
 /// a killed test has left is found again.
 pub(crate) fn unique(name: &str) -> String {
@@ -82,38 +72,53 @@ pub(crate) fn unique(name: &str) -> String {
 }
 
 impl Deployment {
-    /// `None` where there is no engine.
-    pub(crate) fn new(name: &str) -> Option<Self> {
+    pub(crate) fn new(name: &str) -> Found<Self> {
         let engine = engine()?;
-        Some(Self::in_copy(engine, shared_copy().to_owned(), name, false))
+        Ok(Self::in_copy(engine, shared_copy().to_owned(), name, false, Turn::shared()))
+    }
+
+    /// With no other one at the same time: for those whose requests are counted, and whose services find each other by
+    /// name, since podman 4.3 fails to resolve names for a moment while other containers come and go.
+    pub(crate) fn alone(name: &str) -> Found<Self> {
+        let engine = engine()?;
+        Ok(Self::in_copy(engine, shared_copy().to_owned(), name, false, Turn::alone()))
     }
 
     /// In a copy of its own, whose files may be changed.
-    pub(crate) fn with_own_copy(name: &str) -> Option<Self> {
+    pub(crate) fn with_own_copy(name: &str) -> Found<Self> {
+        Self::in_own_copy(name, Turn::shared)
+    }
+
+    /// In a copy of its own, and with no other one at the same time.
+    pub(crate) fn alone_with_own_copy(name: &str) -> Found<Self> {
+        Self::in_own_copy(name, Turn::alone)
+    }
+
+    fn in_own_copy(name: &str, turn: fn() -> Turn) -> Found<Self> {
         let engine = engine()?;
         let copy = scratch().join(unique(name));
         copy_repository(checkout(), &copy).unwrap();
-        Some(Self::in_copy(engine, copy, name, true))
+        Ok(Self::in_copy(engine, copy, name, true, turn()))
     }
 
-    fn in_copy(engine: &'static Engine, copy: PathBuf, name: &str, own: bool) -> Self {
+    /// In a folder that has a checkout of its own, and goes with it. Alone.
+    pub(crate) fn in_folder(folder: impl FnOnce() -> PathBuf, name: &str) -> Found<Self> {
+        let engine = engine()?;
+        Ok(Self::in_copy(engine, folder(), name, true, Turn::alone()))
+    }
+
+    fn in_copy(engine: &'static Engine, copy: PathBuf, name: &str, own: bool, turn: Turn) -> Self {
         let name = unique(name);
         let program = engine.program;
         let settings = format!(
             "target = \"containers\"\nports = \"free\"\nengine = \"{program}\"\nregistry = \"localhost/{name}\"\n"
         );
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { sandbox: Sandbox::with_settings(copy, &name, own, settings), engine, _alone: alone }
+        Self { sandbox: Sandbox::with_settings(copy, &name, own, settings), engine, _turn: turn }
     }
 
     /// What everything made for it carries.
     pub(crate) fn id(&self) -> &str {
         &self.sandbox.env
-    }
-
-    #[track_caller]
-    pub(crate) fn deploy(&self, args: &[&str]) -> Value {
-        self.sandbox.xtask([&["deploy", "--json"], args].concat()).success().json()
     }
 
     /// A deploy of a service that is told to fail.
@@ -181,14 +186,53 @@ pub(crate) fn addresses(container: &Value) -> Vec<(String, IpAddr)> {
     networks.iter().filter_map(|(name, settings)| Some((name.clone(), address(settings)?))).collect()
 }
 
-/// The entry of a step in the document of a run.
-#[track_caller]
-pub(crate) fn step<'v>(document: &'v Value, id: &str) -> &'v Value {
-    let steps = document["steps"].as_array().unwrap();
-    steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step `{id}` in {document:#}"))
-}
-
 pub(crate) fn kill(pid: u32) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+impl Deployed for Deployment {
+    const TARGET: &'static str = "containers";
+    const PROOF: &'static str = "smoke";
+    const CRASHED: &'static str = "service-crashed";
+    // Without replicas there is nothing for it to do.
+    const ABSENT: &'static [&'static str] = &["ledger"];
+    const CONFINES: bool = true;
+
+    fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    fn running(&self, service: &str) -> BTreeSet<String> {
+        let running = Deployment::running(self, service).into_iter();
+        running.map(|container| format!("{} {}", container["Id"], container["State"]["StartedAt"])).collect()
+    }
+
+    fn has_variable(&self, service: &str, name: &str, value: &str) -> bool {
+        let variable = format!("{name}={value}");
+        self.container(service)["Config"]["Env"].as_array().unwrap().iter().any(|set| *set == *variable)
+    }
+
+    fn get(&self, service: &str, path: &str) -> Result<(u16, String), String> {
+        get(&self.sandbox.via(service), path)
+    }
+
+    fn post(&self, service: &str, path: &str, body: &Value) -> Result<(u16, Value), String> {
+        post(&self.sandbox.via(service), path, body)
+    }
+
+    fn place(&self, service: &str) -> Option<String> {
+        Some(self.sandbox.via(service))
+    }
+
+    /// Others may use the engine meanwhile, so that only what can be this deployment's counts.
+    fn left(&self) -> Vec<String> {
+        let Inventory { containers, networks, volumes, images } = self.engine.inventory();
+        let all = [containers, networks, volumes, images].into_iter().flatten();
+        all.filter(|name| name.contains(self.id())).collect()
+    }
+
+    fn replicas(&self, _: &str) -> Option<u32> {
+        Some(1)
+    }
 }

@@ -1,6 +1,6 @@
 //! The engine that answers on this machine, and what it holds.
 
-use super::sandbox::Run;
+use super::sandbox::{Run, eventually};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -54,8 +54,14 @@ impl Engine {
         Run::of(Command::new(self.program).args(args))
     }
 
+    /// A list that something leaves while it is made is refused as a whole, and is asked for again: other checks make and
+    /// remove things in the same engine.
     fn lines(&self, args: &[&str]) -> Vec<String> {
-        self.run(args).success().stdout.lines().map(str::to_owned).collect()
+        let listed = || {
+            let run = self.run(args);
+            if run.code() == 0 { Ok(run.stdout) } else { Err(run.stderr) }
+        };
+        eventually("the engine lists what it has", listed).lines().map(str::to_owned).collect()
     }
 
     /// Fetches an image unless it is there.

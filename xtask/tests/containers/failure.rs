@@ -2,7 +2,9 @@
 //! serves on.
 
 use super::client::Hammer;
-use super::deployment::{Deployment, edit, kill, step};
+use super::contract::Deployed;
+use super::contract::document::{edit, step};
+use super::deployment::{Deployment, kill};
 use super::sandbox::{Run, eventually, failure, get};
 
 #[track_caller]
@@ -14,7 +16,7 @@ fn cause(run: &Run) -> String {
 
 #[test]
 fn a_container_that_is_killed_is_started_again_and_counted() {
-    let Some(deployment) = Deployment::new("killed") else { return };
+    let deployment = skip::unless!(Deployment::new("killed"));
     deployment.deploy(&["epoch"]);
     assert_eq!(deployment.sandbox.status("epoch")["restarts"], 0);
     let before = deployment.pid("epoch");
@@ -27,7 +29,7 @@ fn a_container_that_is_killed_is_started_again_and_counted() {
 
 #[test]
 fn a_container_that_fails_its_probes_is_started_again_and_counted() {
-    let Some(deployment) = Deployment::new("unhealthy") else { return };
+    let deployment = skip::unless!(Deployment::new("unhealthy"));
     deployment.deploy(&["epoch", "--set", "env.FAULT=unhealthy-after=1"]);
     eventually("a restart", || {
         let status = deployment.sandbox.status("epoch");
@@ -43,7 +45,7 @@ fn a_container_that_fails_its_probes_is_started_again_and_counted() {
 
 #[test]
 fn a_version_that_never_becomes_ready_leaves_the_old_one_serving() {
-    let Some(deployment) = Deployment::new("never-ready") else { return };
+    let deployment = skip::unless!(Deployment::new("never-ready"));
     deployment.deploy(&["epoch"]);
     let old = deployment.container("epoch")["Id"].clone();
     let hammer = Hammer::start(&deployment.sandbox.via("epoch"), None);
@@ -63,7 +65,7 @@ fn a_version_that_never_becomes_ready_leaves_the_old_one_serving() {
 
 #[test]
 fn a_version_that_crashes_at_start_is_told_by_its_exit_and_its_last_words() {
-    let Some(deployment) = Deployment::new("crash") else { return };
+    let deployment = skip::unless!(Deployment::new("crash"));
     let first = cause(&deployment.faulty("epoch", "crash-at-start"));
     assert!(first.starts_with("`epoch` exited with code 1 before it was ready\n"), "{first}");
     assert!(first.contains("`FAULT` is `crash-at-start`") && !first.contains("serves on"), "{first}");
@@ -88,7 +90,7 @@ fn port_after(cause: &str, words: &str) -> u16 {
 
 #[test]
 fn a_service_on_another_port_than_declared_is_told_with_both() {
-    let Some(deployment) = Deployment::new("port") else { return };
+    let deployment = skip::unless!(Deployment::new("port"));
     deployment.deploy(&["epoch"]);
     let failure = failure(&deployment.faulty("epoch", "wrong-port"));
     assert_eq!(failure["code"], "wrong-port");
@@ -99,21 +101,23 @@ fn a_service_on_another_port_than_declared_is_told_with_both() {
 
 #[test]
 fn an_image_on_another_port_than_declared_is_told_with_both() {
-    let Some(deployment) = Deployment::with_own_copy("image-port") else { return };
+    let deployment = skip::unless!(Deployment::with_own_copy("image-port"));
     let system = deployment.sandbox.root.join("deploy/systems/web.toml");
-    edit(&system, "\nport = 80\n", "\nport = 8181\n");
+    // Such as one guesses of an image that serves HTTP.
+    edit(&system, "\nport = 8080\n", "\nport = 80\n");
     edit(&system, "ready = { http = \"/\" }\n", "ready = { http = \"/\" }\nready_within = \"10s\"\n");
     let failure = failure(&deployment.sandbox.xtask(["deploy", "web", "--json"]).exits(1));
     assert_eq!(failure["code"], "wrong-port", "{failure:#}");
-    let real = port_after(failure["cause"].as_str().unwrap(), "`web` is declared on port 8181, but listens on ");
+    let real = port_after(failure["cause"].as_str().unwrap(), "`web` is declared on port 80, but listens on ");
+    assert_eq!(real, 8080);
     // What the failure has said is all it takes.
-    edit(&system, "\nport = 8181\n", &format!("\nport = {real}\n"));
+    edit(&system, "\nport = 80\n", &format!("\nport = {real}\n"));
     assert_eq!(deployment.deploy(&["web"])["result"], "deployed");
 }
 
 #[test]
 fn a_command_that_is_not_in_the_image_is_named() {
-    let Some(deployment) = Deployment::with_own_copy("command") else { return };
+    let deployment = skip::unless!(Deployment::with_own_copy("command"));
     let system = deployment.sandbox.root.join("deploy/systems/web.toml");
     edit(&system, "[services.web.container]\n", "[services.web.container]\ncommand = [\"no-such-program\"]\n");
     let failure = failure(&deployment.sandbox.xtask(["deploy", "web", "--json"]).exits(1));
@@ -127,7 +131,7 @@ fn a_command_that_is_not_in_the_image_is_named() {
 
 #[test]
 fn a_killed_supervisor_is_replaced_and_nothing_runs_twice() {
-    let Some(deployment) = Deployment::new("supervisor") else { return };
+    let deployment = skip::unless!(Deployment::new("supervisor"));
     deployment.deploy(&["epoch"]);
     let old = deployment.supervisor();
     kill(old);

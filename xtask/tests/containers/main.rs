@@ -4,16 +4,32 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the program that they are about")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../e2e/carryover.rs"]
+mod carryover;
 #[path = "../e2e/client.rs"]
 mod client;
+#[path = "../contract/mod.rs"]
+mod contract;
+#[path = "../e2e/earlier.rs"]
+mod earlier;
+#[path = "../e2e/instants.rs"]
+mod instants;
+#[path = "../e2e/killed.rs"]
+mod killed;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, reason = "tests on the host use more of it")]
 mod sandbox;
+#[path = "../contract/turn.rs"]
+mod turn;
 
 mod deployment;
 mod engine;
 
 mod confinement;
 mod failure;
+mod interrupt;
 mod life;
+mod lost;
 mod replacement;
+mod undeclared;
+mod upgrade;

@@ -1,26 +1,22 @@
 //! One version after another, without a gap, and the way back.
 
 use super::client::{Hammer, Seen};
-use super::deployment::{Deployment, step};
+use super::contract::Deployed;
+use super::contract::document::{edit, step};
+use super::deployment::Deployment;
 use super::sandbox::get;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Requests a second.
 const RATE: u32 = 200;
 
-/// What a service's variable is in its container.
-fn variable(deployment: &Deployment, service: &str, name: &str) -> Option<String> {
-    let container = deployment.container(service);
-    let variables = container["Config"]["Env"].as_array().unwrap().iter().filter_map(|variable| variable.as_str());
-    variables
-        .filter_map(|variable| variable.split_once('='))
-        .find(|(set, _)| *set == name)
-        .map(|(_, value)| value.into())
-}
-
 #[test]
 fn a_public_service_is_replaced_under_load_without_a_lost_request() {
-    let Some(deployment) = Deployment::new("replaced") else { return };
+    let deployment = skip::unless!(Deployment::alone("replaced"));
     deployment.deploy(&["epoch"]);
     let via = deployment.sandbox.via("epoch");
     let (hammer, started) = (Hammer::start(&via, Some(RATE)), Instant::now());
@@ -29,7 +25,7 @@ fn a_public_service_is_replaced_under_load_without_a_lost_request() {
         let document = deployment.deploy(&["epoch", "--set", &format!("env.LOG={level}")]);
         assert_eq!(step(&document, "start:epoch")["result"], "done");
         assert_ne!(deployment.container("epoch")["Id"], old);
-        assert_eq!(variable(&deployment, "epoch", "LOG").as_deref(), Some(level));
+        assert!(deployment.has_variable("epoch", "LOG", level));
     }
     let seen = hammer.until_answered("epoch");
     let took = started.elapsed();
@@ -45,26 +41,63 @@ fn failures(seen: &[Seen]) -> Vec<String> {
     seen.iter().flat_map(|seen| seen.failures.clone()).collect()
 }
 
+/// A service of which nothing is known but its port.
+const STORE: &str = r#"description = "A store for everybody"
+[services.store]
+image = "redis"
+port = 6379
+host_port = 6381
+public = true
+ready = { tcp = { send = "PING\r\n", expect = "+PONG" } }
+[services.store.container]
+user = "999:999"
+command = ["redis-server", "--protected-mode", "no"]
+"#;
+
+/// What it says to a connection of its own.
+fn ping(place: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(place)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0; 7];
+    stream.read_exact(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
 #[test]
-fn a_rollback_goes_to_and_fro_and_loses_no_request() {
-    let Some(deployment) = Deployment::new("rollback") else { return };
-    deployment.deploy(&["epoch"]);
-    let run = deployment.sandbox.xtask(["rollback", "epoch"]).exits(1);
-    assert!(run.stderr.contains("`epoch` has no earlier revision that was proven healthy"), "{}", run.stderr);
-    deployment.deploy(&["epoch", "--set", "env.LOG=debug"]);
-    let hammer = Hammer::start(&deployment.sandbox.via("epoch"), None);
-    for level in [None, Some("debug"), None] {
-        let back = deployment.sandbox.xtask(["rollback", "epoch", "--json"]).success().json();
-        assert_eq!(step(&back, "smoke:epoch")["result"], "done", "it is proven");
-        assert_eq!(variable(&deployment, "epoch", "LOG").as_deref(), level);
-    }
-    assert_eq!(failures(&hammer.until_answered("epoch")), Vec::<String>::new());
-    assert_eq!(deployment.deploy(&["epoch"])["result"], "unchanged");
+fn a_public_service_that_does_not_speak_http_is_published_and_replaced_without_a_lost_connection() {
+    let deployment = skip::unless!(Deployment::alone_with_own_copy("public-tcp"));
+    let file = deployment.sandbox.root.join("deploy/systems/store.toml");
+    std::fs::write(&file, STORE).unwrap();
+    deployment.deploy(&["store"]);
+    let via = deployment.sandbox.via("store");
+    assert_eq!(ping(&via).unwrap(), "+PONG\r\n");
+    let old = deployment.container("store")["Id"].clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let client = std::thread::spawn({
+        let (via, stop) = (via.clone(), Arc::clone(&stop));
+        move || {
+            let mut answers = Vec::new();
+            while !stop.load(Ordering::SeqCst) {
+                answers.push(ping(&via).map_err(|error| error.to_string()));
+            }
+            answers
+        }
+    });
+    edit(&file, "\"no\"]", "\"no\", \"--maxclients\", \"100\"]");
+    let document = deployment.deploy(&["store"]);
+    stop.store(true, Ordering::SeqCst);
+    let answers = client.join().unwrap();
+    assert_eq!(step(&document, "start:store")["result"], "done");
+    assert_ne!(deployment.container("store")["Id"], old);
+    let lost: Vec<_> = answers.iter().filter(|answer| answer.as_deref() != Ok("+PONG\r\n")).collect();
+    assert!(lost.is_empty() && answers.len() > 10, "of {}: {lost:?}", answers.len());
+    assert_eq!(deployment.sandbox.via("store"), via, "its port stays the same");
 }
 
 #[test]
 fn an_internal_service_is_replaced_and_its_neighbour_finds_it() {
-    let Some(deployment) = Deployment::new("internal-new") else { return };
+    let deployment = skip::unless!(Deployment::alone("neighbour"));
     deployment.deploy(&["invoices"]);
     let app = deployment.sandbox.via("invoice-app");
     deployment.deploy(&["invoices", "--set", "env.LOG=debug"]);

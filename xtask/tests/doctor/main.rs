@@ -141,8 +141,8 @@ fn a_tool_that_hangs_is_ended_at_its_deadline_and_the_others_report() {
     assert!(redis["ms"].as_u64().unwrap() >= 5000);
     assert_eq!((outcome(&doctor, "tool.git").as_str(), doctor.code()), ("pass", 0));
     let pid = scratch.trace("pid").unwrap().trim().parse().unwrap();
-    let gone = |id| xtask::os::wait_gone(&id, Instant::now() + Duration::from_secs(5));
-    assert!(xtask::os::identity(pid).is_none_or(gone), "the hanging tool still runs");
+    let gone = |id| base::os::wait_gone(&id, Instant::now() + Duration::from_secs(5));
+    assert!(base::os::identity(pid).is_none_or(gone), "the hanging tool still runs");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use super::client::Hammer;
 use super::sandbox::{Run, Sandbox, eventually, failure, get};
 use super::stage::Stage;
+use base::os;
 use nix::sys::signal::Signal;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
-use xtask::os;
 
 /// A deploy of a service that is told to fail.
 fn faulty(sandbox: &Sandbox, fault: &str) -> Run {

@@ -1,8 +1,10 @@
 //! Runs that are killed, interrupted or refused, and the next one that makes everything right.
 
+use super::killed::Killed;
 use super::sandbox::{Run, Running, Sandbox, eventually, get};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -77,13 +79,45 @@ fn a_deploy_killed_at_any_step_boundary_is_followed_by_one_that_converges() {
 }
 
 #[test]
+fn a_run_killed_at_any_instant_is_followed_by_one_that_converges() {
+    let sandbox = Sandbox::new("killed-anywhere");
+    let full = std::env::var_os("XTASK_FULL").is_some();
+    // The ports stay what they were as long as the deployment is there, whoever was starting something on them.
+    let ports = RefCell::new(None);
+    let stands = || {
+        let document = sandbox.xtask(["status", "--json"]).success().json();
+        let services = document["systems"].as_array().unwrap().iter().flat_map(|s| s["services"].as_array().unwrap());
+        let services: Vec<&Value> = services.filter(|service| service["state"] != "absent").collect();
+        assert!(services.iter().all(|service| service["state"] == "running"), "{document:#}");
+        let now: Vec<_> = services.iter().map(|service| (service["name"].clone(), service["via"].clone())).collect();
+        assert_eq!(ports.borrow_mut().get_or_insert(now.clone()), &now);
+        let processes = sandbox.processes();
+        let count = |word: &str| processes.iter().filter(|process| process.command.contains(word)).count();
+        assert_eq!((count("__supervise"), count("/epoch/")), (1, 1), "{processes:#?}");
+        assert!(!sandbox.home().join("lease.json").exists());
+    };
+    let is_gone = || {
+        ports.take();
+        assert!(!sandbox.home().exists(), "{:?} is still there", sandbox.home());
+        assert!(sandbox.processes().is_empty(), "{:#?}", sandbox.processes());
+    };
+    let systems: &[&str] = if full { &[] } else { &["epoch", "invoices"] };
+    Killed { sandbox: &sandbox, systems, stands: &stands, is_gone: &is_gone }.again_and_again();
+}
+
+#[test]
 fn an_interrupted_deploy_says_so_and_is_followed_by_one_that_converges() {
     let sandbox = Sandbox::new("interrupted");
     let boundaries = boundaries(&sandbox);
     let mut cut_short = 0;
     for (number, boundary) in boundaries.iter().enumerate() {
-        // Both mean the same, and the exit code tells which one came.
-        let (signal, code) = if number == 1 { (Signal::SIGTERM, 143) } else { (Signal::SIGINT, 130) };
+        // All mean the same, and the exit code tells which one came.
+        let (signal, code) = match number {
+            1 => (Signal::SIGTERM, 143),
+            // Where it is ignored, as `nohup` has it, it means nothing.
+            2 | 5 if !base::os::is_ignored(Signal::SIGHUP) => (Signal::SIGHUP, 130),
+            _ => (Signal::SIGINT, 130),
+        };
         let mut run = sandbox.start(deploy());
         assert!(run.wait_for(|record| boundary.is(record)), "{boundary:?} never came");
         cut_short += usize::from(is_cut_short(run, signal, code, boundary));
@@ -109,7 +143,7 @@ fn is_cut_short(mut run: Running, signal: Signal, code: i32, boundary: &Boundary
     if cancelled {
         assert_eq!(document["result"], "interrupted", "{boundary:?}: {document:#}");
         assert_eq!(end.code(), code, "{boundary:?}: {}", end.stderr);
-        assert!(end.stderr.contains("the same command again goes on where it stopped"), "{}", end.stderr);
+        assert!(end.stderr.contains("the same command again continues where it stopped"), "{}", end.stderr);
     } else {
         assert_eq!((end.code(), &document["result"]), (0, &Value::from("deployed")), "{boundary:?}: {document:#}");
     }
@@ -131,13 +165,13 @@ fn starts_nothing_more(records: &[Value], boundary: &Boundary) {
 }
 
 /// Stands in for cargo: a script whose builds take until they are told to go on.
-struct FakeCargo {
+pub(super) struct FakeCargo {
     folder: PathBuf,
 }
 
 impl FakeCargo {
     /// It notes the signals it gets in files of their names and goes on regardless.
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("slipway-fake-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let dir = folder.to_str().unwrap();
@@ -158,12 +192,16 @@ impl FakeCargo {
         fake
     }
 
-    fn program(&self) -> PathBuf {
+    pub(super) fn program(&self) -> PathBuf {
         self.folder.join("cargo")
     }
 
-    fn has(&self, file: &str) -> bool {
-        self.folder.join(file).exists()
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(super) fn has(&self, file: &str) -> bool {
+        self.file(file).exists()
     }
 
     fn await_file(&self, file: &str) {
@@ -177,7 +215,7 @@ impl FakeCargo {
         })
     }
 
-    fn go_on(&self) {
+    pub(super) fn go_on(&self) {
         std::fs::write(self.folder.join("go"), "").unwrap();
     }
 
@@ -213,12 +251,12 @@ impl Drop for FakeCargo {
     }
 }
 
-fn note(text: &'static str) -> impl Fn(&Value) -> bool {
+pub(super) fn note(text: &'static str) -> impl Fn(&Value) -> bool {
     move |record| record["event"] == "note" && record["text"].as_str().is_some_and(|note| note.contains(text))
 }
 
 fn is_alive(pid: u32) -> bool {
-    xtask::os::identity(pid).is_some_and(|id| xtask::os::is_alive(&id))
+    base::os::identity(pid).is_some_and(|id| base::os::is_alive(&id))
 }
 
 #[test]

@@ -1,35 +1,16 @@
 //! From nothing to proven and back, command by command, mostly with `epoch`.
 
 use super::client::Hammer;
+use super::contract::document::{code, commands, deploy, edit, step};
+use super::contract::{self, Deployed};
 use super::sandbox::{Running, Sandbox, eventually, get, post};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::path::Path;
-use xtask::supervisor::{Client, Connection, InstanceStatus};
+use supervisor::{Client, Connection, InstanceStatus};
 
 // What a test looks at.
-
-#[track_caller]
-pub(crate) fn deploy(sandbox: &Sandbox, args: &[&str]) -> Value {
-    sandbox.xtask([&["deploy", "--json"], args].concat()).success().json()
-}
-
-pub(crate) fn step<'v>(document: &'v Value, id: &str) -> &'v Value {
-    let steps = document["steps"].as_array().unwrap();
-    steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step `{id}` in {document:#}"))
-}
-
-/// The journal of a run.
-fn journal(sandbox: &Sandbox, document: &Value) -> Vec<Value> {
-    let path = sandbox.home().join("runs").join(format!("{}.ndjson", document["run"].as_str().unwrap()));
-    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// The programs that a run has started.
-pub(crate) fn commands(sandbox: &Sandbox, document: &Value) -> Vec<Value> {
-    journal(sandbox, document).into_iter().filter(|record| record["event"] == "command").collect()
-}
 
 /// How the supervisor says a service is doing.
 fn instance(sandbox: &Sandbox, service: &str) -> Option<InstanceStatus> {
@@ -69,18 +50,10 @@ fn unchanged(sandbox: &Sandbox, args: &[&str]) {
 // Deploy, again, and teardown.
 
 #[test]
-fn epoch_goes_from_nothing_to_proven_and_back() {
+fn systems_go_from_nothing_to_proven_and_back() {
     let sandbox = Sandbox::new("life");
-    let first = deploy(&sandbox, &["epoch"]);
-    assert_eq!(first["result"], "deployed");
-    let (status, body) = get(&sandbox.via("epoch"), "/any").unwrap();
-    assert_eq!(status, 200);
-    assert!(body.contains("The current epoch time"), "{body}");
-    sandbox.xtask(["smoke", "epoch"]).success();
-    let receipt = sandbox.xtask(["teardown", "--yes", "--json"]).success().json();
-    assert_eq!(receipt["result"], "clean");
-    assert!(!sandbox.home().exists());
-    assert!(sandbox.processes().is_empty());
+    contract::comes_up(&sandbox, &["epoch", "invoices"]);
+    sandbox.ends_clean();
 }
 
 #[test]
@@ -98,31 +71,27 @@ fn a_second_deploy_builds_nothing_and_restarts_nothing() {
 }
 
 #[test]
-fn a_teardown_of_nothing_is_clean() {
-    let sandbox = Sandbox::new("life-nothing");
-    for args in
-        [vec!["teardown"], vec!["teardown", "epoch"], vec!["teardown", "--verify"], vec!["teardown", "--keep-data"]]
-    {
-        let receipt = sandbox.xtask([args, vec!["--json"]].concat()).success().json();
-        assert_eq!((&receipt["result"], &receipt["removed"]), (&"clean".into(), &Value::Array(Vec::new())));
-        assert!(!sandbox.home().exists());
-    }
+fn a_change_is_made_and_taken_back() {
+    let sandbox = Sandbox::new("life-back");
+    contract::a_teardown_of_nothing_is_clean(&sandbox);
+    contract::a_change_is_made_and_taken_back(&sandbox);
 }
 
 #[test]
-fn a_teardown_of_one_system_keeps_the_others() {
+fn a_teardown_of_one_system_keeps_the_other() {
     let sandbox = Sandbox::new("life-one");
+    let systems = [("epoch", "epoch"), ("invoices", "invoice-app")];
+    contract::a_teardown_of_one_system_keeps_the_other(&sandbox, systems);
+}
+
+#[test]
+fn a_system_that_goes_leaves_nothing_on_disk() {
+    let sandbox = Sandbox::new("life-disk");
     deploy(&sandbox, &["epoch", "invoices"]);
-    let others = ["payment-provider", "invoice-app"].map(|service| pid(&sandbox, service));
+    let of_epoch = ["logs/epoch.log", "artifacts/epoch"].map(|path| sandbox.home().join(path));
+    assert!(of_epoch.iter().all(|path| path.exists()));
     sandbox.xtask(["teardown", "epoch", "--yes"]).success();
-    assert_eq!(sandbox.status("epoch")["state"], "absent");
-    assert!(!sandbox.home().join("logs/epoch.log").exists() && !sandbox.home().join("artifacts/epoch").exists());
-    assert_eq!(["payment-provider", "invoice-app"].map(|service| pid(&sandbox, service)), others);
-    sandbox.xtask(["smoke", "invoices"]).success();
-    // With the last system goes what they shared.
-    sandbox.xtask(["teardown", "invoices", "--yes"]).success();
-    assert!(sandbox.processes().is_empty(), "{:?}", sandbox.processes());
-    assert!(!sandbox.home().exists());
+    assert!(!of_epoch.iter().any(|path| path.exists()));
 }
 
 #[test]
@@ -159,34 +128,24 @@ fn what_a_lost_state_folder_leaves_running_is_found() {
 #[test]
 fn kept_data_is_found_again_by_a_later_deploy() {
     let sandbox = Sandbox::new("life-data");
-    deploy(&sandbox, &["shortener"]);
-    let link = shorten(&sandbox, "https://example.com/kept");
-    let receipt = sandbox.xtask(["teardown", "--keep-data", "--json"]).success().json();
-    assert_eq!(receipt["result"], "clean");
-    assert!(!receipt["kept"].as_array().unwrap().is_empty(), "{receipt:#}");
-    assert!(sandbox.processes().is_empty());
-    deploy(&sandbox, &["shortener"]);
-    let (status, body) = get(&sandbox.via("shortener"), &format!("/api/urls/{link}")).unwrap();
-    assert_eq!(status, 200);
-    assert!(body.contains("https://example.com/kept"), "{body}");
-    sandbox.xtask(["teardown", "--yes"]).success();
-    assert!(!sandbox.home().exists());
+    contract::kept_data_is_found_again(&sandbox, &[]);
+    sandbox.ends_clean();
+}
+
+#[test]
+fn a_renamed_service_takes_the_place_of_the_old_one() {
+    let sandbox = Sandbox::with_own_copy("life-rename");
+    contract::a_renamed_service_takes_the_place_of_the_old_one(&sandbox, |_| {});
 }
 
 /// The code of a new short link.
 pub(crate) fn shorten(sandbox: &Sandbox, url: &str) -> String {
     let (status, document) = post(&sandbox.via("shortener"), "/api/urls", &json!({"url": url})).unwrap();
     assert_eq!(status, 201);
-    document["code"].as_str().unwrap().to_owned()
+    code(&document)
 }
 
 // A change, the way back, and a move.
-
-fn edit(path: &Path, from: &str, to: &str) {
-    let text = std::fs::read_to_string(path).unwrap();
-    assert!(text.contains(from), "{} has no `{from}`", path.display());
-    std::fs::write(path, text.replace(from, to)).unwrap();
-}
 
 #[test]
 fn a_change_replaces_its_service_alone_loses_no_request_and_can_be_taken_back() {
@@ -250,21 +209,13 @@ fn a_moved_checkout_builds_nothing(sandbox: &mut Sandbox) {
     std::fs::rename(&sandbox.root, &elsewhere).unwrap();
     sandbox.root = elsewhere;
     eventually("an end of what ran in the old place", || {
-        let left: Vec<_> = old.iter().filter(|process| xtask::os::is_alive(&process.id)).collect();
+        let left: Vec<_> = old.iter().filter(|process| base::os::is_alive(&process.id)).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
     let document = deploy(sandbox, &["epoch", "shortener"]);
     assert_eq!(step(&document, "build")["result"], "unchanged", "{document:#}");
     assert_eq!(commands(sandbox, &document), Vec::<Value>::new());
     assert!(epoch_says(sandbox).contains("sharp"));
-}
-
-#[test]
-fn a_rollback_without_an_earlier_revision_says_so() {
-    let sandbox = Sandbox::new("life-rollback");
-    deploy(&sandbox, &["epoch"]);
-    let run = sandbox.xtask(["rollback", "epoch"]).exits(1);
-    assert!(run.stderr.contains("`epoch` has no earlier revision that was proven healthy"), "{}", run.stderr);
 }
 
 // Logs.
@@ -285,13 +236,13 @@ fn logs_are_printed_and_followed_across_a_restart() {
     let file = sandbox.home().join("followed");
     let mut command = sandbox.command(["logs", "epoch", "--follow", "-n", "1"]);
     let follow = Running::of(command.stdout(File::create(&file).unwrap()).spawn().unwrap());
-    let process = xtask::os::identity(follow.pid()).unwrap();
+    let process = base::os::identity(follow.pid()).unwrap();
     followed(&file, "/first");
     kill(pid(&sandbox, "epoch"));
     eventually("another start", || get(&via, "/second"));
     followed(&file, "/second");
     follow.signal(Signal::SIGINT);
-    eventually("its end", || if xtask::os::is_alive(&process) { Err("it runs on".to_owned()) } else { Ok(()) });
+    eventually("its end", || if base::os::is_alive(&process) { Err("it runs on".to_owned()) } else { Ok(()) });
     follow.finish().exits(130);
 }
 

@@ -3,17 +3,16 @@
 use super::sandbox::scratch;
 use std::path::{Path, PathBuf};
 
-/// Whether one of these programs is on PATH. Without any, what needs it is to be skipped, which is said here.
+/// Whether one of these programs is on PATH. Without any, a part of the test that asks is left out, which is said.
 ///
 /// # Panics
 /// If there is none and the variable `require` is set to `1`.
-pub(crate) fn has_program(names: &[&str], require: &str) -> bool {
-    let found = names.iter().any(|name| which::which(name).is_ok());
-    if !found {
-        assert!(std::env::var(require).as_deref() != Ok("1"), "none of {names:?} is on PATH, and `{require}` is `1`");
-        eprintln!("SKIPPED: none of {names:?} is on PATH (set `{require}=1` to make this a failure)");
+pub(crate) fn has_program(part: &str, names: &[&str], require: &str) -> bool {
+    let found = skip::program(names, require);
+    if let Err(missing) = &found {
+        skip::part(format!("{part}: {missing}"));
     }
-    found
+    found.is_ok()
 }
 
 /// A folder to use as PATH, in which all programs are but some; it goes when dropped.

@@ -4,14 +4,30 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the program that they are about")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod carryover;
+#[path = "../contract/mod.rs"]
+mod contract;
+mod deployed;
+mod earlier;
+mod instants;
 mod machine;
 mod sandbox;
 mod stage;
 
 mod cli;
 mod client;
+mod documents;
 mod failure;
 mod interrupt;
+mod killed;
 mod life;
+mod many;
+mod records;
+mod render;
+mod secrets;
 mod state;
+mod store;
 mod systems;
+mod terminal;
+mod undeclared;
+mod upgrade;

@@ -1,5 +1,7 @@
 //! A scratch copy of this repository that all tests share, and for each test an environment of its own in it.
 
+use base::http::Endpoint;
+use base::scratch::copy_repository;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -7,8 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use xtask::http::Endpoint;
-use xtask::scratch::copy_repository;
 
 /// Long enough for a cold build of a service on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
@@ -116,6 +116,12 @@ impl Sandbox {
         Self { root, env: env.to_owned(), own, builds: target(), settings }.prepared()
     }
 
+    /// The same environment in a second checkout, which goes with it.
+    #[allow(dead_code, reason = "tests of containers alone have a second checkout")]
+    pub(crate) fn beside(&self, root: PathBuf) -> Self {
+        Self::with_settings(root, &self.env, true, self.settings.clone())
+    }
+
     fn prepared(self) -> Self {
         // A test that was killed may have left something of its own.
         self.write_environment("");
@@ -180,8 +186,8 @@ impl Sandbox {
     }
 
     /// The processes that carry this environment's mark, other than the short-lived.
-    pub(crate) fn processes(&self) -> Vec<xtask::os::Process> {
-        xtask::os::processes_with_env("SLIPWAY_STATE", &self.home().to_string_lossy())
+    pub(crate) fn processes(&self) -> Vec<base::os::Process> {
+        base::os::processes_with_env("SLIPWAY_STATE", &self.home().to_string_lossy())
     }
 }
 
@@ -342,7 +348,7 @@ impl Drop for Running {
 
 /// Sends a document; status and answer.
 pub(crate) fn post(place: &str, path: &str, document: &Value) -> Result<(u16, Value), String> {
-    use xtask::http::{Request, Url, send};
+    use base::http::{Request, Url, send};
     let url = Url { endpoint: endpoint(place)?, path: path.to_owned() };
     let request = Request {
         method: "POST",
@@ -378,7 +384,7 @@ pub(crate) fn endpoint(place: &str) -> Result<Endpoint, String> {
 
 /// `GET` of a path; status and body.
 pub(crate) fn get(place: &str, path: &str) -> Result<(u16, String), String> {
-    use xtask::http::{Request, Url, send};
+    use base::http::{Request, Url, send};
     let url = Url { endpoint: endpoint(place)?, path: path.to_owned() };
     let answer = send(&Request::get(url, Duration::from_secs(5)), &|| false).map_err(|error| error.to_string())?;
     Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))

@@ -3,6 +3,7 @@
 use super::failure::{count, supervisor};
 use super::sandbox::{Sandbox, failure, get};
 use super::stage::Stage;
+use skip::{Found, Missing};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,17 +14,18 @@ struct Mounted {
 }
 
 impl Mounted {
-    /// `None`, with the reason on standard error, where this user or system does not allow it.
-    fn new(folder: &Path, options: &str) -> Option<Self> {
+    /// Where this user and system allow it.
+    fn new(folder: &Path, options: &str) -> Found<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let mut mount = Command::new("mount");
         let outcome = mount.args(["-t", "tmpfs", "-o", options, "slipway-test"]).arg(folder).output();
         match outcome {
-            Ok(output) if output.status.success() => Some(Self { folder: folder.to_owned() }),
-            other => {
-                eprintln!("skipped: no file system can be mounted here: {other:?}");
-                None
+            Ok(output) if output.status.success() => Ok(Self { folder: folder.to_owned() }),
+            Ok(output) => {
+                let why = String::from_utf8_lossy(&output.stderr);
+                Err(Missing::new(format!("no file system can be mounted here: {why}")))
             }
+            Err(error) => Err(Missing::new(format!("no file system can be mounted here: {error}"))),
         }
     }
 
@@ -43,7 +45,7 @@ impl Drop for Mounted {
 #[test]
 fn a_full_disk_for_logs_stops_neither_services_nor_deploys() {
     let sandbox = Sandbox::new("full-logs");
-    let Some(mounted) = Mounted::new(&sandbox.home().join("logs"), "size=64k") else { return };
+    let mounted = skip::unless!(Mounted::new(&sandbox.home().join("logs"), "size=64k"));
     mounted.fill();
     sandbox.xtask(["deploy", "epoch"]).success();
     let via = sandbox.via("epoch");
@@ -61,7 +63,7 @@ fn a_full_disk_for_logs_stops_neither_services_nor_deploys() {
 #[test]
 fn a_full_disk_for_the_state_is_an_error_that_says_so() {
     let sandbox = Sandbox::new("full-state");
-    let Some(_mounted) = Mounted::new(&sandbox.home(), "size=256k") else { return };
+    let _mounted = skip::unless!(Mounted::new(&sandbox.home(), "size=256k"));
     let failure = failure(&sandbox.xtask(["deploy", "epoch", "--json"]).exits(1));
     let cause = failure["cause"].as_str().unwrap();
     assert!(cause.contains("No space left on device") && cause.contains("full-state"), "{cause}");
@@ -83,7 +85,7 @@ fn a_state_folder_that_cannot_be_written_is_an_error_that_says_so() {
     refused("");
     std::fs::remove_file(&home).unwrap();
     if nix::unistd::geteuid().is_root() {
-        let Some(_mounted) = Mounted::new(&home, "ro") else { return };
+        let _mounted = skip::unless!(Mounted::new(&home, "ro"));
         refused("Read-only file system");
         assert_eq!(sandbox.status("epoch")["state"], "absent");
     } else {

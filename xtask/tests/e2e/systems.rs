@@ -1,6 +1,7 @@
 //! All systems at once, what each of them is for, and what becomes of them on machines that lack something.
 
-use super::life::{commands, deploy, kill, pid, shorten, step};
+use super::contract::document::{commands, deploy, step, system};
+use super::life::{kill, pid, shorten};
 use super::machine::{PathWithout, has_program};
 use super::sandbox::{Run, Sandbox, eventually, get, post};
 use serde_json::{Value, json};
@@ -14,16 +15,11 @@ const REDIS: [&str; 2] = ["redis-server", "valkey-server"];
 const EMULATOR: [&str; 4] = ["moto_server", "uvx", "pipx", "python3"];
 
 fn has_redis() -> bool {
-    has_program(&REDIS, "XTASK_REQUIRE_REDIS")
+    has_program("links in Redis", &REDIS, "XTASK_REQUIRE_REDIS")
 }
 
 fn has_moto() -> bool {
-    has_program(&["moto_server"], "XTASK_REQUIRE_MOTO")
-}
-
-fn system<'v>(document: &'v Value, name: &str) -> &'v Value {
-    let systems = document["systems"].as_array().unwrap();
-    systems.iter().find(|system| system["name"] == name).unwrap_or_else(|| panic!("no `{name}` in {document:#}"))
+    has_program("`messages` on this machine", &["moto_server"], "XTASK_REQUIRE_MOTO")
 }
 
 /// Runs a command that finds its programs in this folder alone.
@@ -56,7 +52,7 @@ fn all_systems_are_deployed_at_once_and_do_what_they_are_for() {
     invoices_are_paid_once(&sandbox);
     if moto {
         assert_eq!(system(&document, "web")["result"], "skipped");
-        assert!(system(&document, "web")["reason"].as_str().unwrap().contains("takes containers to run"));
+        assert!(system(&document, "web")["reason"].as_str().unwrap().contains("only runs in containers"));
         messages_flow_from_the_producer_to_the_consumer(&sandbox);
     }
     if has_redis() {
@@ -104,7 +100,7 @@ fn password(sandbox: &Sandbox) -> String {
 }
 
 /// What Redis says to these commands on one connection.
-fn ask_redis(via: &str, commands: &str) -> String {
+pub(crate) fn ask_redis(via: &str, commands: &str) -> String {
     let mut stream = TcpStream::connect(via).unwrap();
     stream.write_all(format!("{commands}QUIT\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
@@ -204,7 +200,7 @@ fn what_cannot_run_is_skipped_with_the_way_to_enable_it_and_is_not_built() {
     assert_eq!(system(&document, "epoch")["result"], "deployed");
     for (name, reason) in [
         ("messages", "`emulator` needs `moto_server`, which is not on PATH; to enable it: curl "),
-        ("web", "`web` is a public image, which takes containers to run"),
+        ("web", "`web` is a public image, which only runs in containers"),
     ] {
         let skipped = system(&document, name);
         assert_eq!(skipped["result"], "skipped", "{document:#}");

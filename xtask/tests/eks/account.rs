@@ -2,6 +2,7 @@
 
 use super::sandbox::Run;
 use serde_json::Value;
+use skip::{Found, Missing};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -17,11 +18,11 @@ pub(crate) struct Account {
     context: String,
 }
 
-/// The account. What needs one is to be skipped otherwise, which is said here.
+/// The account, if tests may use one.
 ///
 /// # Panics
 /// If `XTASK_E2E_AWS` is `1` and something of it is missing.
-pub(crate) fn account() -> Option<&'static Account> {
+pub(crate) fn account() -> Found<&'static Account> {
     static FOUND: OnceLock<Option<Account>> = OnceLock::new();
     let find = || {
         if std::env::var("XTASK_E2E_AWS").as_deref() != Ok("1") {
@@ -29,11 +30,7 @@ pub(crate) fn account() -> Option<&'static Account> {
         }
         Some(Account::find().unwrap_or_else(|missing| panic!("{missing}, and `XTASK_E2E_AWS` is `1`")))
     };
-    let found = FOUND.get_or_init(find);
-    if found.is_none() {
-        eprintln!("SKIPPED: `XTASK_E2E_AWS` is not `1`");
-    }
-    found.as_ref()
+    FOUND.get_or_init(find).as_ref().ok_or_else(|| Missing::new("`XTASK_E2E_AWS` is not `1`"))
 }
 
 impl Account {
@@ -53,7 +50,7 @@ impl Account {
         Ok(account)
     }
 
-    fn try_ask<const N: usize>(&self, args: [&str; N]) -> Result<Value, String> {
+    pub(crate) fn try_ask<const N: usize>(&self, args: [&str; N]) -> Result<Value, String> {
         let mut command = Command::new("aws");
         // Older versions of the CLI do not take it from the variable for every service.
         let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap_or_default();

@@ -5,7 +5,7 @@ use super::repeated::{boundaries, killed_in_turn};
 
 #[test]
 fn a_deploy_and_a_teardown_that_are_killed_anywhere_are_resumed() {
-    let Some(deployment) = Deployment::new("killed") else { return };
+    let deployment = skip::unless!(Deployment::new("killed"));
     let sandbox = &deployment.sandbox;
     let of_deploy = boundaries(sandbox, &["deploy", "epoch"], 1);
     let deployed = killed_in_turn(sandbox, &["deploy", "epoch", "--yes", "--json"], of_deploy).success().json();

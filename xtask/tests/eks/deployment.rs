@@ -1,14 +1,17 @@
 //! A deployment of this repository's systems to AWS.
 
 use super::account::{Account, account};
-use super::repeated::mark;
+use super::contract::Deployed;
+use super::repeated::{mark, system_of};
 use super::sandbox::{Run, Running, Sandbox, checkout, scratch};
+use base::http::{Request, Url, send};
+use base::scratch::copy_repository;
 use serde_json::Value;
+use skip::{Found, Missing};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
-use xtask::http::{Request, Url, send};
-use xtask::scratch::copy_repository;
 
 /// An environment of its own; torn down when dropped.
 pub(crate) struct Deployment {
@@ -16,6 +19,12 @@ pub(crate) struct Deployment {
     pub(crate) account: &'static Account,
     pub(crate) id: String,
     prefix: String,
+}
+
+/// A platform that takes minutes more than what it adds to the other tests is worth each time.
+pub(crate) fn asked_for() -> Found<()> {
+    let full = std::env::var_os("XTASK_FULL").is_some_and(|full| full == "1");
+    full.then_some(()).ok_or_else(|| Missing::new("a further platform takes minutes; `cargo xtask ci --full` makes it"))
 }
 
 /// A copy of this repository for all tests.
@@ -28,9 +37,44 @@ fn shared_copy() -> &'static Path {
     })
 }
 
+/// Leaves a copy nothing but these systems.
+fn only(copy: &Path, systems: &[&str]) {
+    for entry in std::fs::read_dir(copy.join("deploy/systems")).unwrap() {
+        let path = entry.unwrap().path();
+        if !systems.iter().any(|system| path.ends_with(format!("{system}.toml"))) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
 impl Deployment {
-    /// `None` where there is no AWS. The name is at most eight characters long.
-    pub(crate) fn new(name: &str) -> Option<Self> {
+    /// The name is at most eight characters long.
+    pub(crate) fn new(name: &str) -> Found<Self> {
+        Self::with(name, "")
+    }
+
+    /// With more settings.
+    pub(crate) fn with(name: &str, more: &str) -> Found<Self> {
+        account()?;
+        Self::in_copy(shared_copy().to_owned(), name, false, more)
+    }
+
+    /// With more settings, in a copy of its own with nothing but these systems, whose files may be changed.
+    pub(crate) fn with_own_copy(name: &str, systems: &[&str], more: &str) -> Found<Self> {
+        account()?;
+        let copy = scratch().join(format!("eks-{name}")).join("e2e-eks");
+        copy_repository(checkout(), &copy).unwrap();
+        only(&copy, systems);
+        Self::in_copy(copy, name, true, more)
+    }
+
+    /// In a folder that has a checkout of its own, and goes with it.
+    pub(crate) fn in_folder(folder: impl FnOnce() -> PathBuf, name: &str) -> Found<Self> {
+        account()?;
+        Self::in_copy(folder(), name, true, "")
+    }
+
+    fn in_copy(copy: PathBuf, name: &str, own: bool, more: &str) -> Found<Self> {
         let account = account()?;
         let id = format!("t{}-{name}", mark());
         let prefix = format!("{id}-");
@@ -38,12 +82,29 @@ impl Deployment {
         let settings = format!(
             "target = \"eks\"\naccount = \"{number}\"\nregion = \"{region}\"\ndeployment_id = \"{id}\"\n\
              namespace_prefix = \"{prefix}\"\naccess_cidrs = \"10.0.0.0/8\"\ncontroller_repository = \"{charts}\"\n\
-             storage_class = \"local-path\"\n\n\
+             storage_class = \"local-path\"\n{more}\n\
              [env]\nAWS_ENDPOINT_URL = \"{in_pods}\"\nAWS_ACCESS_KEY_ID = \"pods\"\nAWS_SECRET_ACCESS_KEY = \"pods\"\n"
         );
         let env = format!("e2e-{name}");
-        let sandbox = Sandbox::with_settings(shared_copy().to_owned(), &env, false, settings);
-        Some(Self { sandbox, account, id, prefix })
+        let sandbox = Sandbox::with_settings(copy, &env, own, settings);
+        Ok(Self { sandbox, account, id, prefix })
+    }
+
+    /// The file of a system.
+    pub(crate) fn file(&self, system: &str) -> PathBuf {
+        self.sandbox.root.join(format!("deploy/systems/{system}.toml"))
+    }
+
+    /// What the ledger has of a kind, each with whose it is.
+    #[track_caller]
+    pub(crate) fn noted(&self, kind: &str) -> Vec<(String, Option<String>)> {
+        let buckets = self.account.list(["s3api", "list-buckets"], "Buckets");
+        let names = buckets.iter().filter_map(|bucket| bucket["Name"].as_str());
+        let bucket = names.clone().find(|name| name.contains(&self.base())).unwrap_or_else(|| panic!("{buckets:?}"));
+        let ledger = self.account.ask(["s3", "cp", &format!("s3://{bucket}/ledger.json"), "-"]);
+        let entries = ledger["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == kind);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        entries.map(|entry| (text(&entry["id"]).unwrap(), text(&entry["system"]))).collect()
     }
 
     /// What the cluster and everything else on AWS is called.
@@ -134,5 +195,78 @@ impl Deployment {
     /// The program with AWS behind a proxy.
     pub(crate) fn through(&self, endpoint: &str, args: &[&str]) -> Run {
         Run::of(self.sandbox.command(args).env("AWS_ENDPOINT_URL", endpoint))
+    }
+}
+
+impl Deployment {
+    pub(crate) fn objects(&self, kind: &str, system: &str) -> Vec<Value> {
+        let namespace = self.namespace(system);
+        let list = self.account.kubectl(["get", kind, "--namespace", &namespace, "--output=json"]).success().json();
+        list["items"].as_array().unwrap().clone()
+    }
+}
+
+impl Deployed for Deployment {
+    const TARGET: &'static str = "eks";
+    const PROOF: &'static str = "prove";
+    const CRASHED: &'static str = "crash";
+    // SNS and SQS are AWS's own.
+    const ABSENT: &'static [&'static str] = &["emulator"];
+    const CONFINES: bool = true;
+
+    fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    fn running(&self, service: &str) -> BTreeSet<String> {
+        let mut pods = self.objects("pods", system_of(service));
+        pods.retain(|pod| pod["metadata"]["labels"]["app.kubernetes.io/name"] == service);
+        // Since a service may grow meanwhile, it is its sets of pods that tell whether there is a new version.
+        // A pod of nobody's is one of ours that tries whether the service can be reached.
+        let sets = pods.iter().filter_map(|pod| pod["metadata"]["ownerReferences"][0]["uid"].as_str());
+        sets.map(str::to_owned).collect()
+    }
+
+    fn has_variable(&self, service: &str, name: &str, value: &str) -> bool {
+        let workloads = self.objects("deployments", system_of(service));
+        let own = workloads.iter().filter(|workload| workload["metadata"]["name"] == service);
+        let variables = own.filter_map(|own| own.pointer("/spec/template/spec/containers/0/env")?.as_array());
+        variables.flatten().any(|variable| variable["name"] == name && variable["value"] == value)
+    }
+
+    fn get(&self, service: &str, path: &str) -> Result<(u16, String), String> {
+        Deployment::get(self, service, path)
+    }
+
+    fn post(&self, service: &str, path: &str, body: &Value) -> Result<(u16, Value), String> {
+        let (status, answer) = self.send(service, "POST", path, Some(body))?;
+        Ok((status, serde_json::from_slice(&answer).map_err(|error| error.to_string())?))
+    }
+
+    fn place(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn left(&self) -> Vec<String> {
+        Deployment::left(self)
+    }
+
+    fn replicas(&self, _: &str) -> Option<u32> {
+        None
+    }
+
+    /// What AWS is asked changes nothing there.
+    fn may_run(command: &Value) -> bool {
+        !["terraform", "helm"].iter().any(|name| command.to_string().contains(name))
+    }
+
+    #[track_caller]
+    fn deploy(&self, args: &[&str]) -> Value {
+        Deployment::deploy(self, args)
+    }
+
+    #[track_caller]
+    fn ends_clean(&self) {
+        Deployment::ends_clean(self);
     }
 }

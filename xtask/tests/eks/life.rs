@@ -3,22 +3,24 @@
 use super::deployment::Deployment;
 use super::sandbox::eventually;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn all_systems_go_from_an_empty_account_to_proven_and_leave_it_empty() {
-    let Some(deployment) = Deployment::new("all") else { return };
+    let deployment = skip::unless!(Deployment::new("all"));
     what_it_would_be_is_told_before(&deployment);
     let first = deployment.deploy(&[]);
     assert_eq!(first["result"], "deployed", "{first:#}");
     for system in first["systems"].as_array().unwrap() {
         assert_eq!(system["result"], "deployed", "{first:#}");
     }
-    the_graph_is_as_promised(&first);
+    the_graph_is_as_promised(&deployment, &first);
     all_run(&deployment);
     public_services_do_what_they_are_for(&deployment);
     again_is_nothing_to_do(&deployment);
     what_is_made_carries_the_deployment(&deployment);
     another_one_comes_and_goes_beside_it(&deployment);
+    what_is_stored_is_kept_when_asked_for(&deployment);
     deployment.ends_clean();
     let receipt = deployment.sandbox.xtask(["teardown", "--verify", "--json"]).success().json();
     assert_eq!(receipt["result"], "clean", "{receipt:#}");
@@ -26,8 +28,15 @@ fn all_systems_go_from_an_empty_account_to_proven_and_leave_it_empty() {
 
 fn what_it_would_be_is_told_before(deployment: &Deployment) {
     let plan = deployment.sandbox.xtask(["plan"]).success().stdout;
-    assert!(plan.contains("aws_eks_cluster") || plan.contains("created"), "{plan}");
+    let (_, after) = plan.split_once("infrastructure: ").unwrap_or_else(|| panic!("{plan}"));
+    assert!(after.split(' ').next().unwrap().parse::<u32>().unwrap() > 50 && after.contains(" to create"), "{plan}");
+    let line = plan.lines().find(|line| line.contains("+ create ")).unwrap_or_else(|| panic!("{plan}"));
+    assert!(line.contains("aws_eks_cluster") && line.contains("aws_vpc"), "{plan}");
     let plan = deployment.sandbox.xtask(["plan", "--json"]).success().json();
+    let infrastructure = &plan["infrastructure"];
+    let created = infrastructure["created"].as_array().unwrap_or_else(|| panic!("{plan:#}"));
+    assert!(created.contains(&json!("aws_eks_cluster.main")), "{infrastructure:#}");
+    assert_eq!(infrastructure["changed"], json!([]), "{infrastructure:#}");
     let monthly = plan["estimate"]["monthly_usd"].as_f64().unwrap_or_else(|| panic!("{plan:#}"));
     assert!(monthly > 73.0, "a cluster alone is 73 dollars a month: {plan:#}");
     let lines = deployment.sandbox.xtask(["deploy", "--dry-run"]).success().stdout;
@@ -37,14 +46,48 @@ fn what_it_would_be_is_told_before(deployment: &Deployment) {
     assert_eq!(deployment.left(), Vec::<String>::new(), "it begins with nothing, and nothing of this makes anything");
 }
 
-/// Images are built while Terraform runs, and pushed only when there is a place for them.
-fn the_graph_is_as_promised(document: &Value) {
-    let steps: Vec<&str> =
-        document["steps"].as_array().unwrap().iter().map(|step| step["id"].as_str().unwrap()).collect();
-    let at = |id: &str| steps.iter().position(|step| *step == id).unwrap_or_else(|| panic!("no `{id}` in {steps:?}"));
-    assert!(at("infra") > at("state"), "{steps:?}");
-    assert!(at("push:epoch") > at("infra") && at("controller") > at("infra"), "{steps:?}");
-    assert!(at("release:epoch") > at("controller") && at("release:epoch") > at("push:epoch"), "{steps:?}");
+/// Images are built while Terraform runs, and pushed only when there is a place for them. The order of a list would prove
+/// nothing, and neither would times: only what a step needs keeps it from beginning earlier.
+fn the_graph_is_as_promised(deployment: &Deployment, document: &Value) {
+    let needs = needs(deployment, document);
+    let waits = |step: &str, other: &str| {
+        let all = needs.get(step).unwrap_or_else(|| panic!("no `{step}` in {needs:#?}"));
+        assert!(needs.contains_key(other), "no `{other}` in {needs:#?}");
+        all.contains(other)
+    };
+    for (step, other) in [
+        ("infra", "state"),
+        ("push:epoch", "infra"),
+        ("push:epoch", "image:epoch"),
+        ("controller", "infra"),
+        ("namespace:epoch", "home"),
+        ("release:epoch", "controller"),
+        ("release:epoch", "push:epoch"),
+        ("release:epoch", "namespace:epoch"),
+        ("prove:epoch", "release:epoch"),
+    ] {
+        assert!(waits(step, other), "`{step}` does not wait for `{other}`: {needs:#?}");
+    }
+    assert!(!waits("image:epoch", "infra"), "images are built meanwhile: {needs:#?}");
+    assert!(!waits("release:messages", "controller"), "nothing of it is public: {needs:#?}");
+}
+
+/// All that each step of a run comes after, as its journal has it.
+fn needs(deployment: &Deployment, document: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let run = document["run"].as_str().unwrap();
+    let path = deployment.sandbox.home().join("runs").join(format!("{run}.ndjson"));
+    let journal = std::fs::read_to_string(path).unwrap();
+    let mut records = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let plan = records.find(|record| record["event"] == "plan").unwrap();
+    let mut all = BTreeMap::<String, BTreeSet<String>>::new();
+    // Each step is listed after those that it needs.
+    for step in plan["steps"].as_array().unwrap() {
+        let own: Vec<&str> = step["needs"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let further = own.iter().flat_map(|need| all[*need].clone()).collect::<Vec<_>>();
+        let needs = own.into_iter().map(str::to_owned).chain(further).collect();
+        all.insert(step["id"].as_str().unwrap().to_owned(), needs);
+    }
+    all
 }
 
 fn all_run(deployment: &Deployment) {
@@ -70,7 +113,7 @@ fn public_services_do_what_they_are_for(deployment: &Deployment) {
         Ok((200, invoices)) if !invoices.contains("false") => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    assert_eq!(deployment.get("web", "/").unwrap().0, 200);
+    assert_eq!(deployment.get("web", "/").unwrap(), (200, "OK".to_owned()));
     let messages = deployment.sandbox.xtask(["smoke", "messages", "--json"]).success();
     assert!(messages.stdout.contains("messages"), "{}", messages.stdout);
 }
@@ -97,6 +140,26 @@ fn what_is_made_carries_the_deployment(deployment: &Deployment) {
     assert!(vpcs.iter().any(|vpc| carries(&vpc)), "{vpcs:#?}");
     // Without a domain each public service has a load balancer of its own.
     assert_eq!(deployment.account.balancers(&deployment.base()).len(), 4);
+}
+
+fn what_is_stored_is_kept_when_asked_for(deployment: &Deployment) {
+    let body = json!({"url": "https://example.com/kept"});
+    let made = deployment.send("shortener", "POST", "/api/urls", Some(&body)).unwrap();
+    let made: Value = serde_json::from_slice(&made.1).unwrap();
+    let before = deployment.left();
+    // Volumes go with their cluster.
+    let whole = deployment.sandbox.xtask(["teardown", "--keep-data", "--yes", "--json"]);
+    assert_ne!(whole.code(), 0, "{}", whole.stdout);
+    assert!(whole.stderr.contains("data is stored in volumes of the cluster"), "{}", whole.stderr);
+    assert_eq!(deployment.left(), before, "nothing was done");
+    let one = ["teardown", "shortener", "--keep-data", "--yes", "--json"];
+    let receipt = deployment.sandbox.xtask(one).success().json();
+    assert_eq!(receipt["result"], "clean", "{receipt:#}");
+    assert!(receipt["kept"].to_string().contains("redis"), "{receipt:#}");
+    deployment.deploy(&["shortener"]);
+    let path = format!("/api/urls/{}", made["code"].as_str().unwrap());
+    let (status, body) = deployment.get("shortener", &path).unwrap();
+    assert!(status == 200 && body.contains("https://example.com/kept"), "{status} {body}");
 }
 
 fn another_one_comes_and_goes_beside_it(deployment: &Deployment) {

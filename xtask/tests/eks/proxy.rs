@@ -1,7 +1,8 @@
 //! A proxy in front of AWS that answers for it as it does on a bad day: too many requests, keys that have expired, an
 //! answer that is lost on its way.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use super::head::Head;
+use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 
@@ -59,30 +60,14 @@ impl Proxy {
 /// One request to a connection: clients are told that it closes, and make another.
 fn serve(mut client: &TcpStream, upstream: SocketAddr, judge: &Mutex<Judge>) -> std::io::Result<()> {
     let mut reader = BufReader::new(client);
-    let (mut head, mut length, mut waits) = (String::new(), 0, false);
-    loop {
-        let start = head.len();
-        if reader.read_line(&mut head)? == 0 {
-            return Ok(());
-        }
-        let line = head[start..].trim_end().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or_default();
-        }
-        waits |= line == "expect: 100-continue";
-        if line.starts_with("connection:") || line.starts_with("expect:") {
-            head.truncate(start);
-        }
-        if line.is_empty() {
-            head.truncate(start);
-            break;
-        }
-    }
+    let Some(head) = Head::read(&mut reader)? else { return Ok(()) };
+    let waits = head.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
     if waits {
         client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let mut body = Vec::new();
+    reader.take(head.length()).read_to_end(&mut body)?;
+    let head = head.without(&["connection", "expect"]);
     let service = service(&head);
     let fate = judge.lock().unwrap()(&service, &format!("{head}\n{}", String::from_utf8_lossy(&body)));
     if let Fate::Refused(status, code) = fate {

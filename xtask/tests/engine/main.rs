@@ -5,15 +5,15 @@
 
 mod place;
 
+use base::proc::CommandLine;
+use model::container::{EngineKind, Platform};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use place::{BUSYBOX, Place, engines, eventually, free_address, proc};
+use place::{BUSYBOX, Place, engines, engines_that, eventually, free_address, proc};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use xtask::proc::CommandLine;
-use xtask::spec::container::{EngineKind, Platform};
-use xtask::tools::engine::{Engine, Mount, RunSpec, remove};
+use tools::oci::{Engine, Found, Mount, RunSpec, remove};
 
 /// Ends when told to, and says so by its exit code.
 const SERVE: &str = "trap 'exit 7' TERM; busybox httpd -p 80 -h /bin; while :; do sleep 0.1; done";
@@ -24,7 +24,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_container_has_what_it_was_given_and_nothing_else() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::new(found, "confined");
         let data = place.name("data");
         place.run(&found.engine.volume_create(&data, &place.labels()));
@@ -61,7 +61,8 @@ fn a_container_has_what_it_was_given_and_nothing_else() {
 
 #[test]
 fn memory_and_processes_have_their_limit() {
-    for found in engines().iter().filter(|found| found.facts.unlimited.is_empty()) {
+    let limits = |found: &Found| found.facts.unlimited.is_empty();
+    for found in skip::unless!(engines_that("limits memory and processes", limits)) {
         let place = Place::new(found, "limits");
         // `tail` keeps all it reads.
         let output = place.output("a", &place.spec("busybox tail -c 200000000 /dev/zero; echo $?"), &BTreeMap::new());
@@ -74,7 +75,7 @@ fn memory_and_processes_have_their_limit() {
 
 #[test]
 fn a_container_is_found_reached_asked_and_ended() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::new(found, "life");
         let (engine, proc) = (&found.engine, &place.proc);
         let address = free_address();
@@ -107,7 +108,7 @@ fn a_container_is_found_reached_asked_and_ended() {
 
 #[test]
 fn containers_find_each_other_by_name_within_an_internal_network_only() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::new(found, "isolated");
         let (inner, other) = (place.internal_network("inner"), place.network("other"));
         let within = |script: &str| RunSpec { networks: vec![inner.clone()], ..place.spec(script) };
@@ -131,7 +132,8 @@ fn containers_find_each_other_by_name_within_an_internal_network_only() {
 
 #[test]
 fn a_container_in_two_networks_has_its_names_and_an_address_in_both_and_may_be_reached_by_one() {
-    for found in engines().iter().filter(|found| found.engine.kind == EngineKind::Podman) {
+    let podman = |found: &Found| found.engine.kind == EngineKind::Podman;
+    for found in skip::unless!(engines_that("is podman", podman)) {
         let place = Place::new(found, "two");
         let inner = place.internal_network("inner");
         let networks = vec![place.name("net"), inner.clone()];
@@ -155,7 +157,7 @@ fn a_container_in_two_networks_has_its_names_and_an_address_in_both_and_may_be_r
 
 #[test]
 fn a_command_that_does_not_exist_is_told_by_the_client() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::new(found, "missing");
         let spec = RunSpec { args: vec!["/nope".to_owned()], ..place.spec("") };
         let output = place.output("a", &spec, &BTreeMap::new());
@@ -168,7 +170,7 @@ fn a_command_that_does_not_exist_is_told_by_the_client() {
 
 #[test]
 fn what_is_made_is_listed_by_its_label_and_what_is_removed_is_gone() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::new(found, "made");
         let (engine, proc) = (&found.engine, &place.proc);
         let (network, volume) = (place.name("net"), place.name("data"));
@@ -187,7 +189,7 @@ fn what_is_made_is_listed_by_its_label_and_what_is_removed_is_gone() {
 
 #[test]
 fn an_image_is_looked_at_named_and_unnamed_and_its_files_are_read() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::new(found, "image");
         let (engine, proc) = (&found.engine, &place.proc);
         let image = engine.image(proc, BUSYBOX).unwrap().unwrap();
@@ -250,10 +252,8 @@ fn docker_lines(engine: &Engine, spec: &RunSpec) -> Vec<CommandLine> {
 /// Its client checks its arguments before it looks for an engine.
 #[test]
 fn the_client_of_docker_takes_every_argument() {
-    let Some(program) = proc().find("docker") else {
-        eprintln!("SKIPPED: docker's client is not on PATH");
-        return;
-    };
+    let missing = || skip::Missing::new("docker's client is not on PATH");
+    let program = skip::unless!(proc().find("docker").ok_or_else(missing));
     let engine = Engine { kind: EngineKind::Docker, program };
     let spec = RunSpec {
         image: "localhost/x:1".to_owned(),

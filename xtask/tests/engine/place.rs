@@ -1,15 +1,16 @@
 //! A deployment's place on a real engine, with names of its own and nothing left of it afterwards.
 
+use base::proc::{Children, CommandLine, Proc};
+use base::signal::Interrupts;
+use model::container::{Cpu, EngineKind, Memory};
+use skip::Missing;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use xtask::proc::{Children, CommandLine, Proc};
-use xtask::signal::Interrupts;
-use xtask::spec::container::{Cpu, EngineKind, Memory};
-use xtask::tools::engine::{Found, Labels, RunSpec, detect, lines, remove};
+use tools::oci::{Found, Labels, RunSpec, detect, lines, remove};
 
 /// A public image with a shell.
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";
@@ -39,8 +40,8 @@ pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// The engines here that have or can fetch the image of these tests. Without any, a test is skipped, which is said.
-pub(crate) fn engines() -> &'static [Found] {
+/// The engines here that have or can fetch the image of these tests, at least one.
+pub(crate) fn engines() -> skip::Found<&'static [Found]> {
     static ENGINES: OnceLock<Vec<Found>> = OnceLock::new();
     let engines = ENGINES.get_or_init(|| {
         let answers = |kind| detect(&proc(), Some(kind)).ok().filter(|found| found.engine.kind == kind);
@@ -54,10 +55,18 @@ pub(crate) fn engines() -> &'static [Found] {
     });
     if engines.is_empty() {
         let reason = format!("no engine answers and has `{BUSYBOX}`");
-        assert!(std::env::var("XTASK_REQUIRE_ENGINE").as_deref() != Ok("1"), "{reason}");
-        eprintln!("SKIPPED: {reason} (set `XTASK_REQUIRE_ENGINE=1` to make this a failure)");
+        return Err(Missing::unless_required(reason, "XTASK_REQUIRE_ENGINE"));
     }
-    engines
+    Ok(engines)
+}
+
+/// Those of them that are such; a test of something that only some can do is skipped where none can.
+pub(crate) fn engines_that(can: &str, such: impl Fn(&Found) -> bool) -> skip::Found<Vec<&'static Found>> {
+    let engines: Vec<_> = engines()?.iter().filter(|found| such(found)).collect();
+    if engines.is_empty() {
+        return Err(Missing::new(format!("no engine here {can}")));
+    }
+    Ok(engines)
 }
 
 /// All that is made in here carries one label, by which it is removed.

@@ -1,9 +1,8 @@
 //! Images as real engines build them.
 
-use super::place::{Place, STRANGER, building_engines, engines, engines_with};
+use super::place::{Place, STRANGER, building_engines, engines, engines_with, podman};
 use serde_json::{Value, json};
 use std::fs;
-use xtask::spec::container::EngineKind;
 
 /// What both ways must agree on, whatever the layers are.
 fn contract(place: &Place, reference: &str) -> Value {
@@ -22,7 +21,7 @@ fn text<'v>(image: &'v Value, key: &str) -> &'v str {
 
 #[test]
 fn an_image_is_built_once_and_holds_what_was_promised() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let mut place = Place::on(&found);
         let built = place.images(&[]);
         for (service, word, port) in [("one", "hello\n", 1001), ("two", "two\n", 1002)] {
@@ -61,7 +60,7 @@ fn an_image_is_built_once_and_holds_what_was_promised() {
 
 #[test]
 fn only_what_changed_is_built_and_what_is_there_is_taken() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::on(&found);
         let first = place.images(&[]);
         place.edit("app/shared/src/lib.rs", "hello", "hallo");
@@ -79,13 +78,13 @@ fn only_what_changed_is_built_and_what_is_there_is_taken() {
 
 #[test]
 fn what_has_the_name_and_not_the_key_is_left_alone() {
-    for found in engines_with(STRANGER) {
+    for found in skip::unless!(engines_with(STRANGER)) {
         let place = Place::on(&found);
         let name = place.name("one", &place.keys(&[]).0);
         place.engine(&["tag", STRANGER, &name]);
         let stranger = place.image(&name).unwrap().id;
         let run = place.build(&["--json"]).exits(1);
-        run.says(&["is another image already", "and is not overwritten"]);
+        run.says(&["is already another image", "and is not overwritten"]);
         assert_eq!(place.image(&name).unwrap().id, stranger);
         place.engine(&["image", "rm", &name]);
     }
@@ -93,7 +92,7 @@ fn what_has_the_name_and_not_the_key_is_left_alone() {
 
 #[test]
 fn what_does_not_compile_keeps_no_other_image_from_being_built() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::on(&found);
         place.edit("app/one/src/main.rs", "fn main() {", "fn main() { missing();");
         let run = place.build(&["--json"]).exits(1);
@@ -111,7 +110,7 @@ fn what_does_not_compile_keeps_no_other_image_from_being_built() {
 
 #[test]
 fn a_binary_that_is_too_new_for_the_base_is_known_the_next_time() {
-    for found in engines() {
+    for found in skip::unless!(engines()) {
         let place = Place::on(&found);
         let bare = place.bare_image();
         place.edit("deploy/images.toml", "gcr.io/distroless/cc-debian12:nonroot", &bare);
@@ -136,19 +135,18 @@ fn a_binary_that_is_too_new_for_the_base_is_known_the_next_time() {
 #[test]
 fn two_checkouts_give_the_same_layers() {
     // docker without buildx puts the time of the build into them.
-    for found in engines().iter().filter(|found| found.engine.kind == EngineKind::Podman) {
-        let layers = |place: &Place| {
-            let images = place.images(&[]);
-            ["one", "two"].map(|service| place.inspect(text(&images[service], "image"))["RootFS"]["Layers"].clone())
-        };
-        let (place, other) = (Place::on(found), Place::on(found));
-        assert_eq!(layers(&place), layers(&other));
-    }
+    let found = skip::unless!(podman());
+    let layers = |place: &Place| {
+        let images = place.images(&[]);
+        ["one", "two"].map(|service| place.inspect(text(&images[service], "image"))["RootFS"]["Layers"].clone())
+    };
+    let (place, other) = (Place::on(&found), Place::on(&found));
+    assert_eq!(layers(&place), layers(&other));
 }
 
 #[test]
 fn both_ways_end_in_the_same_image() {
-    for found in building_engines() {
+    for found in skip::unless!(building_engines()) {
         let place = Place::on(&found);
         let here = place.images(&[]);
         let inside = place.images(&["--set", "build=inside"]);

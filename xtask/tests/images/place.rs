@@ -1,6 +1,11 @@
 //! A tiny repository of two services, built in a moment, and the engines that build its images.
 
+use base::proc::{Children, Proc};
+use base::signal::Interrupts;
+use engine::ledger::Ledger;
+use model::container::EngineKind;
 use serde_json::Value;
+use skip::Missing;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -8,11 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use xtask::ledger::Ledger;
-use xtask::proc::{Children, Proc};
-use xtask::signal::Interrupts;
-use xtask::spec::container::EngineKind;
-use xtask::tools::engine::{Found, Image, detect, remove};
+use tools::oci::{Found, Image, detect, remove};
 
 const BASE: &str = "gcr.io/distroless/cc-debian12:nonroot";
 const BUILDER: &str = "docker.io/library/rust:1-bookworm";
@@ -72,8 +73,8 @@ pub(crate) fn proc() -> Proc {
     Proc::new(Children::default(), Interrupts::default(), std::env::var_os("PATH").unwrap())
 }
 
-/// The engines here that have or can fetch an image. Without any, a test is skipped, which is said.
-pub(crate) fn engines_with(image: &str) -> Vec<Found> {
+/// The engines here that have or can fetch an image, at least one.
+pub(crate) fn engines_with(image: &str) -> skip::Found<Vec<Found>> {
     static ANSWERING: OnceLock<Vec<Found>> = OnceLock::new();
     let answering = ANSWERING.get_or_init(|| {
         let answers = |kind| detect(&proc(), Some(kind)).ok().filter(|found| found.engine.kind == kind);
@@ -86,21 +87,29 @@ pub(crate) fn engines_with(image: &str) -> Vec<Found> {
         })
     };
     let engines: Vec<Found> = answering.iter().filter(has).cloned().collect();
-    if engines.is_empty() {
-        let reason = format!("no engine answers and has `{image}`");
-        assert!(std::env::var("XTASK_REQUIRE_ENGINE").as_deref() != Ok("1"), "{reason}");
-        eprintln!("SKIPPED: {reason} (set `XTASK_REQUIRE_ENGINE=1` to make this a failure)");
-    }
-    engines
+    some(engines, &format!("no engine answers and has `{image}`"))
 }
 
-pub(crate) fn engines() -> Vec<Found> {
+fn some(engines: Vec<Found>, reason: &str) -> skip::Found<Vec<Found>> {
+    if engines.is_empty() {
+        return Err(Missing::unless_required(reason, "XTASK_REQUIRE_ENGINE"));
+    }
+    Ok(engines)
+}
+
+pub(crate) fn engines() -> skip::Found<Vec<Found>> {
     engines_with(BASE)
 }
 
 /// The engines that can build inside a container.
-pub(crate) fn building_engines() -> Vec<Found> {
-    engines_with(BUILDER).into_iter().filter(|found| found.facts.cache_mounts).collect()
+pub(crate) fn building_engines() -> skip::Found<Vec<Found>> {
+    let engines = engines_with(BUILDER)?.into_iter().filter(|found| found.facts.cache_mounts).collect();
+    some(engines, "no engine here keeps a cache between builds inside a container")
+}
+
+pub(crate) fn podman() -> skip::Found<Found> {
+    let podman = engines()?.into_iter().find(|found| found.engine.kind == EngineKind::Podman);
+    podman.ok_or_else(|| Missing::new("podman does not answer"))
 }
 
 /// A repository with the services `one`, which uses the crate `shared`, and `two`, which does not. It goes when this
@@ -261,7 +270,7 @@ impl Drop for Place {
         if let Some(found) = &self.found {
             let ledger = Ledger::open(&self.root.join(".slipway/local/ledger.json")).unwrap();
             let left: Vec<_> = ledger.entries().iter().filter(|entry| entry.kind == "container").collect();
-            for entry in ledger.entries().iter().filter(|entry| entry.kind == xtask::image::IMAGE) {
+            for entry in ledger.entries().iter().filter(|entry| entry.kind == images::IMAGE) {
                 let _ = remove(&proc(), &found.engine.image_remove(&entry.id));
             }
             for entry in left {

@@ -1,12 +1,12 @@
 //! A small workspace on disk with every way in which one crate can depend on another.
 
+use keys::{Manifest, Workspace};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
-use xtask::key::{Manifest, Workspace};
 
 const ROOT: &str = r#"
 [workspace]

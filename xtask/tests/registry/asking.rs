@@ -2,16 +2,16 @@
 
 use super::place::{Door, PASSWORD, Scratch, Server, me, proc, step, step_with};
 use super::proxy::{MANIFEST, Tokens};
+use base::proc::Children;
+use base::signal::Interrupts;
+use images::auth::Credentials;
+use images::refusal::{Kind, Refusal};
+use images::registry::Client;
+use model::container::Platform;
+use model::image::{Digest, Repository};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use xtask::image::auth::Credentials;
-use xtask::image::refusal::{Kind, Refusal};
-use xtask::image::registry::Client;
-use xtask::proc::Children;
-use xtask::signal::Interrupts;
-use xtask::spec::container::Platform;
-use xtask::spec::image::{Digest, Repository};
 
 fn client(credentials: Option<Credentials>) -> Client {
     Client::new(&proc(), &Interrupts::default(), credentials)
@@ -23,7 +23,7 @@ fn repository(host: &str) -> Repository {
 
 #[test]
 fn a_locked_registry_answers_those_it_knows() {
-    let Some(server) = Server::start(Door::Locked) else { return };
+    let server = skip::unless!(Server::start(Door::Locked));
     let (host, x) = (server.host(), repository(&server.host()));
     assert_eq!(client(me(&host, PASSWORD)).digest(&x, "none"), Ok(None));
     for stranger in [None, me(&host, "wrong"), me("other.example", PASSWORD)] {
@@ -63,11 +63,11 @@ fn nobody_there_is_a_refusal_that_may_pass() {
 fn a_registry_that_stays_away_is_named_with_what_to_do() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let scratch = Scratch::new("away");
-    let (carrier, name) = (scratch.carrier(&free.to_string(), None), format!("{free}/try/x:1").parse().unwrap());
-    let ran = step(move |cx| carrier.digest(cx, &|| unreachable!(), &name, Platform::LinuxAmd64));
+    let (publisher, name) = (scratch.publisher(&free.to_string(), None), format!("{free}/try/x:1").parse().unwrap());
+    let ran = step(move |cx| publisher.digest(cx, &|| unreachable!(), &name, Platform::LinuxAmd64));
     let fault = ran.value.unwrap_err();
     assert_eq!(fault.code, "registry-unreachable");
-    assert!(fault.cause.starts_with(&format!("`{free}/try/x:1` cannot be asked for: ")), "{fault}");
+    assert!(fault.cause.starts_with(&format!("cannot look up `{free}/try/x:1`: ")), "{fault}");
     assert!(fault.cause.ends_with("connection refused"), "{fault}");
     assert!(fault.hint.unwrap().starts_with("run the same command again"));
     assert_eq!(ran.journal.matches("tries again in").count(), 4, "{}", ran.journal);
@@ -77,7 +77,7 @@ fn a_registry_that_stays_away_is_named_with_what_to_do() {
 fn a_signal_ends_the_wait_for_another_try() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let scratch = Scratch::new("interrupted");
-    let carrier = scratch.carrier(&free.to_string(), None);
+    let publisher = scratch.publisher(&free.to_string(), None);
     let interrupts = Interrupts::install(Children::default()).unwrap();
     let (name, sent) = (format!("{free}/try/x:1").parse().unwrap(), AtomicBool::new(false));
     let signal = move |text: &str| {
@@ -87,7 +87,7 @@ fn a_signal_ends_the_wait_for_another_try() {
     };
     let started = Instant::now();
     let ran = step_with(&interrupts, Box::new(signal), move |cx| {
-        carrier.digest(cx, &|| unreachable!(), &name, Platform::LinuxAmd64)
+        publisher.digest(cx, &|| unreachable!(), &name, Platform::LinuxAmd64)
     });
     assert_eq!(ran.value.unwrap_err().code, "interrupted");
     assert!(started.elapsed() < Duration::from_secs(7), "it went on waiting: {:?}", started.elapsed());

@@ -1,19 +1,19 @@
 //! Pins that follow what registries have.
 
 use super::place::{Door, Own, Scratch, Server, podman, step};
+use images::pins::{Change, failure, update};
+use model::container::Platform;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use xtask::image::pins::{Change, failure, update};
-use xtask::spec::container::Platform;
 
 #[test]
 fn pins_are_filled_moved_and_kept() {
-    let (Some(engine), Some(server)) = (podman(), Server::start(Door::Open)) else { return };
+    let (engine, server) = (skip::unless!(podman()), skip::unless!(Server::start(Door::Open)));
     let (scratch, host) = (Scratch::new("pins"), server.host());
     let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let image = Own::build(&engine, &scratch, &format!("{host}/try/x:1"), Platform::LinuxAmd64);
-    let (carrier, name) = (scratch.carrier(&host, None), image.name.clone());
-    let digest = step(move |cx| carrier.push(cx, &engine, &name, Platform::LinuxAmd64)).value.unwrap();
+    let (publisher, name) = (scratch.publisher(&host, None), image.name.clone());
+    let digest = step(move |cx| publisher.push(cx, &engine, &name, Platform::LinuxAmd64)).value.unwrap();
     let old = format!("sha256:{}", "0".repeat(64));
     let text = |filled: &str, moved: &str| {
         format!(

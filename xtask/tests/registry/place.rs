@@ -1,5 +1,18 @@
 //! A scratch folder, registries of its own, images that nobody else has, and steps that are run for real.
 
+use base::ctx::{Ctx, Vars};
+use base::error::Fault;
+use base::proc::{Children, Proc};
+use base::signal::Interrupts;
+use engine::journal::{Event, Journal, Watcher};
+use engine::plan::runner;
+use engine::plan::runner::StepCx;
+use engine::plan::{Holds, Outcome, Plan, Step, StepId, Work};
+use images::Publisher;
+use images::auth::{Credentials, SignIn};
+use model::container::{EngineKind, Platform};
+use model::image::ImagePin;
+use skip::Missing;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -7,18 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use xtask::ctx::{Ctx, Vars};
-use xtask::error::Fault;
-use xtask::image::Carrier;
-use xtask::image::auth::{Credentials, SignIn};
-use xtask::journal::{Event, Journal, Watcher};
-use xtask::plan::runner::{self, StepCx};
-use xtask::plan::{Holds, Outcome, Plan, Step, StepId, Work};
-use xtask::proc::{Children, Proc};
-use xtask::signal::Interrupts;
-use xtask::spec::container::{EngineKind, Platform};
-use xtask::spec::image::ImagePin;
-use xtask::tools::engine::{Engine, Found, detect};
+use tools::oci::{Engine, Found, detect};
 
 /// Long enough for a busy machine; no passing test waits for it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,26 +33,18 @@ pub(crate) fn proc() -> Proc {
     Proc::new(Children::default(), Interrupts::default(), std::env::var_os("PATH").unwrap())
 }
 
-/// podman, if it answers. Without it a test is skipped, which is said.
-pub(crate) fn podman() -> Option<Engine> {
+/// podman, if it answers.
+pub(crate) fn podman() -> skip::Found<Engine> {
     match detect(&proc(), Some(EngineKind::Podman)) {
-        Ok(Found { engine, .. }) if engine.kind == EngineKind::Podman => Some(engine),
-        _ => {
-            let reason = "podman does not answer";
-            assert!(std::env::var("XTASK_REQUIRE_ENGINE").as_deref() != Ok("1"), "{reason}");
-            eprintln!("SKIPPED: {reason} (set `XTASK_REQUIRE_ENGINE=1` to make this a failure)");
-            None
-        }
+        Ok(Found { engine, .. }) if engine.kind == EngineKind::Podman => Ok(engine),
+        _ => Err(Missing::unless_required("podman does not answer", "XTASK_REQUIRE_ENGINE")),
     }
 }
 
-/// docker's client, which needs no engine for lists of images. Without it a test is skipped, which is said.
-pub(crate) fn docker() -> Option<Engine> {
-    let program = proc().find("docker");
-    if program.is_none() {
-        eprintln!("SKIPPED: docker's client is not on PATH");
-    }
-    Some(Engine { kind: EngineKind::Docker, program: program? })
+/// docker's client, which needs no engine for lists of images.
+pub(crate) fn docker() -> skip::Found<Engine> {
+    let program = proc().find("docker").ok_or_else(|| Missing::new("docker's client is not on PATH"))?;
+    Ok(Engine { kind: EngineKind::Docker, program })
 }
 
 pub(crate) fn me(host: &str, password: &str) -> Option<Credentials> {
@@ -77,8 +71,8 @@ impl Scratch {
     }
 
     /// What a run carries images with.
-    pub(crate) fn carrier(&self, host: &str, credentials: Option<Credentials>) -> Carrier {
-        Carrier::new(host, credentials.map_or(SignIn::Engine, SignIn::Known), &Vars::default(), &self.push())
+    pub(crate) fn publisher(&self, host: &str, credentials: Option<Credentials>) -> Publisher {
+        Publisher::new(host, credentials.map_or(SignIn::Engine, SignIn::Known), &Vars::default(), &self.push())
     }
 
     /// The folder that is there while something is carried.
@@ -115,16 +109,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one on this machine. Without the program a test is skipped, which is said.
-    pub(crate) fn start(door: Door) -> Option<Self> {
+    /// Starts one on this machine.
+    pub(crate) fn start(door: Door) -> skip::Found<Self> {
         Self::start_at(Ipv4Addr::LOCALHOST, door, "")
     }
 
-    pub(crate) fn start_at(ip: Ipv4Addr, door: Door, tls: &str) -> Option<Self> {
-        let Some(program) = proc().find("docker-registry") else {
-            eprintln!("SKIPPED: `docker-registry` is not on PATH (Debian's package has this name)");
-            return None;
-        };
+    pub(crate) fn start_at(ip: Ipv4Addr, door: Door, tls: &str) -> skip::Found<Self> {
+        let missing = || Missing::new("`docker-registry` is not on PATH (Debian's package has this name)");
+        let program = proc().find("docker-registry").ok_or_else(missing)?;
         let scratch = Scratch::new("server");
         let deadline = Instant::now() + DEADLINE;
         // Somebody else may take a free port before the registry does.
@@ -146,7 +138,7 @@ impl Server {
             let mut child = command.spawn().unwrap();
             while child.try_wait().unwrap().is_none() {
                 if TcpStream::connect(address).is_ok() {
-                    return Some(Self { child, address, _scratch: scratch });
+                    return Ok(Self { child, address, _scratch: scratch });
                 }
                 assert!(Instant::now() < deadline, "the registry does not answer");
                 std::thread::sleep(Duration::from_millis(20));
@@ -230,18 +222,18 @@ pub(crate) fn step_with<T: Send + 'static>(
 ) -> Ran<T> {
     struct Once<F, T>(F, Arc<Mutex<Option<T>>>);
     impl<T: Send, F: Fn(&StepCx<'_>) -> anyhow::Result<T> + Send + Sync> Work for Once<F, T> {
-        fn already(&self, _: &StepCx<'_>) -> anyhow::Result<Option<String>> {
+        fn is_done(&self, _: &StepCx<'_>) -> anyhow::Result<Option<String>> {
             Ok(None)
         }
 
-        fn act(&self, cx: &StepCx<'_>) -> anyhow::Result<Outcome> {
+        fn run(&self, cx: &StepCx<'_>) -> anyhow::Result<Outcome> {
             *self.1.lock().unwrap() = Some((self.0)(cx)?);
             Ok(Outcome::Done)
         }
     }
     let slot = Arc::new(Mutex::new(None));
     let plan = Plan::new(vec![Step {
-        id: StepId::new("try"),
+        id: StepId::new(engine::plan::Action::new("try")),
         title: "try".to_owned(),
         system: None,
         needs: Vec::new(),

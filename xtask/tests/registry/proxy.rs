@@ -1,5 +1,6 @@
 //! A server in between that breaks connections, and one that gives tokens.
 
+use super::head::Head;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -58,37 +59,23 @@ fn requests(
     seen: &Mutex<Seen>,
 ) -> std::io::Result<()> {
     loop {
-        let (mut head, mut length, mut chunked) = (String::new(), 0, false);
-        loop {
-            let start = head.len();
-            if reader.read_line(&mut head)? == 0 {
-                return Ok(());
-            }
-            let line = head[start..].trim_end().to_ascii_lowercase();
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or_default();
-            }
-            chunked |= line.starts_with("transfer-encoding:") && line.ends_with("chunked");
-            if line.is_empty() {
-                break;
-            }
-        }
-        let first = head.lines().next().unwrap_or_default().to_owned();
+        let Some(head) = Head::read(reader)? else { return Ok(()) };
+        let chunked = head.header("transfer-encoding").is_some_and(|value| value.ends_with("chunked"));
         let breaks = {
             let mut seen = seen.lock().unwrap();
-            seen.requests.push(first.clone());
-            let breaks = seen.breaks > 0 && first.contains(part);
+            seen.requests.push(head.first().to_owned());
+            let breaks = seen.breaks > 0 && head.first().contains(part);
             seen.breaks -= usize::from(breaks);
             breaks
         };
         if breaks {
             return Ok(());
         }
-        server.write_all(head.as_bytes())?;
+        server.write_all(format!("{}\r\n", head.without(&[])).as_bytes())?;
         if chunked {
             chunks(reader, server)?;
         } else {
-            std::io::copy(&mut reader.by_ref().take(length), &mut server)?;
+            std::io::copy(&mut reader.by_ref().take(head.length()), &mut server)?;
         }
     }
 }
@@ -134,12 +121,11 @@ impl Tokens {
 }
 
 fn answer(mut client: &TcpStream, address: SocketAddr, requests: &Mutex<Vec<String>>) {
-    let lines = BufReader::new(client).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
-    let head: Vec<String> = lines.collect();
-    let first = head.first().cloned().unwrap_or_default();
-    requests.lock().unwrap().push(first.clone());
-    let is_me = head.iter().any(|line| line == "Authorization: Basic bWU6c2VjcmV0");
-    let has_token = head.iter().any(|line| line == "Authorization: Bearer a.b");
+    let Ok(Some(head)) = Head::read(&mut BufReader::new(client)) else { return };
+    let first = head.first();
+    requests.lock().unwrap().push(first.to_owned());
+    let is_me = head.header("authorization") == Some("Basic bWU6c2VjcmV0");
+    let has_token = head.header("authorization") == Some("Bearer a.b");
     let (status, header, body) = match (first.contains(" /token?"), is_me, has_token) {
         (true, true, _) => ("200 OK", String::new(), r#"{"token":"a.b"}"#),
         (true, false, _) => ("401 Unauthorized", String::new(), r#"{"details":"incorrect username or password"}"#),

@@ -2,30 +2,38 @@
 
 use super::place::{Door, Own, PASSWORD, Scratch, Server, me, podman, proc, step};
 use super::proxy::Flaky;
+use base::http;
+use base::http::Request;
+use base::signal::Interrupts;
+use images::fits;
+use images::registry::Client;
+use model::container::Platform;
+use model::image::{Digest, ImagePin};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use xtask::http::{self, Request};
-use xtask::image::fits;
-use xtask::image::registry::Client;
-use xtask::signal::Interrupts;
-use xtask::spec::container::Platform;
-use xtask::spec::image::{Digest, ImagePin};
 
 const HERE: Platform = Platform::LinuxAmd64;
 
 #[test]
 fn an_image_arrives_under_the_digest_that_the_registry_says() {
-    let (Some(engine), Some(server)) = (podman(), Server::start(Door::Locked)) else { return };
+    let (engine, server) = (skip::unless!(podman()), skip::unless!(Server::start(Door::Locked)));
     let (scratch, host) = (Scratch::new("arrives"), server.host());
     let image = Own::build(&engine, &scratch, &format!("{host}/try/x:key"), HERE);
-    let carrier = scratch.carrier(&host, me(&host, PASSWORD));
+    let publisher = scratch.publisher(&host, me(&host, PASSWORD));
     let (push, name, id) = (scratch.push(), image.name.clone(), image.id.clone());
     let ran = step(move |cx| {
-        let before = carrier.digest(cx, &|| unreachable!(), &name, HERE)?;
-        let digest = carrier.push(cx, &engine, &name, HERE)?;
+        let before = publisher.digest(cx, &|| unreachable!(), &name, HERE)?;
+        let digest = publisher.push(cx, &engine, &name, HERE)?;
         let files: Vec<_> = std::fs::read_dir(&push)?.flatten().map(|entry| entry.file_name()).collect();
-        let after = carrier.digest(cx, &|| unreachable!(), &name, HERE)?;
-        Ok((before, digest, after, files.len(), carrier.is_image(cx, &name, &id), carrier.is_image(cx, &name, "other")))
+        let after = publisher.digest(cx, &|| unreachable!(), &name, HERE)?;
+        Ok((
+            before,
+            digest,
+            after,
+            files.len(),
+            publisher.is_image(cx, &name, &id),
+            publisher.is_image(cx, &name, "other"),
+        ))
     });
     let (before, digest, after, files, ours, other) = ran.value.unwrap();
     assert_eq!((before, after.as_ref(), files), (None, Some(&digest), 2));
@@ -39,16 +47,16 @@ fn an_image_arrives_under_the_digest_that_the_registry_says() {
 
 #[test]
 fn a_wrong_password_fails_at_once_and_is_not_shown() {
-    let (Some(engine), Some(server)) = (podman(), Server::start(Door::Locked)) else { return };
+    let (engine, server) = (skip::unless!(podman()), skip::unless!(Server::start(Door::Locked)));
     let flaky = Flaky::before(server.address, "nothing", 0);
     let (scratch, host) = (Scratch::new("wrong"), flaky.address.to_string());
     let image = Own::build(&engine, &scratch, &format!("{host}/try/x:key"), HERE);
     for (credentials, hint) in [
-        (me(&host, "hunter2"), format!("`REGISTRY_USER` and `REGISTRY_PASSWORD` have to be good for {host}")),
-        (None, format!("set `REGISTRY_USER` and `REGISTRY_PASSWORD` to what {host} knows")),
+        (me(&host, "hunter2"), format!("`REGISTRY_USER` and `REGISTRY_PASSWORD` must be valid for {host}")),
+        (None, format!("set `REGISTRY_USER` and `REGISTRY_PASSWORD` to credentials of {host}")),
     ] {
-        let (carrier, name, engine) = (scratch.carrier(&host, credentials), image.name.clone(), engine.clone());
-        let ran = step(move |cx| carrier.push(cx, &engine, &name, HERE));
+        let (publisher, name, engine) = (scratch.publisher(&host, credentials), image.name.clone(), engine.clone());
+        let ran = step(move |cx| publisher.push(cx, &engine, &name, HERE));
         let fault = ran.value.unwrap_err();
         assert_eq!((fault.code, fault.hint.as_deref()), ("registry-denied", Some(hint.as_str())), "{fault}");
         assert!(fault.cause.ends_with("unauthorized: authentication required"), "{fault}");
@@ -63,13 +71,13 @@ fn a_wrong_password_fails_at_once_and_is_not_shown() {
 
 #[test]
 fn a_broken_push_goes_on_where_it_was() {
-    let (Some(engine), Some(server)) = (podman(), Server::start(Door::Open)) else { return };
+    let (engine, server) = (skip::unless!(podman()), skip::unless!(Server::start(Door::Open)));
     // What comes last breaks, as often as the engine itself tries.
     let flaky = Flaky::before(server.address, "PUT /v2/try/x/manifests/", 4);
     let (scratch, host) = (Scratch::new("broken"), flaky.address.to_string());
     let image = Own::build(&engine, &scratch, &format!("{host}/try/x:key"), HERE);
-    let (carrier, name) = (scratch.carrier(&host, None), image.name.clone());
-    let ran = step(move |cx| carrier.push(cx, &engine, &name, HERE));
+    let (publisher, name) = (scratch.publisher(&host, None), image.name.clone());
+    let ran = step(move |cx| publisher.push(cx, &engine, &name, HERE));
     assert!(ran.journal.contains("tries again in"), "{}", ran.journal);
     let direct: ImagePin = format!("{}/try/x:key", server.host()).parse().unwrap();
     let asked = Client::new(&proc(), &Interrupts::default(), None);
@@ -81,20 +89,19 @@ fn a_broken_push_goes_on_where_it_was() {
 
 #[test]
 fn the_registry_at_hand_takes_an_image() {
-    let Some(host) = std::env::var("XTASK_E2E_REGISTRY").ok().filter(|host| !host.is_empty()) else {
-        eprintln!("SKIPPED: `XTASK_E2E_REGISTRY` names no registry (`localhost:5000`)");
-        return;
-    };
-    let Some(engine) = podman() else { return };
+    let host = std::env::var("XTASK_E2E_REGISTRY").ok().filter(|host| !host.is_empty());
+    let unset = || skip::Missing::new("`XTASK_E2E_REGISTRY` names no registry (`localhost:5000`)");
+    let host = skip::unless!(host.ok_or_else(unset));
+    let engine = skip::unless!(podman());
     let (scratch, key) = (Scratch::new("hand"), format!("test-{}", std::process::id()));
     let image = Own::build(&engine, &scratch, &format!("{host}/slipway-try/x:{key}"), HERE);
-    let (carrier, name) = (scratch.carrier(&host, None), image.name.clone());
+    let (publisher, name) = (scratch.publisher(&host, None), image.name.clone());
     let digest: Arc<Mutex<Option<Digest>>> = Arc::default();
     let pushed = Arc::clone(&digest);
     let ran = step(move |cx| {
-        let digest = carrier.push(cx, &engine, &name, HERE)?;
+        let digest = publisher.push(cx, &engine, &name, HERE)?;
         *pushed.lock().unwrap() = Some(digest.clone());
-        Ok((carrier.digest(cx, &|| unreachable!(), &name, HERE)?, digest))
+        Ok((publisher.digest(cx, &|| unreachable!(), &name, HERE)?, digest))
     });
     let (has, digest) = ran.value.unwrap();
     assert_eq!(has, Some(digest.clone()));
@@ -106,7 +113,7 @@ fn the_registry_at_hand_takes_an_image() {
 
 #[test]
 fn an_image_for_another_platform_is_refused_before_it_runs() {
-    let Some(engine) = podman() else { return };
+    let engine = skip::unless!(podman());
     let scratch = Scratch::new("fits");
     let foreign = Own::build(&engine, &scratch, "localhost/slipway-try/foreign:key", Platform::LinuxArm64);
     let image = engine.image(&proc(), &foreign.id).unwrap().unwrap();

@@ -1,14 +1,15 @@
 //! Registries over TLS: through `curl`, or by the engine alone, which may trust what `curl` does not.
 
 use super::place::{Door, Own, Scratch, Server, podman, proc, step};
+use base::signal::Interrupts;
+use images::refusal::Kind;
+use images::registry::Client;
+use model::container::{EngineKind, Platform};
+use skip::{Found, Missing};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use xtask::image::refusal::Kind;
-use xtask::image::registry::Client;
-use xtask::signal::Interrupts;
-use xtask::spec::container::{EngineKind, Platform};
-use xtask::tools::engine::Engine;
+use tools::oci::Engine;
 
 /// Names the registry that the same test, started anew, finds a certificate for in its environment.
 const ASKED: &str = "XTASK_TEST_ASKED";
@@ -24,22 +25,16 @@ fn own_address() -> Option<Ipv4Addr> {
 }
 
 /// A registry whose certificate nobody trusts, and that certificate.
-fn server(scratch: &Scratch) -> Option<(Server, std::path::PathBuf)> {
-    let Some(ip) = own_address() else {
-        eprintln!("SKIPPED: this machine has no address but loopback");
-        return None;
-    };
-    let Some(openssl) = proc().find("openssl") else {
-        eprintln!("SKIPPED: `openssl` is not on PATH");
-        return None;
-    };
+fn server(scratch: &Scratch) -> Found<(Server, std::path::PathBuf)> {
+    let ip = own_address().ok_or_else(|| Missing::new("this machine has no address but loopback"))?;
+    let openssl = proc().find("openssl").ok_or_else(|| Missing::new("`openssl` is not on PATH"))?;
     let (key, certificate) = (scratch.0.join("key.pem"), scratch.0.join("cert.pem"));
     let mut command = Command::new(openssl);
     command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=try", "-keyout"]);
     command.arg(&key).arg("-out").arg(&certificate).args(["-addext", &format!("subjectAltName=IP:{ip}")]);
     assert!(command.output().unwrap().status.success());
     let tls = format!(", tls: {{certificate: {certificate:?}, key: {key:?}}}");
-    Some((Server::start_at(ip, Door::Open, &tls)?, certificate))
+    Ok((Server::start_at(ip, Door::Open, &tls)?, certificate))
 }
 
 #[test]
@@ -51,7 +46,7 @@ fn https_goes_through_curl_and_its_trust() {
         return;
     }
     let scratch = Scratch::new("https");
-    let Some((server, certificate)) = server(&scratch) else { return };
+    let (server, certificate) = skip::unless!(server(&scratch));
     let refusal = client.digest(&repository(&server.host()), "1").unwrap_err();
     assert_eq!(refusal.kind, Kind::Untrusted, "{}", refusal.words);
     let mut again = Command::new(std::env::current_exe().unwrap());
@@ -73,22 +68,22 @@ fn with_settings(podman: &Engine, scratch: &Scratch, host: &str) -> Engine {
 
 #[test]
 fn what_only_the_engine_trusts_is_asked_through_the_engine() {
-    let Some(podman) = podman() else { return };
+    let podman = skip::unless!(podman());
     let scratch = Scratch::new("trust");
-    let Some((server, _)) = server(&scratch) else { return };
+    let (server, _) = skip::unless!(server(&scratch));
     let (host, here) = (server.host(), Platform::LinuxAmd64);
     let image = Own::build(&podman, &scratch, &format!("{host}/try/x:key"), here);
-    let (carrier, name, plain) = (scratch.carrier(&host, None), image.name.clone(), podman.clone());
-    let fault = step(move |cx| carrier.push(cx, &plain, &name, here)).value.unwrap_err();
+    let (publisher, name, plain) = (scratch.publisher(&host, None), image.name.clone(), podman.clone());
+    let fault = step(move |cx| publisher.push(cx, &plain, &name, here)).value.unwrap_err();
     assert_eq!(fault.code, "registry-untrusted", "{fault}");
 
     let engine = with_settings(&podman, &scratch, &host);
-    let (carrier, name) = (scratch.carrier(&host, None), image.name.clone());
+    let (publisher, name) = (scratch.publisher(&host, None), image.name.clone());
     let ran = step(move |cx| {
         let find = || Ok(engine.clone());
-        let before = carrier.digest(cx, &find, &name, here)?;
-        let digest = carrier.push(cx, &engine, &name, here)?;
-        Ok((before, digest, carrier.digest(cx, &find, &name, here)?))
+        let before = publisher.digest(cx, &find, &name, here)?;
+        let digest = publisher.push(cx, &engine, &name, here)?;
+        Ok((before, digest, publisher.digest(cx, &find, &name, here)?))
     });
     let (before, digest, after) = ran.value.unwrap_or_else(|fault| panic!("{fault}\n{}", ran.journal));
     assert_eq!((before, after), (None, Some(digest)));

@@ -2,6 +2,7 @@
 
 use super::sandbox::{Run, scratch};
 use serde_json::Value;
+use skip::{Found, Missing};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -35,21 +36,16 @@ pub(crate) const WIDE: Look = Look { width: 1280, dark: false };
 pub(crate) const DARK: Look = Look { width: 1280, dark: true };
 pub(crate) const NARROW: Look = Look { width: 600, dark: false };
 
-/// The browser of this machine. What needs one is to be skipped otherwise, which is said here.
+/// The browser of this machine, if it has one.
 ///
 /// # Panics
 /// If there is none and the variable `XTASK_REQUIRE_BROWSER` is set to `1`.
-pub(crate) fn browser() -> Option<&'static Browser> {
-    const REQUIRE: &str = "XTASK_REQUIRE_BROWSER";
+pub(crate) fn browser() -> Found<&'static Browser> {
+    const REASON: &str = "neither chromium nor chrome is installed, so the page of `report` is not looked at";
     static FOUND: OnceLock<Option<Browser>> = OnceLock::new();
     let answers = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|run| run.status.success());
     let found = FOUND.get_or_init(|| NAMES.into_iter().find(answers).map(|program| Browser { program }));
-    if found.is_none() {
-        let reason = "neither chromium nor chrome is installed, so the page of `report` is not looked at";
-        assert!(std::env::var(REQUIRE).as_deref() != Ok("1"), "{reason}, and `{REQUIRE}` is `1`");
-        eprintln!("SKIPPED: {reason} (set `{REQUIRE}=1` to make this a failure)");
-    }
-    found.as_ref()
+    found.as_ref().ok_or_else(|| Missing::unless_required(REASON, "XTASK_REQUIRE_BROWSER"))
 }
 
 impl Browser {

@@ -30,7 +30,7 @@ fn planned(id: &str, needs: &[&str]) -> Value {
 /// The browser's console is heard by the tests, or its silence would prove nothing.
 #[test]
 fn a_browser_that_has_something_to_complain_of_does() {
-    let Some(browser) = browser() else { return };
+    let browser = skip::unless!(browser());
     let page = super::sandbox::scratch().join("complaint.html");
     std::fs::write(&page, "<!doctype html><html><script>console.error('heard')</script></html>").unwrap();
     let complaints = browser.complaints(&page);
@@ -49,13 +49,13 @@ fn scripts_in_a_journal_are_text() {
         json!({"event": "news", "step": evil, "text": evil, "ms": 3}),
         json!({"event": "command", "step": evil, "argv": [evil, evil], "ms": 4}),
         json!({"event": "asked", "step": evil, "service": evil, "requests": 9, "failed": 2, "ms": 1004}),
-        json!({"event": "dossier", "step": evil, "path": evil, "findings": [failure, {"code": "x", "cause": evil}], "ms": 1005}),
+        json!({"event": "diagnostics", "step": evil, "path": evil, "findings": [failure, {"code": "x", "cause": evil}], "ms": 1005}),
         json!({"event": "ended", "step": evil, "result": "failed", "seconds": 1.0, "failure": failure, "ms": 1010}),
         json!({"event": "note", "text": evil, "ms": 1011}),
         json!({"event": "finished", "result": evil, "ms": 1012}),
     ];
     let (_stage, page) = page("report-evil", &records, "");
-    let Some(browser) = browser() else { return };
+    let browser = skip::unless!(browser());
     assert_eq!(browser.complaints(&page), [""; 0]);
     let measured = browser.measure(WIDE, &page);
     assert_readable(WIDE, &measured);
@@ -74,7 +74,7 @@ fn two_hundred_steps_of_a_killed_run_are_all_there() {
     }
     records.push(json!({"event": "started", "step": ids[180], "ms": 181_000}));
     let (_stage, page) = page("report-large", &records, "{\"event\":\"ended\",\"st");
-    let Some(browser) = browser() else { return };
+    let browser = skip::unless!(browser());
     assert_eq!(browser.complaints(&page), [""; 0]);
     for look in [WIDE, NARROW] {
         let measured = browser.measure(look, &page);
@@ -108,7 +108,7 @@ fn requests_that_were_lost_are_drawn_and_told() {
     let (_stage, page) = page("report-traffic", &records, "");
     let text = std::fs::read_to_string(&page).unwrap();
     assert!(text.contains("6000 requests, ✗ 12 failed; the longest time between two answers was 310 ms."), "{text}");
-    let Some(browser) = browser() else { return };
+    let browser = skip::unless!(browser());
     let measured = browser.measure(WIDE, &page);
     assert_readable(WIDE, &measured);
     let charts = measured["charts"].as_array().unwrap();

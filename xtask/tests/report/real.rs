@@ -44,7 +44,7 @@ fn names(measured: &Value) -> Vec<String> {
 }
 
 /// Looks at a page in every way and returns how it came out.
-fn look(page: &Path) -> Option<Value> {
+fn look(page: &Path) -> skip::Found<Value> {
     let browser = browser()?;
     assert_eq!(browser.complaints(page), [""; 0]);
     let [wide, dark, narrow] = [WIDE, DARK, NARROW].map(|look| {
@@ -58,7 +58,7 @@ fn look(page: &Path) -> Option<Value> {
         let picture = std::fs::read(browser.picture(look, page)).unwrap();
         assert!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "{} bytes", picture.len());
     }
-    Some(wide)
+    Ok(wide)
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_deploy_is_shown_with_all_its_steps_and_commands() {
     assert!(page.starts_with(stage.sandbox.home().join("runs")), "{}", page.display());
     let (mut steps, commands) = journal(&page);
     steps.sort();
-    let Some(measured) = look(&page) else { return };
+    let measured = skip::unless!(look(&page));
     assert_eq!(names(&measured), steps);
     assert_eq!(measured["table"], steps.len());
     assert_eq!(measured["commands"].as_array().unwrap().len(), commands);
@@ -85,7 +85,7 @@ fn a_failed_deploy_begins_with_its_cause() {
     let stage = Stage::new("report-bad", &["one"]);
     stage.source("one", "fn main() {\n    eprintln!(\"no <db> & no disk\");\n    std::process::exit(7);\n}\n");
     let cause = stage.sandbox.xtask(["deploy", "--json"]).exits(1).json()["failure"]["cause"].clone();
-    let Some(measured) = look(&report(&stage.sandbox)) else { return };
+    let measured = skip::unless!(look(&report(&stage.sandbox)));
     assert_eq!(measured["first"], true);
     let shown = measured["failures"].as_str().unwrap();
     // The page marks the names up that stand in backticks.

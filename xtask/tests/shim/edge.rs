@@ -3,14 +3,16 @@
 use crate::engine::{BUSYBOX, PORT, Stage, proc};
 use crate::load;
 use crate::scratch::{eventually, free_address};
+use model::name::ServiceName;
+use model::system::Probe;
+use skip::Found;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use xtask::container::edge::{self, Edge, Fronted};
-use xtask::spec::name::ServiceName;
-use xtask::spec::system::Probe;
-use xtask::supervisor::{Client, Confirm, LaunchSpec, Route, ServiceStatus, State, Style};
-use xtask::tools::engine::{Mount, RunSpec};
+use supervisor::container::edge;
+use supervisor::container::edge::{Edge, Fronted};
+use supervisor::{Client, Confirm, LaunchSpec, LaunchStrategy, Route, ServiceStatus, State};
+use tools::oci::{Mount, RunSpec};
 
 const TRAEFIK: &str = "docker.io/library/traefik:v3.5";
 /// Says which version it is after a while.
@@ -35,24 +37,25 @@ fn find(client: &Client, service: &ServiceName) -> Option<ServiceStatus> {
 
 impl Fronts {
     /// For an edge in front of `shop`, which is public, and `stock`, which others need on the same port.
-    fn new(test: &str) -> Option<Self> {
+    fn new(test: &str) -> Found<Self> {
         let stage = Stage::new(test, &[BUSYBOX, TRAEFIK])?;
         let client = stage.scratch.supervisor();
         let fronted = |service: &str, public| Fronted {
             service: name(service),
             port: PORT,
             public,
+            http: true,
             aliases: vec![service.to_owned()],
         };
         let edge = Edge { fronted: vec![fronted("shop", true), fronted("stock", false)] };
         let routes = stage.folder("routes", &[]);
-        Some(Self { stage, client, edge, routes, public: free_address() })
+        Ok(Self { stage, client, edge, routes, public: free_address() })
     }
 
-    fn with_edge(test: &str) -> Option<Self> {
+    fn with_edge(test: &str) -> Found<Self> {
         let fronts = Self::new(test)?;
         fronts.start_edge(fronts.edge.args());
-        Some(fronts)
+        Ok(fronts)
     }
 
     fn start_edge(&self, args: Vec<String>) {
@@ -65,7 +68,7 @@ impl Fronts {
             ..self.stage.run_spec(TRAEFIK)
         };
         let mut spec = self.stage.spec("edge", &run);
-        let Style::Container { place, .. } = &mut spec.style else { panic!("not a container") };
+        let LaunchStrategy::Container { place, .. } = &mut spec.style else { panic!("not a container") };
         place.prefix = format!("{}-edge", self.stage.id);
         place.port = self.edge.admin_port();
         place.relays = vec![edge::CONFIRMATIONS.to_owned()];
@@ -79,7 +82,7 @@ impl Fronts {
         let files = [("readyz", "x"), ("livez", "x"), ("index.html", version), ("cgi-bin/slow", slow.as_str())];
         let (mut spec, _) = self.stage.server(version, &files);
         spec.service = name(service);
-        let Style::Container { place, route, .. } = &mut spec.style else { panic!("not a container") };
+        let LaunchStrategy::Container { place, route, .. } = &mut spec.style else { panic!("not a container") };
         place.prefix = format!("{}-{service}", self.stage.id);
         *route = Some(Route {
             file: self.routes.join(edge::route_file(&spec.service)),
@@ -116,7 +119,7 @@ impl Fronts {
 
 #[test]
 fn no_request_is_lost_while_one_container_follows_another() {
-    let Some(fronts) = Fronts::with_edge("edge") else { return };
+    let fronts = skip::unless!(Fronts::with_edge("edge"));
     fronts.deploy(&fronts.spec("shop", "v1"));
     assert_eq!(load::get(fronts.public, "/").unwrap(), "v1");
     let (took, tally) = load::during(fronts.public, || {
@@ -141,7 +144,7 @@ fn no_request_is_lost_while_one_container_follows_another() {
 
 #[test]
 fn a_request_in_flight_is_answered_by_the_version_that_took_it() {
-    let Some(fronts) = Fronts::with_edge("flight") else { return };
+    let fronts = skip::unless!(Fronts::with_edge("flight"));
     fronts.deploy(&fronts.spec("shop", "v1"));
     let number = fronts.client.start(&fronts.spec("shop", "v2")).unwrap();
     await_that_ready(&fronts, number);
@@ -169,7 +172,7 @@ fn await_that_ready(fronts: &Fronts, number: u64) {
 
 #[test]
 fn services_with_one_port_are_told_apart_by_their_names() {
-    let Some(fronts) = Fronts::with_edge("names") else { return };
+    let fronts = skip::unless!(Fronts::with_edge("names"));
     fronts.deploy(&fronts.spec("shop", "shop-1"));
     fronts.deploy(&fronts.spec("stock", "stock-1"));
     for (service, version) in [("shop", "shop-1"), ("stock", "stock-1")] {
@@ -193,7 +196,7 @@ fn services_with_one_port_are_told_apart_by_their_names() {
 
 #[test]
 fn an_edge_that_is_started_again_serves_what_was_in_force() {
-    let Some(fronts) = Fronts::with_edge("again") else { return };
+    let fronts = skip::unless!(Fronts::with_edge("again"));
     fronts.deploy(&fronts.spec("shop", "v1"));
     fronts.crash("edge");
     assert_eq!(load::get(fronts.public, "/").unwrap(), "v1");
@@ -203,7 +206,7 @@ fn an_edge_that_is_started_again_serves_what_was_in_force() {
 
 #[test]
 fn a_service_that_is_started_again_is_reached_where_it_then_is() {
-    let Some(fronts) = Fronts::with_edge("moved") else { return };
+    let fronts = skip::unless!(Fronts::with_edge("moved"));
     fronts.deploy(&fronts.spec("shop", "v1"));
     fronts.crash("shop");
     eventually("the edge gets to it", || load::get(fronts.public, "/").ok().filter(|answer| answer == "v1"));
@@ -213,7 +216,7 @@ fn a_service_that_is_started_again_is_reached_where_it_then_is() {
 
 #[test]
 fn an_edge_that_does_not_see_changes_is_told_to_look() {
-    let Some(fronts) = Fronts::new("blind") else { return };
+    let fronts = skip::unless!(Fronts::new("blind"));
     let blind = |arg: String| arg.replace("watch=true", "watch=false");
     fronts.start_edge(fronts.edge.args().into_iter().map(blind).collect());
     let took = fronts.deploy(&fronts.spec("shop", "v1"));

@@ -1,17 +1,18 @@
 //! The same with containers of a real engine, where there is one.
 
 use crate::scratch::{Scratch, await_candidate, await_current, eventually, service, status};
+use base::os;
+use base::proc::{Children, CommandLine, Proc};
+use base::signal::Interrupts;
+use model::container::{Cpu, EngineKind};
 use nix::sys::signal::Signal;
+use skip::Missing;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use xtask::container::{NAME, Place, Reach};
-use xtask::os;
-use xtask::proc::{Children, CommandLine, Proc};
-use xtask::signal::Interrupts;
-use xtask::spec::container::{Cpu, EngineKind};
-use xtask::supervisor::{LaunchSpec, State, Style};
-use xtask::tools::engine::{Engine, Found, Labels, Mount, RunSpec, detect, lines, remove};
+use supervisor::container::{NAME, Place, Reach};
+use supervisor::{LaunchSpec, LaunchStrategy, State};
+use tools::oci::{Engine, Found, Labels, Mount, RunSpec, detect, lines, remove};
 
 /// A public image with a shell and a web server.
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";
@@ -33,23 +34,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// `None` without an engine that has or can fetch these images and whose containers are reached by their address;
-    /// the test is then skipped, which is said.
-    pub(crate) fn new(name: &str, images: &[&str]) -> Option<Self> {
-        match usable(images) {
-            Ok(found) => {
-                let scratch = Scratch::new(name);
-                let id = scratch.dir.file_name().unwrap().to_str().unwrap().to_owned();
-                let stage = Self { scratch, engine: found.engine, id };
-                stage.run(&stage.engine.network_create(&stage.id, &stage.labels(), false));
-                Some(stage)
-            }
-            Err(reason) => {
-                assert!(std::env::var("XTASK_REQUIRE_ENGINE").as_deref() != Ok("1"), "{reason}");
-                eprintln!("SKIPPED: {reason} (set `XTASK_REQUIRE_ENGINE=1` to make this a failure)");
-                None
-            }
-        }
+    /// On an engine that has or can fetch these images and whose containers are reached by their address, if there is one.
+    pub(crate) fn new(name: &str, images: &[&str]) -> skip::Found<Self> {
+        let found = usable(images).map_err(|reason| Missing::unless_required(reason, "XTASK_REQUIRE_ENGINE"))?;
+        let scratch = Scratch::new(name);
+        let id = scratch.dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let stage = Self { scratch, engine: found.engine, id };
+        stage.run(&stage.engine.network_create(&stage.id, &stage.labels(), false));
+        Ok(stage)
     }
 
     pub(crate) fn labels(&self) -> Labels {
@@ -118,7 +110,7 @@ impl Stage {
         LaunchSpec {
             program: self.engine.program.clone(),
             args: self.engine.run(NAME, run),
-            style: Style::Container { place, overlaps: true, route: None },
+            style: LaunchStrategy::Container { place, overlaps: true, route: None },
             probe_every: Duration::from_millis(200),
             ready_within: Duration::from_secs(30),
             ..spec
@@ -173,7 +165,7 @@ fn usable(images: &[&str]) -> Result<Found, String> {
 
 #[test]
 fn a_container_is_started_restarted_and_removed() {
-    let Some(stage) = Stage::new("real", &[BUSYBOX]) else { return };
+    let stage = skip::unless!(Stage::new("real", &[BUSYBOX]));
     let client = stage.scratch.supervisor();
     let (spec, files) = stage.server("v1", &[("readyz", "ready"), ("livez", "alive")]);
     let started = Instant::now();
@@ -188,7 +180,7 @@ fn a_container_is_started_restarted_and_removed() {
     stage.run(&stage.engine.command().args(["kill", "--signal", "KILL", &name]));
     let back = await_current(&client, |current| current.restarts == 1 && current.state == State::Ready);
     let reason = back.reason.unwrap();
-    assert_eq!(reason, "was ended by SIGKILL, as what is out of memory is; it may have 64Mi");
+    assert_eq!(reason, "was ended by SIGKILL, which usually means out of memory; it may have 64Mi");
     let second = stage.containers();
     assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
 
@@ -216,7 +208,7 @@ fn failure(stage: &Stage, spec: &LaunchSpec) -> String {
 
 #[test]
 fn why_a_container_does_not_run_is_said() {
-    let Some(stage) = Stage::new("words", &[BUSYBOX]) else { return };
+    let stage = skip::unless!(Stage::new("words", &[BUSYBOX]));
     let run = RunSpec { args: vec!["/nope".to_owned()], ..stage.run_spec(BUSYBOX) };
     let missing = format!("the command `/nope` does not exist in the image `{BUSYBOX}`, whose own command is `");
     let reason = failure(&stage, &stage.spec("v1", &run));
@@ -241,7 +233,7 @@ fn why_a_container_does_not_run_is_said() {
 
 #[test]
 fn a_container_that_listens_on_another_port_says_on_which() {
-    let Some(stage) = Stage::new("ports", &[BUSYBOX]) else { return };
+    let stage = skip::unless!(Stage::new("ports", &[BUSYBOX]));
     let (mut spec, _) = stage.server("v1", &[("readyz", "ready")]);
     spec.env.insert("PORT".to_owned(), "8123".to_owned());
     let reason = failure(&stage, &LaunchSpec { ready_within: Duration::from_secs(3), ..spec });
@@ -251,7 +243,7 @@ fn a_container_that_listens_on_another_port_says_on_which() {
 
 #[test]
 fn a_container_that_does_not_end_is_removed() {
-    let Some(stage) = Stage::new("stubborn", &[BUSYBOX]) else { return };
+    let stage = skip::unless!(Stage::new("stubborn", &[BUSYBOX]));
     let (spec, _) = stage.server("v1", &[("readyz", "ready"), ("livez", "alive")]);
     let ignoring = "trap '' TERM; busybox httpd -f -p $PORT -h /www".to_owned();
     let args = spec.args.into_iter().map(|arg| if arg == SERVE { ignoring.clone() } else { arg }).collect();
@@ -267,7 +259,7 @@ fn a_container_that_does_not_end_is_removed() {
 
 #[test]
 fn the_next_supervisor_leaves_no_container_of_a_killed_one() {
-    let Some(stage) = Stage::new("orphan", &[BUSYBOX]) else { return };
+    let stage = skip::unless!(Stage::new("orphan", &[BUSYBOX]));
     let (spec, _) = stage.server("v1", &[("readyz", "ready"), ("livez", "alive")]);
     let client = stage.scratch.supervisor();
     stage.scratch.deploy(&client, &spec);

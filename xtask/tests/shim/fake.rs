@@ -2,14 +2,15 @@
 //! the commands that a shim has for it. What it keeps is in the folder `FAKE_DIR`.
 
 use crate::scratch::{Scratch, eventually, free_address};
+use model::container::EngineKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use xtask::container::{NAME, Place, Reach};
-use xtask::spec::container::EngineKind;
-use xtask::supervisor::{LaunchSpec, Style};
+use supervisor::container::{NAME, Place, Reach};
+use supervisor::{LaunchSpec, LaunchStrategy};
 
-/// `NAME.pid` is there for as long as a container is, `NAME.code` once it has ended.
+/// `NAME.pid` is there for as long as a container is, `NAME.code` once it has ended. While there is a file `linger`, a
+/// client does not end with its container.
 const ENGINE: &str = r#"#!/bin/sh
 cd "$FAKE_DIR" || exit 125
 for last; do :; done
@@ -46,7 +47,10 @@ case "$1 $2" in
     # A signal to this client ends the wait as well.
     while kill -s 0 $child 2>/dev/null; do wait $child; code=$?; done
     [ ! -f "$name.pid" ] || echo $code > "$name.code"
+    while [ -f linger ]; do sleep 0.05; done
     exit $code ;;
+'kill --signal')
+    echo "$3 $last" >> signals ;;
 'exec '*)
     shift 2
     case "$1" in
@@ -82,7 +86,7 @@ impl Fake {
     fn listening(&self, command: &[String], version: &str, address: SocketAddr) -> LaunchSpec {
         let mut spec = self.running(command, version);
         spec.env.insert("FIXTURE_LISTEN".to_owned(), address.to_string());
-        spec.style = Style::Container {
+        spec.style = LaunchStrategy::Container {
             place: Place { port: address.port(), ..place(Reach::Address) },
             overlaps: true,
             route: None,
@@ -97,13 +101,24 @@ impl Fake {
         spec.env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
         let run = ["run", "--name", NAME].map(str::to_owned);
         let args = run.into_iter().chain(command.iter().map(|word| word.as_ref().to_owned())).collect();
-        let style = Style::Container { place: place(Reach::Exec(Vec::new())), overlaps: true, route: None };
+        let style = LaunchStrategy::Container { place: place(Reach::Exec(Vec::new())), overlaps: true, route: None };
         LaunchSpec { program: self.program.clone(), args, style, ..spec }
     }
 
     /// The number of the process that stands for a container.
     pub(crate) fn pid(&self, name: &str) -> Option<u32> {
         std::fs::read_to_string(self.scratch.dir.join(format!("{name}.pid"))).ok()?.trim().parse().ok()
+    }
+
+    /// Whether clients go on for a while after their containers have ended.
+    pub(crate) fn linger(&self, linger: bool) {
+        let file = self.scratch.dir.join("linger");
+        if linger { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
+    }
+
+    /// The signals that the engine was to send, each with its container.
+    pub(crate) fn signals(&self) -> String {
+        std::fs::read_to_string(self.scratch.dir.join("signals")).unwrap_or_default()
     }
 
     /// What the engine has of containers.
@@ -135,7 +150,7 @@ pub(crate) fn place(reach: Reach) -> Place {
 
 /// Changes the place of a container.
 pub(crate) fn placed(spec: LaunchSpec, change: impl Fn(&mut Place)) -> LaunchSpec {
-    let Style::Container { mut place, overlaps, route } = spec.style else { panic!("not a container") };
+    let LaunchStrategy::Container { mut place, overlaps, route } = spec.style else { panic!("not a container") };
     change(&mut place);
-    LaunchSpec { style: Style::Container { place, overlaps, route }, ..spec }
+    LaunchSpec { style: LaunchStrategy::Container { place, overlaps, route }, ..spec }
 }

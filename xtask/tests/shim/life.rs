@@ -2,14 +2,17 @@
 
 use crate::fake::{Fake, placed};
 use crate::scratch::{await_candidate, await_current, await_that, eventually, get, service, status};
+use base::http;
+use base::http::{Endpoint, Request, Url};
+use base::os;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
-use xtask::container::{self, Explained, Reach};
-use xtask::os;
-use xtask::supervisor::{LaunchSpec, State, Style};
+use supervisor::container;
+use supervisor::container::{Explained, Reach};
+use supervisor::{LaunchSpec, LaunchStrategy, State};
 
 fn declared(spec: &LaunchSpec) -> u16 {
-    let Style::Container { place, .. } = &spec.style else { panic!("not a container") };
+    let LaunchStrategy::Container { place, .. } = &spec.style else { panic!("not a container") };
     place.port
 }
 
@@ -47,6 +50,36 @@ fn a_container_is_probed_through_its_shim_and_leaves_nothing() {
 }
 
 #[test]
+fn a_shim_does_something_for_its_supervisor_alone() {
+    let fake = Fake::new("owner");
+    let client = fake.scratch.supervisor();
+    let spec = placed(fake.spec("v1"), |place| place.relays = vec!["/slipway/".to_owned()]);
+    fake.scratch.deploy(&client, &spec);
+    let shim = Endpoint::from(status(&client).current.unwrap().admin.unwrap());
+    let reload = |token: Option<String>| {
+        let url = Url { endpoint: shim.clone(), path: "/reload".to_owned() };
+        let headers = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
+        let request = Request {
+            method: "POST",
+            headers: headers.into_iter().collect(),
+            ..Request::get(url, Duration::from_secs(30))
+        };
+        http::send(&request, &|| false).unwrap().status
+    };
+    assert_eq!([None, Some(String::new()), Some("0".repeat(64))].map(reload), [403; 3]);
+    assert_eq!(fake.signals(), "");
+    // The stand-in for an engine passes its whole environment on to what it runs.
+    let number = status(&client).current.unwrap().instance;
+    let process = fake.pid(&format!("fixture-{number}")).unwrap();
+    let environ = format!("/proc/{process}/environ");
+    let variables = std::fs::read_to_string(&environ);
+    let variables = skip::unless!(variables.map_err(|error| skip::Missing::new(format!("`{environ}`: {error}"))));
+    let token = variables.split('\0').find_map(|variable| variable.strip_prefix("SLIPWAY_SHIM_TOKEN=")).unwrap();
+    assert_eq!(reload(Some(token.to_owned())), 200);
+    assert_eq!(fake.signals(), format!("HUP fixture-{number}\n"));
+}
+
+#[test]
 fn versions_that_overlap_run_side_by_side_and_others_make_room() {
     let fake = Fake::new("overlap");
     let client = fake.scratch.supervisor();
@@ -58,7 +91,7 @@ fn versions_that_overlap_run_side_by_side_and_others_make_room() {
     assert_eq!(fake.containers(), [format!("fixture-{second}")]);
 
     let mut exclusive = fake.spec("v3");
-    let Style::Container { overlaps, .. } = &mut exclusive.style else { panic!("not a container") };
+    let LaunchStrategy::Container { overlaps, .. } = &mut exclusive.style else { panic!("not a container") };
     *overlaps = false;
     fake.scratch.tell("v3", "unready");
     let third = client.start(&LaunchSpec { ready_within: Duration::from_secs(1), ..exclusive }).unwrap();
@@ -79,7 +112,7 @@ fn a_container_that_ends_is_started_again_under_its_name() {
     let first = fake.pid(&name).unwrap();
     os::signal(&os::identity(first).unwrap(), Signal::SIGKILL);
     let back = await_current(&client, |current| current.restarts == 1 && current.state == State::Ready);
-    assert_eq!(back.reason.as_deref(), Some("was ended by SIGKILL, as what is out of memory is"));
+    assert_eq!(back.reason.as_deref(), Some("was ended by SIGKILL, which usually means out of memory"));
     assert_ne!(fake.pid(&name), Some(first));
 
     fake.scratch.tell("v1", "unhealthy");
@@ -89,6 +122,20 @@ fn a_container_that_ends_is_started_again_under_its_name() {
     assert_eq!(resting.reason.as_deref(), Some(reason));
     await_current(&client, |current| current.state == State::Ready);
     assert_eq!(fake.containers(), [name]);
+}
+
+#[test]
+fn a_container_that_ends_before_its_client_does_says_how_it_ended() {
+    let fake = Fake::new("linger");
+    let client = fake.scratch.supervisor();
+    let number = fake.scratch.deploy(&client, &fake.spec("v1"));
+    fake.linger(true);
+    os::signal(&os::identity(fake.pid(&format!("fixture-{number}")).unwrap()).unwrap(), Signal::SIGKILL);
+    let given_up = |reason: &str| reason == "3 liveness probes failed: the container has ended";
+    await_current(&client, |current| current.reason.as_deref().is_some_and(given_up));
+    fake.linger(false);
+    let back = await_current(&client, |current| current.restarts == 1 && current.state == State::Ready);
+    assert_eq!(back.reason.as_deref(), Some("was ended by SIGKILL, which usually means out of memory"));
 }
 
 #[test]

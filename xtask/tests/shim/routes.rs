@@ -3,11 +3,11 @@
 
 use crate::fake::{Fake, placed};
 use crate::scratch::{await_candidate, eventually, service};
+use base::os;
+use model::name::ServiceName;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
-use xtask::os;
-use xtask::spec::name::ServiceName;
-use xtask::supervisor::{Client, Confirm, LaunchSpec, Route, State, Style};
+use supervisor::{Client, Confirm, LaunchSpec, LaunchStrategy, Route, State};
 
 struct Routed {
     fake: Fake,
@@ -37,7 +37,7 @@ impl Routed {
 
     fn spec(&self, version: &str) -> LaunchSpec {
         let mut spec = self.fake.spec(version);
-        let Style::Container { route, .. } = &mut spec.style else { panic!("not a container") };
+        let LaunchStrategy::Container { route, .. } = &mut spec.style else { panic!("not a container") };
         *route = Some(Route {
             file: self.file.clone(),
             text: "{container} {instance}".to_owned(),
@@ -80,7 +80,7 @@ fn a_route_is_written_when_its_instance_takes_over_and_goes_with_the_service() {
 fn a_route_is_written_again_when_its_instance_was_started_again() {
     let routed = Routed::new("renewed");
     let mut spec = routed.spec("v1");
-    let Style::Container { route: Some(route), .. } = &mut spec.style else { panic!("no route") };
+    let LaunchStrategy::Container { route: Some(route), .. } = &mut spec.style else { panic!("no route") };
     route.text = "{host}".to_owned();
     let number = routed.client.start(&spec).unwrap();
     eventually("it takes over", || routed.client.promote(&service(), number).ok());
@@ -108,7 +108,7 @@ fn a_route_that_the_edge_does_not_go_by_is_taken_back_and_the_old_version_serves
         promotion.join().unwrap()
     });
     let route = routed.file.display();
-    assert_eq!(refused, format!("`edge` does not go by the route `{route}` within 5 s: told not to be ready"));
+    assert_eq!(refused, format!("`edge` does not use the route `{route}` within 5 s: told not to be ready"));
     assert_eq!(routed.written(), Some(format!("fixture-{first} {first}")));
     routed.client.discard(&service(), second).unwrap();
     assert_eq!(routed.fake.containers().len(), 2, "the edge and the old version");

@@ -1,10 +1,10 @@
 //! One version follows another.
 
 use crate::scratch::{Scratch, await_candidate, await_current, await_that, eventually, free_address, service, status};
+use base::os;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use xtask::os;
-use xtask::supervisor::{Ending, LaunchSpec, State, Style};
+use supervisor::{Ending, LaunchSpec, LaunchStrategy, State};
 
 #[test]
 fn no_request_is_lost_while_one_version_follows_another() {
@@ -94,7 +94,8 @@ fn a_candidate_that_listens_elsewhere_says_where() {
     let scratch = Scratch::new("elsewhere");
     let client = scratch.supervisor();
     let other = free_address();
-    let mut spec = LaunchSpec { ready_within: Duration::from_millis(300), style: Style::Plain, ..scratch.spec("v1") };
+    let mut spec =
+        LaunchSpec { ready_within: Duration::from_millis(300), style: LaunchStrategy::Plain, ..scratch.spec("v1") };
     spec.env.insert("FIXTURE_LISTEN".to_owned(), other.to_string());
     client.start(&spec).unwrap();
     let reason = await_candidate(&client, State::Failed).reason.unwrap();
@@ -135,7 +136,7 @@ fn a_second_candidate_takes_the_place_of_the_first() {
 fn a_service_that_binds_its_port_makes_room_and_comes_back_when_the_candidate_fails() {
     let scratch = Scratch::new("exclusive");
     let client = scratch.supervisor();
-    let spec = |version| LaunchSpec { style: Style::Plain, ..scratch.spec(version) };
+    let spec = |version| LaunchSpec { style: LaunchStrategy::Plain, ..scratch.spec(version) };
     scratch.deploy(&client, &spec("v1"));
     assert_eq!(scratch.get().unwrap(), "v1");
 
@@ -159,7 +160,7 @@ fn a_service_that_binds_its_port_makes_room_and_comes_back_when_the_candidate_fa
 fn a_ready_candidate_that_is_discarded_gives_the_port_back() {
     let scratch = Scratch::new("discarded");
     let client = scratch.supervisor();
-    let spec = |version| LaunchSpec { style: Style::Plain, ..scratch.spec(version) };
+    let spec = |version| LaunchSpec { style: LaunchStrategy::Plain, ..scratch.spec(version) };
     scratch.deploy(&client, &spec("v1"));
     let number = client.start(&spec("v2")).unwrap();
     await_candidate(&client, State::Ready);
@@ -173,7 +174,9 @@ fn a_ready_candidate_that_is_discarded_gives_the_port_back() {
 fn a_service_may_move_between_owning_its_socket_and_being_passed_it() {
     let scratch = Scratch::new("moving");
     let client = scratch.supervisor();
-    for (version, style) in [("v1", Style::Handover), ("v2", Style::Plain), ("v3", Style::Handover)] {
+    for (version, style) in
+        [("v1", LaunchStrategy::Handover), ("v2", LaunchStrategy::Plain), ("v3", LaunchStrategy::Handover)]
+    {
         scratch.deploy(&client, &LaunchSpec { style, ..scratch.spec(version) });
         assert_eq!(scratch.get().unwrap(), version);
     }

@@ -3,7 +3,7 @@
 use crate::scratch::{Scratch, await_candidate, service, status};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use xtask::supervisor::{LaunchSpec, State, Style};
+use supervisor::{LaunchSpec, LaunchStrategy, State};
 
 fn failure(scratch: &Scratch, spec: &LaunchSpec) -> String {
     let client = scratch.supervisor();
@@ -28,7 +28,7 @@ fn a_program_that_cannot_be_started_fails_with_the_words_of_the_system() {
         (file("data", 0o600), "Permission denied"),
         (file("script", 0o700), "No such file or directory"),
     ] {
-        for style in [Style::Handover, Style::Plain] {
+        for style in [LaunchStrategy::Handover, LaunchStrategy::Plain] {
             let spec = LaunchSpec { program: program.clone(), style: style.clone(), ..scratch.spec("v1") };
             let reason = failure(&scratch, &spec);
             let expected = format!("cannot start `{}`: {words}", program.display());
@@ -47,7 +47,7 @@ fn a_folder_that_is_missing_is_not_taken_for_a_missing_program() {
 #[test]
 fn a_port_in_use_is_reported_with_its_holder() {
     let scratch = Scratch::new("taken");
-    for style in [Style::Handover, Style::Plain] {
+    for style in [LaunchStrategy::Handover, LaunchStrategy::Plain] {
         let spec = LaunchSpec { style, ..scratch.spec("v1") };
         let _taken = std::net::TcpListener::bind(spec.listen).unwrap();
         let reason = failure(&scratch, &spec);
@@ -119,8 +119,8 @@ fn what_a_service_has_started_ends_with_it() {
     let mut spec = LaunchSpec {
         program: "/bin/sh".into(),
         args: vec!["-c".to_owned(), script.to_owned()],
-        style: Style::Plain,
-        ready: xtask::spec::system::Probe::Tcp { send: None, expect: None },
+        style: LaunchStrategy::Plain,
+        ready: model::system::Probe::Tcp { send: None, expect: None },
         stop_within: std::time::Duration::from_millis(200),
         ..scratch.spec("v1")
     };
@@ -141,7 +141,7 @@ fn what_a_crashed_service_leaves_running_is_killed() {
     let mut spec = LaunchSpec {
         program: "/bin/sh".into(),
         args: vec!["-c".to_owned(), "trap '' TERM; sleep 600 & exit 3".to_owned()],
-        style: Style::Plain,
+        style: LaunchStrategy::Plain,
         ..scratch.spec("v1")
     };
     spec.env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());

@@ -1,6 +1,7 @@
 //! How a supervisor begins and ends, and whom it listens to.
 
 use crate::scratch::{Scratch, eventually, free_address, program, service};
+use base::os;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -8,8 +9,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use xtask::os;
-use xtask::supervisor::{Client, Connection};
+use supervisor::{Client, Connection};
 
 #[expect(clippy::disallowed_methods, reason = "the program under test, as nobody is meant to start it")]
 fn supervise(scratch: &Scratch) -> Command {
@@ -136,7 +136,7 @@ fn a_supervisor_whose_folder_is_removed_ends_with_its_services() {
 fn a_supervisor_that_cannot_start_says_why() {
     let scratch = Scratch::new("broken");
     std::fs::create_dir(scratch.dir.join("supervisor.lock")).unwrap();
-    let error = xtask::supervisor::ensure(&scratch.dir, program(), &scratch.marks()).unwrap_err();
+    let error = supervisor::ensure(&scratch.dir, program(), &scratch.marks()).unwrap_err();
     let words = format!("{error:#}");
     assert!(words.contains("the supervisor did not come up: it ended with"), "{words}");
     assert!(words.contains("supervisor.lock`: Is a directory"), "{words}");

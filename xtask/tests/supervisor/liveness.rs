@@ -1,10 +1,10 @@
 //! A running service is watched, and started again.
 
 use crate::scratch::{Scratch, await_current, status};
+use base::os;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
-use xtask::os;
-use xtask::supervisor::{Ending, State};
+use supervisor::{Ending, State};
 
 #[test]
 fn three_misses_replace_the_process_and_are_counted_as_one_restart() {

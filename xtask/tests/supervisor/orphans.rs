@@ -1,11 +1,11 @@
 //! What a killed supervisor leaves behind is found again, and nothing else is taken for it.
 
 use crate::scratch::{Scratch, service, status};
+use base::os;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use xtask::os;
-use xtask::supervisor::{self, Client, Connection};
+use supervisor::{Client, Connection};
 
 fn kill(client: &Client) {
     os::signal(client.process(), Signal::SIGKILL);

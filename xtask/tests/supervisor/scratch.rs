@@ -1,6 +1,9 @@
 //! A state folder of its own for each test, with nothing left of it or its processes afterwards.
 
 use crate::fixture;
+use base::os;
+use model::name::ServiceName;
+use model::system::Probe;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,10 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use xtask::os;
-use xtask::spec::name::ServiceName;
-use xtask::spec::system::Probe;
-use xtask::supervisor::{self, Client, InstanceStatus, LaunchSpec, ServiceStatus, State, Style};
+use supervisor::{Client, InstanceStatus, LaunchSpec, LaunchStrategy, ServiceStatus, State};
 
 /// Long enough for a busy machine; no passing test waits for it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -76,7 +76,7 @@ impl Scratch {
             env,
             log: self.log(),
             listen: self.listen,
-            style: Style::Handover,
+            style: LaunchStrategy::Handover,
             ready: Probe::Http { path: "/readyz".to_owned() },
             live: Probe::Http { path: "/livez".to_owned() },
             ready_within: Duration::from_secs(20),

@@ -1,0 +1,140 @@
+//! The ports that services will take on this machine: free, or ours already.
+
+use super::fix::Fix;
+use super::state::SUPERVISOR;
+use super::{Check, Finding, Group, Scene};
+use base::http;
+use base::http::Request;
+use base::os;
+use model::environment::{Environment, Ports};
+use model::system::{HostProgram, Presence, Service, Source, TargetKind};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long somebody on this machine may take to accept a connection, or to answer.
+const WITHIN: Duration = Duration::from_millis(300);
+
+pub(super) fn checks(scene: &Scene) -> Vec<Check> {
+    let (Some(spec), Some(environment)) = (&scene.subject.spec, &scene.subject.environment) else {
+        return Vec::new();
+    };
+    if !matches!(environment.target, TargetKind::Host | TargetKind::Containers) {
+        return Vec::new();
+    }
+    let services = spec.systems.iter().flat_map(|system| &system.services);
+    let here = services.filter(|service| service.targets.contains(&environment.target));
+    // Of containers only those that are public take a port of this machine.
+    let here = here.filter(|service| service.public || environment.target == TargetKind::Host);
+    here.map(|service| check(scene, service, environment)).collect()
+}
+
+fn check(scene: &Scene, service: &Service, environment: &Environment) -> Check {
+    let id = format!("port.{}", service.name);
+    let title = format!("port {} of {}", service.host_port, service.name);
+    let idle = match environment.ports {
+        Ports::Free => Some("ports are chosen by the deploy".to_owned()),
+        Ports::Declared => idle(scene, service, environment.target),
+    };
+    if let Some(reason) = idle {
+        return Check::known(Group::Machine, id, title, Finding::skip(reason));
+    }
+    let ip = if service.public { environment.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let address = SocketAddr::new(ip, service.host_port);
+    let stand_in = match &service.source {
+        Source::Image { host: Some(host), .. } => host.running.clone(),
+        _ => None,
+    };
+    let flag = super::render::env_flag(environment.name.as_str());
+    let other_ports = Fix::by_hand(format!("cargo xtask deploy{flag} --set ports=free"));
+    let ask = move |scene: &Scene| judge(scene, address, stand_in.as_deref(), &other_ports);
+    Check::new(Group::Machine, id, title, ask).after(SUPERVISOR)
+}
+
+/// Why a service will not listen here, if so.
+fn idle(scene: &Scene, service: &Service, target: TargetKind) -> Option<String> {
+    if service.presence == Presence::WhenReplicated {
+        return Some("only runs beside more than one replica".to_owned());
+    }
+    match &service.source {
+        Source::Image { host, .. } if target == TargetKind::Host => match host {
+            None => Some("a public image, which only runs in containers".to_owned()),
+            Some(HostProgram { programs, python: None, .. }) => {
+                let names: Vec<_> = programs.iter().map(|program| format!("`{program}`")).collect();
+                let missing = programs.iter().all(|program| scene.find(program).is_none());
+                missing.then(|| format!("does not run without {}", names.join(" or ")))
+            }
+            Some(_) => None,
+        },
+        _ => None,
+    }
+}
+
+/// `stand_in` is the URL under which an equivalent service may run already, which is then used as it is.
+fn judge(scene: &Scene, address: SocketAddr, stand_in: Option<&str>, other_ports: &Fix) -> Finding {
+    let want = "free";
+    if scene.own_ports().contains(&address.port()) {
+        return Finding::pass("held by this deployment").want(want);
+    }
+    let holder = match holder(address) {
+        None => return Finding::pass("free").want(want),
+        Some((Some(pid), _)) if scene.is_own_process(pid) => {
+            return Finding::pass("held by this deployment").want(want);
+        }
+        Some((_, holder)) => holder,
+    };
+    let found = format!("held by {holder}");
+    if stand_in.is_some_and(serves) {
+        return Finding::pass(format!("{found}, which works as well")).want(want);
+    }
+    let detail = "stop it, or let the deploy choose other ports";
+    Finding::fail(detail).found(found).want(want).fix([other_ports.clone()])
+}
+
+fn serves(url: &str) -> bool {
+    let Ok(url) = url.parse() else { return false };
+    let answer = http::send(&Request::get(url, WITHIN), &|| false);
+    answer.is_ok_and(|answer| answer.status == 200)
+}
+
+/// Who keeps an address from being bound, and its process as far as that is known. It is not bound to find out: a service that is just starting must never find
+/// its port taken by us.
+fn holder(address: SocketAddr) -> Option<(Option<u32>, String)> {
+    let everywhere = address.ip().is_unspecified();
+    let ip = if everywhere { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    let answers = answers(SocketAddr::new(ip, address.port()));
+    // Listeners of one interface keep others only from taking all of them. To ask for those costs more.
+    if !answers && !everywhere {
+        return None;
+    }
+    let holder = os::port_holder(address.port()).map(|holder| (holder.pid, holder.to_string()));
+    // Other users' listeners are not always shown.
+    holder.or_else(|| answers.then(|| (None, "a process that this user may not see".to_owned())))
+}
+
+/// Whether anybody listens. A listener that is too busy to accept does.
+fn answers(address: SocketAddr) -> bool {
+    match TcpStream::connect_timeout(&address, WITHIN) {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::TimedOut,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_port_is_held_as_long_as_somebody_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let own = format!("process {}", std::process::id());
+        let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+        for address in [address, everywhere] {
+            assert!(holder(address).is_some_and(|(_, holder)| holder.contains(&own)));
+        }
+        drop(listener);
+        assert_eq!((holder(address), holder(everywhere)), (None, None));
+    }
+}

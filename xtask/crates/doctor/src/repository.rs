@@ -1,0 +1,166 @@
+//! The repository: its files are right, and there is room to work in it.
+
+use super::fix::Fix;
+use super::{Check, Finding, Group, Outcome, Scene};
+use base::proc::CommandLine;
+use model::SpecErrors;
+use model::version::Version;
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+use tools::cargo;
+
+pub(super) const GIB: u64 = 1 << 30;
+/// What a build of everything, its caches and the services' data may come to.
+const ROOM: u64 = 5 * GIB;
+/// Too little for a build of the services.
+const TOO_LITTLE: u64 = 2 * GIB;
+
+pub(super) const SPEC: &str = "repo.spec";
+
+pub(super) fn checks(scene: &Scene) -> Vec<Check> {
+    let spec = Check::known(Group::Repository, SPEC, "spec", spec(scene));
+    let lock = Check::new(Group::Repository, "repo.lock", "Cargo.lock", lock).after("tool.cargo").slow(true);
+    let mut checks = vec![spec, lock];
+    checks.extend(required());
+    checks
+}
+
+/// Those without which nothing can be built.
+pub(super) fn required() -> Vec<Check> {
+    vec![
+        Check::new(Group::Repository, "repo.writable", "write access", writable),
+        Check::new(Group::Repository, "repo.disk", "free disk space", disk),
+    ]
+}
+
+fn spec(scene: &Scene) -> Finding {
+    let errors = &scene.subject.errors;
+    let want = "no errors";
+    let Some(first) = errors.iter().flat_map(SpecErrors::iter).next() else {
+        let systems = scene.subject.spec.as_ref().map_or(0, |spec| spec.systems.len());
+        return Finding::pass(format!("{systems} systems")).want(want);
+    };
+    let count: usize = errors.iter().map(|errors| errors.iter().count()).sum();
+    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let plural = if count == 1 { "" } else { "s" };
+    let edit = Fix::by_hand(format!("edit {}", first.place));
+    Finding::fail(all.join("\n")).found(format!("{count} error{plural}")).want(want).fix([edit])
+}
+
+/// cargo's own judgement, for this package alone: packages that only others need may not be downloaded yet.
+fn lock_question(scene: &Scene) -> CommandLine {
+    cargo::command(&scene.vars, &scene.root).args([
+        "tree",
+        "--locked",
+        "--offline",
+        "--depth",
+        "0",
+        "--package",
+        "xtask",
+    ])
+}
+
+fn lock(scene: &Scene) -> Finding {
+    let want = "as the manifests say";
+    if !scene.root.join("Cargo.lock").is_file() {
+        return Finding::fail("the versions of dependencies are not locked").want(want).fix([update()]);
+    }
+    match scene.ask(&lock_question(scene), 1) {
+        Ok(finished) if finished.success => Finding::pass("in sync").want(want),
+        Ok(finished) => {
+            let why = super::question::complaint(&finished);
+            Finding::fail(why).found("out of date").want(want).fix([update()])
+        }
+        Err(why) => Finding::fail(why).want(want).fix([Fix::by_hand("cargo tree --locked")]),
+    }
+}
+
+/// Settles what is new in the manifests and leaves everything else as it was.
+fn update() -> Fix {
+    Fix::Run(CommandLine::new("cargo").args(["update", "--workspace"]))
+}
+
+/// The folders that builds and deployments write to, as far as they are there.
+fn folders(scene: &Scene) -> Vec<PathBuf> {
+    let target =
+        scene.vars.get("CARGO_TARGET_DIR").map_or_else(|| scene.root.join("target"), |dir| scene.root.join(dir));
+    let all = [scene.root.clone(), target, scene.root.join(".slipway")];
+    all.into_iter().filter(|folder| folder.is_dir()).collect()
+}
+
+fn writable(scene: &Scene) -> Finding {
+    let refused = |folder: &PathBuf| access(folder, AccessFlags::W_OK | AccessFlags::X_OK).err();
+    let folders = folders(scene);
+    let Some((folder, error)) = folders.iter().find_map(|folder| Some((folder, refused(folder)?))) else {
+        return Finding::pass("yes").want("yes");
+    };
+    let owner = scene.vars.get("USER").unwrap_or("YOU");
+    let shown = folder.display();
+    let take = Fix::by_hand(format!("sudo chown -R {owner} {shown}"));
+    Finding::fail(format!("`{shown}` cannot be written to: {}", error.desc())).found("no").want("yes").fix([take])
+}
+
+/// How many bytes are free for us where a folder is.
+pub(super) fn free(folder: &Path) -> Option<u64> {
+    let stat = statvfs(folder).ok()?;
+    // Both are numbers of 32 bits on some systems and of 64 on others.
+    #[allow(clippy::useless_conversion, reason = "the types differ between Linux and macOS")]
+    Some(u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size())))
+}
+
+fn disk(scene: &Scene) -> Finding {
+    match folders(scene).iter().filter_map(|folder| Some((free(folder)?, folder.clone()))).min() {
+        Some((free, folder)) => judge_room(free, &folder),
+        None => Finding::warn("the file system does not report it").want(gib(ROOM)).fix([Fix::by_hand("df -h .")]),
+    }
+}
+
+fn judge_room(free: u64, folder: &Path) -> Finding {
+    let detail = format!("builds and services' data in `{}` may fill it", folder.display());
+    let finding = match free {
+        ROOM.. => Finding { outcome: Outcome::Pass, ..Finding::pass("") },
+        TOO_LITTLE.. => Finding::warn(detail).fix([Fix::by_hand("cargo clean")]),
+        _ => Finding::fail(detail).fix([Fix::by_hand("cargo clean")]),
+    };
+    finding.found(gib(free)).want(format!(">={}", gib(ROOM)))
+}
+
+pub(super) fn gib(bytes: u64) -> String {
+    let tenths = bytes / (GIB / 10);
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
+/// The oldest Rust that the root `Cargo.toml` allows. None when it says nothing that can be read, which cargo reports
+/// better than we could.
+pub(super) fn rust_version(root: &Path) -> Option<Version> {
+    let text = std::fs::read_to_string(root.join("Cargo.toml")).ok()?;
+    let manifest = DeTable::parse(&text).ok()?;
+    let of = |table: &str| {
+        let value = manifest.get_ref().get(table)?.get_ref();
+        let value = if table == "workspace" { value.get("package")?.get_ref() } else { value };
+        value.get("rust-version")?.get_ref().as_str()?.parse().ok()
+    };
+    of("workspace").or_else(|| of("package"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_judged_in_three_steps() {
+        let judged = |gib: u64| judge_room(gib * GIB, Path::new("/x")).outcome;
+        assert_eq!([judged(5), judged(4), judged(1)], [Outcome::Pass, Outcome::Warn, Outcome::Fail]);
+        let finding = judge_room(GIB * 3 / 2, Path::new("/x"));
+        assert_eq!((finding.found.as_deref(), finding.want.as_deref()), (Some("1.5 GiB"), Some(">=5.0 GiB")));
+    }
+
+    #[test]
+    fn our_own_manifest_names_a_rust_version() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+        let found = rust_version(&root).unwrap();
+        assert_eq!(Some(found), env!("CARGO_PKG_RUST_VERSION").parse().ok());
+    }
+}

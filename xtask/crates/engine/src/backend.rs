@@ -1,0 +1,396 @@
+//! What differs between the places where systems run. A target contributes steps and answers questions; commands never
+//! ask which one it is.
+
+use crate::deployment::{Deployment, Scope, unknown};
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::lease::Claim;
+use crate::plan::Step;
+use crate::reconcile::{Changes, Entrance, Observed, Recorded, StateMove, UnitId};
+use crate::rendering::{Place, Rendering};
+use crate::{reconcile, smoke};
+use anyhow::Result;
+use base::ctx::Ctx;
+use base::error::Fault;
+use base::http::Endpoint;
+use model::name::{ServiceName, SystemName};
+use model::smoke::DeniedPath;
+use model::system::{Service, System};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Makes sure that every system that was named is one: declared, in a file that cannot be read, or recorded as made.
+///
+/// # Errors
+/// When one is not, or the records cannot be read.
+pub fn check_names(target: &dyn Target) -> Result<()> {
+    let deployment = target.deployment();
+    let undeclared = |name: &&SystemName| deployment.declares_system(name) == Some(false);
+    let undeclared: Vec<&SystemName> = deployment.scope.systems.iter().filter(undeclared).collect();
+    if deployment.scope.everything || undeclared.is_empty() {
+        return Ok(());
+    }
+    let recorded = target.recorded()?;
+    match undeclared.into_iter().find(|name| !recorded.systems.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            let declared = deployment.spec.systems.iter().map(|system| &system.name);
+            let known: BTreeSet<&SystemName> =
+                declared.chain(&deployment.unreadable.systems).chain(recorded.systems.keys()).collect();
+            Err(unknown("system", name.as_str(), known.into_iter().map(SystemName::as_str)).into())
+        }
+    }
+}
+
+/// One place to run systems.
+pub trait Target: Send + Sync {
+    fn deployment(&self) -> &Deployment;
+
+    /// Where the deployment's lease, ledger and journal live.
+    fn home(&self) -> &Home;
+
+    /// Makes sure that nobody else changes the deployment from another machine, for as long as the result is kept. The
+    /// lease on [`Target::home`] is held already.
+    ///
+    /// # Errors
+    /// When somebody does, or what the environment names is not what was deployed to before.
+    fn guard(&self, ctx: &Ctx, claim: &Claim<'_>, journal: &Journal) -> Result<Guard> {
+        let _ = (ctx, claim, journal);
+        Ok(Box::new(()))
+    }
+
+    /// What was written down as made, whatever the files say: its ledger and its revisions.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    fn recorded(&self) -> Result<Recorded>;
+
+    /// What is found running by the deployment's mark.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn observed(&self) -> Result<Observed>;
+
+    /// What a service is to have for itself alone here.
+    fn entrances(&self, service: &Service) -> BTreeSet<Entrance>;
+
+    /// What files, records and what runs come to when they are compared.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    fn reconcile(&self) -> Result<Changes> {
+        self.compare(&self.recorded()?, &self.observed()?)
+    }
+
+    /// The same of records and of what runs that were looked at before.
+    ///
+    /// # Errors
+    /// When what is recorded cannot be read.
+    fn compare(&self, recorded: &Recorded, observed: &Observed) -> Result<Changes> {
+        let mut desired = self.deployment().desired(&|service| self.entrances(service));
+        desired.moving = self.moving(recorded)?;
+        let extent = self.deployment().scope.extent();
+        Ok(reconcile::compare(&desired, recorded, observed, &extent))
+    }
+
+    /// The units that would begin elsewhere without what they have stored, and were not asked to.
+    ///
+    /// # Errors
+    /// When what is recorded cannot be read.
+    fn moving(&self, recorded: &Recorded) -> Result<BTreeMap<UnitId, StateMove>> {
+        let _ = recorded;
+        Ok(BTreeMap::new())
+    }
+
+    /// The steps from whatever is to proven running, and those that remove what no file declares any more, once what
+    /// takes its place is proven.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution>;
+
+    /// The steps back to the previous healthy revision of a system, which may be declared no longer.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn rollback(self: Arc<Self>, ctx: &Ctx, system: &SystemName) -> Result<Contribution>;
+
+    /// The scope of a teardown: everything, when nothing is deployed beside the systems that were named.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn widened(&self, scope: Scope) -> Result<Scope>;
+
+    /// The steps to nothing.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>>;
+
+    /// Everything of the scope that can still be found, whether the ledger knows it or not. Stored data counts as kept
+    /// when it was asked to be.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains>;
+
+    /// The stored data that a teardown of the scope would remove, as names for the question.
+    fn stored_data(&self, scope: &Scope) -> Vec<String>;
+
+    /// What a person has to type before everything of the scope is removed; `None` where a yes will do.
+    fn name_to_type(&self, scope: &Scope) -> Option<String> {
+        let _ = scope;
+        None
+    }
+
+    /// What a deploy would change of the platform that it makes before anything can run there; `None` where it makes none.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn platform_plan(&self) -> Result<Option<PlatformPlan>> {
+        Ok(None)
+    }
+
+    /// What a deploy would change.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>>;
+
+    /// The systems as plain manifests, to be applied by other means; `None` where nothing is run from any.
+    ///
+    /// # Errors
+    /// When something that they need to say is not known.
+    fn render(self: Arc<Self>, ctx: &Ctx, place: &Place) -> Result<Option<Rendering>> {
+        let _ = (ctx, place);
+        Ok(None)
+    }
+
+    /// # Errors
+    /// When what is there cannot be read.
+    fn status(&self, ctx: &Ctx) -> Result<Vec<SystemStatus>>;
+
+    /// Where what a service says is read.
+    fn logs(&self, service: &ServiceName) -> Logs<'_>;
+
+    /// Where the checks of a smoke contract reach a service, or why they cannot.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String>;
+
+    /// Why the public services of a system are not reached, where a hop on the way from outside is known to fail.
+    fn explain(&self, system: &System) -> Option<Fault> {
+        let _ = system;
+        None
+    }
+
+    /// What becomes of a path that must be refused.
+    fn deny(&self, denied: &DeniedPath) -> smoke::Outcome;
+
+    /// Forgets a scope that is proven gone, down to the folder that held its state.
+    ///
+    /// # Errors
+    /// When that cannot be removed.
+    fn forget(&self, scope: &Scope, keep_data: bool) -> Result<()>;
+}
+
+/// What [`Target::guard`] gives back when it is dropped.
+pub type Guard = Box<dyn Send>;
+
+/// Where what a service says is read.
+pub enum Logs<'t> {
+    /// From the end of the first of these that is there.
+    Files(Vec<PathBuf>),
+    /// From whoever keeps it.
+    Stream(Box<dyn LogStream + 't>),
+}
+
+/// Reads what all instances of a service say.
+pub trait LogStream {
+    /// Hands on lines as they come, each with the name of its instance where there are several, until there are no more
+    /// or `sink` says that nobody reads them.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn read(&self, ctx: &Ctx, request: &LogRequest, sink: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()>;
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRequest {
+    /// How many of the last lines come first.
+    pub lines: usize,
+    /// No line that is older.
+    pub since: Option<Duration>,
+    /// Go on until a signal comes.
+    pub follow: bool,
+}
+
+/// The steps of a target, and the systems that it cannot run here.
+pub struct Contribution {
+    pub steps: Vec<Step>,
+    pub skipped: Vec<SkippedSystem>,
+    /// Something has to be built, for which the machine has to be ready.
+    pub builds: bool,
+    /// What the steps that remove something go by.
+    pub changes: Changes,
+}
+
+/// A system that is left out, with the reason and the command that would change that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedSystem {
+    pub name: SystemName,
+    pub reason: String,
+}
+
+/// What a deploy would change of the platform, and what that then costs: for people, and as documents for programs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlatformPlan {
+    pub text: String,
+    pub infrastructure: Value,
+    /// Null where no prices are known.
+    pub estimate: Value,
+}
+
+/// What a deploy would change in a system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SystemChanges {
+    pub name: SystemName,
+    /// Set when the system cannot run here.
+    pub skipped: Option<String>,
+    /// Each service that would change, and why, the most telling reason first.
+    pub services: Vec<(ServiceName, Vec<String>)>,
+    /// What is worth knowing beside that.
+    pub note: Option<String>,
+}
+
+/// What was found after a teardown, or would be found now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remains {
+    /// Found, though it should be gone.
+    pub survivors: Vec<Survivor>,
+    /// Found, and meant to be: data that was asked to be kept.
+    pub kept: Vec<Survivor>,
+}
+
+impl Remains {
+    /// Puts down something that was found.
+    pub fn add(&mut self, is_kept: bool, found: Survivor) {
+        if is_kept { self.kept.push(found) } else { self.survivors.push(found) }
+    }
+}
+
+/// The kind of what may be there and could not be asked for. What would remove it is then the line that asks.
+pub const NOT_LOOKED_UP: &str = "not-looked-up";
+
+/// Something that was made here and is still there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survivor {
+    pub kind: String,
+    pub id: String,
+    /// The system it belongs to.
+    pub owner: String,
+    /// How much room it has, where it stores something and that is known.
+    pub bytes: Option<u64>,
+    /// What it costs a month; nothing on one's own machine, unknown elsewhere.
+    pub monthly_usd: Option<f64>,
+    /// The command that removes it.
+    pub remove: String,
+}
+
+impl Survivor {
+    /// One of which neither size nor price is known.
+    pub fn new(kind: &str, id: String, owner: String, remove: String) -> Self {
+        Self { kind: kind.to_owned(), id, owner, bytes: None, monthly_usd: None, remove }
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "kind": self.kind, "id": self.id, "owner": self.owner, "bytes": self.bytes,
+            "monthly_usd": self.monthly_usd, "remove": self.remove,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceState {
+    Running,
+    Starting,
+    Failed,
+    Stopped,
+    Absent,
+}
+
+impl ServiceState {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// A service as it is at this moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceStatus {
+    pub name: ServiceName,
+    pub state: ServiceState,
+    pub version: Option<String>,
+    pub ready: u32,
+    pub want: u32,
+    pub restarts: u64,
+    /// What a person opens.
+    pub url: Option<String>,
+    /// `address:port` to connect to.
+    pub via: Option<String>,
+    /// Why it is not as it should be.
+    pub detail: Option<String>,
+}
+
+impl ServiceStatus {
+    /// One of which nothing is there.
+    pub fn absent(name: &ServiceName) -> Self {
+        Self {
+            name: name.clone(),
+            state: ServiceState::Absent,
+            version: None,
+            ready: 0,
+            want: 0,
+            restarts: 0,
+            url: None,
+            via: None,
+            detail: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SystemStatus {
+    pub name: SystemName,
+    pub services: Vec<ServiceStatus>,
+}
+
+impl SystemStatus {
+    /// `deployment` tells what of it the files declare.
+    pub fn to_json(&self, deployment: &Deployment) -> Value {
+        let service = |service: &ServiceStatus| {
+            json!({
+                "name": service.name.as_str(), "declared": deployment.declares(&self.name, &service.name), "port_note": null,
+                "state": service.state.word(), "version": service.version,
+                "replicas": {"ready": service.ready, "want": service.want}, "restarts": service.restarts,
+                "url": service.url, "via": service.via, "detail": service.detail,
+            })
+        };
+        json!({
+            "name": self.name.as_str(), "declared": deployment.declares_system(&self.name), "jobs": [],
+            "services": self.services.iter().map(service).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! What a command is about: the systems, the environment, and which of the systems were named.
+
+use crate::home::Home;
+use crate::reconcile::{Desired, DesiredService, DesiredSystem, Entrance, Extent};
+use crate::recorded_settings;
+use anyhow::Result;
+use base::ctx::Ctx;
+use base::error::Fault;
+use model::environment::Environment;
+use model::name::{ServiceName, SystemName};
+use model::system::{Service, System};
+use model::{Readable, Spec, SpecErrors};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Which environment, and how its settings differ for this run.
+#[derive(Debug, Clone)]
+pub struct EnvironmentArgs {
+    pub name: String,
+    /// `KEY=VALUE`
+    pub set: Vec<String>,
+}
+
+/// The systems and the environment of one command.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    pub root: PathBuf,
+    /// As far as its files can be read.
+    pub spec: Spec,
+    /// What cannot be read of them.
+    pub unreadable: Unreadable,
+    pub environment: Environment,
+    /// The systems the command is about.
+    pub scope: Scope,
+    pub home: Home,
+    pub consent: Consent,
+}
+
+/// Files that something is wrong with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The systems in them: they declare nothing, and undeclare nothing.
+    pub systems: BTreeSet<SystemName>,
+    pub errors: Option<SpecErrors>,
+    /// What is wrong with the environment's files, in place of which its recorded settings are used.
+    pub environment: Option<SpecErrors>,
+}
+
+/// What was agreed to on the command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// `--yes`: every question is answered.
+    pub yes: bool,
+    /// `--confirm NAME`: what would be lost with the deployment of this name may be.
+    pub confirm: Option<String>,
+    /// `--move-state SYSTEM`: these may keep their state elsewhere from now on.
+    pub move_state: Vec<SystemName>,
+}
+
+/// Which systems a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    pub systems: Vec<SystemName>,
+    /// No system was named, so what they share is included.
+    pub everything: bool,
+}
+
+impl Scope {
+    pub fn has(&self, system: &SystemName) -> bool {
+        self.everything || self.systems.contains(system)
+    }
+
+    /// Whether something that was made for `system` is in it; what was made for none is when everything is.
+    pub fn covers(&self, system: Option<&str>) -> bool {
+        self.everything || system.is_some_and(|name| self.systems.iter().any(|system| system.as_str() == name))
+    }
+
+    pub fn extent(&self) -> Extent {
+        if self.everything { Extent::Everything } else { Extent::Systems(self.systems.iter().cloned().collect()) }
+    }
+}
+
+impl Deployment {
+    /// Reads the spec and the environment, for what needs every file to be right.
+    ///
+    /// # Errors
+    /// When a file is wrong, or the command line names what does not exist.
+    pub fn load(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
+        let loaded = model::load(&ctx.root).map_err(Fault::from)?;
+        let scope = scope(&loaded, systems)?;
+        let environment = model::environment(&ctx.root, &environment.name, &environment.set).map_err(Fault::from)?;
+        Ok(Self::with(ctx, environment, loaded, Unreadable::default(), scope))
+    }
+
+    /// Reads them for what changes these systems alone: those have to be right, and what all share.
+    ///
+    /// # Errors
+    /// When one of their files is wrong, any file where no system is named, or the command line names what does not exist.
+    pub fn load_named(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
+        let Readable { spec, unreadable, errors } = model::load_readable(&ctx.root);
+        if let Some(errors) = &errors {
+            let elsewhere = |system: &SystemName| !systems.iter().any(|name| name == system.as_str());
+            let concerned = errors.iter().any(|error| error.system().is_none_or(|system| !elsewhere(&system)));
+            if systems.is_empty() || concerned {
+                return Err(Fault::from(errors.clone()).into());
+            }
+        }
+        let scope = scope(&spec, systems)?;
+        let environment = model::environment(&ctx.root, &environment.name, &environment.set).map_err(Fault::from)?;
+        let unreadable = Unreadable { systems: unreadable, errors, environment: None };
+        Ok(Self::with(ctx, environment, spec, unreadable, scope))
+    }
+
+    /// Reads them for what works from the records: whatever the files say, and also for systems that no file declares.
+    /// Whether those are known, [`check_names`](crate::backend::check_names) tells.
+    ///
+    /// # Errors
+    /// When the environment can neither be read nor is recorded, or the command line has what cannot be the name of a system.
+    pub fn load_recorded(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
+        let Readable { spec, unreadable, errors } = model::load_readable(&ctx.root);
+        let named = systems.iter().map(|name| name.parse::<SystemName>());
+        let named = named.collect::<Result<Vec<_>, _>>().map_err(|error| Fault::usage(error.to_string()))?;
+        let all = || spec.systems.iter().map(|system| &system.name).chain(&unreadable).cloned().collect();
+        let scope = Scope { everything: named.is_empty(), systems: if named.is_empty() { all() } else { named } };
+        let found = recorded_settings::environment(&ctx.root, environment)?;
+        let unreadable = Unreadable { systems: unreadable, errors, environment: found.wrong };
+        Ok(Self::with(ctx, found.environment, spec, unreadable, scope))
+    }
+
+    fn with(ctx: &Ctx, environment: Environment, spec: Spec, unreadable: Unreadable, scope: Scope) -> Self {
+        let home = Home::new(&ctx.root, &environment.name);
+        let consent = Consent::default();
+        Self { root: ctx.root.clone(), spec, unreadable, environment, scope, home, consent }
+    }
+
+    /// What the files ask for here. `entrances` says what each service is to have for itself.
+    pub fn desired(&self, entrances: &dyn Fn(&Service) -> BTreeSet<Entrance>) -> Desired {
+        let here = |service: &&Service| service.targets.contains(&self.environment.target);
+        let service = |service: &Service| {
+            let desired = DesiredService { entrances: entrances(service), was: service.was.clone() };
+            (service.name.clone(), desired)
+        };
+        let system = |system: &System| {
+            let services = system.services.iter().filter(here).map(service).collect();
+            (system.name.clone(), DesiredSystem { services, was: system.was.clone() })
+        };
+        Desired {
+            systems: self.spec.systems.iter().map(system).collect(),
+            unreadable: self.unreadable.systems.clone(),
+            moving: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the files declare a system; `None` where they cannot be read.
+    pub fn declares_system(&self, name: &SystemName) -> Option<bool> {
+        (!self.unreadable.systems.contains(name)).then(|| self.spec.systems.iter().any(|system| system.name == *name))
+    }
+
+    /// Whether the files declare a service of a system for this target; `None` where they cannot be read.
+    pub fn declares(&self, system: &SystemName, service: &ServiceName) -> Option<bool> {
+        let here = |known: &Service| known.name == *service && known.targets.contains(&self.environment.target);
+        let found = self.spec.systems.iter().find(|known| known.name == *system);
+        (!self.unreadable.systems.contains(system)).then(|| found.is_some_and(|known| known.services.iter().any(here)))
+    }
+
+    /// Whether a system may keep its state elsewhere from now on.
+    pub fn moves_state(&self, system: &SystemName) -> bool {
+        self.consent.move_state.contains(system)
+    }
+
+    /// The same with what was agreed to.
+    pub fn agreed(self, yes: bool) -> Self {
+        Self { consent: Consent { yes, ..self.consent }, ..self }
+    }
+
+    /// The systems the command is about, in the order of their names.
+    pub fn systems(&self) -> impl Iterator<Item = &System> {
+        self.spec.systems.iter().filter(|system| self.scope.has(&system.name))
+    }
+
+    /// A service by the name a user typed, with its system.
+    ///
+    /// # Errors
+    /// When no system has it.
+    pub fn service(&self, name: &str) -> Result<(&System, &Service)> {
+        let mut all = self.spec.systems.iter().flat_map(|system| system.services.iter().map(move |s| (system, s)));
+        all.find(|(_, service)| service.name.as_str() == name).ok_or_else(|| {
+            let names = self.spec.systems.iter().flat_map(|system| &system.services).map(|s| s.name.as_str());
+            unknown("service", name, names).into()
+        })
+    }
+
+    /// A system by the name a user typed.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn system(&self, name: &str) -> Result<&System> {
+        self.spec
+            .systems
+            .iter()
+            .find(|system| system.name.as_str() == name)
+            .ok_or_else(|| unknown("system", name, self.spec.systems.iter().map(|system| system.name.as_str())).into())
+    }
+
+    pub fn find_service(&self, name: &ServiceName) -> Option<&Service> {
+        self.spec.systems.iter().flat_map(|system| &system.services).find(|service| service.name == *name)
+    }
+}
+
+fn scope(spec: &Spec, named: &[String]) -> Result<Scope> {
+    let all = || spec.systems.iter().map(|system| &system.name);
+    if named.is_empty() {
+        return Ok(Scope { systems: all().cloned().collect(), everything: true });
+    }
+    for name in named {
+        if !all().any(|known| known.as_str() == name) {
+            return Err(unknown("system", name, all().map(SystemName::as_str)).into());
+        }
+    }
+    let systems = all().filter(|known| named.iter().any(|name| name == known.as_str())).cloned().collect();
+    Ok(Scope { systems, everything: false })
+}
+
+/// "unknown system `epohc`; did you mean `epoch`?"
+pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Fault {
+    let known: Vec<&str> = known.collect();
+    let close = known.iter().map(|other| (strsim::damerau_levenshtein(name, other), other));
+    let meant = match close.min() {
+        Some((distance, other)) if distance <= 1 + name.len() / 4 => format!("; did you mean `{other}`?"),
+        _ => String::new(),
+    };
+    Fault::usage(format!("unknown {what} `{name}`{meant}")).hint(format!("there are: {}", known.join(", ")))
+}

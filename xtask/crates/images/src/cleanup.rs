@@ -1,0 +1,119 @@
+//! Which of the images that were built for a deployment can go. They are shared: a checkout's environments give the same
+//! image the same name, and so may another checkout. One that somebody else still needs stays, and is theirs.
+
+use super::IMAGE;
+use anyhow::Result;
+use base::proc::Proc;
+use engine::backend::Survivor;
+use engine::deployment::Scope;
+use engine::home::Home;
+use engine::ledger::{Entry, Ledger};
+use engine::plan::runner::StepCx;
+use engine::plan::{Outcome, Work};
+use model::name::SystemName;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tools::oci;
+use tools::oci::Engine;
+
+/// Those that are there, and that no container and no other environment of this checkout needs.
+fn own(home: &Home, engine: &Engine, proc: &Proc, references: &[String]) -> Result<Vec<String>> {
+    let shared = images_of_others(home);
+    let mut own = Vec::new();
+    for reference in references.iter().filter(|reference| !shared.contains(*reference)) {
+        let Some(image) = engine.image(proc, reference)? else { continue };
+        // Under another name it stays anyway, and this name is of no use to whoever runs it.
+        let is_used = image.tags.len() < 2 && !proc.read(&engine.containers_of_image(&image.id))?.trim().is_empty();
+        if !is_used {
+            own.push(reference.clone());
+        }
+    }
+    Ok(own)
+}
+
+fn images_of_others(home: &Home) -> BTreeSet<String> {
+    let beside = home.dir().parent().map(std::fs::read_dir);
+    let folders = beside.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+    let others = folders.filter(|folder| folder != home.dir());
+    let entries = others.filter_map(|folder| Ledger::open(&folder.join("ledger.json")).ok());
+    let images = entries.flat_map(|ledger| ledger.entries().to_vec()).filter(|entry| entry.kind == IMAGE);
+    images.map(|entry: Entry| entry.id).collect()
+}
+
+/// What this deployment has built for a scope on this machine, by the ledger that is there.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn references(home: &Home, scope: &Scope) -> Result<Vec<String>> {
+    Ok(entries(home, scope)?.into_iter().map(|entry| entry.id).collect())
+}
+
+/// Those of one system.
+///
+/// # Errors
+/// Those of [`references`].
+pub fn references_of(home: &Home, system: &SystemName) -> Result<Vec<String>> {
+    references(home, &Scope { systems: vec![system.clone()], everything: false })
+}
+
+fn entries(home: &Home, scope: &Scope) -> Result<Vec<Entry>> {
+    let mut entries = Ledger::open(&home.ledger())?.entries().to_vec();
+    entries.retain(|entry| entry.kind == IMAGE && scope.covers(entry.system.as_deref()));
+    Ok(entries)
+}
+
+/// The images of a scope that are still there and should not be, with what removes each. No engine is asked where none
+/// was built.
+///
+/// # Errors
+/// When the engine does not answer.
+pub fn remaining(home: &Home, engine: &oci::Lazy, proc: &Proc, scope: &Scope) -> Result<Vec<Survivor>> {
+    let entries = entries(home, scope)?;
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let engine = engine.get(proc)?.engine;
+    let references: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
+    let owner = |reference: &str| entries.iter().find(|entry| entry.id == reference)?.system.clone();
+    let survivor = |reference: String| {
+        let remove = engine.image_remove(&reference).to_string();
+        Survivor::new(IMAGE, reference.clone(), owner(&reference).unwrap_or_default(), remove)
+    };
+    Ok(own(home, &engine, proc, &references)?.into_iter().map(survivor).collect())
+}
+
+/// Removes the images that were built for a system.
+pub struct RemoveImages {
+    pub home: Home,
+    pub engine: Arc<oci::Lazy>,
+    pub system: SystemName,
+}
+
+impl RemoveImages {
+    /// The engine, and those that are there and that nobody else needs. No engine is asked where none was built.
+    fn own(&self, cx: &StepCx<'_>) -> Result<Option<(Engine, Vec<String>)>> {
+        let references = references_of(&self.home, &self.system)?;
+        if references.is_empty() {
+            return Ok(None);
+        }
+        let engine = self.engine.get(cx.proc)?.engine;
+        let own = own(&self.home, &engine, cx.proc, &references)?;
+        Ok((!own.is_empty()).then_some((engine, own)))
+    }
+}
+
+impl Work for RemoveImages {
+    fn is_done(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(self.own(cx)?.is_none().then(|| "none is left that only this deployment uses".to_owned()))
+    }
+
+    fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        if let Some((engine, own)) = self.own(cx)? {
+            for reference in own {
+                cx.status(format!("removing `{reference}`"));
+                oci::remove(cx.proc, &engine.image_remove(&reference))?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}

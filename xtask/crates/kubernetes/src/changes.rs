@@ -1,0 +1,251 @@
+//! What a deploy would change, and why: asked of the records and the cluster, changing nothing.
+
+use super::records::VerifiedRelease;
+use super::release_context::{self, Candidate, DesiredRelease, ReleaseContext, ResolveMode};
+use super::running::{Readiness, Running};
+use super::{Kubernetes, drift, moving};
+use anyhow::Result;
+use base::ctx::Ctx;
+use engine::backend::{SystemChanges, Target};
+use model::name::ServiceName;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many changed values of a service are named.
+const NAMED: usize = 5;
+
+pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
+    let (candidates, skipped) = release_context::candidates(core);
+    let run = ReleaseContext::new(core, ctx, &candidates)?;
+    let recorded = core.recorded()?;
+    let compared = core.compare(&recorded, &run.running()?.observed(&core.names))?;
+    let of = |candidate: &Candidate| -> Result<SystemChanges> {
+        let system = &candidate.system.name;
+        let mut services = services(&run, candidate)?;
+        // What goes is told with all else that does.
+        services.retain(|(service, _)| candidate.services().contains(service));
+        if let (Some(reason), Some(first)) = (compared.blocked(system), candidate.services().into_iter().next()) {
+            services.push((first, vec![format!("it is left as it is: {reason}")]));
+        }
+        let moved = moving::moves(core, &recorded, candidate)?;
+        if !moved.is_empty() && !core.deployment.moves_state(system) {
+            let fault = moving::refusal(core, &recorded, candidate, &moved);
+            let why = |service: ServiceName| (service, vec![format!("it is refused: {}", fault.cause)]);
+            services.extend(moved.into_iter().map(|moved| why(moved.service)));
+        }
+        Ok(SystemChanges { name: candidate.system.name.clone(), skipped: None, services, note: None })
+    };
+    let mut changes = candidates.iter().map(of).collect::<Result<Vec<_>>>()?;
+    changes.extend(skipped.into_iter().map(|system| SystemChanges {
+        name: system.name,
+        skipped: Some(system.reason),
+        services: Vec::new(),
+        note: None,
+    }));
+    changes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(changes)
+}
+
+/// Why each service of a system would change; only those that would.
+type Reasons = BTreeMap<ServiceName, Vec<String>>;
+
+fn services(run: &ReleaseContext, candidate: &Candidate) -> Result<Vec<(ServiceName, Vec<String>)>> {
+    let mut reasons = Reasons::new();
+    let is_there = run.core.platform.is_there()?;
+    let newest = if is_there { run.core.records.history(&candidate.system.name)?.pop() } else { None };
+    let Some(proven) = newest else {
+        let all = candidate.services().into_iter();
+        return Ok(all.map(|service| (service, vec!["it is not deployed yet".to_owned()])).collect());
+    };
+    if let Some(desired) = run.desired(candidate, ResolveMode::Shown)? {
+        compare(run, &desired, &proven, &mut reasons);
+        // One that was never made is told by what it holds.
+        let was_there = |service: &&ServiceName| {
+            let name = proven.values.pointer(&format!("/services/{service}/secret/name"));
+            name.and_then(Value::as_str) == desired.wanted.secrets.get(*service).map(|secret| secret.name.as_str())
+        };
+        for service in run.running()?.without_secret(&desired.wanted).filter(was_there) {
+            reasons.entry(service.clone()).or_default().push("its Secret is gone from the cluster".to_owned());
+        }
+    }
+    inspect(run, candidate, &proven, &mut reasons)?;
+    Ok(reasons.into_iter().collect())
+}
+
+/// What is wanted, against what was proven.
+fn compare(run: &ReleaseContext, desired: &DesiredRelease, proven: &VerifiedRelease, reasons: &mut Reasons) {
+    let chart = !desired.stamp.same_chart(proven);
+    for part in &desired.wanted.parts {
+        let service = &part.service.name;
+        let Some(version) = proven.versions.get(service) else {
+            reasons.entry(service.clone()).or_default().push("it is new".to_owned());
+            continue;
+        };
+        let mut own = image_reasons(run, service, version);
+        own.extend(value_reasons(&proven.values, &desired.values, service));
+        if chart {
+            own.push("the chart `helm/app` changed".to_owned());
+        }
+        if !own.is_empty() {
+            reasons.entry(service.clone()).or_default().extend(own);
+        }
+    }
+    let stays = |service: &ServiceName| desired.wanted.parts.iter().any(|part| part.service.name == *service);
+    for service in proven.versions.keys().filter(|service| !stays(service)) {
+        reasons.entry(service.clone()).or_default().push("it is no longer part of the system".to_owned());
+    }
+}
+
+fn image_reasons(run: &ReleaseContext, service: &ServiceName, version: &str) -> Vec<String> {
+    let known = run.supply.known(service);
+    if known.as_ref().is_some_and(|image| image.version == version) {
+        return Vec::new();
+    }
+    let why = run.supply.changes_since(service, version);
+    match known {
+        _ if !why.is_empty() => why,
+        Some(image) => vec![format!("its image becomes {}", image.version)],
+        // It was made elsewhere, or its record is gone: whether it is the same comes out when it is made.
+        None => vec!["its image has to be made first".to_owned()],
+    }
+}
+
+/// Which values of a service differ, beside its image and version.
+fn value_reasons(before: &Value, after: &Value, service: &ServiceName) -> Vec<String> {
+    let of = |values: &Value| {
+        let mut own = values["services"][service.as_str()].clone();
+        if let Some(own) = own.as_object_mut() {
+            own.remove("image");
+            own.remove("version");
+        }
+        own
+    };
+    let mut paths = Vec::new();
+    differing("", &of(before), &of(after), &mut paths);
+    // What concerns all services of a system.
+    let shared = |values: &Value| {
+        let mut values = values.clone();
+        if let Some(values) = values.as_object_mut() {
+            values.remove("services");
+        }
+        values
+    };
+    differing("", &shared(before), &shared(after), &mut paths);
+    let more = paths.len().saturating_sub(NAMED);
+    paths.truncate(NAMED);
+    if more > 0 {
+        paths.push(format!("{more} more"));
+    }
+    paths
+}
+
+/// Where two documents differ, down to the deepest key that both have. A Secret's name says that what is in it differs.
+fn differing(path: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) => {
+            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match (old.get(key), new.get(key)) {
+                    (Some(old), Some(new)) => differing(&path, old, new, found),
+                    (Some(old), None) => found.push(format!("`{path}` was {}, and is gone", shown(old))),
+                    (None, Some(new)) => found.push(format!("`{path}` becomes {}", shown(new))),
+                    (None, None) => {}
+                }
+            }
+        }
+        (old, new) if old == new => {}
+        (_, _) if path == "secret.name" => found.push("its secrets or files changed".to_owned()),
+        (old, new) => found.push(format!("`{path}` becomes {}, was {}", shown(new), shown(old))),
+    }
+}
+
+/// A value on one line, and not all of it when it is long.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// What is in the cluster, against what was proven there.
+fn inspect(run: &ReleaseContext, candidate: &Candidate, proven: &VerifiedRelease, reasons: &mut Reasons) -> Result<()> {
+    let core = &run.core;
+    let system = &candidate.system.name;
+    let namespace = core.names.namespace(system);
+    let running = run.running()?;
+    let other = release_reason(&running, &namespace, candidate, proven);
+    if let Some(word) = &other {
+        for service in candidate.services() {
+            reasons.entry(service).or_default().push(word.clone());
+        }
+    }
+    for service in candidate.services().into_iter().filter(|service| proven.versions.contains_key(service)) {
+        let word = match running.standing(&namespace, &service) {
+            Readiness::Ready => continue,
+            Readiness::Unready => "it is not ready",
+            Readiness::Gone => "it is gone from the cluster",
+        };
+        reasons.entry(service).or_default().push(word.to_owned());
+    }
+    if other.is_some() {
+        // What another release has made is not a hand's work.
+        return Ok(());
+    }
+    let there = drift::capture(core, system)?;
+    for difference in drift::differences(&proven.objects, &there) {
+        let named = difference.service.as_deref().and_then(|name| name.parse::<ServiceName>().ok());
+        let Some(service) = named.or_else(|| candidate.services().into_iter().next()) else { continue };
+        let verify = core.deployment.environment.command("deploy --verify");
+        let (object, what) = (&difference.object, &difference.what);
+        let word = match difference.is_ours {
+            true => format!("changed by hand: {object} {what}; `{verify}` puts it back"),
+            false => format!("{object} {what} and stays"),
+        };
+        reasons.entry(service).or_default().push(word);
+    }
+    Ok(())
+}
+
+/// What Helm says of the release, when that is not what was proven.
+fn release_reason(
+    running: &Running,
+    namespace: &str,
+    candidate: &Candidate,
+    proven: &VerifiedRelease,
+) -> Option<String> {
+    match running.newest(namespace, &candidate.system.name) {
+        None => Some("its release is gone".to_owned()),
+        Some(record) if record.revision == proven.helm_revision && record.is_deployed() => None,
+        Some(record) => {
+            let (revision, status) = (record.revision, &record.status);
+            Some(format!("revision {revision} of its release, `{status}`, was never proven"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_changed_value_is_named_by_its_path() {
+        let before = json!({"services": {"a": {"image": "x", "env": {"A": "1"}, "secret": {"name": "a-1"}}}, "c": 1});
+        let after = json!({"services": {"a": {"image": "y", "env": {"A": "2", "B": "3"}, "secret": {"name": "a-2"}}}});
+        let reasons = value_reasons(&before, &after, &"a".parse().unwrap());
+        let expected = [
+            r#"`env.A` becomes "2", was "1""#,
+            r#"`env.B` becomes "3""#,
+            "its secrets or files changed",
+            "`c` was 1, and is gone",
+        ];
+        assert_eq!(reasons, expected);
+        assert!(value_reasons(&before, &before, &"a".parse().unwrap()).is_empty());
+    }
+}

@@ -1,0 +1,285 @@
+//! Hands what a service has stored to another one: under a new name, or in another system. A claim cannot be renamed, so its
+//! volume is claimed anew; nothing is copied, and nothing is deleted.
+//!
+//! The volume says meanwhile whose it is, so that a killed run is gone on with, and the new claim says where it
+//! came from until what has it now is proven: until then it can be given back.
+
+use super::Kubernetes;
+use super::names::{DEPLOYMENT, INSTANCE, SERVICE};
+use anyhow::Result;
+use base::error::Fault;
+use base::text;
+use engine::ledger::Entry;
+use engine::plan::runner::StepCx;
+use engine::plan::{Outcome, Work};
+use engine::reconcile::UnitId;
+use kube::Refusal;
+use kube::path::{CLAIM, POD, STATEFUL_SET, VOLUME};
+use model::name::SystemName;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tools::object;
+use tools::object::{annotation, text};
+
+/// On a volume that is on its way: the unit that it counts as stored by until then, which is the one that had it first, and
+/// what becomes of it without a claim once it is there.
+const OWNER: &str = "slipway/owner";
+const POLICY: &str = "slipway/reclaim-policy";
+/// On a claim: the unit that had it, until the one that has it is proven.
+const CAME_FROM: &str = "slipway/came-from";
+/// How long a service may take to stop, and storage to let go of a volume.
+const WITHIN: Duration = Duration::from_secs(180);
+
+/// The step's work. What a killed run has taken from a unit that keeps it after all goes from there to there.
+pub(super) struct HandoverWork {
+    pub(super) core: Arc<Kubernetes>,
+    pub(super) from: UnitId,
+    pub(super) to: UnitId,
+}
+
+impl Work for HandoverWork {
+    fn is_done(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        let has_let_go = self.from == self.to || get_claim(&self.core, &self.from)?.is_none();
+        let has = has_let_go && get_claim(&self.core, &self.to)?.is_some();
+        let has = has && under_way(&self.core)?.iter().all(|(owner, _)| *owner != self.from);
+        Ok(has.then(|| format!("`{}` has it", self.to)))
+    }
+
+    fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let (core, from, to) = (&self.core, &self.from, &self.to);
+        core.records.hand_secrets(&from.service, &to.service)?;
+        if from == to {
+            hand_over(core, from, to, None, cx)?;
+            scale(core, to, 1)?;
+            return Ok(Outcome::DoneWith(format!("what `{to}` stored is with it again")));
+        }
+        hand_over(core, from, to, Some(from), cx)?;
+        Ok(Outcome::DoneWith(format!("what `{from}` stored is with `{to}` now")))
+    }
+}
+
+/// Gives back what the services of a system were handed by those before them, as they have failed.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn give_back(core: &Kubernetes, system: &SystemName, cx: &StepCx<'_>) -> Result<()> {
+    for (from, to) in unsettled(core, system)? {
+        cx.status(format!("gives what it stored back to `{from}`"));
+        hand_over(core, &to, &from, None, cx)?;
+        scale(core, &from, 1)?;
+    }
+    Ok(())
+}
+
+/// From now on what the services of a system were handed is theirs.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn settle(core: &Kubernetes, system: &SystemName) -> Result<()> {
+    for (_, to) in unsettled(core, system)? {
+        let patch = json!({"metadata": {"annotations": {CAME_FROM: null}}});
+        let merged = core.access.api()?.merge(&claim_path(core, &to), &patch);
+        merged.map_err(|refusal| kube::fault(&format!("mark what `{to}` stores as its own"), &refusal))?;
+    }
+    Ok(())
+}
+
+/// Who had what services of a system have now, and those.
+fn unsettled(core: &Kubernetes, system: &SystemName) -> Result<Vec<(UnitId, UnitId)>> {
+    let listed = core.access.api()?.list(&CLAIM.within(&core.names.namespace(system)), &core.names.selector());
+    let listed = listed.map_err(|refusal| kube::fault("look for what is stored", &refusal))?;
+    let pair = |claim: &Value| {
+        let (old, service) = annotation(claim, CAME_FROM).split_once('/')?;
+        let from = UnitId { system: old.parse().ok()?, service: service.parse().ok()? };
+        Some((from, UnitId { system: system.clone(), service: object::label(claim, SERVICE).parse().ok()? }))
+    };
+    Ok(listed.iter().filter_map(pair).collect())
+}
+
+/// Has `to` have what `from` has stored. `came_from` is noted on the claim.
+fn hand_over(core: &Kubernetes, from: &UnitId, to: &UnitId, came_from: Option<&UnitId>, cx: &StepCx<'_>) -> Result<()> {
+    cx.status(format!("stops `{from}`"));
+    stop(core, from, cx)?;
+    // One that was given back is on its way out still when its run was killed.
+    let going = || Ok(get_claim(core, to)?.is_none_or(|claim| !object::is_going(&claim)).then_some(()));
+    cx.wait_for(WITHIN, going, || stuck(to, "its earlier claim does not go: something uses it still"))?;
+    let owner = came_from.unwrap_or(to);
+    let Some(volume) = volume(core, from, owner, cx)? else { return Ok(()) };
+    let name = object::name(&volume).to_owned();
+    let identity = json!({"uid": text(&volume, "/metadata/uid"), "namespace": core.names.namespace(&to.system)});
+    let system = Some(to.system.to_string());
+    core.records.enter(Entry { kind: super::teardown::VOLUME.to_owned(), id: name.clone(), system, identity })?;
+    let api = core.access.api()?;
+    let refused = |refusal: Refusal| kube::fault(&format!("hand what `{from}` stored to `{to}`"), &refusal);
+    let holder = CLAIM.at(text(&volume, "/spec/claimRef/namespace"), text(&volume, "/spec/claimRef/name"));
+    if holder != claim_path(core, to)
+        && let Some(claim) = api.get(&holder).map_err(refused)?
+    {
+        release(core, &claim, &volume, owner).map_err(refused)?;
+        cx.status(format!("waits until the volume of `{from}` is free"));
+        let is_gone = || Ok(api.get(&holder).map_err(refused)?.is_none().then_some(()));
+        cx.wait_for(WITHIN, is_gone, || stuck(from, "its claim does not go: something uses it still"))?;
+    }
+    // A volume that is bound to the new claim already would be lost to it without its ID.
+    if get_claim(core, to)?.is_none() {
+        let claimed_by = json!({
+            "apiVersion": "v1", "kind": CLAIM.name, "namespace": core.names.namespace(&to.system),
+            "name": claim_name(to), "uid": null, "resourceVersion": null,
+        });
+        api.merge(&VOLUME.named(&name), &json!({"spec": {"claimRef": claimed_by}})).map_err(refused)?;
+    }
+    match api.create(&CLAIM.within(&core.names.namespace(&to.system)), &claim(core, &volume, to, came_from)) {
+        Err(refusal) if refusal.is_conflict() => {}
+        created => drop(created.map_err(refused)?),
+    }
+    cx.wait_for(
+        WITHIN,
+        || Ok(get_claim(core, to)?.filter(|claim| text(claim, "/status/phase") == "Bound").map(drop)),
+        || stuck(to, "the cluster does not bind its claim to the volume"),
+    )?;
+    arrive(core, &volume).map_err(refused)?;
+    Ok(())
+}
+
+/// Has a volume be as it was before it was on its way.
+fn arrive(core: &Kubernetes, volume: &Value) -> Result<(), Refusal> {
+    let api = core.access.api().map_err(|error| Refusal::unanswered(format!("{error:#}")))?;
+    let settled = json!({
+        "metadata": {"annotations": {OWNER: null, POLICY: null}, "labels": {DEPLOYMENT: null}},
+        "spec": {"persistentVolumeReclaimPolicy": policy(volume)},
+    });
+    api.merge(&VOLUME.named(object::name(volume)), &settled).map(drop)
+}
+
+/// What becomes of a volume without a claim, when it is not on its way.
+fn policy(volume: &Value) -> &str {
+    match annotation(volume, POLICY) {
+        "" => text(volume, "/spec/persistentVolumeReclaimPolicy"),
+        noted => noted,
+    }
+}
+
+/// Lets a volume that a killed run has left on its way go with its claim, as others do.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn give_up(core: &Kubernetes, volume: &Value) -> Result<()> {
+    if annotation(volume, OWNER).is_empty() {
+        return Ok(());
+    }
+    Ok(arrive(core, volume).map_err(|refusal| kube::fault("give up a volume that was handed over", &refusal))?)
+}
+
+/// Lets go of a claim, after its volume knows whose it is and that it stays meanwhile.
+fn release(core: &Kubernetes, claim: &Value, volume: &Value, owner: &UnitId) -> Result<(), Refusal> {
+    let api = core.access.api().map_err(|error| Refusal::unanswered(format!("{error:#}")))?;
+    let goes = json!({
+        "metadata": {
+            "annotations": {OWNER: owner.to_string(), POLICY: policy(volume)}, "labels": {DEPLOYMENT: core.names.id},
+        },
+        "spec": {"persistentVolumeReclaimPolicy": "Retain"},
+    });
+    api.merge(&VOLUME.named(object::name(volume)), &goes)?;
+    api.delete(&CLAIM.at(object::namespace(claim), object::name(claim)), false)?;
+    Ok(())
+}
+
+/// The volume that is handed over: that of the claim, or the one that a killed run has left on its way.
+fn volume(core: &Kubernetes, from: &UnitId, owner: &UnitId, cx: &StepCx<'_>) -> Result<Option<Value>> {
+    let api = core.access.api()?;
+    let told = |refusal| kube::fault("look for volumes", &refusal);
+    if let Some(claim) = get_claim(core, from)? {
+        let name = text(&claim, "/spec/volumeName");
+        if name.is_empty() {
+            cx.news(format!("`{from}` has claimed a volume and was never given one: nothing is handed over"));
+            return Ok(None);
+        }
+        return Ok(api.get(&VOLUME.named(name)).map_err(told)?);
+    }
+    Ok(under_way(core)?.into_iter().find(|(of, _)| of == owner).map(|(_, volume)| volume))
+}
+
+/// The volumes that a killed run has left on their way, each with the unit whose it is.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub(super) fn under_way(core: &Kubernetes) -> Result<Vec<(UnitId, Value)>> {
+    let all = core.access.api()?.list(&VOLUME.everywhere(), &core.names.selector());
+    let all = all.map_err(|refusal| kube::fault("look for volumes", &refusal))?;
+    let owned = |volume: Value| {
+        let (system, service) = annotation(&volume, OWNER).split_once('/')?;
+        let owner = UnitId { system: system.parse().ok()?, service: service.parse().ok()? };
+        Some((owner, volume))
+    };
+    Ok(all.into_iter().filter_map(owned).collect())
+}
+
+fn claim(core: &Kubernetes, volume: &Value, to: &UnitId, came_from: Option<&UnitId>) -> Value {
+    let mut labels = core.names.labels(Some(&to.system));
+    labels[SERVICE] = json!(to.service.as_str());
+    labels[INSTANCE] = json!(to.system.as_str());
+    let mut claim = json!({
+        "apiVersion": "v1", "kind": CLAIM.name,
+        "metadata": {"name": claim_name(to), "namespace": core.names.namespace(&to.system), "labels": labels},
+        "spec": {
+            "accessModes": volume["spec"]["accessModes"], "volumeName": object::name(volume),
+            "volumeMode": volume["spec"]["volumeMode"],
+            // A volume without a class is claimed without one: left out, it would be the default one.
+            "storageClassName": text(volume, "/spec/storageClassName"),
+            "resources": {"requests": {"storage": volume["spec"]["capacity"]["storage"]}},
+        },
+    });
+    if let Some(unit) = came_from {
+        claim["metadata"]["annotations"] = json!({CAME_FROM: unit.to_string()});
+    }
+    claim
+}
+
+fn get_claim(core: &Kubernetes, unit: &UnitId) -> Result<Option<Value>> {
+    let found = core.access.api()?.get(&claim_path(core, unit));
+    Ok(found.map_err(|refusal| kube::fault(&format!("look for what `{unit}` stored"), &refusal))?)
+}
+
+fn claim_path(core: &Kubernetes, unit: &UnitId) -> String {
+    CLAIM.at(&core.names.namespace(&unit.system), &claim_name(unit))
+}
+
+/// As the StatefulSet of a service calls it.
+fn claim_name(unit: &UnitId) -> String {
+    format!("data-{}-0", unit.service)
+}
+
+/// Stops what has the volume, and waits until it has let go of it.
+fn stop(core: &Kubernetes, unit: &UnitId, cx: &StepCx<'_>) -> Result<()> {
+    scale(core, unit, 0)?;
+    let selector = format!("{SERVICE}={},{INSTANCE}={},{}", unit.service, unit.system, core.names.selector());
+    let pods = || {
+        let pods = core.access.api()?.list_metadata(&POD.within(&core.names.namespace(&unit.system)), &selector);
+        let pods = pods.map_err(|refusal| kube::fault(&format!("look for the pods of `{unit}`"), &refusal))?;
+        Ok(pods.is_empty().then_some(()))
+    };
+    cx.wait_for(WITHIN, pods, || stuck(unit, "its pods do not end"))
+}
+
+/// How many there are of a service that stores something, where it is there at all.
+fn scale(core: &Kubernetes, unit: &UnitId, replicas: u32) -> Result<()> {
+    let set = STATEFUL_SET.at(&core.names.namespace(&unit.system), unit.service.as_str());
+    match core.access.api()?.merge(&set, &json!({"spec": {"replicas": replicas}})) {
+        Err(refusal) if !refusal.is_missing() => {
+            Err(kube::fault(&format!("have {replicas} of `{unit}`"), &refusal).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stuck(unit: &UnitId, why: &str) -> Fault {
+    let cause = format!("what `{unit}` stored cannot be handed over within {} s: {why}", WITHIN.as_secs());
+    Fault::failed("handover-blocked", cause).hint("the same command again continues where it stopped")
+}
+
+/// "what `a/x` stored (1 GiB)"
+pub(super) fn what(unit: &UnitId, size: Option<u64>) -> String {
+    let size = size.map(|bytes| format!(" ({})", text::bytes(bytes))).unwrap_or_default();
+    format!("what `{unit}` stored{size}")
+}

@@ -1,0 +1,105 @@
+//! Services as a proven release had them, for what no file declares any more.
+
+use super::records::{StatePlace, VerifiedRelease};
+use super::release_spec::WorkloadSpec;
+use model::container::Container;
+use model::name::{ServiceName, SystemName};
+use model::system::{Presence, Probe, Service, Source, System, TargetKind};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A system by its proven release. Its contract is not known.
+pub(super) fn system(name: &SystemName, proven: &VerifiedRelease) -> System {
+    let services = super::recorded::services(proven);
+    System {
+        name: name.clone(),
+        description: String::new(),
+        services: services.iter().map(|(name, values)| service(name, values)).collect(),
+        smoke: Vec::new(),
+        denied: Vec::new(),
+        was: BTreeSet::new(),
+    }
+}
+
+/// The services of a proven release.
+pub(super) fn parts(proven: &VerifiedRelease) -> Vec<WorkloadSpec> {
+    super::recorded::services(proven).iter().map(|(name, values)| part(name, values)).collect()
+}
+
+fn part(name: &ServiceName, values: &Value) -> WorkloadSpec {
+    WorkloadSpec {
+        service: service(name, values),
+        replicas: number(&values["replicas"]).unwrap_or(1),
+        stores: values["storage"].is_object(),
+        state: values["storage"].is_object().then_some(StatePlace::Own),
+        env: BTreeMap::new(),
+        args: Vec::new(),
+        files: BTreeMap::new(),
+        secret_env: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
+    }
+}
+
+pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
+    let port = values["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+    let seconds = |value: &Value| Duration::from_secs(value.as_u64().unwrap_or_default());
+    let needs = values["needs"].as_array().into_iter().flatten();
+    Service {
+        name: name.clone(),
+        // Its image is the one that was released; where that came from does not matter.
+        source: Source::Image { image: String::new(), host: None },
+        port,
+        host_port: port,
+        public: values["public"].is_object(),
+        team: None,
+        needs: needs.filter_map(|need| need.as_str()?.parse().ok()).collect(),
+        presence: Presence::Always,
+        managed: None,
+        targets: BTreeSet::from(TargetKind::ALL),
+        env: BTreeMap::new(),
+        provides: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        files: BTreeMap::new(),
+        args: Vec::new(),
+        ready: probe(&values["probes"]["ready"]),
+        live: probe(&values["probes"]["live"]),
+        ready_within: seconds(&values["probes"]["startSeconds"]),
+        stop_within: seconds(&values["stopSeconds"]),
+        replicas: number(&values["replicas"]),
+        scale: None,
+        container: Container::default(),
+        was: BTreeSet::new(),
+    }
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|number| u32::try_from(number).ok())
+}
+
+fn probe(value: &Value) -> Probe {
+    match value["http"].as_str() {
+        Some(path) => Probe::Http { path: path.to_owned() },
+        None => Probe::Tcp { send: None, expect: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_service_is_what_the_chart_was_given() {
+        let values = json!({
+            "port": 8081, "replicas": 2, "needs": ["ledger"], "stopSeconds": 10, "public": {"host": "a.b"},
+            "probes": {"startSeconds": 30, "ready": {"http": "/readyz"}, "live": {"tcp": true}},
+        });
+        let part = part(&"app".parse().unwrap(), &values);
+        let service = &part.service;
+        assert_eq!((part.replicas, part.stores, service.port, service.public), (2, false, 8081, true));
+        assert_eq!(service.ready, Probe::Http { path: "/readyz".to_owned() });
+        assert_eq!((service.ready_within, service.stop_within), (Duration::from_secs(30), Duration::from_secs(10)));
+        assert_eq!(service.needs, ["ledger".parse::<ServiceName>().unwrap()]);
+    }
+}

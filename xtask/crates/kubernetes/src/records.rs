@@ -1,0 +1,336 @@
+//! What is known of a deployment: its releases that were proven, its generated secrets, its ledger. Kept in Secrets of
+//! the deployment's home namespace, with a copy on this machine.
+
+mod secrets;
+mod state;
+mod verified_release;
+
+pub(super) use state::StatePlace;
+pub(super) use verified_release::VerifiedRelease;
+
+use self::secrets::{Secrets, noted_cluster};
+use super::access::Access;
+use super::identity::Identity;
+use super::names::Names;
+use super::namespaces::NAMESPACE;
+use super::prerequisites::SECRET;
+use anyhow::{Context, Result};
+use base::files;
+use base::random;
+use engine::home::Home;
+use engine::ledger;
+use engine::ledger::{Entry, Ledger};
+use engine::store::{DocumentName, Documents};
+use model::name::{ServiceName, SystemName};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// In the folder of a deployment's state: what was entered before the cluster had a place for it.
+const EARLY: &str = "early.json";
+/// Where the document of state has the systems.
+const SYSTEMS: &str = "systems";
+
+/// Reads and writes the records of one deployment.
+pub struct Records {
+    documents: Documents<Secrets<Arc<Access>>>,
+    access: Arc<Access>,
+    /// Where this machine keeps what was entered early.
+    early: PathBuf,
+    /// Whether there is a place in the cluster by now.
+    settled: Mutex<bool>,
+}
+
+impl Records {
+    pub(super) fn new(access: Arc<Access>, names: Names, home: Home) -> Self {
+        let early = home.dir().join(EARLY);
+        let documents = Documents::new(Secrets::new(Arc::clone(&access), names, home));
+        Self { documents, access, early, settled: Mutex::new(false) }
+    }
+
+    /// Lets the next question read everything again: somebody else may have deployed since.
+    pub fn forget_what_was_read(&self) {
+        self.documents.forget();
+    }
+
+    /// The proven releases of a system, the newest last.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn history(&self, system: &SystemName) -> Result<Vec<VerifiedRelease>> {
+        Ok(verified_release::parse(&self.read(&DocumentName::releases(system))?))
+    }
+
+    /// The systems that something is known of: those with a proven release, and those that something was made for.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn systems(&self) -> Result<BTreeSet<SystemName>> {
+        if !self.access.is_there()? {
+            return Ok(BTreeSet::new());
+        }
+        let made = self.entries()?.into_iter().filter(|entry| [NAMESPACE, SECRET].contains(&entry.kind.as_str()));
+        let made = made.filter_map(|entry| entry.system?.parse().ok());
+        Ok(self.documents.all()?.keys().filter_map(DocumentName::system).chain(made).collect())
+    }
+
+    /// Has the newest proven release of a system be what `amended` makes of it, with the same number.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn amend(
+        &self,
+        system: &SystemName,
+        amended: impl Fn(VerifiedRelease) -> VerifiedRelease,
+    ) -> Result<()> {
+        self.change(&DocumentName::releases(system), |document| {
+            let mut releases = verified_release::parse(document);
+            if let Some(newest) = releases.pop() {
+                releases.push(amended(newest));
+                verified_release::write(document, releases);
+            }
+        })
+    }
+
+    /// Gives a service the generated secrets that another one had, but for those that it has by now.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn hand_secrets(&self, from: &ServiceName, to: &ServiceName) -> Result<()> {
+        self.change(&DocumentName::secrets(), |document| {
+            let Some(secrets) = document.as_object_mut() else { return };
+            let handed: Vec<(String, Value)> = secrets
+                .iter()
+                .filter(|(name, _)| is_secret_of(name, from))
+                .filter_map(|(name, value)| Some((format!("{to}.{}", name.split_once('.')?.1), value.clone())))
+                .filter(|(name, _)| !secrets.contains_key(name))
+                .collect();
+            secrets.extend(handed);
+        })
+    }
+
+    /// Where the services of a system keep their state, as far as that was noted.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn state(&self, system: &SystemName) -> Result<BTreeMap<ServiceName, StatePlace>> {
+        let document = self.read(&state_name())?;
+        Ok(state::parse(&document[SYSTEMS][system.as_str()]))
+    }
+
+    /// Notes where the services of a system keep their state.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn note_state(&self, system: &SystemName, places: &BTreeMap<ServiceName, StatePlace>) -> Result<()> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.change(&state_name(), |document| {
+            let mut noted = state::parse(&document[SYSTEMS][system.as_str()]);
+            noted.extend(places.clone());
+            document[SYSTEMS][system.as_str()] = state::document(&noted);
+        })
+    }
+
+    /// Appends what was proven just now, with the next number, and returns that. The same stamp again only renews the
+    /// newest one's objects and Helm revision.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn prove(&self, system: &SystemName, proven: VerifiedRelease) -> Result<u64> {
+        self.documents.update(&DocumentName::releases(system), |document| {
+            let (releases, number) = verified_release::append(verified_release::parse(document), proven.clone());
+            verified_release::write(document, releases);
+            Ok(number)
+        })
+    }
+
+    /// A generated secret by the name `SERVICE.SECRET`, made now if there is none and `make` says so.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub(super) fn secret(&self, name: &str, make: bool) -> Result<Option<String>> {
+        let known = |document: &Value| document[name].as_str().map(str::to_owned);
+        if !make {
+            return Ok(known(&self.read(&DocumentName::secrets())?));
+        }
+        let made = random::secret().with_context(|| format!("generate the secret `{name}`"))?;
+        self.documents.update(&DocumentName::secrets(), |document| {
+            // Somebody else's may have been there first.
+            if known(document).is_none() {
+                document[name] = json!(made);
+            }
+            Ok(known(document))
+        })
+    }
+
+    /// Enters something into the ledger before it is made; the same kind and id again replaces its identity.
+    ///
+    /// # Errors
+    /// When it cannot be written; the thing must then not be made.
+    pub fn enter(&self, entry: Entry) -> Result<()> {
+        self.change(&DocumentName::ledger(), |document| drop(ledger::enter(document, std::slice::from_ref(&entry))))
+    }
+
+    /// Enters what may be made before there is a place for it in the cluster, or a cluster. Until [`Records::settle`] it is
+    /// known to this machine alone.
+    ///
+    /// # Errors
+    /// Those of [`Records::enter`].
+    pub(super) fn enter_early(&self, entry: Entry) -> Result<()> {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if *settled { self.enter(entry) } else { Ledger::open(&self.early)?.enter(entry) }
+    }
+
+    /// Whether something was entered early that the cluster does not know yet.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(super) fn has_early(&self) -> Result<bool> {
+        Ok(!Ledger::open(&self.early)?.entries().is_empty())
+    }
+
+    /// There is a place in the cluster from now on: what was entered early goes there.
+    ///
+    /// # Errors
+    /// When it cannot be written there.
+    pub(super) fn settle(&self) -> Result<()> {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in Ledger::open(&self.early)?.entries() {
+            self.enter(entry.clone())?;
+        }
+        *settled = true;
+        files::remove(&self.early)
+    }
+
+    /// The same as [`Records::enter`] while there is no place for it in the cluster yet.
+    ///
+    /// # Errors
+    /// Those of [`Records::enter`].
+    pub(super) fn enter_here(&self, entry: Entry) -> Result<()> {
+        self.documents.update_copy(&DocumentName::ledger(), |document| {
+            ledger::enter(document, &[entry]);
+            Ok(())
+        })
+    }
+
+    /// What is in the ledger; in its copy, where the cluster has none; and what was entered early.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        if self.access.is_there()? {
+            entries = ledger::entries(&self.documents.read(&DocumentName::ledger())?);
+        }
+        ledger::add(&mut entries, Ledger::open(&self.early)?.entries());
+        Ok(entries)
+    }
+
+    /// Strikes out what is proven gone. Where the home namespace is gone as well, so is the ledger in it, and nothing is
+    /// left to be written but the copy.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn strike(&self, gone: impl Fn(&Entry) -> bool) -> Result<()> {
+        if self.has_early()? {
+            Ledger::open(&self.early)?.strike(&gone)?;
+        }
+        if !self.access.is_there()? {
+            return Ok(());
+        }
+        self.change_what_is_there(&DocumentName::ledger(), |document| drop(ledger::strike(document, &gone)))
+    }
+
+    /// Forgets the releases of a system.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub(super) fn forget_releases(&self, system: &SystemName) -> Result<()> {
+        self.documents.remove(&DocumentName::releases(system))
+    }
+
+    /// Forgets a system that is proven gone: its releases, its entries in the ledger but for those that `kept` names,
+    /// and the generated secrets of these of its services.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub(super) fn forget_system(
+        &self,
+        system: &SystemName,
+        services: &[ServiceName],
+        kept: impl Fn(&Entry) -> bool,
+    ) -> Result<()> {
+        self.forget_releases(system)?;
+        let of_these = |name: &str| services.iter().any(|service| is_secret_of(name, service));
+        self.change_what_is_there(&DocumentName::secrets(), |document| {
+            if let Some(secrets) = document.as_object_mut() {
+                secrets.retain(|name, _| !of_these(name));
+            }
+        })?;
+        if !services.is_empty() {
+            self.change_what_is_there(&state_name(), |document| {
+                if let Some(systems) = document[SYSTEMS].as_object_mut() {
+                    systems.remove(system.as_str());
+                }
+            })?;
+        }
+        self.strike(|entry| entry.system.as_deref() == Some(system.as_str()) && !kept(entry))
+    }
+
+    /// The cluster that these records were written for, if there are any.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn cluster(&self) -> Result<Option<Identity>> {
+        Ok(self.documents.all()?.values().find_map(noted_cluster))
+    }
+
+    /// A document; null where there is none, and where there is no cluster yet.
+    fn read(&self, name: &DocumentName) -> Result<Value> {
+        if self.access.is_there()? { self.documents.read(name) } else { Ok(Value::Null) }
+    }
+
+    fn change(&self, name: &DocumentName, change: impl Fn(&mut Value)) -> Result<()> {
+        self.documents.update(name, |document| {
+            change(document);
+            Ok(())
+        })
+    }
+
+    /// Changes a document, or its copy alone where the cluster has no documents: the home namespace is gone as well.
+    fn change_what_is_there(&self, name: &DocumentName, change: impl Fn(&mut Value)) -> Result<()> {
+        if !self.documents.all()?.is_empty() {
+            return self.change(name, change);
+        }
+        self.documents.update_copy(name, |document| {
+            change(document);
+            Ok(())
+        })
+    }
+}
+
+/// The document of where services keep their state.
+fn state_name() -> DocumentName {
+    DocumentName::new("state")
+}
+
+fn is_secret_of(name: &str, service: &ServiceName) -> bool {
+    name.split_once('.').is_some_and(|(owner, _)| owner == service.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_of_a_service_are_told_from_those_of_one_with_a_longer_name() {
+        let redis: ServiceName = "redis".parse().unwrap();
+        assert!(is_secret_of("redis.password", &redis));
+        for other in ["redis-2.password", "redis", "schema", "deployment_id"] {
+            assert!(!is_secret_of(other, &redis), "{other}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Addresses that do not change, for what others need by name.
+//!
+//! podman's name server fails for a moment whenever any container comes or goes (aardvark with podman 4.3). So what
+//! others need has an address of its own there, counted down from the end of its network, where none is given out for a
+//! long time, and those that need it are told. docker's names need no help.
+
+use super::edge;
+use super::names::Names;
+use crate::supervised::Supervised;
+use anyhow::Result;
+use model::name::{ServiceName, SystemName};
+use model::system::{Presence, Service, System};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, PoisonError};
+
+/// The fixed addresses of networks that are there, each looked up once.
+#[derive(Debug, Default)]
+pub(super) struct FixedAddresses(Mutex<BTreeMap<SystemName, Fixed>>);
+
+impl FixedAddresses {
+    /// None before the network is there, or where names need no help.
+    ///
+    /// # Errors
+    /// When no engine answers.
+    pub(super) fn of(&self, core: &Supervised, names: &Names, system: &System) -> Result<Fixed> {
+        let engine = core.found_engine()?.engine;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fixed) = known.get(&system.name) {
+            return Ok(fixed.clone());
+        }
+        let network = engine.network(&core.proc, &names.network(&system.name))?;
+        let Some(subnet) = network.and_then(|network| network.subnet) else { return Ok(Fixed::default()) };
+        let fixed = Fixed::new(system, subnet);
+        known.insert(system.name.clone(), fixed.clone());
+        Ok(fixed)
+    }
+}
+
+/// The fixed addresses of a system's network.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fixed {
+    /// Of its edge.
+    pub(super) edge: Option<IpAddr>,
+    /// Of services that are reached directly.
+    services: BTreeMap<ServiceName, IpAddr>,
+}
+
+impl Fixed {
+    /// Those of a network with these first and last addresses. The last one is for all of its containers.
+    pub(super) fn new(system: &System, (first, last): (Ipv4Addr, Ipv4Addr)) -> Self {
+        let (first, last) = (first.to_bits(), last.to_bits());
+        // The lower half is left to those that take what they are given.
+        let least = first + (last - first) / 2;
+        let mut free = (least..last).rev().map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+        let edge = free.next();
+        let direct = system.services.iter().filter(|service| is_needed_directly(system, service));
+        Self { edge, services: direct.map(|service| service.name.clone()).zip(free).collect() }
+    }
+
+    pub(super) fn of(&self, service: &ServiceName) -> Option<IpAddr> {
+        self.services.get(service).copied()
+    }
+
+    /// What a service is told: the addresses of what it needs, by name.
+    pub(super) fn hosts(&self, system: &System, service: &Service) -> BTreeMap<String, IpAddr> {
+        let address = |need: &ServiceName| {
+            let needed = system.services.iter().find(|service| service.name == *need)?;
+            if edge::is_fronted(system, needed) { self.edge } else { self.of(need) }
+        };
+        service.needs.iter().filter_map(|need| Some((need.to_string(), address(need)?))).collect()
+    }
+}
+
+fn is_needed_directly(system: &System, service: &Service) -> bool {
+    let needed = system.services.iter().any(|other| other.needs.contains(&service.name));
+    // Two versions at once cannot have one address, and what only several replicas need is not here.
+    needed
+        && service.presence != Presence::WhenReplicated
+        && !edge::is_fronted(system, service)
+        && !edge::overlaps(system, service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_has_an_address_that_those_who_need_it_are_told() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
+        let spec = model::load(root).unwrap();
+        let told = |system: &str, service: &str| {
+            let system = spec.systems.iter().find(|known| known.name.as_str() == system).unwrap();
+            let service = system.services.iter().find(|known| known.name.as_str() == service).unwrap();
+            let network = ("10.89.4.0".parse().unwrap(), "10.89.4.255".parse().unwrap());
+            let hosts = Fixed::new(system, network).hosts(system, service);
+            hosts.into_iter().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>()
+        };
+        // Two versions of the provider may run at once, so it is the edge that has its name.
+        assert_eq!(told("invoices", "invoice-app"), ["payment-provider 10.89.4.254"]);
+        assert_eq!(told("shortener", "shortener"), ["redis 10.89.4.253"]);
+        assert_eq!(told("epoch", "epoch"), [""; 0]);
+    }
+}

@@ -1,0 +1,220 @@
+//! How a recipe becomes a container, and how a service in one is reached.
+
+use super::fixed::Fixed;
+use super::names::Names;
+use super::{Containers, current_container, edge, neighbor};
+use crate::supervised::Supervised;
+use crate::supervised::addresses::reachable;
+use crate::supervised::recipe::{Image, Program, Recipe, keep_data};
+use crate::supervised::start::{Filled, Secrets};
+use anyhow::Result;
+use base::ctx::Vars;
+use base::http::Endpoint;
+use base::proc::CommandLine;
+use keys::Digest;
+use model::container::FILES;
+use model::name::ServiceName;
+use model::system::{Reference, Service, System};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use supervisor::container::{NAME, Place, Reach};
+use supervisor::{LaunchSpec, LaunchStrategy};
+use tools::oci::{Found, Mount, RunSpec};
+
+/// How images of this repository tell whether they are well.
+const OWN_HEALTH: [&str; 2] = ["/service", "healthcheck"];
+
+/// The recipe with everything filled in; `None` while its image is not there.
+pub(super) fn spec(
+    containers: &Containers,
+    core: &Supervised,
+    recipe: &Recipe,
+    secrets: Secrets,
+) -> Result<Option<LaunchSpec>> {
+    let Program::Image(image) = &recipe.program else { return Ok(None) };
+    let known = core.service(&recipe.service).zip(core.system_of(&recipe.service));
+    let Some((service, system)) = known else { return Ok(None) };
+    let system = &system;
+    let Some(id) = containers.image_id(core, &recipe.service, image)? else { return Ok(None) };
+    let Some(filled) = core.fill(recipe, secrets)? else { return Ok(None) };
+    let found = core.found_engine()?;
+    let fixed = containers.fixed.of(core, &containers.names, system)?;
+    let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
+    let release = Digest::of(format!("{}\n{id}", filled.release(recipe)));
+    let run = part.run(recipe, &filled, id);
+    let mut env = surroundings(core);
+    env.extend(part.variables(filled));
+    Ok(Some(LaunchSpec {
+        service: recipe.service.clone(),
+        release: format!("{release:.16}"),
+        program: found.engine.program.clone(),
+        args: neighbor::as_known(found.engine.run(NAME, &run)),
+        dir: core.home().dir().to_owned(),
+        env,
+        log: core.home().log(&recipe.service),
+        listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, image.port)),
+        style: LaunchStrategy::Container {
+            place: part.place(),
+            overlaps: edge::overlaps(system, service),
+            route: edge::route(core, system, service, &found),
+        },
+        ready: recipe.ready.clone(),
+        live: recipe.live.clone(),
+        ready_within: recipe.ready_within,
+        stop_within: recipe.stop_within,
+        probe_every: LaunchSpec::PROBE_EVERY,
+        promote_within: LaunchSpec::PROMOTE_WITHIN,
+    }))
+}
+
+/// A service on its way into a container.
+struct Part<'a> {
+    core: &'a Supervised,
+    names: &'a Names,
+    found: &'a Found,
+    system: &'a System,
+    service: &'a Service,
+    image: &'a Image,
+    fixed: Fixed,
+}
+
+impl Part<'_> {
+    fn variables(&self, filled: Filled) -> BTreeMap<String, String> {
+        let mut variables = filled.env;
+        variables.insert("PORT".to_owned(), self.image.port.to_string());
+        variables.insert("LISTEN_ADDRESS".to_owned(), Ipv4Addr::UNSPECIFIED.to_string());
+        variables
+    }
+
+    fn run(&self, recipe: &Recipe, filled: &Filled, id: String) -> RunSpec {
+        let container = &self.image.container;
+        let names = ["PORT", "LISTEN_ADDRESS"].map(str::to_owned).into_iter();
+        // Behind an edge the name is the edge's, which knows the version that is to serve.
+        let own_name = (!edge::is_fronted(self.system, self.service)).then(|| self.service.name.to_string());
+        RunSpec {
+            image: id,
+            labels: self.names.service_labels(&self.system.name, &self.service.name),
+            networks: vec![self.names.network(&self.system.name)],
+            fixed: self
+                .fixed
+                .of(&self.service.name)
+                .map(|at| (self.names.network(&self.system.name), at))
+                .into_iter()
+                .collect(),
+            hosts: self.fixed.hosts(self.system, self.service),
+            aliases: own_name.into_iter().collect(),
+            publish: Vec::new(),
+            env: names.chain(filled.env.keys().cloned()).collect(),
+            mounts: self.mounts(recipe),
+            user: container.user,
+            writable: container.writable.clone(),
+            memory: container.memory,
+            cpu: container.cpu,
+            low_ports: container.low_ports,
+            args: container.command.iter().chain(&filled.args).cloned().collect(),
+        }
+    }
+
+    fn mounts(&self, recipe: &Recipe) -> Vec<Mount> {
+        let folder = self.core.home().files(&recipe.service);
+        let file = |name: &String| Mount::Bind { source: folder.join(name), at: format!("{FILES}/{name}") };
+        let mut mounts: Vec<Mount> = recipe.files.keys().map(file).collect();
+        if stores(recipe) {
+            let at = self.service.data().to_owned();
+            mounts.push(Mount::Volume { name: self.names.volume(self.core, &recipe.service), at });
+        }
+        mounts
+    }
+
+    fn place(&self) -> Place {
+        let reach = if self.found.facts.reaches_containers() {
+            Reach::Address
+        } else if self.service.is_own() {
+            Reach::Exec(OWN_HEALTH.map(str::to_owned).into())
+        } else {
+            Reach::Exec(self.image.container.health.clone())
+        };
+        Place {
+            engine: self.found.engine.kind,
+            prefix: self.names.container(&self.service.name),
+            network: self.names.network(&self.system.name),
+            port: self.image.port,
+            reach,
+            relays: Vec::new(),
+        }
+    }
+}
+
+/// Whether a version of a service has a folder that outlives it.
+pub(super) fn stores(recipe: &Recipe) -> bool {
+    keep_data(recipe.templates())
+}
+
+/// What the engine's client has of this machine's environment: that of every service, and what it finds its engine by.
+pub(super) fn surroundings(core: &Supervised) -> BTreeMap<String, String> {
+    let mut env = core.surroundings();
+    env.extend(client_variables(&core.vars));
+    env
+}
+
+fn client_variables(vars: &Vars) -> impl Iterator<Item = (String, String)> {
+    let names = ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS"];
+    let named = names.iter().filter_map(|name| Some(((*name).to_owned(), vars.get(name)?.to_owned())));
+    let prefixed = ["DOCKER_", "CONTAINER_", "CONTAINERS_", "PODMAN_"].iter().flat_map(|p| vars.starting_with(p));
+    named.collect::<Vec<_>>().into_iter().chain(prefixed.collect::<Vec<_>>())
+}
+
+pub(super) fn refer(service: &Service, reference: &Reference) -> Option<String> {
+    match reference {
+        Reference::Address => Some(Ipv4Addr::UNSPECIFIED.to_string()),
+        Reference::Host => Some(service.name.to_string()),
+        Reference::Port => Some(service.port.to_string()),
+        Reference::Data => Some(service.data().to_owned()),
+        Reference::File(name) => Some(format!("{FILES}/{name}")),
+        Reference::Secret(_) | Reference::Provided { .. } => None,
+    }
+}
+
+pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recipe) -> String {
+    let line = || {
+        let Program::Image(image) = &recipe.program else { return None };
+        let (service, system) = core.service(&recipe.service).zip(core.system_of(&recipe.service))?;
+        let system = &system;
+        let found = core.found_engine().ok()?;
+        let known = containers.image_id(core, &recipe.service, image).ok().flatten();
+        let id = known.unwrap_or_else(|| format!("<digest of {}>", recipe.service));
+        let fixed = Fixed::default();
+        let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
+        let shown = Filled {
+            env: recipe.env.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+            args: recipe.args.iter().map(ToString::to_string).collect(),
+            files: BTreeMap::new(),
+        };
+        let name = format!("{}-<number>", containers.names.container(&recipe.service));
+        let args = found.engine.run(&name, &part.run(recipe, &shown, id));
+        Some(CommandLine::new(found.engine.kind.as_str()).args(args).to_string())
+    };
+    let line = line().unwrap_or_else(|| recipe.version());
+    format!("under the supervisor: {line}")
+}
+
+/// Where a smoke contract reaches a service: where it is published, or in its network.
+pub(super) fn endpoint(containers: &Containers, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {
+    let failed = |error: anyhow::Error| format!("{error:#}");
+    if let Some(address) = edge::published(core, service) {
+        return Ok(reachable(address).into());
+    }
+    let declared = core.service(service).zip(core.system_of(service));
+    let Some((declared, system)) = declared else { return Err(format!("there is no service `{service}`")) };
+    let found = core.found_engine().map_err(failed)?;
+    if !found.facts.reaches_containers() {
+        return Err(format!("`{service}` is internal, and containers of this engine have no address on this machine"));
+    }
+    let name = current_container(core, &containers.names, service).map_err(failed)?;
+    let name = name.ok_or_else(|| format!("`{service}` does not run"))?;
+    let container = found.engine.container(&core.proc, &name).map_err(failed)?;
+    let network = containers.names.network(&system.name);
+    let address = container.and_then(|container| container.addresses.get(&network).copied());
+    let address = address.ok_or_else(|| format!("`{service}` has no address in its network"))?;
+    Ok(SocketAddr::new(address, declared.port).into())
+}

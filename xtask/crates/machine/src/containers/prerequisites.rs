@@ -1,0 +1,285 @@
+//! What every start of a system needs: its networks, the volumes of its services, and no container that an earlier run
+//! has left.
+
+use super::names::{HOME, Names, SYSTEM};
+use super::{Containers, edge, launch};
+use crate::supervised::Supervised;
+use crate::supervised::images::{note_engine, noted_engine};
+use crate::supervised::recipe::Recipe;
+use crate::supervised::runtime::Publisher;
+use crate::supervised::steps::{PORTS, SUPERVISOR};
+use crate::supervised::teardown::DATA;
+use anyhow::Result;
+use base::error::Fault;
+use base::proc::Proc;
+use engine::ledger::Entry;
+use engine::plan::runner::StepCx;
+use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
+use engine::reconcile::UnitId;
+use model::container::EngineKind;
+use model::name::ServiceName;
+use model::system::System;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tools::oci;
+use tools::oci::{Container, Engine, Labels, Named};
+
+/// The kinds of what is made here, in the ledger and in receipts.
+pub(super) const NETWORK: &str = "network";
+pub(super) const VOLUME: &str = "volume";
+
+/// Whether what is published comes in through a network of its own. podman's networks are within reach of others unless
+/// they are internal, and from an internal one nothing can be published. docker parts networks by itself.
+pub(super) fn has_front(kind: EngineKind) -> bool {
+    kind == EngineKind::Podman
+}
+
+/// What was made in one engine is not there in the other, and would be left behind.
+pub(super) fn check_engine(core: &Supervised) -> Result<()> {
+    let noted = noted_engine(core.home())?;
+    match (core.deployment.environment.engine, noted) {
+        (Some(wanted), Some(noted)) if wanted != noted => {
+            let cause = format!("this deployment runs in {noted}, and the environment names {wanted}");
+            let teardown = core.deployment.environment.command("teardown");
+            let hint = format!("remove what runs first: `{teardown} --set engine={noted}`");
+            Err(Fault::could_not_run("engine-changed", cause).hint(hint).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn steps(
+    containers: &Containers,
+    core: &Arc<Supervised>,
+    system: &System,
+    recipes: &[Recipe],
+    pulled: bool,
+) -> Vec<Step> {
+    let volumes: Vec<ServiceName> =
+        recipes.iter().filter(|recipe| launch::stores(recipe)).map(|recipe| recipe.service.clone()).collect();
+    let work = GroundWork {
+        core: Arc::clone(core),
+        names: containers.names.clone(),
+        system: system.clone(),
+        services: recipes.iter().map(|recipe| recipe.service.clone()).collect(),
+        volumes,
+    };
+    let id = Action::new("network").of(&system.name);
+    let needs = [PORTS, SUPERVISOR].map(StepId::new);
+    let preview = work.preview();
+    let network = Step {
+        id: id.clone(),
+        title: format!("make the network of `{}`", system.name),
+        system: Some(system.name.to_string()),
+        needs: needs.to_vec(),
+        holds: Holds::Nothing,
+        preview,
+        work: Box::new(work),
+    };
+    let edge = edge::step(containers, core, system, recipes, needs.into_iter().chain([id]).collect(), pulled);
+    std::iter::once(network).chain(edge).collect()
+}
+
+struct GroundWork {
+    core: Arc<Supervised>,
+    names: Names,
+    system: System,
+    /// All that are started, and those of them that store something.
+    services: Vec<ServiceName>,
+    volumes: Vec<ServiceName>,
+}
+
+impl GroundWork {
+    /// By name, and whether it is internal.
+    fn networks(&self, kind: EngineKind) -> Vec<(String, bool)> {
+        let network = self.names.network(&self.system.name);
+        if has_front(kind) {
+            vec![(network, true), (self.names.front(&self.system.name), false)]
+        } else {
+            vec![(network, false)]
+        }
+    }
+
+    fn preview(&self) -> Vec<Preview> {
+        let Ok(found) = self.core.found_engine() else {
+            return vec![Preview::Do(format!("network `{}`", self.names.network(&self.system.name)))];
+        };
+        let labels = self.names.labels(&self.system.name);
+        let engine = Engine::as_typed(found.engine.kind);
+        let networks = self.networks(engine.kind);
+        let networks = networks.iter().map(|(name, internal)| engine.network_create(name, &labels, *internal));
+        let volume =
+            |service| engine.volume_create(&self.names.volume(&self.core, service), &self.volume_labels(service));
+        networks.chain(self.volumes.iter().map(volume)).map(Preview::Run).collect()
+    }
+
+    fn volume_labels(&self, service: &ServiceName) -> Labels {
+        self.names.service_labels(&self.system.name, service)
+    }
+}
+
+impl Work for GroundWork {
+    /// Where all services run, what they need is there, and no engine has to be asked.
+    fn is_done(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let status = self.core.supervised_of(&self.services)?;
+        let runs = |name: &ServiceName| status.iter().any(|status| status.service == *name && status.current.is_some());
+        if self.services.iter().all(runs) {
+            return Ok(Some("all services run in it".to_owned()));
+        }
+        // What another run has made is entered by this one, too.
+        if noted_engine(self.core.home())?.is_none() {
+            return Ok(None);
+        }
+        let engine = self.core.engine.get(cx.proc)?.engine;
+        for (name, _) in self.networks(engine.kind) {
+            match engine.network(cx.proc, &name)? {
+                Some(network) => self.check_owner(NETWORK, &network)?,
+                None => return Ok(None),
+            }
+        }
+        for service in self.volumes.iter().filter(|service| !self.core.inherits(service)) {
+            match engine.volume(cx.proc, &self.names.volume(&self.core, service))? {
+                Some(volume) => self.check_owner(VOLUME, &volume)?,
+                None => return Ok(None),
+            }
+        }
+        let stale = self.stale(&engine, cx.proc)?;
+        Ok(stale.is_empty().then(|| "it is there".to_owned()))
+    }
+
+    fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let engine = self.core.engine.get(cx.proc)?.engine;
+        let system = self.system.name.as_str();
+        let stale = self.stale(&engine, cx.proc)?;
+        for name in &stale {
+            cx.status(format!("removing `{name}`, which an earlier run has left"));
+            oci::remove(cx.proc, &engine.container_remove(name))?;
+        }
+        for (name, internal) in self.networks(engine.kind) {
+            self.enter(NETWORK, &name, &name, system)?;
+            match engine.network(cx.proc, &name)? {
+                Some(network) => self.check_owner(NETWORK, &network)?,
+                None => cx.run(&engine.network_create(&name, &self.names.labels(&self.system.name), internal))?,
+            }
+        }
+        for service in &self.volumes {
+            // One that gets what another has stored is given that when it starts.
+            if self.core.inherits(service) {
+                continue;
+            }
+            let name = self.names.volume(&self.core, service);
+            self.enter(VOLUME, &format!("{DATA}{service}"), &name, system)?;
+            match engine.volume(cx.proc, &name)? {
+                Some(volume) => self.check_owner(VOLUME, &volume)?,
+                None => cx.run(&engine.volume_create(&name, &self.volume_labels(service)))?,
+            }
+        }
+        note_engine(self.core.home(), engine.kind)?;
+        Ok(Outcome::Done)
+    }
+}
+
+impl GroundWork {
+    fn enter(&self, kind: &str, id: &str, name: &str, system: &str) -> Result<()> {
+        self.core.enter(Entry {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            system: Some(system.to_owned()),
+            identity: json!({"name": name}),
+        })
+    }
+
+    /// Something of this name may be another checkout's, whose deployment has the same name, or anybody's.
+    fn check_owner(&self, kind: &str, thing: &Named) -> Result<()> {
+        if self.names.owns(&thing.labels) {
+            return Ok(());
+        }
+        let owner = match thing.labels.get(HOME) {
+            Some(home) => format!("the deployment whose state is in `{home}`"),
+            None => "somebody else".to_owned(),
+        };
+        let cause = format!("the {kind} `{}` was made by {owner}", thing.name);
+        let deploy = self.core.deployment.environment.command("deploy");
+        Err(Fault::failed("name-taken", cause)
+            .hint(format!("give this deployment a name of its own: `{deploy} --set deployment_id=NAME`"))
+            .into())
+    }
+
+    /// Containers of the system that no supervisor looks after, and those of other systems that hold a port which this
+    /// one is to have: a supervisor was killed together with everything it had started, or before it had written it down.
+    fn stale(&self, engine: &Engine, proc: &Proc) -> Result<Vec<String>> {
+        let ours = of_deployment(engine, proc, &self.names)?;
+        let addresses = self.core.addresses()?;
+        let wanted = self.services.iter().filter_map(|service| addresses.get(service)).map(SocketAddr::port);
+        let wanted: BTreeSet<u16> = wanted.collect();
+        let holds =
+            |container: &Container| container.published.values().flatten().any(|at| wanted.contains(&at.port()));
+        // Asked afterwards, so that whatever the supervisor has started is known to be its.
+        let live = live(&self.core, &self.names)?;
+        let stale = |container: &Container| !live.contains_key(&container.name);
+        let ours = ours.into_iter().filter(|container| is_of(container, &self.system) || holds(container));
+        Ok(ours.filter(stale).map(|container| container.name).collect())
+    }
+}
+
+/// Enters what one service has stored as another's: an engine cannot rename a volume, so it keeps the name that it has.
+pub(super) fn hand_over(core: &Supervised, from: &ServiceName, to: &UnitId) -> Result<()> {
+    let Some(name) = super::names::volume_entry(core, from) else { return Ok(()) };
+    core.enter(Entry {
+        kind: VOLUME.to_owned(),
+        id: format!("{DATA}{}", to.service),
+        system: Some(to.system.to_string()),
+        identity: json!({"name": name}),
+    })?;
+    core.ledger().strike(|entry| entry.kind == VOLUME && entry.id == format!("{DATA}{from}"))
+}
+
+/// The containers that the supervisor has at this moment, and whose they are.
+fn live(core: &Supervised, names: &Names) -> Result<BTreeMap<String, ServiceName>> {
+    let mut live = BTreeMap::new();
+    for status in core.supervised()? {
+        for instance in status.current.iter().chain(&status.candidate) {
+            live.insert(names.instance(&status.service, instance.instance), status.service.clone());
+        }
+    }
+    Ok(live)
+}
+
+/// All containers of this deployment.
+fn of_deployment(engine: &Engine, proc: &Proc, names: &Names) -> Result<Vec<Container>> {
+    let listed = oci::lines(&proc.read(&engine.containers_with_label(names.label()))?);
+    let found = engine.containers(proc, &listed)?;
+    Ok(found.into_iter().filter(|container| names.owns(&container.labels)).collect())
+}
+
+fn is_of(container: &Container, system: &System) -> bool {
+    container.labels.get(SYSTEM).is_some_and(|name| name == system.name.as_str())
+}
+
+/// The names of all containers that carry the labels of a system of this deployment.
+pub(super) fn of_system(engine: &Engine, proc: &Proc, names: &Names, system: &System) -> Result<Vec<String>> {
+    let ours = of_deployment(engine, proc, names)?;
+    Ok(ours.into_iter().filter(|container| is_of(container, system)).map(|container| container.name).collect())
+}
+
+/// What publishes an address that is taken: the process that holds it is the engine's, which says nothing of whose it
+/// is. A supervisor that was killed before it had recorded an edge leaves one of ours.
+pub(super) fn publisher(core: &Supervised, names: &Names, address: SocketAddr) -> Option<Publisher> {
+    let engine = core.found_engine().ok()?.engine;
+    let listed = oci::lines(&core.proc.read(&engine.containers_running()).ok()?);
+    let publishes = |container: &Container| {
+        let at = |at: &SocketAddr| {
+            at.port() == address.port()
+                && (at.ip() == address.ip() || at.ip().is_unspecified() || address.ip().is_unspecified())
+        };
+        container.published.values().flatten().any(at)
+    };
+    let container = engine.containers(&core.proc, &listed).ok()?.into_iter().find(publishes)?;
+    if names.owns(&container.labels) {
+        return Some(Publisher::Ours);
+    }
+    let owner = container.labels.get(HOME).map(|home| format!(" of the deployment whose state is in `{home}`"));
+    Some(Publisher::Other(format!("the container `{}`{}", container.name, owner.unwrap_or_default())))
+}

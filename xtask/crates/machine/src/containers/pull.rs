@@ -1,0 +1,117 @@
+//! Sees to it that a public image is here, and notes what its name stood for: that is what runs, and runs again after
+//! a rollback.
+
+use crate::supervised::Supervised;
+use anyhow::{Result, anyhow};
+use base::error::Fault;
+use base::files;
+use engine::home::Home;
+use engine::plan::runner::StepCx;
+use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
+use images::{check_user, fits};
+use keys::Digest;
+use model::container::Platform;
+use model::image::ImagePin;
+use model::name::ServiceName;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tools::oci::{Engine, Found, Image};
+
+/// The folder of notes.
+pub(super) const FOLDER: &str = "pulled";
+
+fn note_file(home: &Home, reference: &str) -> PathBuf {
+    home.dir().join(FOLDER).join(format!("{:.20}.json", Digest::of(reference)))
+}
+
+/// The ID of the image that this name stood for when it was fetched.
+pub(super) fn noted(home: &Home, reference: &str) -> Result<Option<String>> {
+    let note = files::read_json(&note_file(home, reference))?.unwrap_or_default();
+    Ok(note["id"].as_str().map(str::to_owned))
+}
+
+fn note(home: &Home, reference: &str, id: &str) -> Result<()> {
+    files::write_json(&note_file(home, reference), &json!({"reference": reference, "id": id}))
+}
+
+pub(super) fn step_id(name: &str) -> StepId {
+    Action::new("pull").of(name)
+}
+
+/// A public image, and the services that run as the user that it names.
+pub(super) struct Public {
+    pub(super) name: String,
+    pub(super) pin: ImagePin,
+    pub(super) as_named: Vec<ServiceName>,
+}
+
+/// The step that fetches a public image.
+pub(super) fn step(core: &Arc<Supervised>, public: Public, needs: Vec<StepId>) -> Step {
+    let preview = match core.found_engine().map(|found| (found.facts.platform, found.engine.kind)) {
+        Ok((Some(platform), kind)) => Preview::Run(Engine::as_typed(kind).pull(&public.pin.pull_reference(), platform)),
+        _ => Preview::Do(format!("pull {}", public.pin)),
+    };
+    Step {
+        id: step_id(&public.name),
+        title: format!("fetch {}", public.pin),
+        system: None,
+        needs,
+        holds: Holds::Nothing,
+        preview: vec![preview],
+        work: Box::new(PullWork { core: Arc::clone(core), public }),
+    }
+}
+
+/// What containers run on here.
+pub(super) fn platform(found: &Found) -> Result<Platform> {
+    let cause = "the engine runs containers of an architecture that nothing here is made for";
+    found.facts.platform.ok_or_else(|| Fault::could_not_run("unknown-platform", cause).into())
+}
+
+struct PullWork {
+    core: Arc<Supervised>,
+    public: Public,
+}
+
+impl Work for PullWork {
+    fn is_done(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        let found = self.core.engine.get(cx.proc)?;
+        let Some(noted) = noted(self.core.home(), &self.reference())? else { return Ok(None) };
+        let here = found.engine.image(cx.proc, &noted)?;
+        Ok(here.map(|image| format!("{:.19} is here", image.id)))
+    }
+
+    fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let found = self.core.engine.get(cx.proc)?;
+        let reference = self.public.pin.pull_reference();
+        let image = match found.engine.image(cx.proc, &reference)? {
+            Some(image) => image,
+            None => self.pull(&found, &reference, cx)?,
+        };
+        fits(&self.reference(), &image, platform(&found)?)?;
+        check_user(&self.public.pin, &image.user, &self.public.as_named)?;
+        note(self.core.home(), &self.reference(), &image.id)?;
+        Ok(Outcome::DoneWith(format!("{:.19}", image.id)))
+    }
+}
+
+impl PullWork {
+    fn reference(&self) -> String {
+        self.public.pin.to_string()
+    }
+
+    fn pull(&self, found: &Found, reference: &str, cx: &StepCx<'_>) -> Result<Image> {
+        let pull = found.engine.pull(reference, platform(found)?);
+        let finished = cx.try_run(&pull, &|_, line| cx.status(line))?;
+        if !finished.success {
+            let words = finished.stderr.trim();
+            let words = if words.is_empty() { finished.status.as_str() } else { words };
+            return Err(Fault::failed("image-pull", format!("`{reference}` could not be fetched:\n{words}"))
+                .hint("a mirror, or another digest, goes into `deploy/images.local.toml`")
+                .into());
+        }
+        let image = found.engine.image(cx.proc, reference)?;
+        image.ok_or_else(|| anyhow!("`{reference}` was fetched and is not there"))
+    }
+}

@@ -1,0 +1,67 @@
+//! How a recipe becomes a process of this machine.
+
+use crate::supervised::Supervised;
+use crate::supervised::addresses::reachable;
+use crate::supervised::recipe::{Program, Recipe};
+use crate::supervised::start::Secrets;
+use anyhow::Result;
+use engine::home::Home;
+use model::name::ServiceName;
+use model::system::Reference;
+use std::path::PathBuf;
+use supervisor::{LaunchSpec, LaunchStrategy};
+
+/// The recipe with addresses, secrets and paths filled in; `None` while one of them is not known yet.
+pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
+    let service = &recipe.service;
+    let Some(listen) = core.addresses()?.get(service).copied() else { return Ok(None) };
+    let Some(filled) = core.fill(recipe, secrets)? else { return Ok(None) };
+    let (program, prefix) = invocation(recipe, core.home());
+    let release = filled.release(recipe);
+    let mut env = core.surroundings();
+    env.extend(filled.env);
+    env.insert("PORT".to_owned(), listen.port().to_string());
+    env.insert("LISTEN_ADDRESS".to_owned(), listen.ip().to_string());
+    Ok(Some(LaunchSpec {
+        service: service.clone(),
+        release,
+        program,
+        args: prefix.into_iter().chain(filled.args).collect(),
+        dir: core.home().data(service),
+        env,
+        log: core.home().log(service),
+        listen,
+        style: if recipe.handover { LaunchStrategy::Handover } else { LaunchStrategy::Plain },
+        ready: recipe.ready.clone(),
+        live: recipe.live.clone(),
+        ready_within: recipe.ready_within,
+        stop_within: recipe.stop_within,
+        probe_every: LaunchSpec::PROBE_EVERY,
+        promote_within: LaunchSpec::PROMOTE_WITHIN,
+    }))
+}
+
+/// The program's file and the arguments that go before the service's own.
+pub(super) fn invocation(recipe: &Recipe, home: &Home) -> (PathBuf, Vec<String>) {
+    match &recipe.program {
+        Program::Artifact { key } => {
+            let folder = home.artifacts(&recipe.service).join(key);
+            (folder.join(recipe.service.as_str()), Vec::new())
+        }
+        Program::Native { path, prefix } => (path.clone(), prefix.clone()),
+        // A deployment keeps its target, so no revision of it names an image.
+        Program::Image(image) => (PathBuf::from(&image.reference), Vec::new()),
+    }
+}
+
+pub(super) fn refer(core: &Supervised, service: &ServiceName, reference: &Reference) -> Result<Option<String>> {
+    let address = || -> Result<_> { Ok(core.addresses()?.get(service).copied()) };
+    Ok(match reference {
+        Reference::Address => address()?.map(|address| address.ip().to_string()),
+        Reference::Host => address()?.map(|address| reachable(address).ip().to_string()),
+        Reference::Port => address()?.map(|address| address.port().to_string()),
+        Reference::Data => Some(core.home().data(service).to_string_lossy().into_owned()),
+        Reference::File(name) => Some(core.home().files(service).join(name).to_string_lossy().into_owned()),
+        Reference::Secret(_) | Reference::Provided { .. } => None,
+    })
+}

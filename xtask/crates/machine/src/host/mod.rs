@@ -1,0 +1,374 @@
+//! Target `host`: the systems as processes of this machine.
+
+mod build;
+mod choice;
+mod install;
+mod launch;
+mod provision;
+
+use self::build::{BuildWork, DesiredBinary};
+use self::choice::{Choice, Choices};
+use self::install::InstallWork;
+use self::provision::{Obstacle, Provision};
+use super::supervised::addresses::reachable;
+use super::supervised::recipe::{Program, Recipe};
+use super::supervised::records::stored_in;
+use super::supervised::revision::Revision;
+use super::supervised::runtime::{Blocked, BuildErrors, Held, Planned, Provided, Runtime};
+use super::supervised::start::Secrets;
+use super::supervised::steps::PORTS;
+use super::supervised::{Supervised, teardown};
+use anyhow::{Context, Result};
+use base::ctx::Ctx;
+use base::error::Fault;
+use base::http::Endpoint;
+use base::os;
+use base::proc::CommandLine;
+use base::text::counted;
+use engine::backend::{Remains, SkippedSystem};
+use engine::deployment::Scope;
+use engine::ledger::Entry;
+use engine::plan::runner::StepCx;
+use engine::plan::{Action, Holds, Preview, Step, StepId};
+use engine::reconcile::{Stored, UnitId};
+use engine::smoke;
+use engine::teardown::Removal;
+use model::name::{ServiceName, SystemName};
+use model::smoke::DeniedPath;
+use model::system::{Reference, Service, Source, System};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use supervisor::{InstanceStatus, LaunchSpec, ServiceStatus};
+use tools::cargo;
+use tools::python::{Runner, Script};
+
+/// Only one cargo at a time can have the build directory.
+const CARGO_LOCK: &str = "cargo";
+const BUILD: Action = Action::new("build");
+
+/// Services as processes of this machine.
+#[derive(Default)]
+pub(crate) struct Processes {
+    /// What this run wants built, to say what changed since something else was.
+    wanted: Mutex<Vec<DesiredBinary>>,
+    choices: Choices,
+}
+
+impl Runtime for Processes {
+    fn provide(&self, core: &Arc<Supervised>, ctx: &Ctx) -> Result<Provided> {
+        let mut found = Vec::new();
+        let mut skipped = Vec::new();
+        let (mut blocked, mut notes) = (Vec::new(), BTreeMap::new());
+        for system in core.deployment.systems() {
+            let moves = core.deployment.consent.move_state.contains(&system.name);
+            let decided = if moves { Choice::new() } else { choice::recorded(core, system)? };
+            match provision::of_system(system, &decided, ctx, core.home()) {
+                Ok(provisions) => {
+                    let has = |service: &Service| (service.name.clone(), provisions.found.contains_key(&service.name));
+                    self.choices.decide(&system.name, choice::optional(system).map(has).collect());
+                    if !provisions.unused.is_empty() {
+                        notes.insert(system.name.clone(), unused_note(core, system, &provisions.unused));
+                    }
+                    found.push((system.clone(), provisions.found));
+                }
+                // What ran here and cannot any more is a failure of the system, and no wish to have it gone.
+                Err(Obstacle::Skipped(reason)) if core.ran(&system.name) => {
+                    let cause = format!("`{}` ran here and cannot any more: {reason}", system.name);
+                    let fault = Fault::failed("system-unavailable", cause);
+                    blocked.push(Blocked { system: system.name.clone(), service: None, fault });
+                }
+                Err(Obstacle::Skipped(reason)) => skipped.push(SkippedSystem { name: system.name.clone(), reason }),
+                Err(Obstacle::Lost { service, reason }) => {
+                    blocked.push(Blocked {
+                        system: system.name.clone(),
+                        fault: lost(core, system, &service, &reason),
+                        service: Some(service),
+                    });
+                }
+            }
+        }
+        let wanted = wanted(core, ctx, found.iter().map(|(_, provisions)| provisions))?;
+        let mut steps = Vec::new();
+        let mut systems = Vec::new();
+        for (system, provisions) in found {
+            let planned = plan_system(core, &system, &provisions, &wanted, &mut steps);
+            systems.push((system, planned));
+        }
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&wanted);
+        let builds = wanted.iter().any(|wanted| !wanted.is_kept(core.home()));
+        let errors = BuildErrors::default();
+        steps.extend(build_step(core, ctx, wanted, &errors));
+        Ok(Provided { systems, skipped, blocked, notes, steps, builds, errors })
+    }
+
+    fn does_without(&self, core: &Supervised, system: &System, service: &ServiceName) -> Result<bool> {
+        Ok(choice::recorded(core, system)?.get(service) == Some(&false))
+    }
+
+    fn prerequisites(&self, _: &Arc<Supervised>, _: &System, _: &[Recipe], _: bool) -> Vec<Step> {
+        Vec::new()
+    }
+
+    fn launch_spec(&self, core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
+        launch::spec(core, recipe, secrets)
+    }
+
+    fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
+        launch::refer(core, &service.name, reference)
+    }
+
+    fn entries(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Vec<Entry> {
+        let (service, system) = (&recipe.service, system.as_str());
+        let data = core.path_entry("folder", &data_id(service), Some(system), &core.home().data(service));
+        vec![data, core.log_entry(service, system)]
+    }
+
+    fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
+        let service = &recipe.service;
+        self.choices.begin(core.home(), system)?;
+        core.enter_folder(&data_id(service), Some(system.as_str()), &core.home().data(service))?;
+        core.enter_log(service, system.as_str())?;
+        core.write_files(recipe, 0o600)
+    }
+
+    fn proven(&self, core: &Supervised, system: &SystemName) -> Result<()> {
+        self.choices.settle(core.home(), system)
+    }
+
+    fn preview(&self, core: &Supervised, recipe: &Recipe) -> String {
+        let (program, prefix) = launch::invocation(recipe, core.home());
+        let args = prefix.into_iter().chain(recipe.args.iter().map(ToString::to_string));
+        let shown = program.strip_prefix(&core.deployment.root).unwrap_or(&program);
+        let address = core.addresses().ok().and_then(|all| all.get(&recipe.service).copied());
+        let address = address.map_or_else(|| "<free port>".to_owned(), |address| address.to_string());
+        format!("under the supervisor, on {address}: {}", CommandLine::new(shown).args(args))
+    }
+
+    fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
+        let admin = candidate.admin.map(|admin| admin.port());
+        let known = |port: &u16| *port == spec.listen.port() || Some(*port) == admin;
+        let ports = candidate.pid.map(os::listening_ports).unwrap_or_default();
+        ports.into_iter().filter(|port| !known(port)).collect()
+    }
+
+    fn prune(&self, core: &Supervised, service: &ServiceName, kept: &[Revision]) {
+        let recipes = kept.iter().flat_map(|revision| &revision.recipes).filter(|recipe| recipe.service == *service);
+        let key = |recipe: &Recipe| match &recipe.program {
+            Program::Artifact { key } => Some(key.clone()),
+            Program::Native { .. } | Program::Image(_) => None,
+        };
+        build::prune(core.home(), service, &recipes.filter_map(key).collect::<BTreeSet<_>>());
+    }
+
+    fn changes_since(&self, core: &Supervised, service: &ServiceName, version: &str) -> Vec<String> {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = wanted.iter().find(|wanted| wanted.service == *service);
+        own.map(|wanted| wanted.changes_since(core.home(), version)).unwrap_or_default()
+    }
+
+    fn takes_port(&self, _: &Service) -> bool {
+        true
+    }
+
+    fn held(&self, core: &Supervised) -> Result<Held> {
+        let status = core.supervised()?;
+        let serving = |service: &ServiceStatus| Some((service.service.clone(), service.current.as_ref()?.listen));
+        Ok(Held { serving: status.iter().filter_map(serving).collect() })
+    }
+
+    fn reached(&self, _: &Supervised, _: &ServiceName, listen: SocketAddr) -> Option<SocketAddr> {
+        Some(reachable(listen))
+    }
+
+    /// Where it runs, or else where it should.
+    fn endpoint(&self, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {
+        let supervised = core.supervised_of(std::slice::from_ref(service)).map_err(|error| format!("{error:#}"))?;
+        let current = supervised.into_iter().next().and_then(|status| status.current);
+        let address = match current {
+            Some(current) => Some(current.listen),
+            None => core.addresses().map_err(|error| format!("{error:#}"))?.get(service).copied(),
+        };
+        address.map(|address| reachable(address).into()).ok_or_else(|| format!("`{service}` does not run"))
+    }
+
+    fn deny(&self, _: &Supervised, denied: &DeniedPath) -> smoke::Outcome {
+        let reason = format!("all processes of this machine share its loopback, so nothing refuses `{}`", denied.to);
+        smoke::Outcome::Skipped(reason)
+    }
+
+    fn removal(&self, _: &Arc<Supervised>, _: &System, _: bool) -> Option<Removal> {
+        None
+    }
+
+    fn system_paths(&self, _: &Supervised, _: &SystemName) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn shared_folders(&self, core: &Supervised) -> Vec<PathBuf> {
+        vec![core.home().tools()]
+    }
+
+    fn has_data(&self, core: &Supervised, service: &ServiceName) -> bool {
+        let data = core.home().data(service);
+        data.is_dir() && !teardown::paths::is_empty(&data)
+    }
+
+    fn stored(&self, core: &Supervised, service: &ServiceName) -> Option<Stored> {
+        stored_in(&core.home().data(service))
+    }
+
+    fn shares_addresses(&self) -> bool {
+        true
+    }
+
+    fn hand_over(&self, core: &Supervised, from: &ServiceName, to: &UnitId) -> Result<()> {
+        let (source, target) = (core.home().data(from), core.home().data(&to.service));
+        if !source.is_dir() {
+            return Ok(());
+        }
+        core.enter_folder(&format!("{}{}", teardown::DATA, to.service), Some(to.system.as_str()), &target)?;
+        // Only an empty folder is replaced.
+        std::fs::rename(&source, &target)
+            .with_context(|| format!("move `{}` to `{}`", source.display(), target.display()))
+    }
+
+    fn remove_leftovers(&self, _: &Supervised, _: &UnitId, _: &StepCx<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn find_remains(&self, _: &Supervised, _: &Scope, _: bool, _: &mut Remains) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// "`redis` could be had here, and `shortener` keeps its state without it; …"
+fn unused_note(core: &Supervised, system: &System, unused: &[ServiceName]) -> String {
+    let names: Vec<String> = unused.iter().map(|service| format!("`{service}`")).collect();
+    let command = core.deployment.environment.command(&format!("deploy --move-state {}", system.name));
+    let (names, system) = (names.join(", "), &system.name);
+    format!(
+        "{names} could be had here; `{system}` was deployed without and keeps its state where it is; `{command}` changes that"
+    )
+}
+
+/// What a system kept its state in cannot be had any more.
+fn lost(core: &Supervised, system: &System, service: &ServiceName, reason: &str) -> Fault {
+    let name = &system.name;
+    let command = core.deployment.environment.command(&format!("deploy --move-state {name}"));
+    Fault::failed(
+        "state-unavailable",
+        format!("`{name}` keeps its state in `{service}`, which cannot be had any more: {reason}"),
+    )
+    .hint(format!("make it available again; or start `{name}` with empty state elsewhere: `{command}`"))
+}
+
+/// What the ledger calls the data of a service.
+fn data_id(service: &ServiceName) -> String {
+    format!("{}{service}", teardown::DATA)
+}
+
+fn wanted<'a>(
+    core: &Supervised,
+    ctx: &Ctx,
+    provisions: impl Iterator<Item = &'a BTreeMap<ServiceName, Provision>>,
+) -> Result<Vec<DesiredBinary>> {
+    let built = |(service, provision): (&ServiceName, &Provision)| match provision {
+        Provision::Built { name } => Some((service.clone(), name.clone())),
+        _ => None,
+    };
+    let crates: Vec<_> = provisions.flatten().filter_map(built).collect();
+    build::wanted(&core.deployment.root, &core.vars, &ctx.proc, &crates)
+}
+
+/// What a system starts; the steps that fetch what it needs join the others.
+fn plan_system(
+    core: &Arc<Supervised>,
+    system: &System,
+    provisions: &BTreeMap<ServiceName, Provision>,
+    wanted: &[DesiredBinary],
+    steps: &mut Vec<Step>,
+) -> Vec<Planned> {
+    let present: Vec<ServiceName> = provisions.keys().cloned().collect();
+    let mut planned = Vec::new();
+    for service in &system.services {
+        let Some(provision) = provisions.get(&service.name) else { continue };
+        let Some(program) = program(core, &service.name, provision, wanted) else { continue };
+        let needs = match provision {
+            Provision::Built { .. } => vec![StepId::new(BUILD)],
+            Provision::Python { runner, script } => {
+                let step = install_step(core, system, service, runner, script);
+                let id = step.id.clone();
+                steps.push(step);
+                vec![id]
+            }
+            Provision::Native(_) | Provision::External(_) => Vec::new(),
+        };
+        let recipe = Recipe::new(service, program, &core.deployment.environment, &present);
+        planned.push(Planned { service: service.clone(), recipe, needs });
+    }
+    planned
+}
+
+/// What is started for a service, given where it comes from; nothing when it runs without us, whose address is then
+/// settled.
+fn program(
+    core: &Supervised,
+    service: &ServiceName,
+    provision: &Provision,
+    wanted: &[DesiredBinary],
+) -> Option<Program> {
+    match provision {
+        Provision::Built { .. } => {
+            let wanted = wanted.iter().find(|wanted| wanted.service == *service)?;
+            Some(Program::Artifact { key: wanted.key() })
+        }
+        Provision::Native(program) => Some(program.clone()),
+        Provision::Python { runner, script } => {
+            let (path, prefix) = runner.invocation(script);
+            Some(Program::Native { path, prefix })
+        }
+        Provision::External(address) => {
+            core.settle(BTreeMap::from([(service.clone(), *address)]));
+            None
+        }
+    }
+}
+
+fn install_step(core: &Arc<Supervised>, system: &System, service: &Service, runner: &Runner, script: &Script) -> Step {
+    let enable = match &service.source {
+        Source::Image { host: Some(host), .. } => host.enable.clone(),
+        _ => String::new(),
+    };
+    Step {
+        id: Action::new("install").of(&service.name),
+        title: format!("install {}", script.requirement),
+        system: Some(system.name.to_string()),
+        needs: vec![StepId::new(PORTS)],
+        holds: Holds::Nothing,
+        preview: runner.install(script).into_iter().map(Preview::Run).collect(),
+        work: Box::new(InstallWork { core: Arc::clone(core), runner: runner.clone(), script: script.clone(), enable }),
+    }
+}
+
+fn build_step(core: &Arc<Supervised>, ctx: &Ctx, wanted: Vec<DesiredBinary>, errors: &BuildErrors) -> Option<Step> {
+    if wanted.is_empty() {
+        return None;
+    }
+    let work = BuildWork {
+        core: Arc::clone(core),
+        errors: Arc::clone(errors),
+        cargo: cargo::command(&ctx.vars, &core.deployment.root),
+        wanted,
+    };
+    Some(Step {
+        id: StepId::new(BUILD),
+        title: format!("build {} with cargo", counted(work.wanted.len(), "service", "services")),
+        system: None,
+        needs: vec![StepId::new(PORTS)],
+        holds: Holds::Lock(CARGO_LOCK),
+        preview: work.preview(),
+        work: Box::new(work),
+    })
+}

@@ -1,0 +1,117 @@
+//! Where the program of each service comes from on this machine, and which systems cannot run here for want of one.
+//! Looks at PATH and at what already runs; changes nothing.
+
+use super::choice::Choice;
+use crate::supervised::recipe::Program;
+use base::ctx::Ctx;
+use base::http;
+use base::http::{Request, Url};
+use engine::home::Home;
+use model::name::ServiceName;
+use model::system::{HostProgram, Presence, Service, Source, System, TargetKind};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tools::python::{Runner, Script};
+
+/// How a service is had here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Provision {
+    /// Built from its crate.
+    Built {
+        name: String,
+    },
+    Native(Program),
+    /// A Python package that is fetched first.
+    Python {
+        runner: Runner,
+        script: Script,
+    },
+    /// An equivalent runs on this machine already and is used as it is.
+    External(SocketAddr),
+}
+
+/// What a system has, and what there is beside it.
+#[derive(Default)]
+pub(super) struct Provisions {
+    /// What its services come from, those that are absent left out.
+    pub(super) found: BTreeMap<ServiceName, Provision>,
+    /// Optional services that it could have here and does without, since it was decided so.
+    pub(super) unused: Vec<ServiceName>,
+}
+
+/// Why a system is not deployed.
+pub(super) enum Obstacle {
+    /// It cannot run here.
+    Skipped(String),
+    /// It was deployed with a service that it cannot have any more.
+    Lost { service: ServiceName, reason: String },
+}
+
+/// `decided` says of the optional services which ones the system has; where it says nothing, it has what can be had.
+pub(super) fn of_system(system: &System, decided: &Choice, ctx: &Ctx, home: &Home) -> Result<Provisions, Obstacle> {
+    let mut provisions = Provisions::default();
+    for service in &system.services {
+        // One process is all that a laptop runs of each service, so what only several replicas need is absent.
+        if !service.targets.contains(&TargetKind::Host) || service.presence == Presence::WhenReplicated {
+            continue;
+        }
+        let optional = service.presence == Presence::WhenAvailable;
+        let decided = decided.get(&service.name).filter(|_| optional);
+        match (of_service(service, ctx, home), decided) {
+            (Ok(_), Some(false)) => provisions.unused.push(service.name.clone()),
+            (Ok(provision), _) => {
+                provisions.found.insert(service.name.clone(), provision);
+            }
+            (Err(reason), Some(true)) => return Err(Obstacle::Lost { service: service.name.clone(), reason }),
+            (Err(_), _) if optional => {}
+            (Err(reason), _) => return Err(Obstacle::Skipped(reason)),
+        }
+    }
+    Ok(provisions)
+}
+
+fn of_service(service: &Service, ctx: &Ctx, home: &Home) -> Result<Provision, String> {
+    match &service.source {
+        Source::Crate(name) => Ok(Provision::Built { name: name.clone() }),
+        Source::Image { host: None, .. } => {
+            Err(format!("`{}` is a public image, which only runs in containers", service.name))
+        }
+        Source::Image { host: Some(program), .. } => of_program(service, program, ctx, home),
+    }
+}
+
+fn of_program(service: &Service, host: &HostProgram, ctx: &Ctx, home: &Home) -> Result<Provision, String> {
+    if let Some(address) = host.running.as_deref().and_then(running) {
+        return Ok(Provision::External(address));
+    }
+    if let Some(path) = host.programs.iter().find_map(|program| ctx.proc.find(program)) {
+        return Ok(Provision::Native(Program::Native { path, prefix: Vec::new() }));
+    }
+    if let (Some(requirement), Some(name)) = (&host.python, host.programs.first())
+        && let Some(runner) = python_runner(service, ctx, home)
+    {
+        let script = Script { requirement: requirement.clone(), name: name.clone() };
+        return Ok(Provision::Python { runner, script });
+    }
+    let names = host.programs.iter().map(|program| format!("`{program}`")).collect::<Vec<_>>().join(" or ");
+    Err(format!("`{}` needs {names}, which is not on PATH; to enable it: {}", service.name, host.enable))
+}
+
+fn python_runner(service: &Service, ctx: &Ctx, home: &Home) -> Option<Runner> {
+    let uvx = ctx.proc.find("uvx").map(Runner::Uvx);
+    let pipx = || ctx.proc.find("pipx").map(Runner::Pipx);
+    let venv = || {
+        let python = ctx.proc.find("python3")?;
+        Some(Runner::Venv { python, folder: home.tools().join(service.name.as_str()) })
+    };
+    uvx.or_else(pipx).or_else(venv)
+}
+
+/// The address of a service that answers 200 under this URL.
+fn running(url: &str) -> Option<SocketAddr> {
+    let url: Url = url.parse().ok()?;
+    let address = SocketAddr::new(url.endpoint.host.parse().ok()?, url.endpoint.port);
+    let answer = http::send(&Request::get(url, Duration::from_millis(300)), &|| false).ok()?;
+    (answer.status == 200).then_some(address)
+}

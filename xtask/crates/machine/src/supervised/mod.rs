@@ -1,0 +1,388 @@
+//! What the targets `host` and `containers` share: services under one supervisor per environment, their state in a
+//! folder of the checkout, each version beside the one it follows, revisions to go back to, and a teardown that looks
+//! everything up again. A [`Runtime`] says what differs.
+
+pub(crate) mod addresses;
+mod auto_rollback;
+mod facts;
+pub(crate) mod images;
+mod moving;
+mod ports;
+pub(crate) mod recipe;
+pub(crate) mod records;
+pub(crate) mod removal;
+mod report;
+pub(crate) mod revision;
+pub(crate) mod runtime;
+pub(crate) mod secrets;
+pub(crate) mod start;
+pub(crate) mod steps;
+mod succession;
+mod supervise;
+pub(crate) mod teardown;
+mod verify;
+
+use self::addresses::Addresses;
+use self::recipe::Recipe;
+use self::records::Past;
+use self::runtime::Runtime;
+use self::secrets::Secrets;
+use self::steps::Steps;
+use anyhow::{Context, Result};
+use base::ctx::{Ctx, Vars};
+use base::error::Fault;
+use base::http::Endpoint;
+use base::proc::Proc;
+use engine::backend::{Contribution, Guard, Logs, Remains, SystemChanges, SystemStatus, Target};
+use engine::deployment::{Deployment, Scope};
+use engine::home::Home;
+use engine::identity::Identity;
+use engine::journal::Journal;
+use engine::lease::Claim;
+use engine::ledger::{Entry, Ledger};
+use engine::plan::Step;
+use engine::reconcile::{Changes, Entrance, Observed, Recorded, StateMove, UnitId};
+use engine::recorded_settings;
+use engine::smoke;
+use model::name::{ServiceName, SystemName};
+use model::smoke::DeniedPath;
+use model::system::{Service, System};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use supervisor::{Client, Connection, ServiceStatus};
+use tools::oci;
+use tools::oci::Found;
+
+pub(crate) struct Supervised {
+    pub(super) deployment: Deployment,
+    pub(super) vars: Vars,
+    /// For questions that are asked outside of a run's steps.
+    pub(super) proc: Proc,
+    own_program: PathBuf,
+    ledger: Mutex<Ledger>,
+    /// What the steps of this run will make, to be entered at once by the first that makes something.
+    planned: Mutex<Vec<Entry>>,
+    secrets: Secrets,
+    /// Addresses that this run has settled, and those of what runs already without us.
+    settled: Mutex<Addresses>,
+    /// Every address that is known, until another is settled: each template of each service may ask.
+    addresses: Mutex<Option<Arc<Addresses>>>,
+    identity: Identity,
+    /// Services that were made and are declared no longer.
+    past: Past,
+    /// Services that this run gives what another has stored.
+    inheriting: Mutex<BTreeSet<ServiceName>>,
+    /// Systems that this run starts otherwise than the files declare them.
+    reshaped: Mutex<Vec<System>>,
+    /// What has the images, and the containers where there are some.
+    pub(super) engine: Arc<oci::Lazy>,
+    runtime: Box<dyn Runtime>,
+}
+
+impl Supervised {
+    pub(crate) fn new(deployment: Deployment, ctx: &Ctx, runtime: Box<dyn Runtime>) -> Result<Self> {
+        let ledger = Ledger::open(&deployment.home.ledger())?;
+        Ok(Self {
+            identity: runtime.identity().map_or_else(|| Identity::of(&deployment.home), Ok)?,
+            past: Past::read(&deployment.home, ledger.entries(), &deployment.spec)?,
+            inheriting: Mutex::default(),
+            reshaped: Mutex::default(),
+            ledger: Mutex::new(ledger),
+            planned: Mutex::default(),
+            secrets: Secrets::new(deployment.home.secrets()),
+            settled: Mutex::default(),
+            addresses: Mutex::default(),
+            own_program: Ctx::own_program()?,
+            vars: ctx.vars.clone(),
+            proc: ctx.proc.clone(),
+            engine: Arc::new(oci::Lazy::new(images::noted_engine(&deployment.home)?.or(deployment.environment.engine))),
+            deployment,
+            runtime,
+        })
+    }
+
+    /// What the supervisor says of its services; nothing when none runs.
+    pub(crate) fn supervised(&self) -> Result<Vec<ServiceStatus>> {
+        match Client::connect(self.home().dir()) {
+            Connection::Live(client) => unless_ended(&client, client.status()),
+            // One of another version is replaced by the next deploy; what it runs cannot be asked for.
+            Connection::Absent | Connection::Foreign(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What it says of some services alone, which costs the same however many there are.
+    pub(crate) fn supervised_of(&self, services: &[ServiceName]) -> Result<Vec<ServiceStatus>> {
+        match Client::connect(self.home().dir()) {
+            Connection::Live(client) if !services.is_empty() => unless_ended(&client, client.status_of(services)),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// # Errors
+    /// When no engine answers.
+    pub(crate) fn found_engine(&self) -> Result<Found> {
+        self.engine.get(&self.proc)
+    }
+
+    pub(crate) fn client(&self) -> Result<Client> {
+        match Client::connect(self.home().dir()) {
+            Connection::Live(client) => Ok(client),
+            Connection::Absent | Connection::Foreign(_) => {
+                let cause = "the supervisor is not running";
+                Err(Fault::failed("supervisor-gone", cause).hint("the next deploy starts another one").into())
+            }
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.deployment.home
+    }
+
+    /// Every address that is known at this moment.
+    pub(crate) fn addresses(&self) -> Result<Arc<Addresses>> {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*addresses {
+            return Ok(Arc::clone(known));
+        }
+        let declared = self.deployment.spec.systems.iter().flat_map(|system| &system.services);
+        let past = self.past.all().map(|(_, service)| service).filter(|service| service.host_port != 0);
+        // Of two with one name it is the declared one that counts.
+        let services = past.chain(declared).filter(|service| self.runtime.takes_port(service));
+        let mut all = addresses::known(&self.deployment.environment, services, &self.home().ports())?;
+        all.extend(self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        Ok(Arc::clone(addresses.insert(Arc::new(all))))
+    }
+
+    /// The same, read again: what was known before the lease was taken may be another run's past.
+    pub(crate) fn addresses_now(&self) -> Result<Arc<Addresses>> {
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.addresses()
+    }
+
+    pub(crate) fn settle(&self, addresses: Addresses) {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).extend(addresses);
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether this run gives a service what another has stored.
+    pub(crate) fn inherits(&self, service: &ServiceName) -> bool {
+        self.inheriting.lock().unwrap_or_else(PoisonError::into_inner).contains(service)
+    }
+
+    fn note_heirs(&self, changes: &Changes) {
+        let heirs = changes.units.keys().filter(|unit| changes.adopted(unit).is_some());
+        let heirs = heirs.map(|unit| unit.service.clone()).collect();
+        *self.inheriting.lock().unwrap_or_else(PoisonError::into_inner) = heirs;
+    }
+
+    /// The systems that are started otherwise than declared.
+    pub(crate) fn reshaped(&self) -> MutexGuard<'_, Vec<System>> {
+        self.reshaped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn enter(&self, entry: Entry) -> Result<()> {
+        self.ledger().enter(entry)
+    }
+
+    /// Enters what the starts that are planned will make, before the first of them makes anything.
+    pub(crate) fn enter_planned(&self) -> Result<()> {
+        let planned = std::mem::take(&mut *self.planned.lock().unwrap_or_else(PoisonError::into_inner));
+        self.ledger().enter_all(planned)
+    }
+
+    /// Notes what a start will make, to be entered with what all others will.
+    fn plan_entries(&self, entries: Vec<Entry>) {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
+    }
+
+    /// Enters a folder and makes it.
+    pub(crate) fn enter_folder(&self, id: &str, system: Option<&str>, path: &Path) -> Result<()> {
+        self.enter(self.path_entry("folder", id, system, path))?;
+        std::fs::create_dir_all(path).with_context(|| format!("make `{}`", path.display()))
+    }
+
+    /// Enters the log of a service and makes the folder it is in.
+    pub(crate) fn enter_log(&self, service: &ServiceName, system: &str) -> Result<()> {
+        let log = self.home().log(service);
+        self.enter(self.log_entry(service, system))?;
+        match log.parent() {
+            Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display())),
+            None => Ok(()),
+        }
+    }
+
+    /// The entry of a service's log.
+    pub(crate) fn log_entry(&self, service: &ServiceName, system: &str) -> Entry {
+        self.path_entry("file", &format!("log of {service}"), Some(system), &self.home().log(service))
+    }
+
+    pub(crate) fn path_entry(&self, kind: &str, id: &str, system: Option<&str>, path: &Path) -> Entry {
+        let inside = path.strip_prefix(&self.deployment.root).unwrap_or(path);
+        Entry {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            system: system.map(str::to_owned),
+            identity: json!({"path": inside.to_string_lossy()}),
+        }
+    }
+
+    /// The recipes of the newest proven revision that is not what runs now.
+    fn previous(&self, system: &System) -> Result<Vec<Recipe>> {
+        let history = revision::history(&self.home().releases(&system.name))?;
+        let status = self.supervised()?;
+        let recorded = self.read_recorded()?;
+        let mut previous = None;
+        for revision in history.into_iter().rev() {
+            // One that had fewer services is not what runs, though all that it had runs.
+            if Self::besides(system, &revision.recipes, &recorded).next().is_some()
+                || !self.is_running(&revision.recipes, &status)?
+            {
+                previous = Some(revision.recipes);
+                break;
+            }
+        }
+        previous.ok_or_else(|| {
+            let cause = format!("`{}` has no earlier revision that was proven healthy", system.name);
+            Fault::failed("no-revision", cause)
+                .hint(format!("`{}` shows what runs", self.deployment.environment.command("status")))
+                .into()
+        })
+    }
+
+    /// Whether exactly these recipes run. One whose service nothing is known of any more does not.
+    fn is_running(&self, recipes: &[Recipe], status: &[ServiceStatus]) -> Result<bool> {
+        for recipe in recipes {
+            let current = status.iter().find(|status| status.service == recipe.service);
+            let Some(current) = current.and_then(|status| status.current.as_ref()) else { return Ok(false) };
+            if self.service(&recipe.service).is_none() {
+                return Ok(false);
+            }
+            let spec = self.runtime.launch_spec(self, recipe, start::Secrets::Known)?;
+            if spec.is_none_or(|spec| spec.release != current.release) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What a supervisor answered; nothing where it was just killed.
+fn unless_ended(client: &Client, answer: Result<Vec<ServiceStatus>>) -> Result<Vec<ServiceStatus>> {
+    match answer {
+        Err(_) if client.is_ending() => Ok(Vec::new()),
+        answer => answer,
+    }
+}
+
+impl Target for Supervised {
+    fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    fn home(&self) -> &Home {
+        &self.deployment.home
+    }
+
+    fn guard(&self, _: &Ctx, _: &Claim<'_>, _: &Journal) -> Result<Guard> {
+        // Another run may have gone by between our look at the ledger and the lease.
+        *self.ledger() = Ledger::open(&self.home().ledger())?;
+        if self.identity.may_have_moved {
+            self.end_moved_supervisor()?;
+        }
+        self.identity.keep(self.home(), &self.deployment.environment)?;
+        recorded_settings::note(self.home(), &self.deployment.environment)?;
+        self.complete_records()?;
+        Ok(Box::new(()))
+    }
+
+    fn recorded(&self) -> Result<Recorded> {
+        self.read_recorded()
+    }
+
+    fn observed(&self) -> Result<Observed> {
+        self.read_observed()
+    }
+
+    fn moving(&self, recorded: &Recorded) -> Result<BTreeMap<UnitId, StateMove>> {
+        self.find_moving(recorded)
+    }
+
+    fn entrances(&self, service: &Service) -> BTreeSet<Entrance> {
+        self.claims(service)
+    }
+
+    fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
+        let mut changes = self.reconcile()?;
+        self.note_heirs(&changes);
+        let provided = self.runtime.provide(&self, ctx)?;
+        let mut plan = Steps::new(&self, provided.errors);
+        for (system, planned) in provided.systems {
+            match changes.blocked(&system.name) {
+                Some(reason) => plan.add_refusal(&system, reason),
+                None => plan.add_system(&system, planned, verify, &changes),
+            }
+        }
+        plan.add_blocked(provided.blocked);
+        let steps = plan.finish(provided.steps);
+        let steps = removal::with_removals(&self, steps, &mut changes);
+        Ok(Contribution { steps, skipped: provided.skipped, builds: provided.builds, changes })
+    }
+
+    fn rollback(self: Arc<Self>, _: &Ctx, system: &SystemName) -> Result<Contribution> {
+        let system = self.known_system(system);
+        let recipes = self.previous(&system)?;
+        let mut plan = Steps::new(&self, runtime::BuildErrors::default());
+        let mut changes = self.changes_back(&system, &recipes)?;
+        self.note_heirs(&changes);
+        plan.add_recipes(&system, recipes, &changes)?;
+        let steps = removal::with_removals(&self, plan.finish(Vec::new()), &mut changes);
+        Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes })
+    }
+
+    fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
+        teardown::steps(&self, scope, keep_data)
+    }
+
+    fn widened(&self, scope: Scope) -> Result<Scope> {
+        self.widened_scope(scope)
+    }
+
+    fn remains(&self, scope: &Scope, keep_data: bool) -> Result<Remains> {
+        self.find_remains(scope, keep_data)
+    }
+
+    fn stored_data(&self, scope: &Scope) -> Vec<String> {
+        self.data_in(scope)
+    }
+
+    fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
+        let provided = self.runtime.provide(&self, ctx)?;
+        self.find_changes(provided, &self.reconcile()?)
+    }
+
+    fn status(&self, _: &Ctx) -> Result<Vec<SystemStatus>> {
+        self.report_status()
+    }
+
+    fn logs(&self, service: &ServiceName) -> Logs<'_> {
+        Logs::Files(vec![self.home().log(service)])
+    }
+
+    fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {
+        self.runtime.endpoint(self, service)
+    }
+
+    fn deny(&self, denied: &DeniedPath) -> smoke::Outcome {
+        self.runtime.deny(self, denied)
+    }
+
+    fn forget(&self, scope: &Scope, keep_data: bool) -> Result<()> {
+        self.forget_scope(scope, keep_data)
+    }
+}

@@ -1,0 +1,212 @@
+//! How one version of a service is started, before addresses and secrets are filled in. A recipe is kept with each
+//! revision, so that a rollback starts exactly what ran then.
+
+use anyhow::{Context, Result, anyhow};
+use model::container::Container;
+use model::environment::Environment;
+use model::name::ServiceName;
+use model::system::{Piece, Probe, Reference, Service, Template};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// A binary that was built here and is kept under its content key.
+    Artifact {
+        key: String,
+    },
+    /// A program of this machine, and the arguments that go before the service's own.
+    Native {
+        path: PathBuf,
+        prefix: Vec<String>,
+    },
+    Image(Image),
+}
+
+/// An image, and what its container is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Image {
+    /// Its name with tag or digest, for people.
+    pub(crate) reference: String,
+    /// The content key of what was built here; `None` for a public image.
+    pub(crate) key: Option<String>,
+    /// The port it listens on.
+    pub(crate) port: u16,
+    pub(crate) container: Container,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recipe {
+    pub(crate) service: ServiceName,
+    pub(crate) program: Program,
+    pub(crate) args: Vec<Template>,
+    pub(crate) env: BTreeMap<String, Template>,
+    pub(crate) files: BTreeMap<String, Template>,
+    /// It takes a listening socket that is passed to it, and a private one for probes beside it.
+    pub(crate) handover: bool,
+    pub(crate) ready: Probe,
+    pub(crate) live: Probe,
+    pub(crate) ready_within: Duration,
+    pub(crate) stop_within: Duration,
+}
+
+impl Recipe {
+    /// The recipe for a service as the spec has it now. Variables that refer to a service that is absent are left out.
+    pub(crate) fn new(service: &Service, program: Program, environment: &Environment, present: &[ServiceName]) -> Self {
+        let extra =
+            environment.env.iter().map(|(name, value)| (name.clone(), Template(vec![Piece::Text(value.clone())])));
+        let own = service.env.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let kept = |(_, template): &(String, Template)| {
+            template.references().all(|reference| match reference {
+                Reference::Provided { service, .. } => present.contains(service),
+                _ => true,
+            })
+        };
+        Self {
+            service: service.name.clone(),
+            handover: matches!(program, Program::Artifact { .. }),
+            program,
+            args: service.args.clone(),
+            env: own.filter(kept).chain(extra).collect(),
+            files: service.files.clone(),
+            ready: service.ready.clone(),
+            live: service.live.clone(),
+            ready_within: service.ready_within,
+            stop_within: service.stop_within,
+        }
+    }
+
+    /// All that is filled in when it is started.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.env.values().chain(&self.args).chain(self.files.values())
+    }
+
+    /// The version that people see: the content key of what was built, or the program's name.
+    pub(crate) fn version(&self) -> String {
+        match &self.program {
+            Program::Artifact { key } => key.clone(),
+            Program::Native { path, prefix } => {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                std::iter::once(name).chain(prefix.last().cloned()).collect::<Vec<_>>().join(" ")
+            }
+            Program::Image(image) => image.key.clone().unwrap_or_else(|| image.reference.clone()),
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let program = match &self.program {
+            Program::Artifact { key } => json!({"artifact": key}),
+            Program::Native { path, prefix } => json!({"path": path.to_string_lossy(), "prefix": prefix}),
+            Program::Image(image) => json!({
+                "image": image.reference, "key": image.key, "port": image.port, "container": image.container.to_json(),
+            }),
+        };
+        json!({
+            "service": self.service.as_str(),
+            "program": program,
+            "args": self.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "env": texts(&self.env),
+            "files": texts(&self.files),
+            "handover": self.handover,
+            "ready": self.ready.to_json(),
+            "live": self.live.to_json(),
+            "ready_within": self.ready_within.as_secs_f64(),
+            "stop_within": self.stop_within.as_secs_f64(),
+        })
+    }
+
+    pub(crate) fn from_json(value: &Value) -> Result<Self> {
+        let attempt = || -> Option<Self> {
+            Some(Self {
+                service: value["service"].as_str()?.parse().ok()?,
+                program: program_from(&value["program"])?,
+                args: value["args"].as_array()?.iter().map(template).collect::<Option<_>>()?,
+                env: templates(&value["env"])?,
+                files: templates(&value["files"])?,
+                handover: value["handover"].as_bool()?,
+                ready: Probe::from_json(&value["ready"])?,
+                live: Probe::from_json(&value["live"])?,
+                ready_within: Duration::try_from_secs_f64(value["ready_within"].as_f64()?).ok()?,
+                stop_within: Duration::try_from_secs_f64(value["stop_within"].as_f64()?).ok()?,
+            })
+        };
+        attempt().ok_or_else(|| anyhow!("not a recipe: {value}")).context("read a kept revision")
+    }
+}
+
+/// Whether these refer to a place that outlives what is started.
+pub(crate) fn keep_data<'t>(mut templates: impl Iterator<Item = &'t Template>) -> bool {
+    templates.any(|template| template.references().any(|reference| *reference == Reference::Data))
+}
+
+/// The services that these refer to.
+pub(super) fn provided<'t>(templates: impl Iterator<Item = &'t Template>) -> BTreeSet<ServiceName> {
+    let name = |reference: &Reference| match reference {
+        Reference::Provided { service, .. } => Some(service.clone()),
+        _ => None,
+    };
+    templates.flat_map(Template::references).filter_map(name).collect()
+}
+
+fn texts(templates: &BTreeMap<String, Template>) -> Value {
+    templates.iter().map(|(name, template)| (name.clone(), json!(template.to_string()))).collect::<Map<_, _>>().into()
+}
+
+fn template(value: &Value) -> Option<Template> {
+    value.as_str()?.parse().ok()
+}
+
+fn templates(value: &Value) -> Option<BTreeMap<String, Template>> {
+    value.as_object()?.iter().map(|(name, value)| Some((name.clone(), template(value)?))).collect()
+}
+
+fn program_from(value: &Value) -> Option<Program> {
+    if let Some(key) = value["artifact"].as_str() {
+        return Some(Program::Artifact { key: key.to_owned() });
+    }
+    if let Some(reference) = value["image"].as_str() {
+        return Some(Program::Image(Image {
+            reference: reference.to_owned(),
+            key: value["key"].as_str().map(str::to_owned),
+            port: value["port"].as_u64()?.try_into().ok()?,
+            container: Container::from_json(&value["container"])?,
+        }));
+    }
+    let prefix = value["prefix"].as_array()?.iter().map(|part| part.as_str().map(str::to_owned));
+    Some(Program::Native { path: PathBuf::from(value["path"].as_str()?), prefix: prefix.collect::<Option<_>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_survives_being_kept() {
+        let text = |text: &str| text.parse::<Template>().unwrap();
+        let image = Program::Image(Image {
+            reference: "docker.io/library/redis:7.4".to_owned(),
+            key: None,
+            port: 6379,
+            container: Container { user: Some("999".parse().unwrap()), ..Container::default() },
+        });
+        let recipe = Recipe {
+            service: "redis".parse().unwrap(),
+            program: Program::Native { path: PathBuf::from("/usr/bin/redis-server"), prefix: vec!["-".to_owned()] },
+            args: vec![text("${file.redis.conf}")],
+            env: BTreeMap::from([("COST".to_owned(), text("5$$ at ${host}"))]),
+            files: BTreeMap::from([("redis.conf".to_owned(), text("port ${port}\nrequirepass ${secret.password}"))]),
+            handover: false,
+            ready: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: Some("-NOAUTH".to_owned()) },
+            live: Probe::Http { path: "/livez".to_owned() },
+            ready_within: Duration::from_millis(1500),
+            stop_within: Duration::from_secs(20),
+        };
+        assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
+        let recipe = Recipe { program: image, ..recipe };
+        assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
+        assert!(Recipe::from_json(&json!({"service": "redis"})).is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! Answers: what runs, and what a deploy would change.
+
+use super::runtime::{Planned, Provided};
+use super::{Supervised, start};
+use anyhow::Result;
+use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
+use engine::reconcile::Changes as Compared;
+use model::name::{ServiceName, SystemName};
+use model::system::{Probe, Service, System};
+use std::net::SocketAddr;
+use supervisor::{InstanceStatus, ServiceStatus as Watched, State};
+
+impl Supervised {
+    pub(super) fn report_status(&self) -> Result<Vec<SystemStatus>> {
+        let supervised = self.supervised()?;
+        let orphans = supervisor::orphans(self.home().dir());
+        let systems = self.known_systems().into_iter().filter(|system| self.deployment.scope.has(&system.name));
+        let of_system = |system: System| {
+            let of_service = |service: &Service| {
+                if self.made_for(&service.name).is_some_and(|made_for| made_for != system.name) {
+                    return ServiceStatus::absent(&service.name);
+                }
+                let found = supervised.iter().find(|status| status.service == service.name);
+                match orphans.iter().find(|orphan| orphan.service == service.name) {
+                    Some(orphan) if found.is_none() => orphaned(service, orphan),
+                    _ => self.service_status(&system, service, found),
+                }
+            };
+            SystemStatus { name: system.name.clone(), services: system.services.iter().map(of_service).collect() }
+        };
+        let mut all: Vec<SystemStatus> = systems.map(of_system).collect();
+        // Where the last of it is gone, nothing is left to say of what no file declares.
+        let declared = |name: &SystemName| self.deployment.declares_system(name) == Some(true);
+        for system in &mut all {
+            let name = system.name.clone();
+            let declared = self.deployment.spec.systems.iter().find(|known| known.name == name);
+            let declares = |service: &ServiceName| {
+                declared.is_some_and(|system| system.services.iter().any(|known| known.name == *service))
+            };
+            system.services.retain(|service| {
+                service.state != ServiceState::Absent
+                    || declares(&service.name)
+                    || self.has_record(&name, &service.name)
+            });
+        }
+        all.retain(|system| declared(&system.name) || !system.services.is_empty());
+        Ok(all)
+    }
+
+    /// Whether a service ran, or has stored something.
+    fn has_record(&self, system: &SystemName, service: &ServiceName) -> bool {
+        let recorded = self.read_recorded().unwrap_or_default();
+        recorded.systems.get(system).is_some_and(|system| system.services.contains_key(service))
+    }
+
+    /// The version of what runs, as the revisions know it.
+    fn version(&self, system: &System, service: &ServiceName) -> impl Fn(&str) -> Option<String> {
+        let history = super::revision::history(&self.home().releases(&system.name));
+        let recipes = history.unwrap_or_default().into_iter().rev().flat_map(|revision| revision.recipes);
+        let own = recipes.filter(|recipe| recipe.service == *service);
+        let known: Vec<(Option<String>, String)> = own
+            .map(|recipe| {
+                let spec = self.runtime.launch_spec(self, &recipe, start::Secrets::Known).ok().flatten();
+                (spec.map(|spec| spec.release), recipe.version())
+            })
+            .collect();
+        move |release| known.iter().find(|(known, _)| known.as_deref() == Some(release)).map(|(_, v)| v.clone())
+    }
+
+    pub(super) fn find_changes(&self, provided: Provided, compared: &Compared) -> Result<Vec<SystemChanges>> {
+        let supervised = self.supervised()?;
+        let mut changes = Vec::new();
+        for (system, planned) in &provided.systems {
+            let change = |planned| self.change(system, planned, &supervised).transpose();
+            let mut services = planned.iter().filter_map(change).collect::<Result<Vec<_>>>()?;
+            if let (Some(reason), Some(first)) = (compared.blocked(&system.name), planned.first()) {
+                services = vec![(first.service.name.clone(), vec![format!("it is left as it is: {reason}")])];
+            }
+            let note = provided.notes.get(&system.name).cloned();
+            changes.push(SystemChanges { name: system.name.clone(), skipped: None, services, note });
+        }
+        changes.extend(provided.blocked.into_iter().map(|blocked| {
+            let why = format!("a deploy fails: {}", blocked.fault.cause);
+            SystemChanges {
+                name: blocked.system,
+                skipped: blocked.service.is_none().then(|| why.clone()),
+                services: blocked.service.map(|service| (service, vec![why])).into_iter().collect(),
+                note: blocked.fault.hint,
+            }
+        }));
+        let skipped = provided.skipped.into_iter();
+        changes.extend(skipped.map(|skipped| SystemChanges {
+            name: skipped.name,
+            skipped: Some(skipped.reason),
+            services: Vec::new(),
+            note: None,
+        }));
+        changes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(changes)
+    }
+
+    /// Why a deploy would start a service; `None` when it runs as it should.
+    fn change(
+        &self,
+        system: &System,
+        planned: &Planned,
+        supervised: &[Watched],
+    ) -> Result<Option<(ServiceName, Vec<String>)>> {
+        let service = &planned.service.name;
+        let because = |reasons: Vec<String>| Ok(Some((service.clone(), reasons)));
+        let status = supervised.iter().find(|status| status.service == *service);
+        let Some(current) = status.and_then(|status| status.current.as_ref()) else {
+            return because(vec!["it does not run".to_owned()]);
+        };
+        let spec = self.runtime.launch_spec(self, &planned.recipe, start::Secrets::Known)?;
+        if spec.as_ref().is_some_and(|spec| spec.listen != current.listen) {
+            return because(vec![format!("it moves away from {}", current.listen)]);
+        }
+        if spec.is_some_and(|spec| spec.release == current.release) {
+            return match current.state {
+                State::Ready => Ok(None),
+                other => because(vec![format!("it is {}: {}", other.as_str(), why(current))]),
+            };
+        }
+        let running = self.version(system, service)(&current.release);
+        let sources = running.map(|version| self.runtime.changes_since(self, service, &version)).unwrap_or_default();
+        because(if sources.is_empty() { vec!["its configuration changed".to_owned()] } else { sources })
+    }
+
+    fn service_status(&self, system: &System, service: &Service, found: Option<&Watched>) -> ServiceStatus {
+        let current = found.and_then(|status| status.current.as_ref());
+        let candidate = found.and_then(|status| status.candidate.as_ref());
+        let Some(instance) = current.or(candidate) else {
+            return ServiceStatus::absent(&service.name);
+        };
+        let state = match instance.state {
+            State::Ready => ServiceState::Running,
+            State::Starting | State::Unready => ServiceState::Starting,
+            State::Failed => ServiceState::Failed,
+            State::Stopping => ServiceState::Stopped,
+        };
+        let via = self.runtime.reached(self, &service.name, instance.listen);
+        let http = matches!(service.ready, Probe::Http { .. });
+        let version = self.version(system, &service.name)(&instance.release);
+        ServiceStatus {
+            name: service.name.clone(),
+            state,
+            version: Some(version.unwrap_or_else(|| instance.release.clone())),
+            ready: u32::from(state == ServiceState::Running),
+            want: 1,
+            restarts: instance.restarts,
+            url: via.filter(|_| service.public && http).map(|via| format!("http://localhost:{}/", via.port())),
+            via: via.as_ref().map(SocketAddr::to_string),
+            detail: (state != ServiceState::Running).then(|| why(instance)),
+        }
+    }
+}
+
+/// What a killed supervisor has left: it may well serve, but nobody watches it.
+fn orphaned(service: &Service, orphan: &supervisor::Orphan) -> ServiceStatus {
+    let pid = orphan.process.pid;
+    let detail = format!("its supervisor is gone, process {pid} runs unwatched; `cargo xtask deploy` fixes that");
+    ServiceStatus { state: ServiceState::Failed, want: 1, detail: Some(detail), ..ServiceStatus::absent(&service.name) }
+}
+
+fn why(instance: &InstanceStatus) -> String {
+    let known = instance.reason.as_ref().or(instance.last_probe.as_ref());
+    known.cloned().unwrap_or_else(|| "no probe was answered yet".to_owned())
+}

@@ -1,0 +1,62 @@
+//! Proves a system against its smoke contract. What passes becomes a revision to go back to; when a change does not
+//! pass, the last proven revision is started again.
+
+use super::auto_rollback::{self, Changes};
+use super::recipe::Recipe;
+use super::{Supervised, revision};
+use anyhow::Result;
+use engine::backend::Target;
+use engine::lease::timestamp;
+use engine::plan::runner::StepCx;
+use engine::release::{Applied, Restored, Verified};
+use model::system::System;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub(super) struct AppliedSystem {
+    pub(super) core: Arc<Supervised>,
+    pub(super) system: System,
+    /// What runs once every start has succeeded.
+    pub(super) recipes: Vec<Recipe>,
+    /// What this run has started.
+    pub(super) changes: Changes,
+    /// Run the contract even when it has passed for exactly this before.
+    pub(super) verify: bool,
+}
+
+impl Applied for AppliedSystem {
+    fn target(&self) -> &dyn Target {
+        &*self.core
+    }
+
+    fn system(&self) -> &System {
+        &self.system
+    }
+
+    fn verified(&self) -> Result<Option<Verified>> {
+        let newest = revision::history(&self.core.home().releases(&self.system.name))?.pop();
+        let again = self.verify || self.changes.any();
+        let same = newest.filter(|newest| !again && newest.recipes == self.recipes);
+        Ok(same.map(|revision| Verified { number: revision.number, at: revision.at }))
+    }
+
+    fn record(&self, _: &StepCx<'_>) -> Result<u64> {
+        let path = self.core.home().releases(&self.system.name);
+        let (number, kept) = revision::record(&path, self.recipes.clone(), timestamp(SystemTime::now()))?;
+        self.core.runtime.proven(&self.core, &self.system.name)?;
+        for recipe in &self.recipes {
+            self.core.runtime.prune(&self.core, &recipe.service, &kept);
+        }
+        Ok(number)
+    }
+
+    /// Starts the last proven revision again where it differs from what failed.
+    fn restore(&self, cx: &StepCx<'_>) -> Result<Restored> {
+        let units = auto_rollback::revert(&self.core, &self.system.name, &self.changes.failed(), cx)?;
+        let changed = |proven: &Recipe| {
+            !self.recipes.contains(proven) && !units.iter().any(|unit| unit.service == proven.service)
+        };
+        let revision = auto_rollback::restore(&self.core, &self.system.name, changed, cx)?;
+        Ok(auto_rollback::restored(&units, revision))
+    }
+}

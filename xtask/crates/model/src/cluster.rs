@@ -1,0 +1,154 @@
+//! What an environment says of the Kubernetes cluster that it deploys to.
+
+use super::error::quoted;
+use super::name::DeploymentId;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// The settings of the targets `kubernetes` and `eks`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Which one, by the name that kubeconfig has for it. The current context is never used unasked.
+    pub context: Option<String>,
+    /// Unset: the cluster's default class.
+    pub ingress_class: Option<String>,
+    /// Where the ingress controller is reached. Unset: what it reports as its address.
+    pub ingress_address: Option<IngressAddress>,
+    /// The namespace of the ingress controller, which public services take connections from. Unset: where one of the
+    /// class's usual controllers is found.
+    pub ingress_namespace: Option<String>,
+    /// Unset: the cluster's default class.
+    pub storage_class: Option<String>,
+    /// Public services are `NAME.DOMAIN`.
+    pub domain: Option<Domain>,
+    /// Before the name of every namespace and every host, so that deployments live side by side.
+    pub namespace_prefix: Prefix,
+    /// How many of each service that can have several.
+    pub replicas: u32,
+    /// How many requests may fail while a public service is replaced, before that counts as a failure.
+    pub max_failed: u32,
+    /// How many requests a second a public service is asked while it is replaced.
+    pub probe_rate: u32,
+}
+
+impl Cluster {
+    /// The namespace that holds the deployment's own state.
+    pub fn home_namespace(&self, id: &DeploymentId) -> String {
+        format!("{}slipway-{id}", self.namespace_prefix)
+    }
+
+    /// A name with the prefix: that of a system's namespace, or of a public service's host.
+    pub fn prefixed(&self, name: impl fmt::Display) -> String {
+        format!("{}{name}", self.namespace_prefix)
+    }
+}
+
+/// A DNS name below which public services are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain(String);
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Domain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let label = |label: &str| {
+            let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            (1..=63).contains(&label.len())
+                && label.chars().all(inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if text.len() <= 200 && text.split('.').all(label) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("{} is not a domain such as `shop.example.com`", quoted(text)))
+    }
+}
+
+/// What names begin with: nothing, or up to 20 lower-case letters, digits and hyphens, the first a letter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prefix(String);
+
+impl Prefix {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let starts = text.chars().next().is_none_or(|first| first.is_ascii_lowercase());
+        if text.len() <= 20 && starts && text.chars().all(inner) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("{} is not a prefix such as `try-` (at most 20 characters)", quoted(text)))
+    }
+}
+
+/// `ADDRESS` or `ADDRESS:PORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IngressAddress {
+    pub ip: IpAddr,
+    /// 80 unless named.
+    pub port: u16,
+}
+
+impl FromStr for IngressAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(ip) = text.parse() {
+            return Ok(Self { ip, port: 80 });
+        }
+        let address: std::net::SocketAddr = text
+            .parse()
+            .map_err(|_| format!("{} is not an address such as `127.0.0.1` or `127.0.0.1:8081`", quoted(text)))?;
+        Ok(Self { ip: address.ip(), port: address.port() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_only_what_a_cluster_takes() {
+        for text in ["example.com", "a.b-c.d", "localhost"] {
+            assert_eq!(text.parse::<Domain>().unwrap().to_string(), text);
+        }
+        for text in ["", ".", "a..b", "-a.b", "A.b", "a b"] {
+            assert!(text.parse::<Domain>().is_err(), "{text}");
+        }
+        for text in ["", "try-", "a1"] {
+            assert_eq!(text.parse::<Prefix>().unwrap().as_str(), text);
+        }
+        for text in ["-a", "1a", "A", "a.b", "abcdefghijklmnopqrstu"] {
+            assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ingress_is_at_port_80_unless_it_says_otherwise() {
+        let parse = |text: &str| text.parse::<IngressAddress>().map(|address| (address.ip.to_string(), address.port));
+        assert_eq!(parse("127.0.0.1"), Ok(("127.0.0.1".to_owned(), 80)));
+        assert_eq!(parse("127.0.0.1:8081"), Ok(("127.0.0.1".to_owned(), 8081)));
+        assert_eq!(parse("[::1]:81"), Ok(("::1".to_owned(), 81)));
+        assert!(parse("localhost").is_err());
+    }
+}

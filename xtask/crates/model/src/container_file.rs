@@ -1,0 +1,90 @@
+//! Reads `[services.NAME.container]`: what a service's container is given.
+
+use super::container::Container;
+use super::decode::{Table, Value};
+
+/// Of an image nothing is known; those of this repository have their user, their data and their health command.
+const OF_IMAGES: [&str; 6] = ["user", "writable", "low_ports", "data", "command", "health"];
+
+pub(super) fn read(value: &Value<'_>, is_image: bool) -> Option<Container> {
+    value.table(|table| {
+        if !is_image {
+            let there = OF_IMAGES.into_iter().filter_map(|key| table.optional(key));
+            there.for_each(|value| value.report("only for a service with `image`; images of crates set it themselves"));
+            return limits(table);
+        }
+        let default = Container::default();
+        let data = table.optional("data").and_then(|value| value.checked(&check_folder)).unwrap_or(default.data);
+        Container {
+            user: table.optional("user").and_then(|value| {
+                let parsed = value.scalar()?.parse();
+                parsed.map_err(|error: String| value.report(error)).ok()
+            }),
+            writable: read_writable(table, &data),
+            low_ports: table.optional("low_ports").and_then(|value| value.boolean()).unwrap_or(default.low_ports),
+            data,
+            command: read_words(table, "command"),
+            health: read_words(table, "health"),
+            ..limits(table)
+        }
+    })
+}
+
+/// What every container has.
+fn limits(table: &Table<'_>) -> Container {
+    let default = Container::default();
+    Container {
+        memory: table.optional("memory").and_then(|value| value.parse()).unwrap_or(default.memory),
+        cpu: table.optional("cpu").and_then(|value| value.parse()).unwrap_or(default.cpu),
+        ..default
+    }
+}
+
+/// Folders, of which an engine mounts one file system over each, and another one over `data`.
+fn read_writable(table: &Table<'_>, data: &str) -> Vec<String> {
+    let mut folders: Vec<String> = Vec::new();
+    for value in read_list(table, "writable") {
+        match value.checked(&check_folder) {
+            Some(folder) if folder == data || folders.contains(&folder) => {
+                value.report(format!("`{folder}` is named twice, there or as `data`"));
+            }
+            Some(folder) => folders.push(folder),
+            None => {}
+        }
+    }
+    folders
+}
+
+/// The arguments of a program. An empty one would be a slip.
+fn read_words(table: &Table<'_>, key: &'static str) -> Vec<String> {
+    let check = |text: &str| if text.is_empty() { Err("is empty".to_owned()) } else { Ok(()) };
+    read_list(table, key).iter().filter_map(|value| value.checked(&check)).collect()
+}
+
+fn read_list<'d>(table: &Table<'d>, key: &'static str) -> Vec<Value<'d>> {
+    table.optional(key).and_then(|value| value.list()).unwrap_or_default()
+}
+
+/// A folder that an engine can mount something over.
+fn check_folder(text: &str) -> Result<(), String> {
+    let part = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let absolute = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part));
+    // These separate the parts of an engine's argument.
+    let plain = !text.contains([',', ':', '\n', '\0']);
+    if absolute && plain { Ok(()) } else { Err(format!("`{text}` is not the path of a folder such as `/var/cache`")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_folder;
+
+    #[test]
+    fn only_what_an_engine_can_mount_something_over_is_a_folder() {
+        for text in ["/tmp", "/var/cache/nginx", "/a b", "/..a"] {
+            assert_eq!(check_folder(text), Ok(()), "{text}");
+        }
+        for text in ["", "/", "tmp", "./tmp", "/tmp/", "//tmp", "/tmp/./x", "/a/../b", "/a:ro", "/a,size=1", "/a\nb"] {
+            assert!(check_folder(text).is_err(), "{text}");
+        }
+    }
+}

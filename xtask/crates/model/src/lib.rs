@@ -1,0 +1,40 @@
+//! What is deployed and where: the files in `deploy/`, parsed into types.
+//!
+//! Everything here is a value without side effects. Strings from files and flags become types at this edge, so
+//! that no later module has to ask whether a name, a port or a reference is well formed.
+
+pub mod aws;
+pub mod cluster;
+pub mod container;
+mod container_file;
+mod decode;
+pub mod environment;
+mod environment_file;
+pub mod error;
+mod grammar;
+pub mod image;
+mod image_file;
+mod load;
+pub mod name;
+mod order;
+pub mod price;
+mod references;
+mod service_file;
+pub mod smoke;
+mod smoke_file;
+mod source;
+pub mod system;
+mod system_file;
+pub mod template;
+pub mod tool;
+pub mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use environment_file::{environment, environment_names, recorded_environment};
+pub use error::SpecErrors;
+pub use image_file::{IMAGES, LOCAL_IMAGES, public_images};
+pub use load::{Readable, Spec, load, load_readable};
+pub use price::{PRICES, prices};
+pub use tool::tools;

@@ -1,0 +1,157 @@
+//! Loads all systems and the images they use, and checks what takes more than one file.
+
+use super::decode::Document;
+use super::error::{Place, Sink, SpecError, SpecErrors, find};
+use super::image::ImagePins;
+use super::image_file;
+use super::name::{ServiceName, SystemName};
+use super::service_file::Known;
+use super::source::{self, Source};
+use super::system::{System, TargetKind};
+use super::system_file::{self, Draft};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+pub(super) const SYSTEMS: &str = "deploy/systems";
+const CRATES: &str = "app";
+
+/// What is deployed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Sorted by name.
+    pub systems: Vec<System>,
+    pub images: ImagePins,
+}
+
+/// What can be read of the files, and what is wrong with the others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readable {
+    /// Without the systems whose file has something wrong in it.
+    pub spec: Spec,
+    /// Those systems: what they declare is not known.
+    pub unreadable: BTreeSet<SystemName>,
+    /// All that is wrong; `None` when nothing is.
+    pub errors: Option<SpecErrors>,
+}
+
+/// Loads `deploy/systems/` and `deploy/images.toml` with its `images.local.toml` below the root.
+///
+/// Reads files only. The error has everything that is wrong with all of them.
+pub fn load(root: &Path) -> Result<Spec, SpecErrors> {
+    let read = load_readable(root);
+    match read.errors {
+        None => Ok(read.spec),
+        Some(errors) => Err(errors),
+    }
+}
+
+/// The same, as far as the files can be read: one that cannot be read does not stand in the way of the others.
+pub fn load_readable(root: &Path) -> Readable {
+    let sink = Sink::default();
+    let (images, image_names) = image_file::read(root, &sink);
+    let known = Known { crates: programs(root), images: image_names };
+    let sources = read_systems(root, &sink);
+    let documents: Vec<(SystemName, Document<'_>)> = sources
+        .iter()
+        .filter_map(|(name, source)| {
+            let document = Document::parse(&source.path, &source.text, &sink)?;
+            Some((name.clone(), document))
+        })
+        .collect();
+    let drafts: Vec<Draft<'_>> = documents
+        .iter()
+        .filter_map(|(name, document)| system_file::read(name, &document.root(&sink), &known))
+        .collect();
+    check_names(&drafts);
+    check_ports(&drafts);
+    // A file that could not be parsed may hold the very service that is looked for.
+    if documents.len() == sources.len() {
+        check_foreign(&drafts);
+    }
+    let systems: Vec<System> = drafts.into_iter().map(|draft| draft.system).collect();
+    match sink.finish(Some(())) {
+        Ok(()) => Readable { spec: Spec { systems, images }, unreadable: BTreeSet::new(), errors: None },
+        Err(errors) => {
+            let unreadable: BTreeSet<SystemName> = errors.iter().filter_map(SpecError::system).collect();
+            let systems = systems.into_iter().filter(|system| !unreadable.contains(&system.name)).collect();
+            Readable { spec: Spec { systems, images }, unreadable, errors: Some(errors) }
+        }
+    }
+}
+
+fn read_systems(root: &Path, sink: &Sink) -> Vec<(SystemName, Source)> {
+    let mut sources = Vec::new();
+    for stem in source::stems(root, SYSTEMS, sink).unwrap_or_default() {
+        let path = format!("{SYSTEMS}/{stem}.toml");
+        match stem.parse::<SystemName>() {
+            Ok(name) => {
+                let source = source::read_optional(root, &path, sink);
+                sources.extend(source.map(|source| (name, source)));
+            }
+            Err(error) => sink.report(source::file(&path), error.to_string()),
+        }
+    }
+    sources
+}
+
+/// The crates below `app/` that are programs. A folder that cannot be listed has none.
+fn programs(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root.join(CRATES)).into_iter().flatten();
+    let folders = entries.flatten().filter(|entry| {
+        let path = entry.path();
+        path.join("Cargo.toml").is_file() && path.join("src/main.rs").is_file()
+    });
+    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn check_names(drafts: &[Draft<'_>]) {
+    let mut first: BTreeMap<&ServiceName, Place> = BTreeMap::new();
+    for (name, at) in drafts.iter().flat_map(|draft| &draft.declared) {
+        match first.get(name) {
+            Some(place) => at.report(format!(
+                "a second service named `{name}`; the first is in {place}, and services are named without their system"
+            )),
+            None => {
+                first.insert(name, at.place());
+            }
+        }
+    }
+}
+
+/// Two services must not want the same port of a machine that they may share.
+fn check_ports(drafts: &[Draft<'_>]) {
+    let mut taken: BTreeMap<u16, (&ServiceName, Place)> = BTreeMap::new();
+    for draft in drafts {
+        for (name, at) in &draft.host_ports {
+            let service = draft.system.services.iter().find(|service| service.name == *name);
+            let shares = [TargetKind::Host, TargetKind::Containers];
+            let Some(service) = service.filter(|service| shares.iter().any(|kind| service.targets.contains(kind)))
+            else {
+                continue;
+            };
+            let port = service.host_port;
+            match taken.get(&port) {
+                Some((other, place)) => at.report(format!(
+                    "port {port} is that of `{other}` too ({place}); give one of them a `host_port` of its own"
+                )),
+                None => {
+                    taken.insert(port, (name, at.place()));
+                }
+            }
+        }
+    }
+}
+
+fn check_foreign(drafts: &[Draft<'_>]) {
+    let declared = drafts.iter().flat_map(|draft| &draft.declared);
+    let names = declared.map(|(name, _)| name.as_str());
+    for foreign in drafts.iter().flat_map(|draft| &draft.foreign) {
+        let known = names.clone().chain(["outside", "other-services"]);
+        if let Err(message) = find(foreign.service.as_str(), "origin", "valid origins", known) {
+            foreign.at.report(message);
+        }
+    }
+}

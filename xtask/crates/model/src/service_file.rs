@@ -1,0 +1,319 @@
+//! Reads one service of a system's file.
+
+use super::container_file;
+use super::decode::{At, Table, Value};
+use super::error::find;
+use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
+use super::name::ServiceName;
+use super::system::{
+    HostProgram, Managed, Presence, Probe, Scale, SecretSource, Service, Source, TargetKind, Template,
+};
+use super::system_file::read_was;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Longer than the 20 seconds that this repository's services give the requests in flight.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+const PRESENCES: [(&str, Presence); 3] = [
+    ("always", Presence::Always),
+    ("when-replicated", Presence::WhenReplicated),
+    ("when-available", Presence::WhenAvailable),
+];
+
+const MANAGED: [(&str, Managed); 1] = [("cache", Managed::Cache)];
+
+/// How busy processors are kept, in percent, unless a service says otherwise.
+const SCALE_AT: u32 = 70;
+/// What Kubernetes takes unless told (HorizontalPodAutoscaler, `stabilizationWindowSeconds`).
+const SCALE_SETTLES: Duration = Duration::from_secs(300);
+
+/// Secrets of other kinds need a target that has them.
+const SECRET_SOURCES: [(&str, SecretSource); 1] = [("generated", SecretSource::Generated)];
+
+/// What else a service may refer to.
+pub(super) struct Known {
+    /// The crates below `app/` that are programs.
+    pub(super) crates: Vec<String>,
+    /// The short names in the image file; none where that file cannot be read.
+    pub(super) images: Option<Vec<String>>,
+}
+
+/// A service as its table says it, and where what later checks look at is said.
+pub(super) struct DraftService<'d> {
+    pub(super) service: Service,
+    pub(super) at: At<'d>,
+    pub(super) host_port_at: At<'d>,
+    pub(super) needs_at: Vec<At<'d>>,
+    pub(super) templates: Vec<PlacedTemplate<'d>>,
+}
+
+pub(super) struct PlacedTemplate<'d> {
+    pub(super) role: Role,
+    pub(super) template: Template,
+    pub(super) at: At<'d>,
+}
+
+/// What a template is for; it decides what it may refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Variable,
+    Argument,
+    File,
+    Provided,
+}
+
+/// Reads the table of the service `name`.
+pub(super) fn read<'d>(name: &ServiceName, value: &Value<'d>, known: &Known) -> Option<DraftService<'d>> {
+    value.table(|table| read_table(name, table, known))?
+}
+
+fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Option<DraftService<'d>> {
+    let source = read_source(table, known);
+    let is_image = table.optional("image").is_some() && table.optional("crate").is_none();
+    let mut templates = Vec::new();
+    let (port, host_port, host_port_at) = read_ports(table);
+    let (needs, needs_at) = read_needs(table);
+    let env = read_templates(table, "env", Role::Variable, check_variable, &mut templates);
+    let mut provides = read_templates(table, "provides", Role::Provided, check_word, &mut templates);
+    if !is_image && !provides.contains_key("url") {
+        provides.insert("url".to_owned(), http_url());
+    }
+    let secrets = read_secrets(table);
+    let files = read_templates(table, "files", Role::File, check_file_name, &mut templates);
+    let args = read_args(table, &mut templates);
+    let public = table.optional("public").and_then(|value| value.boolean());
+    let team = table.optional("team").and_then(|value| value.parse());
+    let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
+    let managed = table.optional("managed").and_then(|value| value.choice(&MANAGED));
+    let targets = table.optional("targets").and_then(|value| read_targets(&value));
+    let (ready, live) = read_probes(table, is_image);
+    let ready_within = read_wait(table, "ready_within", READY_WITHIN);
+    let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
+    let replicas = table.optional("replicas").and_then(|value| value.number(1..=100)).map(u32::from);
+    let scale = table.optional("scale").and_then(|value| read_scale(&value));
+    let was = table.optional("was").map(|value| read_was(&value, name));
+    let container = table.optional("container").and_then(|value| container_file::read(&value, is_image));
+    let service = Service {
+        name: name.clone(),
+        source: source?,
+        port: port?,
+        host_port: host_port?,
+        public: public.unwrap_or(false),
+        team,
+        needs,
+        presence: presence.unwrap_or(Presence::Always),
+        managed,
+        targets: targets.unwrap_or_else(|| TargetKind::ALL.into_iter().collect()),
+        env,
+        provides,
+        secrets,
+        files,
+        args,
+        ready: ready?,
+        live: live?,
+        ready_within,
+        stop_within,
+        replicas,
+        scale,
+        container: container.unwrap_or_default(),
+        was: was.unwrap_or_default(),
+    };
+    Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates })
+}
+
+/// The port, that of a shared machine, and where the latter is said.
+fn read_ports<'d>(table: &Table<'d>) -> (Option<u16>, Option<u16>, At<'d>) {
+    let port = table.required("port");
+    let host_port = table.optional("host_port").or_else(|| port.clone());
+    let at = host_port.as_ref().map_or(&table.at, |value| &value.at).clone();
+    let read = |value: Option<Value<'_>>| value.and_then(|value| value.port());
+    (read(port), read(host_port), at)
+}
+
+fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
+    let host = table.optional("host");
+    match (table.optional("crate"), table.optional("image")) {
+        (Some(name), None) => {
+            if let Some(host) = host {
+                host.report("only for a service with `image`; a crate runs as it is");
+            }
+            let crates = known.crates.iter().map(String::as_str);
+            read_known(&name, "crate", "crates in `app` with a `src/main.rs`", crates).map(Source::Crate)
+        }
+        (None, Some(name)) => {
+            let host = host.map(|value| value.table(read_host_program));
+            let image = match &known.images {
+                Some(images) => {
+                    let images = images.iter().map(String::as_str);
+                    read_known(&name, "image", "images in `deploy/images.toml`", images)
+                }
+                None => name.text().map(str::to_owned),
+            };
+            // A broken stand-in must not look like none.
+            let host = match host {
+                Some(program) => Some(program??),
+                None => None,
+            };
+            Some(Source::Image { image: image?, host })
+        }
+        (Some(_), Some(image)) => {
+            image.report("a service has `crate` or `image`, not both");
+            None
+        }
+        (None, None) => {
+            table.missing("key `crate` (a folder in `app`) or `image` (a name in `deploy/images.toml`)");
+            None
+        }
+    }
+}
+
+fn read_known<'k>(
+    value: &Value<'_>,
+    kind: &str,
+    what: &str,
+    known: impl Iterator<Item = &'k str> + Clone,
+) -> Option<String> {
+    value.checked(&|name| find(name, kind, what, known.clone()))
+}
+
+fn read_host_program(table: &Table<'_>) -> Option<HostProgram> {
+    let programs = table.required("programs").and_then(|value| {
+        let programs = value.list()?;
+        if programs.is_empty() {
+            value.report("names no program");
+        }
+        programs.iter().map(|program| program.checked(&check_file_name)).collect()
+    });
+    let python = table.optional("python").map(|value| value.checked(&check_requirement));
+    let running = table.optional("running").map(|value| value.checked(&check_url));
+    let enable = table.required("enable").and_then(|value| value.sentence());
+    Some(HostProgram { programs: programs?, python: python.flatten(), running: running.flatten(), enable: enable? })
+}
+
+fn read_needs<'d>(table: &Table<'d>) -> (Vec<ServiceName>, Vec<At<'d>>) {
+    let values = table.optional("needs").and_then(|value| value.list());
+    let parsed = values.into_iter().flatten().filter_map(|value| {
+        let need: ServiceName = value.parse()?;
+        Some((need, value.at))
+    });
+    parsed.unzip()
+}
+
+fn read_targets(value: &Value<'_>) -> Option<BTreeSet<TargetKind>> {
+    let targets = value.list()?;
+    if targets.is_empty() {
+        value.report("names no target");
+    }
+    let choices = TargetKind::ALL.map(|target| (target.as_str(), target));
+    targets.iter().map(|target| target.choice(&choices)).collect()
+}
+
+fn read_templates<'d>(
+    table: &Table<'d>,
+    key: &'static str,
+    role: Role,
+    check_name: fn(&str) -> Result<(), String>,
+    templates: &mut Vec<PlacedTemplate<'d>>,
+) -> BTreeMap<String, Template> {
+    let entries = table.optional(key).and_then(|value| value.entries());
+    let mut read = BTreeMap::new();
+    for (name, value) in entries.into_iter().flatten() {
+        if let Err(message) = check_name(name) {
+            value.report(message);
+        }
+        // One that is broken is there all the same for those that refer to it.
+        let template = read_template(value, role, templates);
+        read.insert(name.to_owned(), template.unwrap_or_else(|| Template(Vec::new())));
+    }
+    read
+}
+
+fn read_args<'d>(table: &Table<'d>, templates: &mut Vec<PlacedTemplate<'d>>) -> Vec<Template> {
+    let values = table.optional("args").and_then(|value| value.list());
+    let read = values.into_iter().flatten();
+    read.filter_map(|value| read_template(value, Role::Argument, templates)).collect()
+}
+
+fn read_template<'d>(value: Value<'d>, role: Role, templates: &mut Vec<PlacedTemplate<'d>>) -> Option<Template> {
+    let template: Template = value.parse()?;
+    templates.push(PlacedTemplate { role, template: template.clone(), at: value.at });
+    Some(template)
+}
+
+fn read_secrets(table: &Table<'_>) -> BTreeMap<String, SecretSource> {
+    let entries = table.optional("secrets").and_then(|value| value.entries());
+    let mut secrets = BTreeMap::new();
+    for (name, value) in entries.into_iter().flatten() {
+        if let Err(message) = check_word(name) {
+            value.report(message);
+        }
+        let from = value.table(|secret| secret.required("from")).flatten();
+        let source = from.and_then(|from| from.choice(&SECRET_SOURCES));
+        // One that is broken is there all the same for those that refer to it.
+        secrets.insert(name.to_owned(), source.unwrap_or(SecretSource::Generated));
+    }
+    secrets
+}
+
+/// How the service is asked whether it is ready, and whether it is alive. All crates answer the same paths; of an
+/// image nothing is known.
+fn read_probes(table: &Table<'_>, is_image: bool) -> (Option<Probe>, Option<Probe>) {
+    let (ready, live) = (table.optional("ready"), table.optional("live"));
+    if ready.is_none() && is_image {
+        table.missing("key `ready`; an image needs one, such as `ready = { http = \"/\" }` or `ready = { tcp = {} }`");
+    }
+    let crate_probe = |path: &str| (!is_image).then(|| Probe::Http { path: path.to_owned() });
+    let ready = ready.map_or_else(|| crate_probe("/readyz"), |value| parse_probe(&value));
+    let live = match live {
+        Some(value) => parse_probe(&value),
+        None => crate_probe("/livez").or_else(|| ready.clone()),
+    };
+    (ready, live)
+}
+
+fn parse_probe(value: &Value<'_>) -> Option<Probe> {
+    value.table(|probe| match (probe.optional("http"), probe.optional("tcp")) {
+        (Some(path), None) => {
+            let path = path.checked(&check_path)?;
+            Some(Probe::Http { path })
+        }
+        (None, Some(tcp)) => tcp.table(|tcp| {
+            let text = |key| tcp.optional(key).and_then(|value| value.text().map(str::to_owned));
+            let (send, expect) = (text("send"), text("expect"));
+            Probe::Tcp { send, expect }
+        }),
+        _ => {
+            value.report("expected either `http` or `tcp`");
+            None
+        }
+    })?
+}
+
+fn read_wait(table: &Table<'_>, key: &'static str, default: Duration) -> Duration {
+    let range = Duration::from_millis(1)..=LONGEST_WAIT;
+    let wait = table.optional(key).and_then(|value| value.duration(range));
+    wait.unwrap_or(default)
+}
+
+fn read_scale(value: &Value<'_>) -> Option<Scale> {
+    value.table(|table| {
+        let max = table.required("max").and_then(|value| value.number(1..=100));
+        let cpu = table.optional("cpu").and_then(|value| value.number(1..=1000));
+        let settle = table.optional("settle").and_then(|value| value.duration(Duration::ZERO..=LONGEST_WAIT));
+        Some(Scale { max: max?.into(), cpu: cpu.map_or(SCALE_AT, u32::from), settle: settle.unwrap_or(SCALE_SETTLES) })
+    })?
+}
+
+/// `http://${host}:${port}`: where a crate's service is reached, since each of them speaks HTTP.
+fn http_url() -> Template {
+    use super::system::{Piece, Reference};
+    Template(vec![
+        Piece::Text("http://".to_owned()),
+        Piece::Reference(Reference::Host),
+        Piece::Text(":".to_owned()),
+        Piece::Reference(Reference::Port),
+    ])
+}

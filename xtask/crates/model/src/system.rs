@@ -1,0 +1,245 @@
+//! Systems and their services, as one file in `deploy/systems/` describes them.
+
+use super::container::{Container, OWN_DATA};
+use super::name::{ServiceName, SystemName, TeamName};
+use super::smoke::{DeniedPath, SmokeCheck};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+/// Services that are deployed, smoke-tested and torn down together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct System {
+    pub name: SystemName,
+    pub description: String,
+    /// In an order in which every service comes after those it needs.
+    pub services: Vec<Service>,
+    pub smoke: Vec<SmokeCheck>,
+    pub denied: Vec<DeniedPath>,
+    /// Earlier names of the system.
+    pub was: BTreeSet<SystemName>,
+}
+
+/// One program with one port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    pub name: ServiceName,
+    pub source: Source,
+    /// The port the program listens on in a container.
+    pub port: u16,
+    /// The port on a machine that all services share; `port` unless two systems chose the same.
+    pub host_port: u16,
+    /// Reachable from outside the deployment.
+    pub public: bool,
+    pub team: Option<TeamName>,
+    /// Other services of this system that must be ready first.
+    pub needs: Vec<ServiceName>,
+    pub presence: Presence,
+    /// What a platform can have in its place. Where it has, the service is absent, and what it provides comes from there.
+    pub managed: Option<Managed>,
+    pub targets: BTreeSet<TargetKind>,
+    /// Environment variables. One whose template names a service that is absent is left out, so that the program
+    /// falls back to its own default.
+    pub env: BTreeMap<String, Template>,
+    /// What others may refer to as `${SERVICE.NAME}`. Crates always provide `url` (`http://HOST:PORT`).
+    pub provides: BTreeMap<String, Template>,
+    /// Secrets by name, referred to as `${secret.NAME}` within this service.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Files written for the service, private to it, referred to as `${file.NAME}`.
+    pub files: BTreeMap<String, Template>,
+    /// Arguments of the program.
+    pub args: Vec<Template>,
+    pub ready: Probe,
+    pub live: Probe,
+    /// How long it may take from start to ready.
+    pub ready_within: Duration,
+    /// How long it may take from SIGTERM to its end.
+    pub stop_within: Duration,
+    /// How many there are of it where there can be several; as many as the environment says unless set.
+    pub replicas: Option<u32>,
+    /// How it grows under load, where that can be measured.
+    pub scale: Option<Scale>,
+    /// What its container is given, on every target but `host`.
+    pub container: Container,
+    /// Earlier names: what was stored and generated under them comes along.
+    pub was: BTreeSet<ServiceName>,
+}
+
+/// Between the environment's replicas and `max` there are as many as keep the processors at `cpu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale {
+    pub max: u32,
+    /// Of what a container asked for, in percent.
+    pub cpu: u32,
+    /// How long there has to be less to do before there are fewer.
+    pub settle: Duration,
+}
+
+impl Service {
+    /// Whether its program is a crate of this repository.
+    pub fn is_own(&self) -> bool {
+        matches!(self.source, Source::Crate(_))
+    }
+
+    /// Where `${data}` is in its container.
+    pub fn data(&self) -> &str {
+        if self.is_own() { OWN_DATA } else { &self.container.data }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A crate under `app/`, whose binary has the crate's name.
+    Crate(String),
+    /// A public image, by its short name in `deploy/images.toml`, and what stands in for it on `host`.
+    Image { image: String, host: Option<HostProgram> },
+}
+
+/// How a public image's program is had on a laptop without containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostProgram {
+    /// Names to look for on PATH, the best first.
+    pub programs: Vec<String>,
+    /// A requirement as pip takes it (`moto[server]==5.2.5`) whose console script is the first of `programs`.
+    pub python: Option<String>,
+    /// A URL that answers 200 when an equivalent service already runs on this machine and may be used as it is.
+    pub running: Option<String>,
+    /// What to type so that it can run, for the line that says why it was skipped.
+    pub enable: String,
+}
+
+/// When a service is part of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// The system cannot run without it.
+    Always,
+    /// Only where a service that needs it has more than one replica.
+    WhenReplicated,
+    /// Where it can run; those that need it do without otherwise.
+    WhenAvailable,
+}
+
+/// What a platform can run in the place of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Managed {
+    /// ElastiCache, by the variable `cache` of `terraform/`.
+    Cache,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetKind {
+    Host,
+    Containers,
+    Kubernetes,
+    Eks,
+}
+
+impl TargetKind {
+    pub const ALL: [Self; 4] = [Self::Host, Self::Containers, Self::Kubernetes, Self::Eks];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Containers => "containers",
+            Self::Kubernetes => "kubernetes",
+            Self::Eks => "eks",
+        }
+    }
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Made once per deployment and kept with its state.
+    Generated,
+}
+
+/// How a running service is asked for its health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// `GET` of this path answers 2xx.
+    Http { path: String },
+    /// A connection is accepted and, when named, the answer to `send` starts with `expect`.
+    Tcp { send: Option<String>, expect: Option<String> },
+}
+
+impl Probe {
+    /// For state that outlives a run and for the supervisor.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Http { path } => json!({"http": path}),
+            Self::Tcp { send, expect } => json!({"tcp": {"send": send, "expect": expect}}),
+        }
+    }
+
+    /// `None` when the value was not made by [`Probe::to_json`].
+    pub fn from_json(value: &Value) -> Option<Self> {
+        if let Some(path) = value["http"].as_str() {
+            return Some(Self::Http { path: path.to_owned() });
+        }
+        let tcp = value["tcp"].as_object()?;
+        let text = |key: &str| tcp.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Self::Tcp { send: text("send"), expect: text("expect") })
+    }
+}
+
+/// A text with `${…}` references, already parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(pub Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    Text(String),
+    Reference(Reference),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// `${address}`: the address the service listens on.
+    Address,
+    /// `${host}`: the name others reach it by.
+    Host,
+    /// `${port}`: the port it listens on.
+    Port,
+    /// `${data}`: a folder of its own that outlives it.
+    Data,
+    /// `${secret.NAME}`
+    Secret(String),
+    /// `${file.NAME}`: the path of a file of this service.
+    File(String),
+    /// `${SERVICE.NAME}`: what a needed service provides.
+    Provided { service: ServiceName, name: String },
+}
+
+/// The text that parses to this template again.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => f.write_str(&text.replace('$', "$$"))?,
+                Piece::Reference(reference) => write!(f, "${{{reference}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("address"),
+            Self::Host => f.write_str("host"),
+            Self::Port => f.write_str("port"),
+            Self::Data => f.write_str("data"),
+            Self::Secret(name) => write!(f, "secret.{name}"),
+            Self::File(name) => write!(f, "file.{name}"),
+            Self::Provided { service, name } => write!(f, "{service}.{name}"),
+        }
+    }
+}

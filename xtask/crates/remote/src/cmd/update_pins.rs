@@ -1,0 +1,37 @@
+//! `build --update-pins`: the digests of public images, as their registries have them now.
+
+use anyhow::Result;
+use base::ctx::Ctx;
+use base::error::Exit;
+use base::table;
+use images::pins;
+use images::pins::PinChange;
+use serde_json::{Value, json};
+use verbs::ui;
+
+/// # Errors
+/// When the file is wrong or cannot be written. Registries that did not answer are in the exit code.
+pub(super) fn run(as_json: bool, ctx: &Ctx) -> Result<Exit> {
+    let changes = pins::update(ctx, &ctx.root)?;
+    let failure = pins::failure(&changes);
+    if as_json {
+        let failure = failure.as_ref().map(|f| json!({"code": f.code, "cause": f.cause, "hint": f.hint}));
+        let pins: Vec<Value> = changes.iter().map(document).collect();
+        ui::document(&json!({"schema": 1, "pins": pins, "failure": failure}))?;
+    } else {
+        let row = |change: &PinChange| vec![change.name.clone(), change.word().to_owned(), change.now().to_string()];
+        ui::result(table::layout(&changes.iter().map(row).collect::<Vec<_>>()).trim_end())?;
+    }
+    if let Some(fault) = failure {
+        ui::print_fault(&fault);
+        return Ok(fault.exit);
+    }
+    Ok(Exit::Done)
+}
+
+fn document(change: &PinChange) -> Value {
+    json!({
+        "name": change.name, "result": change.word(), "before": change.pin.to_string(),
+        "now": change.now().to_string(), "reason": change.failure(),
+    })
+}

@@ -1,0 +1,75 @@
+//! How an instance is asked how it is, apart from everything that holds it: an answer may take seconds.
+
+use super::launch::LaunchSpec;
+use super::probe::{self, Seen};
+use crate::container;
+use base::os;
+use model::system::Probe;
+use std::net::SocketAddr;
+
+/// A question to a running instance, to be asked without holding anything.
+pub(super) struct Question {
+    pub(super) number: u64,
+    /// Which of the instance's processes is meant.
+    pub(super) starts: u64,
+    pub(super) pid: u32,
+    pub(super) address: SocketAddr,
+    /// The address is that of a shim, which asks in our place.
+    pub(super) relayed: bool,
+    /// Not asked before it was ready once.
+    pub(super) live: Option<Probe>,
+    pub(super) ready: Probe,
+    /// It should be ready by now; its own ports, which are then not worth mentioning.
+    pub(super) overdue: Option<Vec<u16>>,
+}
+
+/// What came of a [`Question`].
+pub(super) struct Answer {
+    pub(super) number: u64,
+    pub(super) starts: u64,
+    pub(super) live: Option<Seen>,
+    pub(super) ready: Seen,
+    /// Where an overdue process listens instead.
+    pub(super) elsewhere: Vec<u16>,
+    pub(super) overdue: bool,
+}
+
+impl Question {
+    /// Takes a few seconds at most.
+    pub(super) fn ask(self) -> Answer {
+        let live = self.live.as_ref().map(|live| self.ask_for(live, container::LIVE));
+        let ready = match &live {
+            Some(seen) if !seen.ok || self.live.as_ref() == Some(&self.ready) => seen.clone(),
+            _ => self.ask_for(&self.ready, container::READY),
+        };
+        let elsewhere = match &self.overdue {
+            Some(own) if !ready.ok => self.elsewhere(own),
+            _ => Vec::new(),
+        };
+        Answer { number: self.number, starts: self.starts, live, ready, elsewhere, overdue: self.overdue.is_some() }
+    }
+
+    fn ask_for(&self, probe: &Probe, at_shim: &str) -> Seen {
+        if self.relayed { probe::ask_shim(at_shim, self.address) } else { probe::ask(probe, self.address) }
+    }
+
+    fn elsewhere(&self, own: &[u16]) -> Vec<u16> {
+        if self.relayed {
+            return container::explain(self.address).into_iter().flat_map(|explained| explained.elsewhere).collect();
+        }
+        os::listening_ports(self.pid).into_iter().filter(|port| !own.contains(port)).collect()
+    }
+}
+
+impl Answer {
+    /// Why an overdue process was given up, and where it listens if it does so elsewhere.
+    pub(super) fn why_not_ready(&self, spec: &LaunchSpec) -> String {
+        let seconds = spec.ready_within.as_secs_f64();
+        let mut text = format!("not ready within {seconds} s: {}", self.ready.text);
+        if !self.elsewhere.is_empty() {
+            let ports: Vec<String> = self.elsewhere.iter().map(u16::to_string).collect();
+            text += &format!("; declared {}, but listens on {}", spec.declared_port(), ports.join(", "));
+        }
+        text
+    }
+}

@@ -1,0 +1,101 @@
+//! cargo: builds the services, all in one invocation, and says where each binary is or why it is not.
+
+use base::ctx::Vars;
+use base::proc::CommandLine;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A nested cargo that sees the same toolchain and settings as we do, and nothing of what `cargo run` set for us.
+pub fn command(vars: &Vars, root: &Path) -> CommandLine {
+    let command = CommandLine::new(vars.cargo()).dir(root);
+    vars.set_by_cargo_run().into_iter().fold(command, CommandLine::env_remove)
+}
+
+/// Builds the binaries of these crates and puts them into `out`, where no other cargo replaces them; what they are
+/// built from stays `between`, where the checkout's own builds have it. One that does not compile keeps no other from
+/// being built.
+pub fn build(cargo: CommandLine, crates: &[String], out: &Path, between: Option<&Path>) -> CommandLine {
+    let packages = crates.iter().flat_map(|name| ["--package", name.as_str()]);
+    // A string of JSON is one of TOML as well.
+    let config = between.map(|folder| format!("build.build-dir={}", Value::from(folder.to_string_lossy())));
+    let config = config.into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
+    let cargo = cargo.args(["build", "--keep-going", "--message-format=json", "--bins"]).args(packages);
+    cargo.arg("--target-dir").arg(out).args(config)
+}
+
+/// Where the checkout's own builds keep what they are made from, as its variables have it
+/// (doc.rust-lang.org/cargo/reference/build-cache.html). `None` when one of them says just that, since the build sees
+/// it as well.
+pub fn build_directory(vars: &Vars) -> Option<PathBuf> {
+    if vars.get("CARGO_BUILD_BUILD_DIR").is_some() {
+        return None;
+    }
+    let target = vars.get("CARGO_TARGET_DIR").or(vars.get("CARGO_BUILD_TARGET_DIR"));
+    Some(PathBuf::from(target.unwrap_or("target")))
+}
+
+/// What cargo's messages say of a build.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// Crate to the binary of the same name.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// Each error as the compiler rendered it, with the crate it is in.
+    pub errors: Vec<(String, String)>,
+}
+
+impl Build {
+    /// Takes in one line of `--message-format=json`; anything else is passed over.
+    pub fn take(&mut self, line: &str) {
+        let Ok(message) = serde_json::from_str::<Value>(line) else { return };
+        let target = message.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
+        match message["reason"].as_str() {
+            Some("compiler-artifact") => {
+                if let Some(executable) = message["executable"].as_str() {
+                    self.binaries.insert(target.to_owned(), PathBuf::from(executable));
+                }
+            }
+            Some("compiler-message") if message.pointer("/message/level").is_some_and(|level| level == "error") => {
+                let rendered = message.pointer("/message/rendered").and_then(Value::as_str);
+                self.errors.push((target.to_owned(), rendered.unwrap_or_default().trim_end().to_owned()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Why a crate has no binary: its own first error, or else the first of anything it may depend on.
+    pub fn first_error(&self, name: &str) -> Option<&str> {
+        // Targets are named with underscores where they are libraries.
+        let own = self.errors.iter().find(|(target, _)| target.replace('_', "-") == name);
+        own.or(self.errors.first()).map(|(_, rendered)| rendered.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_crates_are_built_in_one_go() {
+        let crates = ["epoch".to_owned(), "shortener".to_owned()];
+        let line = |between| build(CommandLine::new("cargo"), &crates, Path::new("out"), between).to_string();
+        let plain = "cargo build --keep-going '--message-format=json' --bins --package epoch --package shortener \
+                     --target-dir out";
+        assert_eq!(line(None), plain);
+        assert_eq!(line(Some(Path::new("a b"))), format!("{plain} --config 'build.build-dir=\"a b\"'"));
+    }
+
+    #[test]
+    fn binaries_and_errors_are_told_apart() {
+        let mut build = Build::default();
+        build.take(r#"{"reason":"compiler-artifact","target":{"name":"epoch"},"executable":"/t/debug/epoch"}"#);
+        build.take(r#"{"reason":"compiler-artifact","target":{"name":"kit"},"executable":null}"#);
+        build.take(
+            r#"{"reason":"compiler-message","target":{"name":"shortener"},"message":{"level":"error","rendered":"error: no\n"}}"#,
+        );
+        build.take("warning: not json");
+        assert_eq!(build.binaries["epoch"], PathBuf::from("/t/debug/epoch"));
+        assert_eq!(build.binaries.len(), 1);
+        assert_eq!(build.first_error("shortener"), Some("error: no"));
+    }
+}

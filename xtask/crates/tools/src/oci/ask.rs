@@ -1,0 +1,80 @@
+//! Looks at what an engine has: a question, its answer as a type, and what is not there told from what failed.
+
+use super::{Container, Engine, Image, Named, says_absent};
+use anyhow::Result;
+use base::error::Fault;
+use base::proc::{CommandLine, Proc};
+
+impl Engine {
+    /// The images among these that are here; in their order, but without those that are not.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn images<S: AsRef<str>>(&self, proc: &Proc, references: &[S]) -> Result<Vec<Image>> {
+        if references.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(Image::parse(&look(proc, &self.image_inspect(references))?))
+    }
+
+    /// An image, if it is here.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn image(&self, proc: &Proc, reference: &str) -> Result<Option<Image>> {
+        Ok(self.images(proc, &[reference])?.into_iter().next())
+    }
+
+    /// The containers among these that exist.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn containers<S: AsRef<str>>(&self, proc: &Proc, names: &[S]) -> Result<Vec<Container>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(Container::parse(&look(proc, &self.container_inspect(names))?))
+    }
+
+    /// A container, if it exists.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn container(&self, proc: &Proc, name: &str) -> Result<Option<Container>> {
+        Ok(self.containers(proc, &[name])?.into_iter().next())
+    }
+
+    /// A network, if it exists.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn network(&self, proc: &Proc, name: &str) -> Result<Option<Named>> {
+        Ok(Named::parse(&look(proc, &self.network_inspect(name))?).into_iter().next())
+    }
+
+    /// A volume, if it exists.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn volume(&self, proc: &Proc, name: &str) -> Result<Option<Named>> {
+        Ok(Named::parse(&look(proc, &self.volume_inspect(name))?).into_iter().next())
+    }
+}
+
+/// What an engine prints of things, some of which may not exist.
+fn look(proc: &Proc, command: &CommandLine) -> Result<String> {
+    let answer = proc.try_read(command)?;
+    if answer.success || says_absent(&answer.stderr) {
+        return Ok(answer.stdout);
+    }
+    let words = answer.stderr.trim();
+    Err(Fault::failed("engine", format!("`{command}` ended with {}: {words}", answer.status)).into())
+}
+
+/// Removes something; that it is gone already is no failure.
+///
+/// # Errors
+/// When the engine refuses, in its own words.
+pub fn remove(proc: &Proc, command: &CommandLine) -> Result<()> {
+    look(proc, command).map(drop)
+}

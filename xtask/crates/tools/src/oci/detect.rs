@@ -1,0 +1,163 @@
+//! Which engine to use: the one that the environment names, else the first that answers.
+
+use super::{Engine, Facts, Here, mend};
+use anyhow::Result;
+use base::error::Fault;
+use base::proc::{Finished, Proc};
+use model::container::EngineKind;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long an engine may take to say what it is.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// An engine that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub engine: Engine,
+    pub facts: Facts,
+}
+
+/// An engine that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    pub kind: EngineKind,
+    pub why: Why,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// Its client is not on PATH.
+    Missing,
+    /// In its own words.
+    Refused(String),
+}
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind;
+        match &self.why {
+            Why::Missing => write!(f, "`{kind}` is not installed, or not on PATH"),
+            Why::Refused(words) => write!(f, "`{kind}` is installed, but: {words}"),
+        }
+    }
+}
+
+/// Asks the engine that is wanted, or docker and podman in this order.
+///
+/// # Errors
+/// When none answers: which are installed, what each said, and what to type.
+pub fn detect(proc: &Proc, wanted: Option<EngineKind>) -> Result<Found> {
+    let mut silent = Vec::new();
+    for kind in candidates(wanted) {
+        match ask(proc, kind) {
+            Ok(found) => return Ok(found),
+            Err(why) => silent.push(Silent { kind, why }),
+        }
+    }
+    Err(none(wanted, &silent, &|program| proc.find(program).is_some()).into())
+}
+
+/// The engines that may be used, the better one first.
+pub fn candidates(wanted: Option<EngineKind>) -> Vec<EngineKind> {
+    wanted.map_or_else(|| vec![EngineKind::Docker, EngineKind::Podman], |kind| vec![kind])
+}
+
+fn ask(proc: &Proc, kind: EngineKind) -> Result<Found, Why> {
+    let program = proc.find(kind.as_str()).ok_or(Why::Missing)?;
+    let engine = Engine { kind, program };
+    match proc.ask(&engine.info(), DEADLINE) {
+        Ok(Some(answer)) => engine.found(&answer, &Here::look()),
+        Ok(None) => Err(Why::Refused(format!("it gave no answer within {} s", DEADLINE.as_secs()))),
+        Err(error) => Err(Why::Refused(format!("{error:#}"))),
+    }
+}
+
+impl Engine {
+    /// What an answer to [`Engine::info`] comes to.
+    ///
+    /// # Errors
+    /// Why the engine is of no use.
+    pub fn found(self, answer: &Finished, here: &Here) -> Result<Found, Why> {
+        let (kind, facts) = self.facts(answer, here).map_err(Why::Refused)?;
+        Ok(Found { engine: Self { kind, ..self }, facts })
+    }
+}
+
+fn none(wanted: Option<EngineKind>, silent: &[Silent], has: &dyn Fn(&str) -> bool) -> Fault {
+    let cause = silent.iter().map(Silent::to_string).collect::<Vec<_>>().join("\n");
+    let mends = silent.iter().filter_map(|silent| match &silent.why {
+        Why::Missing => None,
+        Why::Refused(words) => Some(format!("`{}`", mend(silent.kind, words, has))),
+    });
+    let mends = mends.collect::<Vec<_>>().join(" or ");
+    let mends = if mends.is_empty() { "`cargo xtask doctor` says how to install one".to_owned() } else { mends };
+    let or_other = match wanted {
+        Some(kind) => format!("; or set `engine` to something else than `{kind}`"),
+        None => String::new(),
+    };
+    Fault::could_not_run("no-engine", cause).hint(format!("{mends}{or_other}"))
+}
+
+/// An engine that is asked for at most once, and only by what needs it.
+#[derive(Debug)]
+pub struct Lazy {
+    wanted: Option<EngineKind>,
+    found: Mutex<Option<Found>>,
+}
+
+impl Lazy {
+    pub fn new(wanted: Option<EngineKind>) -> Self {
+        Self { wanted, found: Mutex::new(None) }
+    }
+
+    /// # Errors
+    /// When no engine answers. The next call asks again.
+    pub fn get(&self, proc: &Proc) -> Result<Found> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = &*found {
+            return Ok(found.clone());
+        }
+        let answer = detect(proc, self.wanted)?;
+        *found = Some(answer.clone());
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOWN: &str =
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+
+    fn silent(kind: EngineKind, words: Option<&str>) -> Silent {
+        Silent { kind, why: words.map_or(Why::Missing, |words| Why::Refused(words.to_owned())) }
+    }
+
+    #[test]
+    fn a_machine_without_an_engine_is_told_of_both() {
+        let silent = [silent(EngineKind::Docker, None), silent(EngineKind::Podman, None)];
+        let fault = none(None, &silent, &|_| false);
+        let each = ["docker", "podman"].map(|name| format!("`{name}` is not installed, or not on PATH"));
+        assert_eq!(fault.cause, each.join("\n"));
+        assert_eq!(fault.hint.as_deref(), Some("`cargo xtask doctor` says how to install one"));
+    }
+
+    #[test]
+    fn an_engine_that_is_down_is_quoted_with_its_mend() {
+        let silent = [silent(EngineKind::Docker, Some(DOWN)), silent(EngineKind::Podman, None)];
+        let fault = none(None, &silent, &|_| false);
+        assert!(fault.cause.starts_with(&format!("`docker` is installed, but: {DOWN}\n`podman` is not")), "{fault}");
+        #[cfg(target_os = "linux")]
+        assert_eq!(fault.hint.as_deref(), Some("`sudo dockerd`"));
+    }
+
+    #[test]
+    fn an_engine_that_the_environment_names_is_the_only_one() {
+        assert_eq!(candidates(Some(EngineKind::Podman)), [EngineKind::Podman]);
+        let fault = none(Some(EngineKind::Podman), &[silent(EngineKind::Podman, None)], &|_| false);
+        assert!(fault.hint.is_some_and(|hint| hint.ends_with("or set `engine` to something else than `podman`")));
+    }
+}

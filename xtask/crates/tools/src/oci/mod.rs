@@ -1,0 +1,46 @@
+//! docker and podman: what each is asked, as argument lists, and what they say of themselves.
+//!
+//! Both take nearly the same arguments; where they differ, it is decided in here and nowhere else.
+
+mod argv;
+mod ask;
+mod build;
+mod detect;
+mod facts;
+mod inspect;
+mod mend;
+mod push;
+mod run;
+
+pub use argv::{Label, Labels};
+pub use ask::remove;
+pub use build::BuildSpec;
+pub use detect::{Found, Lazy, Silent, Why, candidates, detect};
+pub use facts::{Facts, Here};
+pub use inspect::{Container, Image, Named, lines, says_absent};
+pub use mend::{By, Mend, mend};
+pub use push::Access;
+pub use run::{Mount, RunSpec};
+
+use base::proc::CommandLine;
+use model::container::EngineKind;
+use std::path::PathBuf;
+
+/// An engine's client on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    pub kind: EngineKind,
+    pub program: PathBuf,
+}
+
+impl Engine {
+    /// The client as one would type it, for lines that are only shown.
+    pub fn as_typed(kind: EngineKind) -> Self {
+        Self { kind, program: kind.as_str().into() }
+    }
+
+    /// The client without arguments.
+    pub fn command(&self) -> CommandLine {
+        CommandLine::new(&self.program)
+    }
+}

@@ -1,0 +1,241 @@
+//! A container as data, and the arguments that start it.
+
+use super::Engine;
+use model::container::{Cpu, EngineKind, Memory, User};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// A container that is about to run, all but its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSpec {
+    /// What is run: an image's ID, or a reference with its digest.
+    pub image: String,
+    pub labels: BTreeMap<String, String>,
+    /// What it is attached to; where it is published, that goes through the first that is not internal. docker takes
+    /// several only from version 25 on, and needs no more than one.
+    pub networks: Vec<String>,
+    /// The address it has in a network, where that must not change.
+    pub fixed: BTreeMap<String, IpAddr>,
+    /// Names by which others on the network find it, beside its own.
+    pub aliases: Vec<String>,
+    /// Others by name, where it need not ask anybody for their addresses.
+    pub hosts: BTreeMap<String, IpAddr>,
+    /// Where it is published on this machine, and which port of its own that is.
+    pub publish: Vec<(SocketAddr, u16)>,
+    /// Variables by name alone: the client has the values in its own environment, so no argument shows them.
+    pub env: Vec<String>,
+    pub mounts: Vec<Mount>,
+    pub user: Option<User>,
+    /// Paths that are file systems in memory.
+    pub writable: Vec<String>,
+    pub memory: Memory,
+    pub cpu: Cpu,
+    pub low_ports: bool,
+    /// Arguments of the program.
+    pub args: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mount {
+    /// A named volume, writable.
+    Volume { name: String, at: String },
+    /// A file or folder of this machine, read-only.
+    Bind { source: PathBuf, at: String },
+}
+
+/// Processes and threads of one container.
+const PIDS: &str = "256";
+/// What a writable path in memory may hold. It counts against the container's memory, too.
+const WRITABLE: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
+const LOW_PORTS: &str = "net.ipv4.ip_unprivileged_port_start=0";
+
+/// The hardware address that comes with an address that must not change, as docker derives it by itself.
+///
+/// Podman makes up another one for each container. Whoever misses the announcement of the next one goes on sending to what
+/// is gone.
+fn hardware(address: IpAddr) -> String {
+    let [a, b, c, d] = match address {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(address) => address.octets().last_chunk().copied().unwrap_or_default(),
+    };
+    format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}
+
+impl Engine {
+    /// The arguments after the client's name that run this in the foreground as `name`.
+    ///
+    /// The client stays for as long as the container runs, hands on its output and passes signals to it. Nothing is
+    /// fetched, the engine does not probe by itself, and the ended container is kept for whoever asks how it ended.
+    pub fn run(&self, name: &str, spec: &RunSpec) -> Vec<String> {
+        let mut args = words(&["run", "--name", name, "--pull", "never", "--no-healthcheck"]);
+        for (key, value) in &spec.labels {
+            args.extend(words(&["--label", &format!("{key}={value}")]));
+        }
+        for network in &spec.networks {
+            let attached = match (spec.fixed.get(network), self.kind) {
+                (None, _) => network.clone(),
+                (Some(address), EngineKind::Podman) => format!("{network}:ip={address},mac={}", hardware(*address)),
+                (Some(address), EngineKind::Docker) => format!("name={network},ip={address}"),
+            };
+            args.extend([String::from("--network"), attached]);
+        }
+        for alias in &spec.aliases {
+            args.extend(words(&["--network-alias", alias]));
+        }
+        for (name, address) in &spec.hosts {
+            args.extend(words(&["--add-host", &format!("{name}:{address}")]));
+        }
+        for (address, port) in &spec.publish {
+            // A socket address has brackets around an IPv6 address, as engines want it.
+            args.extend(words(&["--publish", &format!("{address}:{port}")]));
+        }
+        for name in &spec.env {
+            args.extend(words(&["--env", name]));
+        }
+        for mount in &spec.mounts {
+            args.extend(words(&["--volume", &mount.to_string()]));
+        }
+        args.extend(self.confinement(spec));
+        args.extend(self.own_log());
+        args.push(spec.image.clone());
+        args.extend(spec.args.iter().cloned());
+        args
+    }
+
+    /// What the container may not do.
+    fn confinement(&self, spec: &RunSpec) -> Vec<String> {
+        let mut args = words(&["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
+        if self.kind == EngineKind::Podman {
+            // Otherwise it makes some paths writable that nobody has named, and hands on the user's proxies.
+            args.extend(words(&["--read-only-tmpfs=false", "--http-proxy=false"]));
+        }
+        if let Some(user) = spec.user {
+            args.extend(words(&["--user", &user.to_string()]));
+        }
+        for path in &spec.writable {
+            args.extend(words(&["--tmpfs", &format!("{path}:{WRITABLE}")]));
+        }
+        if spec.low_ports {
+            args.extend(words(&["--sysctl", LOW_PORTS]));
+        }
+        let memory = format!("{}b", spec.memory.0);
+        // The sum of memory and swap: no swap.
+        args.extend(words(&["--memory", &memory, "--memory-swap", &memory]));
+        args.extend(words(&["--cpus", &cores(spec.cpu), "--pids-limit", PIDS]));
+        args
+    }
+
+    /// The engine's copy of the output, for those who look at the container by the engine's own means. The driver is
+    /// named since not every one can be bounded.
+    fn own_log(&self) -> Vec<String> {
+        match self.kind {
+            EngineKind::Docker => {
+                words(&["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=1"])
+            }
+            EngineKind::Podman => words(&["--log-driver", "k8s-file", "--log-opt", "max-size=10mb"]),
+        }
+    }
+}
+
+impl std::fmt::Display for Mount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Volume { name, at } => write!(f, "{name}:{at}"),
+            // `z` lets containers read it where SELinux would keep them from it.
+            Self::Bind { source, at } => write!(f, "{}:{at}:ro,z", source.display()),
+        }
+    }
+}
+
+fn cores(cpu: Cpu) -> String {
+    format!("{}.{:03}", cpu.0 / 1000, cpu.0 % 1000)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> RunSpec {
+        RunSpec {
+            image: "sha256:0f".to_owned(),
+            labels: BTreeMap::from([("slipway".to_owned(), "try".to_owned())]),
+            networks: vec!["net".to_owned()],
+            fixed: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            aliases: vec!["redis".to_owned()],
+            publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
+            env: vec!["PORT".to_owned()],
+            mounts: vec![
+                Mount::Volume { name: "data".to_owned(), at: "/data".to_owned() },
+                Mount::Bind { source: PathBuf::from("/etc/edge"), at: "/conf".to_owned() },
+            ],
+            user: "999".parse().ok(),
+            writable: vec!["/tmp".to_owned()],
+            memory: Memory(64 << 20),
+            cpu: Cpu(1250),
+            low_ports: true,
+            args: vec!["--verbose".to_owned()],
+        }
+    }
+
+    fn run(kind: EngineKind, spec: &RunSpec) -> String {
+        Engine { kind, program: kind.as_str().into() }.run("shop-1", spec).join(" ")
+    }
+
+    const BEGIN: &str = "run --name shop-1 --pull never --no-healthcheck --label slipway=try";
+    const COMMON: &str = "--publish 127.0.0.1:8000:80 --publish [::1]:8000:80 --env PORT --volume data:/data \
+        --volume /etc/edge:/conf:ro,z --read-only --cap-drop all --security-opt no-new-privileges";
+    const LIMITS: &str = "--user 999:999 --tmpfs /tmp:rw,noexec,nosuid,nodev,size=64m,mode=1777 \
+        --sysctl net.ipv4.ip_unprivileged_port_start=0 --memory 67108864b --memory-swap 67108864b --cpus 1.250 \
+        --pids-limit 256";
+
+    #[test]
+    fn a_container_is_confined_and_stays_in_the_foreground() {
+        let docker = "--log-driver json-file --log-opt max-size=10m --log-opt max-file=1 sha256:0f --verbose";
+        assert_eq!(
+            run(EngineKind::Docker, &spec()),
+            format!("{BEGIN} --network net --network-alias redis {COMMON} {LIMITS} {docker}")
+        );
+        let own = "--read-only-tmpfs=false --http-proxy=false";
+        let podman = "--log-driver k8s-file --log-opt max-size=10mb sha256:0f --verbose";
+        assert_eq!(
+            run(EngineKind::Podman, &spec()),
+            format!("{BEGIN} --network net --network-alias redis {COMMON} {own} {LIMITS} {podman}")
+        );
+    }
+
+    #[test]
+    fn addresses_that_must_not_change_are_named() {
+        let address: IpAddr = "10.89.0.254".parse().unwrap();
+        let fixed = BTreeMap::from([("net".to_owned(), address)]);
+        let hosts = BTreeMap::from([("redis".to_owned(), address)]);
+        let spec = RunSpec { fixed, hosts, ..spec() };
+        assert!(
+            run(EngineKind::Podman, &spec)
+                .contains("--network net:ip=10.89.0.254,mac=02:42:0a:59:00:fe --network-alias redis")
+        );
+        assert!(run(EngineKind::Docker, &spec).contains("--network name=net,ip=10.89.0.254 --network-alias redis"));
+        assert!(run(EngineKind::Podman, &spec).contains("--add-host redis:10.89.0.254"));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_given() {
+        let spec = RunSpec {
+            user: None,
+            publish: Vec::new(),
+            mounts: Vec::new(),
+            writable: Vec::new(),
+            low_ports: false,
+            ..spec()
+        };
+        let line = run(EngineKind::Docker, &spec);
+        for given in ["--user", "--publish", "--volume", "--tmpfs", "--sysctl"] {
+            assert!(!line.contains(given), "{line}");
+        }
+    }
+}

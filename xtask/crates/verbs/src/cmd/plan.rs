@@ -1,0 +1,99 @@
+//! `plan`: what a deploy would change, and why. Changes nothing.
+
+use super::unreadable;
+use crate::cli::ReadArgs;
+use crate::{Backends, ui};
+use anyhow::{Result, anyhow};
+use base::ctx::Ctx;
+use base::error::Exit;
+use engine::backend::SystemChanges;
+use engine::deployment::Deployment;
+use engine::reconcile::{Changes, DataPolicy, Order};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// # Errors
+/// When what is there cannot be read.
+pub fn run(args: &ReadArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
+    let deployment = Deployment::load_named(ctx, &args.environment, &args.systems.systems)?;
+    unreadable::tell(&deployment);
+    let environment = deployment.environment.name.clone();
+    let target = (backends.open)(deployment, ctx)?;
+    // Each takes seconds where the platform is elsewhere, and neither waits for the other.
+    let (platform, changes) = std::thread::scope(|scope| {
+        let platform = scope.spawn(|| target.platform_plan());
+        let changes = Arc::clone(&target).changes(ctx);
+        (platform.join(), changes)
+    });
+    let platform = platform.map_err(|_| anyhow!("infrastructure planning panicked"))??;
+    let changes = changes?;
+    let compared = target.reconcile()?;
+    if args.json.json {
+        let systems: Vec<Value> = changes.iter().map(document).collect();
+        let mut document = json!({"schema": 1, "env": environment.as_str(), "systems": systems});
+        let undeclared = compared.document();
+        (document["removed"], document["left"]) = (undeclared["removed"].clone(), undeclared["left"].clone());
+        if let Some(platform) = platform {
+            document["infrastructure"] = platform.infrastructure;
+            document["estimate"] = platform.estimate;
+        }
+        ui::document(&document)?;
+    } else {
+        let systems = changes.iter().map(text);
+        let platform = platform.into_iter().map(|platform| platform.text);
+        let all: Vec<String> = platform.chain(systems).chain(undeclared(&compared)).collect();
+        ui::result(&all.join("\n"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What would be removed and why, and what nobody declares and would stay.
+fn undeclared(compared: &Changes) -> Vec<String> {
+    let removed = compared.removals().map(|(unit, data, order, why)| {
+        let stops = match order {
+            Order::Before(units) => {
+                let units: Vec<String> = units.iter().map(|unit| format!("`{unit}`")).collect();
+                format!("; it stops before {} starts, since they share what is stored", units.join(", "))
+            }
+            Order::Free | Order::After(_) => String::new(),
+        };
+        let data = match data {
+            DataPolicy::None => String::new(),
+            DataPolicy::Keep(stored) => {
+                let size = stored.size.map(|bytes| format!(" ({})", base::text::bytes(bytes))).unwrap_or_default();
+                format!("; what it stored is kept{size}")
+            }
+            DataPolicy::Hand { to } => format!("; what it stored goes to `{to}`"),
+        };
+        format!("{unit} would be removed: {why}{data}{stops}")
+    });
+    let left = compared.left.iter().map(|left| format!("{} would be left: {}", left.unit, left.reason));
+    removed.chain(left).collect()
+}
+
+fn result(changes: &SystemChanges) -> &'static str {
+    match (&changes.skipped, changes.services.is_empty()) {
+        (Some(_), _) => "skipped",
+        (None, true) => "unchanged",
+        (None, false) => "changes",
+    }
+}
+
+fn document(changes: &SystemChanges) -> Value {
+    let service = |(name, why): &(model::name::ServiceName, Vec<String>)| json!({"name": name.as_str(), "why": why});
+    json!({
+        "name": changes.name.as_str(), "result": result(changes), "reason": changes.skipped,
+        "services": changes.services.iter().map(service).collect::<Vec<_>>(), "note": changes.note,
+    })
+}
+
+fn text(changes: &SystemChanges) -> String {
+    let reason = changes.skipped.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let mut lines = vec![format!("{} {}{reason}", changes.name, result(changes))];
+    for (service, why) in &changes.services {
+        lines.push(format!("  {service} would change:"));
+        lines.extend(why.iter().map(|reason| format!("    {reason}")));
+    }
+    lines.extend(changes.note.iter().map(|note| format!("  {note}")));
+    lines.join("\n")
+}

@@ -1,0 +1,70 @@
+//! `status`: what runs where, at which version, how healthy.
+
+use super::unreadable;
+use crate::cli::ReadArgs;
+use crate::{Backends, ui};
+use anyhow::Result;
+use base::ctx::Ctx;
+use base::error::Exit;
+use base::table;
+use engine::backend::{ServiceStatus, SystemStatus};
+use engine::deployment::Deployment;
+use model::system::TargetKind;
+use serde_json::json;
+
+/// # Errors
+/// When what is there cannot be read.
+pub fn run(args: &ReadArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
+    let deployment = Deployment::load_recorded(ctx, &args.environment, &args.systems.systems)?;
+    let errors = unreadable::tell(&deployment);
+    let environment = deployment.environment.clone();
+    let target = (backends.open)(deployment, ctx)?;
+    engine::backend::check_names(target.as_ref())?;
+    let systems = target.status(ctx)?;
+    if args.json.json {
+        let list: Vec<_> = systems.iter().map(|system| system.to_json(target.deployment())).collect();
+        let target = target_word(environment.target);
+        let environment = environment.name.as_str();
+        ui::document(&json!({"schema": 1, "env": environment, "target": target, "errors": errors, "systems": list}))?;
+    } else {
+        ui::result(&text(&systems, target.deployment()))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn target_word(kind: TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Host => "host",
+        TargetKind::Containers => "containers",
+        TargetKind::Kubernetes => "kubernetes",
+        TargetKind::Eks => "eks",
+    }
+}
+
+fn text(systems: &[SystemStatus], deployment: &Deployment) -> String {
+    let head = ["SYSTEM", "SERVICE", "STATE", "READY", "RESTARTS", "VERSION", "ADDRESS", ""];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for system in systems {
+        for service in &system.services {
+            let place = service.url.clone().or(service.via.clone()).unwrap_or_default();
+            rows.push(vec![
+                system.name.to_string(),
+                service.name.to_string(),
+                service.state.word().to_owned(),
+                format!("{}/{}", service.ready, service.want),
+                service.restarts.to_string(),
+                service.version.clone().unwrap_or_default(),
+                place,
+                remarks(system, service, deployment),
+            ]);
+        }
+    }
+    table::layout(&rows)
+}
+
+/// Why a service is not as it should be, and that the files do not ask for it any more.
+fn remarks(system: &SystemStatus, service: &ServiceStatus, deployment: &Deployment) -> String {
+    let undeclared = (deployment.declares(&system.name, &service.name) == Some(false)).then_some("no longer declared");
+    let all: Vec<&str> = service.detail.as_deref().into_iter().chain(undeclared).collect();
+    all.join("; ")
+}

@@ -1,0 +1,111 @@
+//! The binary with all backends: found where it is up to date, built by cargo where it is not, and then run in our place.
+//!
+//! Whether it is up to date is told without cargo, which would take longer than most commands: by the times of the files
+//! that cargo itself says it was made of.
+
+use anyhow::{Context, Result};
+use base::ctx::Ctx;
+use base::terminal;
+use base::{files, proc};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use tools::cargo;
+
+const NAME: &str = "remote";
+
+/// Where this binary was built from, which is where the other one is built from.
+const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Runs the other binary with our arguments, in our place.
+///
+/// # Errors
+/// When it cannot be built or started.
+pub(crate) fn become_it(ctx: &Ctx) -> Result<Infallible> {
+    let own = Ctx::own_program()?;
+    let other = own.with_file_name(NAME);
+    let seen = modified(&stamp(&other));
+    if !is_newer(seen, &inputs(&other)) {
+        terminal::say("building the part of the tool that is for clusters, AWS and checks; this happens once");
+        build(ctx, &own, &other)?;
+    } else if !is_newer(seen, std::slice::from_ref(&own)) {
+        // We were built anew, perhaps by another compiler. As a rule cargo finds nothing to do.
+        build(ctx, &own, &other)?;
+    }
+    proc::exec(&other, std::env::args_os().skip(1))
+}
+
+/// A file that is as old as the last look of cargo's.
+fn stamp(other: &Path) -> PathBuf {
+    other.with_extension("checked")
+}
+
+/// What it is made of, as far as cargo has said so, and it itself.
+fn inputs(other: &Path) -> Vec<PathBuf> {
+    let list = std::fs::read_to_string(other.with_extension("d")).unwrap_or_default();
+    let mut inputs = prerequisites(&list);
+    inputs.extend([other.to_owned(), Path::new(PACKAGE).join("../Cargo.lock")]);
+    inputs
+}
+
+/// Whether cargo's last look came after the last change of all of these.
+fn is_newer(seen: Option<SystemTime>, inputs: &[PathBuf]) -> bool {
+    seen.is_some_and(|seen| inputs.iter().all(|input| modified(input).is_some_and(|time| time <= seen)))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
+/// The files behind the colon of a rule that cargo wrote, in which a space of a name has a backslash before it.
+fn prerequisites(list: &str) -> Vec<PathBuf> {
+    let Some((_, behind)) = list.lines().next().and_then(|line| line.split_once(": ")) else { return Vec::new() };
+    let mut names = vec![String::new()];
+    let mut letters = behind.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (letter, letters.peek(), names.last_mut()) {
+            ('\\', Some(' '), Some(name)) => name.extend(letters.next()),
+            (' ', _, _) => names.push(String::new()),
+            (_, _, Some(name)) => name.push(letter),
+            (_, _, None) => {}
+        }
+    }
+    names.into_iter().filter(|name| !name.is_empty()).map(PathBuf::from).collect()
+}
+
+fn build(ctx: &Ctx, own: &Path, other: &Path) -> Result<()> {
+    let (profile, target) = place(own).context("find the folder that this program was built in")?;
+    let manifest = Path::new(PACKAGE).join("crates").join(NAME).join("Cargo.toml");
+    let line = cargo::command(&ctx.vars, Path::new(PACKAGE))
+        .args(["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"])
+        .arg(&manifest)
+        .arg("--target-dir")
+        .arg(target);
+    ctx.proc.follow(&line, &|_, _| {})?;
+    files::write_with_mode(&stamp(other), b"", 0o644)
+}
+
+/// The profile that a program was built with, and cargo's folder that it is in.
+fn place(own: &Path) -> Option<(&str, &Path)> {
+    let folder = own.parent()?;
+    let profile = match folder.file_name()?.to_str()? {
+        "debug" => "dev",
+        other => other,
+    };
+    // A build for a target that was named has a folder of its own between the two.
+    let is_root = |above: &&Path| [".rustc_info.json", "CACHEDIR.TAG"].iter().any(|file| above.join(file).is_file());
+    let target = folder.ancestors().skip(1).find(is_root).or(folder.parent())?;
+    Some((profile, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_rule_may_have_spaces() {
+        let list = "/t/remote: /a/b.rs /with\\ space/c.rs\n\nother: x\n";
+        assert_eq!(prerequisites(list), [PathBuf::from("/a/b.rs"), PathBuf::from("/with space/c.rs")]);
+        assert_eq!(prerequisites(""), Vec::<PathBuf>::new());
+    }
+}

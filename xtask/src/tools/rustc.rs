@@ -1,9 +1,0 @@
-//! rustc: which toolchain it is.
-
-use crate::ctx::Vars;
-use crate::proc::CommandLine;
-
-/// Asks for the version, the commit and the host it builds for.
-pub fn version(vars: &Vars) -> CommandLine {
-    CommandLine::new(vars.rustc()).arg("-vV")
-}
