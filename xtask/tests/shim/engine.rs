@@ -263,8 +263,7 @@ fn the_next_supervisor_leaves_no_container_of_a_killed_one() {
     let (spec, _) = stage.server("v1", &[("readyz", "ready"), ("livez", "alive")]);
     let client = stage.scratch.supervisor();
     stage.scratch.deploy(&client, &spec);
-    os::signal(client.process(), Signal::SIGKILL);
-    assert!(os::wait_gone(client.process(), Instant::now() + Duration::from_secs(10)));
+    stage.scratch.kill(&client);
     assert_eq!(stage.containers().len(), 1, "it serves on");
     assert_eq!(stage.scratch.ensure().orphans.len(), 1);
     assert_eq!(stage.containers(), [""; 0]);

@@ -227,8 +227,7 @@ fn the_next_supervisor_ends_what_a_killed_one_has_left() {
     let client = fake.scratch.supervisor();
     let number = fake.scratch.deploy(&client, &fake.spec("v1"));
     let process = os::identity(fake.pid(&format!("fixture-{number}")).unwrap()).unwrap();
-    os::signal(client.process(), Signal::SIGKILL);
-    assert!(os::wait_gone(client.process(), Instant::now() + Duration::from_secs(10)));
+    fake.scratch.kill(&client);
     assert!(os::is_alive(&process), "it serves on");
     let ensured = fake.scratch.ensure();
     assert_eq!(ensured.orphans.len(), 1);

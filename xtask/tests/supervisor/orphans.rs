@@ -2,15 +2,8 @@
 
 use crate::scratch::{Scratch, service, status};
 use base::os;
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 use supervisor::{Client, Connection};
-
-fn kill(client: &Client) {
-    os::signal(client.process(), Signal::SIGKILL);
-    assert!(os::wait_gone(client.process(), Instant::now() + Duration::from_secs(10)));
-}
 
 #[test]
 fn services_of_a_killed_supervisor_are_found_and_ended() {
@@ -20,7 +13,7 @@ fn services_of_a_killed_supervisor_are_found_and_ended() {
     let pid = status(&client).current.unwrap().pid.unwrap();
     assert_eq!(supervisor::orphans(&scratch.dir), [], "they are the supervisor's while it lives");
 
-    kill(&client);
+    scratch.kill(&client);
     assert!(matches!(Client::connect(&scratch.dir), Connection::Absent));
     assert_eq!(scratch.get().unwrap(), "v1", "it serves on");
     let orphans = supervisor::orphans(&scratch.dir);
@@ -36,7 +29,7 @@ fn the_next_supervisor_ends_them_and_takes_their_port() {
     let scratch = Scratch::new("successor");
     let client = scratch.supervisor();
     scratch.deploy(&client, &scratch.spec("v1"));
-    kill(&client);
+    scratch.kill(&client);
     let ensured = scratch.ensure();
     assert_eq!(ensured.orphans.len(), 1);
     assert_eq!(scratch.processes().len(), 1);

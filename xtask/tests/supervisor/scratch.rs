@@ -111,6 +111,18 @@ impl Scratch {
         number
     }
 
+    /// Kills the supervisor, not before its records name what serves: a slow disk may have them written later.
+    pub(crate) fn kill(&self, client: &Client) {
+        let serves = status(client).current.unwrap().pid.unwrap();
+        eventually("the records name what serves", || {
+            let records = std::fs::read_to_string(self.dir.join("services.json")).ok()?;
+            let records: serde_json::Value = serde_json::from_str(&records).ok()?;
+            records["services"].as_array()?.iter().find(|record| record["process"]["pid"] == serves).map(drop)
+        });
+        os::signal(client.process(), Signal::SIGKILL);
+        assert!(os::wait_gone(client.process(), Instant::now() + Duration::from_secs(10)));
+    }
+
     /// What the service answers.
     pub(crate) fn get(&self) -> std::io::Result<String> {
         get(self.listen)

@@ -46,7 +46,8 @@ fn parse_stat(text: &str, boot: &str) -> Option<Row> {
         id,
         parent: field(4)?.parse().ok()?,
         group: field(5)?.parse().ok()?,
-        zombie: matches!(field(3)?, "Z" | "X" | "x"),
+        // The first thread of a process that was killed ends before others do, which still hold its files and locks.
+        zombie: matches!(field(3)?, "Z" | "X" | "x") && field(20)?.parse::<u32>().ok()? <= 1,
         suspended: matches!(field(3)?, "T" | "t"),
     })
 }
@@ -157,7 +158,11 @@ mod tests {
         let row = parse_stat(STAT, "boot").unwrap();
         assert_eq!(row.id, ProcessId { pid: 4711, started: "boot:98765".to_owned() });
         assert_eq!((row.parent, row.group, row.zombie), (1, 4710, false));
-        assert!(parse_stat(&STAT.replace(") S ", ") Z "), "boot").unwrap().zombie);
+        let is_zombie = |threads: &str| {
+            let stat = STAT.replace(") S ", ") Z ").replace(" 20 0 4 0 ", &format!(" 20 0 {threads} 0 "));
+            parse_stat(&stat, "boot").unwrap().zombie
+        };
+        assert!(is_zombie("1") && !is_zombie("4"), "it has ended once all of its threads have");
         assert_eq!(parse_stat("4711 (cut", "boot"), None);
     }
 

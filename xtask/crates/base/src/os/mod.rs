@@ -256,7 +256,8 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let holder = port_holder(port).unwrap();
         assert_eq!(holder.pid, Some(std::process::id()));
-        assert!(holder.command.is_some_and(|command| command.contains("xtask")));
+        let own = std::env::args().next().unwrap();
+        assert!(holder.command.is_some_and(|command| command.contains(&own)));
         assert!(holder.user.is_some());
         assert!(listening_ports(std::process::id()).contains(&port));
         drop(listener);
