@@ -2,6 +2,7 @@
 //! versions at once, while one container follows another.
 
 use super::fixed::FixedAddresses;
+use super::fronted::{edge_of, is_needed};
 use super::names::Names;
 use super::{Containers, launch, neighbor, prerequisites, pull};
 use crate::supervised::Supervised;
@@ -17,14 +18,14 @@ use engine::reconcile::UnitId;
 use keys::Digest;
 use model::container::{Cpu, Memory, NONROOT};
 use model::name::{ServiceName, SystemName};
-use model::system::{Probe, Service, System, TargetKind, Template};
+use model::system::{Probe, Service, System};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use supervisor::container::edge::{CONFIRMATIONS, Edge, Fronted, PING, ROUTES, confirmation, route_file};
+use supervisor::container::edge::{CONFIRMATIONS, Edge, PING, ROUTES, confirmation, route_file};
 use supervisor::container::{NAME, Place, Reach};
 use supervisor::{Confirm, LaunchSpec, LaunchStrategy, Route, State};
 use tools::oci::{Found, Mount, RunSpec};
@@ -36,56 +37,6 @@ const MEMORY: Memory = Memory(128 << 20);
 const CPU: Cpu = Cpu(1000);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
-
-fn speaks_http(service: &Service) -> bool {
-    matches!(service.ready, Probe::Http { .. })
-}
-
-fn is_needed_by_others(services: &[Service], service: &Service) -> bool {
-    services.iter().any(|other| other.needs.contains(&service.name))
-}
-
-/// Whether others of its system reach a service through the edge, which then has its name. Nobody else would know which
-/// of several services on one port is meant where no request names its host.
-pub(super) fn is_fronted(system: &System, service: &Service) -> bool {
-    speaks_http(service) && fronts(&system.services, service)
-}
-
-/// Whether an edge is in front of a service, be it for those outside alone.
-fn fronts(services: &[Service], service: &Service) -> bool {
-    service.public || speaks_http(service) && service.is_own() && is_needed_by_others(services, service)
-}
-
-/// Whether two versions of a service may run side by side: one that keeps data of its own and is not made for that may
-/// not, and what is reached directly by its name is found twice for a while.
-pub(super) fn overlaps(system: &System, service: &Service) -> bool {
-    let stores = [&service.env, &service.files].into_iter().flat_map(|all| all.values()).chain(&service.args);
-    let stores = stores.flat_map(Template::references).any(|r| *r == model::system::Reference::Data);
-    let is_reached_directly = !speaks_http(service) && is_needed_by_others(&system.services, service);
-    service.is_own() || (service.public && !is_reached_directly && !stores)
-}
-
-/// Whether any of these services needs an edge.
-pub(super) fn is_needed(services: &[Service]) -> bool {
-    services.iter().any(|service| fronts(services, service))
-}
-
-fn edge_of(system: &System) -> Edge {
-    let services: Vec<&Service> =
-        system.services.iter().filter(|service| service.targets.contains(&TargetKind::Containers)).collect();
-    let fronted = services.iter().filter(|service| fronts(&system.services, service)).map(|service| Fronted {
-        service: service.name.clone(),
-        port: service.port,
-        public: service.public,
-        http: speaks_http(service),
-        aliases: if speaks_http(service) && is_needed_by_others(&system.services, service) {
-            vec![service.name.to_string()]
-        } else {
-            Vec::new()
-        },
-    });
-    Edge { fronted: fronted.collect() }
-}
 
 /// Its name under the supervisor.
 pub(super) fn name(system: &SystemName) -> Result<ServiceName> {

@@ -4,7 +4,7 @@
 //! others need has an address of its own there, counted down from the end of its network, where none is given out for a
 //! long time, and those that need it are told. docker's names need no help.
 
-use super::edge;
+use super::fronted;
 use super::names::Names;
 use crate::supervised::Supervised;
 use anyhow::Result;
@@ -66,7 +66,7 @@ impl Fixed {
     pub(super) fn hosts(&self, system: &System, service: &Service) -> BTreeMap<String, IpAddr> {
         let address = |need: &ServiceName| {
             let needed = system.services.iter().find(|service| service.name == *need)?;
-            if edge::is_fronted(system, needed) { self.edge } else { self.of(need) }
+            if fronted::is_fronted(system, needed) { self.edge } else { self.of(need) }
         };
         service.needs.iter().filter_map(|need| Some((need.to_string(), address(need)?))).collect()
     }
@@ -77,8 +77,8 @@ fn is_needed_directly(system: &System, service: &Service) -> bool {
     // Two versions at once cannot have one address, and what only several replicas need is not here.
     needed
         && service.presence != Presence::WhenReplicated
-        && !edge::is_fronted(system, service)
-        && !edge::overlaps(system, service)
+        && !fronted::is_fronted(system, service)
+        && !fronted::overlaps(system, service)
 }
 
 #[cfg(test)]

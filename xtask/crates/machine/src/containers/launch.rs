@@ -2,7 +2,7 @@
 
 use super::fixed::Fixed;
 use super::names::Names;
-use super::{Containers, current_container, edge, neighbor};
+use super::{Containers, current_container, edge, fronted, neighbor};
 use crate::supervised::Supervised;
 use crate::supervised::addresses::reachable;
 use crate::supervised::recipe::{Image, Program, Recipe, keep_data};
@@ -55,7 +55,7 @@ pub(super) fn spec(
         listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, image.port)),
         style: LaunchStrategy::Container {
             place: part.place(),
-            overlaps: edge::overlaps(system, service),
+            overlaps: fronted::overlaps(system, service),
             route: edge::route(core, system, service, &found),
         },
         ready: recipe.ready.clone(),
@@ -90,7 +90,7 @@ impl Part<'_> {
         let container = &self.image.container;
         let names = ["PORT", "LISTEN_ADDRESS"].map(str::to_owned).into_iter();
         // Behind an edge the name is the edge's, which knows the version that is to serve.
-        let own_name = (!edge::is_fronted(self.system, self.service)).then(|| self.service.name.to_string());
+        let own_name = (!fronted::is_fronted(self.system, self.service)).then(|| self.service.name.to_string());
         RunSpec {
             image: id,
             labels: self.names.service_labels(&self.system.name, &self.service.name),

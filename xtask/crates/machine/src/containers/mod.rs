@@ -7,6 +7,7 @@
 mod deny;
 mod edge;
 mod fixed;
+mod fronted;
 mod launch;
 mod lost;
 mod names;

@@ -1,7 +1,7 @@
 //! What a deploy starts in containers: which image each service runs, and the steps that build and fetch those.
 
 use super::pull::{self, Public};
-use super::{Containers, edge, prerequisites};
+use super::{Containers, edge, fronted, prerequisites};
 use crate::supervised::Supervised;
 use crate::supervised::recipe::{Image, Program, Recipe};
 use crate::supervised::runtime::{BuildErrors, Planned, Provided};
@@ -103,7 +103,7 @@ fn public_images(core: &Supervised, systems: &[(System, Vec<Service>)]) -> BTree
                 entry.as_named.push(service.name.clone());
             }
         }
-        if edge::is_needed(services)
+        if fronted::is_needed(services)
             && let Some(found) = public(edge::IMAGE)
         {
             publics.entry(edge::IMAGE.to_owned()).or_insert(found);

@@ -1,0 +1,55 @@
+//! Which services the edge of a system is in front of, as the files have them.
+
+use model::system::{Probe, Reference, Service, System, TargetKind, Template};
+use supervisor::container::edge::{Edge, Fronted};
+
+fn speaks_http(service: &Service) -> bool {
+    matches!(service.ready, Probe::Http { .. })
+}
+
+fn is_needed_by_others(services: &[Service], service: &Service) -> bool {
+    services.iter().any(|other| other.needs.contains(&service.name))
+}
+
+/// Whether others of its system reach a service through the edge, which then has its name. Nobody else would know which
+/// of several services on one port is meant where no request names its host.
+pub(super) fn is_fronted(system: &System, service: &Service) -> bool {
+    speaks_http(service) && fronts(&system.services, service)
+}
+
+/// Whether an edge is in front of a service, be it for those outside alone.
+fn fronts(services: &[Service], service: &Service) -> bool {
+    service.public || speaks_http(service) && service.is_own() && is_needed_by_others(services, service)
+}
+
+/// Whether two versions of a service may run side by side: one that keeps data of its own and is not made for that may
+/// not, and what is reached directly by its name is found twice for a while.
+pub(super) fn overlaps(system: &System, service: &Service) -> bool {
+    let stores = [&service.env, &service.files].into_iter().flat_map(|all| all.values()).chain(&service.args);
+    let stores = stores.flat_map(Template::references).any(|r| *r == Reference::Data);
+    let is_reached_directly = !speaks_http(service) && is_needed_by_others(&system.services, service);
+    service.is_own() || (service.public && !is_reached_directly && !stores)
+}
+
+/// Whether any of these services needs an edge.
+pub(super) fn is_needed(services: &[Service]) -> bool {
+    services.iter().any(|service| fronts(services, service))
+}
+
+/// What the edge of a system is told of them.
+pub(super) fn edge_of(system: &System) -> Edge {
+    let services: Vec<&Service> =
+        system.services.iter().filter(|service| service.targets.contains(&TargetKind::Containers)).collect();
+    let fronted = services.iter().filter(|service| fronts(&system.services, service)).map(|service| Fronted {
+        service: service.name.clone(),
+        port: service.port,
+        public: service.public,
+        http: speaks_http(service),
+        aliases: if speaks_http(service) && is_needed_by_others(&system.services, service) {
+            vec![service.name.to_string()]
+        } else {
+            Vec::new()
+        },
+    });
+    Edge { fronted: fronted.collect() }
+}
