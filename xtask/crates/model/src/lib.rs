@@ -10,6 +10,7 @@ mod container_file;
 mod decode;
 pub mod environment;
 mod environment_file;
+mod environment_settings;
 pub mod error;
 mod grammar;
 pub mod image;
