@@ -25,7 +25,7 @@
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
-//! use xtask::key::{Input, Kind, Workspace, diff};
+//! use keys::{Input, Kind, Workspace, diff};
 //! let workspace = Workspace::read(std::path::Path::new("."))?;
 //! let mut manifests = workspace.manifests(&["epoch"])?;
 //! if let Some(mut manifest) = manifests.remove("epoch") {
