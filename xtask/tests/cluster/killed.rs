@@ -5,9 +5,8 @@ use super::contract::Deployed;
 use super::contract::document::edit;
 use super::deployment::Deployment;
 use super::instants::{Instants, count, killed};
-use super::sandbox::{eventually, get};
+use super::sandbox::get;
 use super::undeclared::{call_redis_store, file, leads_on, only, shorten};
-use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// How many rounds of four kills there are with `XTASK_FULL=1`, and otherwise.
@@ -58,23 +57,6 @@ impl Turn {
     }
 }
 
-/// Waits until autoscalers have what they have at least, which they see to some time after a release is proven.
-fn is_scaled(deployment: &Deployment) {
-    for namespace in ["epoch", "shortener"].map(|system| deployment.namespace(system)) {
-        eventually("as many as there are to be at least are ready", || {
-            let workloads = deployment.cluster.list("deployments", &namespace);
-            for scaler in deployment.cluster.list("hpa", &namespace) {
-                let of = |workload: &&Value| workload["metadata"]["name"] == scaler["spec"]["scaleTargetRef"]["name"];
-                let ready = workloads.iter().find(of).and_then(|workload| workload["status"]["readyReplicas"].as_u64());
-                if ready < scaler["spec"]["minReplicas"].as_u64() {
-                    return Err(format!("{ready:?} ready: {:#}", scaler["status"]));
-                }
-            }
-            Ok(())
-        });
-    }
-}
-
 fn deploy() -> Vec<String> {
     ["deploy", "--json"].map(str::to_owned).to_vec()
 }
@@ -93,7 +75,6 @@ fn round(deployment: &Deployment, mut kill: impl FnMut(usize, Turn) -> String) -
         took.push(started.elapsed());
         assert_eq!(run.code(), 0, "{what}\nstdout:\n{}\nstderr:\n{}", run.stdout, run.stderr);
         turn.stands(deployment, &link);
-        is_scaled(deployment);
         let again = deployment.deploy(&[]);
         assert_eq!(again["result"], "unchanged", "{what}: {again:#}");
         if let Turn::First = turn {

@@ -4,6 +4,7 @@ use super::client::Hammer;
 use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::sandbox::eventually;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Measuring, deciding and starting take their time: metrics-server looks four times a minute.
@@ -28,7 +29,7 @@ fn replicas(deployment: &Deployment, what: &str, enough: impl Fn(u64) -> bool) {
 fn epoch_grows_under_load_and_shrinks_again() {
     let deployment = skip::unless!(Deployment::alone("scaled"));
     deployment.deploy(&["epoch"]);
-    replicas(&deployment, "before the load", |ready| ready == 2);
+    assert_eq!(deployment.sandbox.status("epoch")["replicas"], json!({"ready": 2, "want": 2}), "from the beginning");
     let place = deployment.place("epoch");
     let load: Vec<Hammer> = (0..4).map(|_| Hammer::start(&place, None)).collect();
     replicas(&deployment, "under load", |ready| ready > 2);

@@ -34,18 +34,7 @@ pub(crate) fn comes_up<D: Deployed>(deployment: &D, systems: &[&str]) -> Value {
 /// The services that run, after a look at `status`.
 #[track_caller]
 fn all_run<D: Deployed>(deployment: &D, systems: &[String]) -> Vec<String> {
-    let status = eventually("as many of each service as there are to be", || {
-        let status = deployment.sandbox().xtask(["status", "--json"]).success().json();
-        // A service that grows begins with one, and its autoscaler takes some seconds to say how many there are to be.
-        let is_whole = |service: &Value| match deployment.replicas(service["name"].as_str().unwrap()) {
-            Some(wanted) => service["replicas"] == json!({"ready": wanted, "want": wanted}),
-            None => true,
-        };
-        let is_there = |service: &&Value| service["state"] != "absent";
-        let services = systems.iter().flat_map(|name| system(&status, name)["services"].as_array().unwrap());
-        let partial: Vec<_> = services.filter(is_there).filter(|service| !is_whole(service)).collect();
-        if partial.is_empty() { Ok(status.clone()) } else { Err(format!("{partial:#?}")) }
-    });
+    let status = deployment.sandbox().xtask(["status", "--json"]).success().json();
     assert_eq!(status["target"], D::TARGET);
     let services = systems.iter().flat_map(|name| system(&status, name)["services"].as_array().unwrap());
     let mut running = Vec::new();
@@ -53,6 +42,13 @@ fn all_run<D: Deployed>(deployment: &D, systems: &[String]) -> Vec<String> {
         let name = service["name"].as_str().unwrap();
         let is_absent = D::ABSENT.contains(&name);
         assert_eq!(service["state"], if is_absent { "absent" } else { "running" }, "{service:#}");
+        if let Some(wanted) = deployment.replicas(name).filter(|_| !is_absent) {
+            assert_eq!(
+                service["replicas"],
+                json!({"ready": wanted, "want": wanted}),
+                "as many as there are to be: {service:#}"
+            );
+        }
         running.extend((!is_absent).then(|| name.to_owned()));
     }
     running

@@ -5,6 +5,7 @@ use super::chart::CHART;
 use super::diagnostics;
 use super::release_context::{DesiredRelease, ReleaseContext};
 use super::running::{self, Record, STAMP};
+use super::scale;
 use anyhow::Result;
 use base::files;
 use base::proc::CommandLine;
@@ -31,7 +32,8 @@ const WEBHOOK_EVERY: Duration = Duration::from_secs(3);
 pub(super) fn upgrade(run: &ReleaseContext, desired: &DesiredRelease, cx: &StepCx<'_>) -> Result<()> {
     let system = &desired.wanted.system;
     files::write_json(&run.core.deployment.home.values(system), &desired.values)?;
-    execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system, &desired.stamp), cx)
+    execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system, &desired.stamp), cx)?;
+    scale::to_minimum(&run.core, system)
 }
 
 /// How that is done; `helm` is the line up to the verb.
@@ -55,7 +57,8 @@ pub(super) fn upgrade_line(
 /// # Errors
 /// Those of [`upgrade`].
 pub(super) fn roll_back(run: &ReleaseContext, system: &SystemName, revision: u64, cx: &StepCx<'_>) -> Result<()> {
-    execute(&roll_back_line(run, run.core.access.helm()?, run.helm()?, system, revision), cx)
+    execute(&roll_back_line(run, run.core.access.helm()?, run.helm()?, system, revision), cx)?;
+    scale::to_minimum(&run.core, system)
 }
 
 pub(super) fn roll_back_line(

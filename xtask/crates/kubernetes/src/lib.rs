@@ -4,8 +4,8 @@
 //! in the cluster, so that nothing has to be rendered to know that nothing changed.
 //!
 //! A cluster is reached by `access`, kept to one run at a time by `guard`, and remembers the deployment in `records`.
-//! `steps` plans a deploy and a rollback, `teardown` the end; what a release is to be is decided in `wanted`, written down
-//! in `values`, and compared with what there is in `release_context` and `running`.
+//! `steps` plans a deploy and a rollback, `teardown` the end; what a release is to be is decided in `release_spec`,
+//! written down in `values`, and compared with what there is in `release_context` and `running`.
 
 pub mod access;
 mod arrival;
@@ -46,6 +46,7 @@ mod render;
 mod rollout;
 pub mod running;
 mod sample;
+mod scale;
 mod status;
 mod steps;
 pub mod teardown;
@@ -197,7 +198,7 @@ impl Target for Kubernetes {
     }
 
     fn widened(&self, scope: Scope) -> Result<Scope> {
-        teardown::widened(self, scope)
+        teardown::widened(self, scope, &[])
     }
 
     fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {

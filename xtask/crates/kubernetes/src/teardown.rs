@@ -84,13 +84,18 @@ impl Place {
     }
 }
 
-/// Everything, when nothing is deployed beside the systems that were named: the rest then serves nobody any more.
-pub(super) fn widened(core: &Kubernetes, scope: Scope) -> Result<Scope> {
+/// Everything, when nothing is deployed beside the systems that were named: the rest, and what is in the `shared`
+/// namespaces, then serves nobody any more.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub fn widened(core: &Kubernetes, scope: Scope, shared: &[String]) -> Result<Scope> {
     if scope.everything {
         return Ok(scope);
     }
     let named: Vec<String> = scope.systems.iter().map(|system| core.names.namespace(system)).collect();
-    let beside = |namespace: &str| namespace != core.names.home && !named.iter().any(|name| name == namespace);
+    let goes = |namespace: &str| named.iter().chain(shared).chain([&core.names.home]).any(|name| name == namespace);
+    let beside = |namespace: &str| !goes(namespace);
     let spaces = find::namespaces(core)?.iter().any(|found| beside(found.name()));
     // In a namespace that was there before, only what is in it tells.
     let everything = !spaces && !find::labelled(core, None)?.iter().any(|found| beside(found.namespace()));

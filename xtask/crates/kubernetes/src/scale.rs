@@ -1,0 +1,36 @@
+//! Services that scale: as many from the beginning as there are to be at least. Their autoscaler begins with one and takes
+//! some seconds to look, so that a release would be proven before it is what was asked for.
+
+use super::Kubernetes;
+use super::names::INSTANCE;
+use anyhow::Result;
+use kube::path::{AUTOSCALER, Kind};
+use model::name::SystemName;
+use serde_json::{Value, json};
+use tools::object::{number, text};
+
+const TARGET: &str = "/spec/scaleTargetRef";
+
+/// Raises what a system's autoscalers have not raised yet.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub(super) fn to_minimum(core: &Kubernetes, system: &SystemName) -> Result<()> {
+    let api = core.access.api()?;
+    let namespace = core.names.namespace(system);
+    let selector = format!("{INSTANCE}={system},{}", core.names.selector());
+    let raise = |autoscaler: &Value| {
+        let Some(kind) = autoscaler.pointer(TARGET).and_then(Kind::of) else { return Ok(()) };
+        let place = kind.at(&namespace, text(autoscaler, &format!("{TARGET}/name")));
+        let least = number(autoscaler, "/spec/minReplicas");
+        match api.get(&place)? {
+            Some(workload) if number(&workload, "/spec/replicas") < least => {
+                api.merge(&place, &json!({"spec": {"replicas": least}})).map(drop)
+            }
+            _ => Ok(()),
+        }
+    };
+    let found = api.list(&AUTOSCALER.within(&namespace), &selector);
+    let raised = found.and_then(|found| found.iter().try_for_each(raise));
+    raised.map_err(|refusal| kube::fault(&format!("start as many of `{system}` as there are to be"), &refusal).into())
+}
