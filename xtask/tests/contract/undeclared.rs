@@ -18,7 +18,7 @@ pub(crate) fn a_renamed_service_takes_the_place_of_the_old_one<D: Deployed>(depl
     assert_eq!((&removed["system"], &removed["service"]), (&json!("epoch"), &json!("epoch")), "{plan:#}");
     assert_eq!(removed["why"], "its system declares it no longer");
 
-    let mut run = deployment.sandbox().start(["deploy", "epoch", "--json"]);
+    let mut run = deployment.sandbox().start(["deploy", "epoch", "--yes", "--json"]);
     let proof = format!("{}:epoch", D::PROOF);
     assert!(run.wait_for(|record| record["event"] == "ended" && record["step"] == *proof));
     if let Some(place) = place {

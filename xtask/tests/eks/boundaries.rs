@@ -1,5 +1,6 @@
 //! Runs that are killed at the boundaries of steps, and the next one that goes on.
 
+use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::repeated::{boundaries, killed_in_turn};
 

@@ -1,7 +1,7 @@
 //! A deployment of this repository's systems to AWS.
 
 use super::account::{Account, account};
-use super::contract::Deployed;
+use super::contract::{Deployed, document};
 use super::repeated::{mark, system_of};
 use super::sandbox::{Run, Running, Sandbox, checkout, scratch};
 use base::http::{Request, Url, send};
@@ -9,6 +9,7 @@ use base::scratch::copy_repository;
 use serde_json::Value;
 use skip::{Found, Missing};
 use std::collections::BTreeSet;
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -116,47 +117,7 @@ impl Deployment {
         format!("{}{system}", self.prefix)
     }
 
-    #[track_caller]
-    pub(crate) fn deploy(&self, args: &[&str]) -> Value {
-        self.sandbox.xtask([&["deploy", "--yes", "--json"], args].concat()).success().json()
-    }
-
-    #[track_caller]
-    pub(crate) fn teardown(&self) -> Value {
-        self.sandbox.xtask(["teardown", "--yes", "--json"]).success().json()
-    }
-
-    /// Tears it down and looks at AWS and the cluster by name: nothing of it is there any more.
-    #[track_caller]
-    pub(crate) fn ends_clean(&self) {
-        let receipt = self.teardown();
-        assert_eq!(
-            (&receipt["result"], &receipt["survivors"]),
-            (&"clean".into(), &serde_json::json!([])),
-            "{receipt:#}"
-        );
-        assert_eq!(self.left(), Vec::<String>::new());
-        assert!(!self.sandbox.home().exists());
-    }
-
-    /// What AWS and the cluster have of it, by name.
-    #[track_caller]
-    pub(crate) fn left(&self) -> Vec<String> {
-        let mut left = self.account.named(&self.base());
-        let classes = "namespaces,ingressclasses,storageclasses,clusterroles,clusterrolebindings,\
-                       validatingwebhookconfigurations,mutatingwebhookconfigurations";
-        let found = self.account.kubectl(["get", classes, "--output=name"]).success().stdout;
-        left.extend(found.lines().filter(|name| name.contains(&self.prefix)).map(str::to_owned));
-        left
-    }
-
     /// The names of the load balancers' own hosts resolve, so that a service is asked as anybody would.
-    #[track_caller]
-    pub(crate) fn get(&self, service: &str, path: &str) -> Result<(u16, String), String> {
-        let answer = self.send(service, "GET", path, None)?;
-        Ok((answer.0, String::from_utf8_lossy(&answer.1).into_owned()))
-    }
-
     #[track_caller]
     pub(crate) fn send(
         &self,
@@ -196,9 +157,7 @@ impl Deployment {
     pub(crate) fn through(&self, endpoint: &str, args: &[&str]) -> Run {
         Run::of(self.sandbox.command(args).env("AWS_ENDPOINT_URL", endpoint))
     }
-}
 
-impl Deployment {
     pub(crate) fn objects(&self, kind: &str, system: &str) -> Vec<Value> {
         let namespace = self.namespace(system);
         let list = self.account.kubectl(["get", kind, "--namespace", &namespace, "--output=json"]).success().json();
@@ -235,7 +194,8 @@ impl Deployed for Deployment {
     }
 
     fn get(&self, service: &str, path: &str) -> Result<(u16, String), String> {
-        Deployment::get(self, service, path)
+        let answer = self.send(service, "GET", path, None)?;
+        Ok((answer.0, String::from_utf8_lossy(&answer.1).into_owned()))
     }
 
     fn post(&self, service: &str, path: &str, body: &Value) -> Result<(u16, Value), String> {
@@ -243,16 +203,25 @@ impl Deployed for Deployment {
         Ok((status, serde_json::from_slice(&answer).map_err(|error| error.to_string())?))
     }
 
-    fn place(&self, _: &str) -> Option<String> {
-        None
+    fn place(&self, service: &str) -> Option<String> {
+        let url = self.url(service);
+        let host = url.trim_start_matches("http://").trim_end_matches('/');
+        let address = (host, 80).to_socket_addrs().unwrap().next().unwrap();
+        Some(format!("{host}@{address}"))
     }
 
     fn left(&self) -> Vec<String> {
-        Deployment::left(self)
+        let mut left = self.account.named(&self.base());
+        let classes = "namespaces,ingressclasses,storageclasses,clusterroles,clusterrolebindings,\
+                       validatingwebhookconfigurations,mutatingwebhookconfigurations";
+        let found = self.account.kubectl(["get", classes, "--output=name"]).success().stdout;
+        left.extend(found.lines().filter(|name| name.contains(&self.prefix)).map(str::to_owned));
+        left
     }
 
-    fn replicas(&self, _: &str) -> Option<u32> {
-        None
+    fn replicas(&self, service: &str) -> Option<u32> {
+        let alone = ["redis", "ledger", "consumer"];
+        Some(if alone.contains(&service) { 1 } else { 2 })
     }
 
     /// What AWS is asked changes nothing there.
@@ -262,11 +231,6 @@ impl Deployed for Deployment {
 
     #[track_caller]
     fn deploy(&self, args: &[&str]) -> Value {
-        Deployment::deploy(self, args)
-    }
-
-    #[track_caller]
-    fn ends_clean(&self) {
-        Deployment::ends_clean(self);
+        document::deploy(&self.sandbox, &[&["--yes"], args].concat())
     }
 }

@@ -2,6 +2,7 @@
 //! way back to an earlier revision; and what becomes of names that no file declares any more.
 
 use super::account::Account;
+use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::repeated::mark;
 use super::sandbox::Run;

@@ -1,8 +1,9 @@
 //! What goes wrong on AWS, each with a clear cause and nothing lost.
 
+use super::contract::{self, Deployed};
 use super::deployment::Deployment;
 use super::proxy::{Fate, Proxy};
-use super::sandbox::{Run, eventually, failure};
+use super::sandbox::{Run, eventually, failure, get};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -166,7 +167,7 @@ fn a_controller_that_was_removed_by_hand_leaves_nothing_behind(deployment: &Depl
 
 #[test]
 fn a_first_ctrl_c_lets_terraform_give_its_lock_back() {
-    let deployment = skip::unless!(Deployment::new("ctrlc"));
+    let deployment = skip::unless!(Deployment::with_own_copy("ctrlc", &["epoch"], ""));
     let mut running = deployment.sandbox.start(["deploy", "epoch", "--yes"]);
     let applies = |record: &Value| record["event"] == "command" && record["argv"].to_string().contains("\"apply\"");
     assert!(running.wait_for(applies));
@@ -179,5 +180,8 @@ fn a_first_ctrl_c_lets_terraform_give_its_lock_back() {
         let locked = objects.iter().any(|object| object["Key"].as_str().is_some_and(|key| key.ends_with(".tflock")));
         if locked { Err("locked".to_owned()) } else { Ok(()) }
     });
-    deployment.ends_clean();
+    // What it has begun is gone on with.
+    contract::a_renamed_service_takes_the_place_of_the_old_one(&deployment, |old| {
+        assert_eq!(get(old, "/").unwrap().0, 200, "the old one serves until the new one is proven");
+    });
 }

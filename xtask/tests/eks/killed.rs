@@ -1,6 +1,7 @@
 //! Runs that are killed at random instants on their way from an empty account to nothing, and the next one, which has to make
 //! everything right without help: a first deploy, a rename, the removal of a system, a teardown.
 
+use super::contract::Deployed;
 use super::deployment::asked_for;
 use super::domain::Domain;
 use super::instants::{Instants, killed};

@@ -1,7 +1,7 @@
 //! From an empty account to proven and back to an empty account: all systems at once, and another deployment beside them.
 
+use super::contract::{self, Deployed};
 use super::deployment::Deployment;
-use super::sandbox::eventually;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 fn all_systems_go_from_an_empty_account_to_proven_and_leave_it_empty() {
     let deployment = skip::unless!(Deployment::new("all"));
     what_it_would_be_is_told_before(&deployment);
-    let first = deployment.deploy(&[]);
-    assert_eq!(first["result"], "deployed", "{first:#}");
-    for system in first["systems"].as_array().unwrap() {
-        assert_eq!(system["result"], "deployed", "{first:#}");
-    }
+    let first = contract::comes_up(&deployment, &[]);
     the_graph_is_as_promised(&deployment, &first);
-    all_run(&deployment);
-    public_services_do_what_they_are_for(&deployment);
-    again_is_nothing_to_do(&deployment);
+    only_what_is_public_has_a_url(&deployment);
     what_is_made_carries_the_deployment(&deployment);
     another_one_comes_and_goes_beside_it(&deployment);
     what_is_stored_is_kept_when_asked_for(&deployment);
     deployment.ends_clean();
-    let receipt = deployment.sandbox.xtask(["teardown", "--verify", "--json"]).success().json();
-    assert_eq!(receipt["result"], "clean", "{receipt:#}");
+}
+
+#[test]
+fn a_change_is_made_and_taken_back() {
+    let deployment = skip::unless!(Deployment::new("rollback"));
+    contract::a_teardown_of_nothing_is_clean(&deployment);
+    contract::a_change_is_made_and_taken_back(&deployment);
+    deployment.ends_clean();
 }
 
 fn what_it_would_be_is_told_before(deployment: &Deployment) {
@@ -90,45 +90,12 @@ fn needs(deployment: &Deployment, document: &Value) -> BTreeMap<String, BTreeSet
     all
 }
 
-fn all_run(deployment: &Deployment) {
+fn only_what_is_public_has_a_url(deployment: &Deployment) {
     let status = deployment.sandbox.xtask(["status", "--json"]).success().json();
-    assert_eq!(status["target"], "eks");
-    for service in
-        status["systems"].as_array().unwrap().iter().flat_map(|system| system["services"].as_array().unwrap())
-    {
-        let absent = ["emulator", "ledger"].iter().any(|name| service["name"] == *name && service["state"] == "absent");
-        assert!(absent || service["state"] == "running", "{service:#}");
+    let systems = status["systems"].as_array().unwrap().iter();
+    for service in systems.flat_map(|system| system["services"].as_array().unwrap()) {
         let is_public = ["epoch", "shortener", "invoice-app", "web"].iter().any(|name| service["name"] == *name);
         assert_eq!(service["url"].is_string(), is_public, "{service:#}");
-    }
-}
-
-fn public_services_do_what_they_are_for(deployment: &Deployment) {
-    let (status, body) = deployment.get("epoch", "/").unwrap();
-    assert!(status == 200 && body.contains("The current epoch time"), "{status} {body}");
-    let body = json!({"url": "https://example.com/x"});
-    assert_eq!(deployment.send("shortener", "POST", "/api/urls", Some(&body)).unwrap().0, 201);
-    assert_eq!(deployment.send("invoice-app", "POST", "/invoices/pay", Some(&json!({}))).unwrap().0, 200);
-    eventually("all are paid, whichever replica is asked", || match deployment.get("invoice-app", "/invoices") {
-        Ok((200, invoices)) if !invoices.contains("false") => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    assert_eq!(deployment.get("web", "/").unwrap(), (200, "OK".to_owned()));
-    let messages = deployment.sandbox.xtask(["smoke", "messages", "--json"]).success();
-    assert!(messages.stdout.contains("messages"), "{}", messages.stdout);
-}
-
-fn again_is_nothing_to_do(deployment: &Deployment) {
-    let mut run = deployment.sandbox.start(["deploy", "--yes", "--json"]);
-    assert!(run.wait_for(|record| record["event"] == "finished"));
-    let commands: Vec<Value> = run.records().into_iter().filter(|record| record["event"] == "command").collect();
-    let document = run.finish().success().json();
-    assert_eq!(document["result"], "unchanged", "{document:#}");
-    let changing = |command: &&Value| ["terraform", "helm"].iter().any(|name| command.to_string().contains(name));
-    assert_eq!(commands.iter().find(changing), None, "neither Terraform nor Helm was run");
-    let plan = deployment.sandbox.xtask(["plan", "--json"]).success().json();
-    for system in plan["systems"].as_array().unwrap() {
-        assert_eq!(system["services"], json!([]), "{plan:#}");
     }
 }
 
@@ -143,33 +110,21 @@ fn what_is_made_carries_the_deployment(deployment: &Deployment) {
 }
 
 fn what_is_stored_is_kept_when_asked_for(deployment: &Deployment) {
-    let body = json!({"url": "https://example.com/kept"});
-    let made = deployment.send("shortener", "POST", "/api/urls", Some(&body)).unwrap();
-    let made: Value = serde_json::from_slice(&made.1).unwrap();
     let before = deployment.left();
     // Volumes go with their cluster.
-    let whole = deployment.sandbox.xtask(["teardown", "--keep-data", "--yes", "--json"]);
-    assert_ne!(whole.code(), 0, "{}", whole.stdout);
+    let whole = deployment.sandbox.xtask(["teardown", "--keep-data", "--yes", "--json"]).exits(2);
     assert!(whole.stderr.contains("data is stored in volumes of the cluster"), "{}", whole.stderr);
     assert_eq!(deployment.left(), before, "nothing was done");
-    let one = ["teardown", "shortener", "--keep-data", "--yes", "--json"];
-    let receipt = deployment.sandbox.xtask(one).success().json();
-    assert_eq!(receipt["result"], "clean", "{receipt:#}");
+    let receipt = contract::kept_data_is_found_again(deployment, &["shortener"]);
     assert!(receipt["kept"].to_string().contains("redis"), "{receipt:#}");
-    deployment.deploy(&["shortener"]);
-    let path = format!("/api/urls/{}", made["code"].as_str().unwrap());
-    let (status, body) = deployment.get("shortener", &path).unwrap();
-    assert!(status == 200 && body.contains("https://example.com/kept"), "{status} {body}");
 }
 
+/// What it keeps of two systems, it keeps beside another deployment, which has all that it had afterwards.
 fn another_one_comes_and_goes_beside_it(deployment: &Deployment) {
     let before = deployment.left();
     let other = Deployment::new("beside").unwrap();
-    other.deploy(&["epoch"]);
-    assert_ne!(other.url("epoch"), deployment.url("epoch"));
-    assert_eq!(other.get("epoch", "/").unwrap().0, 200);
-    other.ends_clean();
-    assert_eq!(deployment.left(), before, "the first one has all that it had");
+    contract::a_teardown_of_one_system_keeps_the_other(&other, [("epoch", "epoch"), ("web", "web")]);
+    assert_eq!(deployment.left(), before);
     assert_eq!(deployment.get("epoch", "/").unwrap().0, 200);
     let again = deployment.deploy(&[]);
     assert_eq!(again["result"], "unchanged", "{again:#}");

@@ -51,7 +51,7 @@ use std::sync::Arc;
 /// When what is to be kept would go.
 pub(super) fn steps(eks: &Arc<Eks>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {
     let scope = scope::effective(eks, scope, keep_data);
-    scope::check_kept(&scope, keep_data)?;
+    scope::check_kept(eks, &scope, keep_data)?;
     let places = inside::places(&eks.core, &scope);
     let run = Run { eks, scope: &scope, places: &places, cluster: ClusterAccess::new(eks), keep_data };
     let mut stages = run.of_systems()?;

@@ -1,13 +1,13 @@
 //! How much a teardown takes: what was named, or everything; and whether there is a cluster to take it from.
 
-use crate::Eks;
+use crate::{Eks, controller};
 use anyhow::Result;
 use base::error::Fault;
-use engine::backend::Target;
 use engine::deployment::Scope;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
 use engine::teardown::Stage;
+use kubernetes::teardown as inside;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,19 +23,20 @@ pub(super) fn effective(eks: &Eks, scope: &Scope, keep_data: bool) -> Scope {
 
 /// # Errors
 /// Usage, when what is to be kept would go with its cluster.
-pub(super) fn check_kept(scope: &Scope, keep_data: bool) -> Result<(), Fault> {
-    if !(scope.everything && keep_data) {
+pub(super) fn check_kept(eks: &Eks, scope: &Scope, keep_data: bool) -> Result<()> {
+    if !(scope.everything && keep_data && has_cluster(eks)?) {
         return Ok(());
     }
     let cause = "data is stored in volumes of the cluster, and no deploy finds it again once the cluster is gone";
     let hint = "name the systems to tear down with `--keep-data`: the platform then stays, and so does their data";
-    Err(Fault::usage(cause).hint(hint))
+    Err(Fault::usage(cause).hint(hint).into())
 }
 
-/// As target `kubernetes` has it. Where there is no cluster nothing is deployed beside what was named.
+/// As target `kubernetes` has it; with the last system goes the platform. Where there is no cluster nothing is deployed
+/// beside what was named.
 pub(crate) fn widened(eks: &Eks, scope: Scope) -> Result<Scope> {
     if scope.everything || has_cluster(eks)? {
-        return eks.core.widened(scope);
+        return inside::widened(&eks.core, scope, &[controller::namespace(eks)]);
     }
     Ok(Scope { everything: true, ..scope })
 }
