@@ -304,6 +304,9 @@ fn state_never_moves_because_a_replica_was_added() {
     let home = format!("{}slipway-{}", deployment.namespace(""), deployment.id());
     deployment.cluster.run(["delete", "secret", "slipway-state", "--namespace", &home]).success();
     std::fs::remove_file(deployment.sandbox.home().join("state.json")).unwrap();
+    let plan = deployment.sandbox.xtask([&["plan"], &two[..]].concat()).success().stdout;
+    assert!(plan.contains("a deploy fails: `invoice-app` keeps its state in a volume of its own (1.0 GB)"), "{plan}");
+    assert!(plan.contains("deploy invoices --move-state invoices"), "{plan}");
     let refused = deployment.fails(&two);
     let told = failure(&refused);
     assert_eq!(told["code"], "state-moves", "{told:#}");
@@ -312,7 +315,11 @@ fn state_never_moves_because_a_replica_was_added() {
     assert!(told["hint"].as_str().unwrap().contains("--move-state invoices"), "{told:#}");
     assert_eq!(paid(), 3, "nothing of it was touched");
 
-    deployment.deploy(&[&two[..], &["--move-state", "invoices", "--yes"]].concat());
+    let asked = [&two[..], &["--move-state", "invoices"]].concat();
+    let shown = deployment.sandbox.xtask([&["deploy", "--dry-run"], &asked[..]].concat()).success().stdout;
+    let kept = "what `invoices/invoice-app` has in a volume of its own is kept and not carried over to";
+    assert!(shown.contains(kept), "{shown}");
+    deployment.deploy(&[&asked[..], &["--yes"]].concat());
     assert_eq!(paid(), 0);
     assert_eq!(deployment.deploy(&two)["result"], "unchanged");
     let claims = deployment.cluster.list("persistentvolumeclaims", &deployment.namespace("invoices"));

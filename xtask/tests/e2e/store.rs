@@ -125,12 +125,17 @@ fn a_store_that_is_renamed_is_the_same_and_one_that_is_removed_takes_no_state_wi
     assert!(kept("vault") && !kept("store"));
 
     stage.declare("teller", 1, "env = { OWN = \"${data}\" }\n");
-    let why = "`teller` keeps its state in `vault` and would begin with nothing in a place of its own";
+    let from = "`teller` keeps its state in `vault` (";
+    let told =
+        |words: &str| [from, "would begin with nothing in a place of its own"].iter().all(|why| words.contains(why));
+    let how = "deploy teller --move-state teller";
     let plan = store.with(sandbox, &["plan"]).success().stdout;
-    assert!(plan.contains(why), "{plan}");
+    assert!(told(&plan) && plan.contains(how), "{plan}");
     let failed = store.with(sandbox, &["deploy", "--json"]).exits(1).json();
-    let cause = failed["failure"]["cause"].as_str().unwrap();
-    assert!(cause.contains(why) && cause.contains("deploy teller --move-state teller"), "{cause}");
+    let failure = &failed["failure"];
+    assert_eq!(failure["code"], "state-moves", "{failed:#}");
+    assert!(told(failure["cause"].as_str().unwrap()), "{failed:#}");
+    assert!(failure["hint"].as_str().unwrap().contains(how), "{failed:#}");
     assert_eq!(sandbox.status("vault")["state"], "running", "what runs goes on");
     store.with(sandbox, &["deploy", "teller", "--move-state", "teller", "--yes"]).success();
     assert!(kept("vault"), "what it stored is kept");

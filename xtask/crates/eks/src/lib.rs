@@ -43,7 +43,7 @@ use engine::home::Home;
 use engine::journal::Journal;
 use engine::lease::Claim;
 use engine::plan::Step;
-use engine::reconcile::{Entrance, Observed, Recorded};
+use engine::reconcile::{Entrance, Observed, Recorded, StateMove, UnitId};
 use engine::rendering::{Place, Rendering};
 use engine::smoke;
 use images::auth::Ask;
@@ -51,7 +51,7 @@ use kubernetes::Kubernetes;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub struct Eks {
@@ -120,6 +120,10 @@ impl Target for Eks {
 
     fn observed(&self) -> Result<Observed> {
         self.core.observed()
+    }
+
+    fn moving(&self, recorded: &Recorded) -> Result<BTreeMap<UnitId, StateMove>> {
+        self.core.moving(recorded)
     }
 
     fn entrances(&self, service: &Service) -> BTreeSet<Entrance> {

@@ -92,11 +92,12 @@ pub trait Target: Send + Sync {
     fn compare(&self, recorded: &Recorded, observed: &Observed) -> Result<Changes> {
         let mut desired = self.deployment().desired(&|service| self.entrances(service));
         desired.moving = self.moving(recorded)?;
+        desired.moving.retain(|unit, _| !self.deployment().moves_state(&unit.system));
         let extent = self.deployment().scope.extent();
         Ok(reconcile::compare(&desired, recorded, observed, &extent))
     }
 
-    /// The units that would begin elsewhere without what they have stored, and were not asked to.
+    /// The units that would begin elsewhere without what they have stored, whether that was asked for or not.
     ///
     /// # Errors
     /// When what is recorded cannot be read.
@@ -266,6 +267,19 @@ pub struct SystemChanges {
     pub services: Vec<(ServiceName, Vec<String>)>,
     /// What is worth knowing beside that.
     pub note: Option<String>,
+}
+
+impl SystemChanges {
+    /// Of a system whose deploy fails, for one of its services or as a whole.
+    pub fn failing(name: SystemName, service: Option<ServiceName>, fault: Fault) -> Self {
+        let why = format!("a deploy fails: {}", fault.cause);
+        Self {
+            name,
+            skipped: service.is_none().then(|| why.clone()),
+            services: service.map(|service| (service, vec![why])).into_iter().collect(),
+            note: fault.hint,
+        }
+    }
 }
 
 /// What was found after a teardown, or would be found now.

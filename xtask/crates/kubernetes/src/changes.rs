@@ -3,10 +3,11 @@
 use super::records::VerifiedRelease;
 use super::release_context::{self, Candidate, DesiredRelease, ReleaseContext, ResolveMode};
 use super::running::{Readiness, Running};
-use super::{Kubernetes, drift, moving};
+use super::{Kubernetes, drift};
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::{SystemChanges, Target};
+use engine::reconcile::Refusal;
 use model::name::ServiceName;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,23 +19,16 @@ const NAMED: usize = 5;
 pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
     let (candidates, skipped) = release_context::candidates(core);
     let run = ReleaseContext::new(core, ctx, &candidates)?;
-    let recorded = core.recorded()?;
-    let compared = core.compare(&recorded, &run.running()?.observed(&core.names))?;
+    let compared = core.compare(&core.recorded()?, &run.running()?.observed(&core.names))?;
     let of = |candidate: &Candidate| -> Result<SystemChanges> {
         let system = &candidate.system.name;
+        if let Some(Refusal { service, fault }) = compared.refusal(system, &core.deployment.environment) {
+            return Ok(SystemChanges::failing(system.clone(), Some(service), fault));
+        }
         let mut services = services(&run, candidate)?;
         // What goes is told with all else that does.
         services.retain(|(service, _)| candidate.services().contains(service));
-        if let (Some(reason), Some(first)) = (compared.blocked(system), candidate.services().into_iter().next()) {
-            services.push((first, vec![format!("it is left as it is: {reason}")]));
-        }
-        let moved = moving::moves(core, &recorded, candidate)?;
-        if !moved.is_empty() && !core.deployment.moves_state(system) {
-            let fault = moving::refusal(core, &recorded, candidate, &moved);
-            let why = |service: ServiceName| (service, vec![format!("it is refused: {}", fault.cause)]);
-            services.extend(moved.into_iter().map(|moved| why(moved.service)));
-        }
-        Ok(SystemChanges { name: candidate.system.name.clone(), skipped: None, services, note: None })
+        Ok(SystemChanges { name: system.clone(), skipped: None, services, note: None })
     };
     let mut changes = candidates.iter().map(of).collect::<Result<Vec<_>>>()?;
     changes.extend(skipped.into_iter().map(|system| SystemChanges {

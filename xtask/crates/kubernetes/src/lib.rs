@@ -76,13 +76,13 @@ use engine::home::Home;
 use engine::journal::Journal;
 use engine::lease::Claim;
 use engine::plan::Step;
-use engine::reconcile::{Entrance, Observed, Recorded};
+use engine::reconcile::{Entrance, Observed, Recorded, StateMove, UnitId};
 use engine::rendering::{Place, Rendering};
 use engine::smoke;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tools::oci;
@@ -182,6 +182,10 @@ impl Target for Kubernetes {
 
     fn observed(&self) -> Result<Observed> {
         Ok(Running::look(self)?.observed(&self.names))
+    }
+
+    fn moving(&self, recorded: &Recorded) -> Result<BTreeMap<UnitId, StateMove>> {
+        moving::moving(self, recorded)
     }
 
     fn entrances(&self, service: &Service) -> BTreeSet<Entrance> {

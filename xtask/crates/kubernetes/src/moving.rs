@@ -1,59 +1,60 @@
-//! Where a service keeps its state is decided once. A release that would have it elsewhere, where it begins with nothing, is
-//! refused unless that is asked for.
+//! Where a service keeps its state in a cluster: in a volume of its own, in another service, or in what the platform has in
+//! the place of one.
 
 use super::Kubernetes;
-use super::handover;
 use super::recorded;
 use super::records::StatePlace;
-use super::release_context::Candidate;
+use super::release_context::{self, Candidate};
 use super::release_spec::WorkloadSpec;
 use anyhow::Result;
-use base::error::Fault;
-use base::text;
-use engine::reconcile::{Recorded, UnitId};
+use engine::reconcile::{Recorded, StateMove, UnitId};
 use model::name::ServiceName;
 use model::system::Presence;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A service whose state a release would have elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Move {
-    pub(super) service: ServiceName,
-    pub(super) from: StatePlace,
-    pub(super) to: StatePlace,
-}
-
-/// What a release of a system would move.
+/// Where services keep their state, and where their releases would have it instead.
 ///
 /// # Errors
 /// When the records cannot be read.
-pub(super) fn moves(core: &Kubernetes, recorded: &Recorded, candidate: &Candidate) -> Result<Vec<Move>> {
-    let system = &candidate.system.name;
-    if !recorded.systems.contains_key(system) {
-        return Ok(Vec::new());
+pub(super) fn moving(core: &Kubernetes, recorded: &Recorded) -> Result<BTreeMap<UnitId, StateMove>> {
+    let (candidates, _) = release_context::candidates(core);
+    let is_known = |candidate: &&Candidate| recorded.systems.contains_key(&candidate.system.name);
+    let mut moving = BTreeMap::new();
+    for candidate in candidates.iter().filter(is_known) {
+        let system = &candidate.system.name;
+        let (noted, released) = (core.records.state(system)?, recorded::released(core, system)?);
+        for part in &candidate.parts {
+            let unit = UnitId::new(system, &part.service.name);
+            let before = noted.get(&unit.service).cloned().or_else(|| released_in(candidate, part, &released));
+            // What was stored by a version that noted nothing, and kept without a release.
+            let stored = || recorded.service(&unit).is_some_and(|known| known.data.is_some());
+            let from = before.or_else(|| stored().then_some(StatePlace::Own));
+            if let (Some(from), Some(to)) = (from, &part.state)
+                && from != *to
+                && !is_renamed(candidate, &from, to)
+            {
+                moving.insert(unit.clone(), state_move(&unit, &from, to));
+            }
+        }
     }
-    let noted = core.records.state(system)?;
-    let released = recorded::released(core, system)?;
-    let stored = |service: &ServiceName| {
-        recorded.service(&UnitId::new(system, service)).is_some_and(|known| known.data.is_some())
-    };
-    let of = |part: &WorkloadSpec| {
-        let to = part.state.clone()?;
-        let service = &part.service.name;
-        let before = noted.get(service).cloned().or_else(|| released_in(candidate, part, &released));
-        // What was stored by a version that noted nothing, and kept without a release.
-        let from = before.or_else(|| stored(service).then_some(StatePlace::Own))?;
-        // The same under a new name: what it has stored comes along.
-        let renamed = matches!((&from, &to), (StatePlace::Service(was), StatePlace::Service(is)) if was_called(candidate, is, was));
-        (from != to && !renamed).then(|| Move { service: service.clone(), from, to })
-    };
-    Ok(candidate.parts.iter().filter_map(of).collect())
+    Ok(moving)
 }
 
-fn was_called(candidate: &Candidate, service: &ServiceName, earlier: &ServiceName) -> bool {
+fn state_move(unit: &UnitId, from: &StatePlace, to: &StatePlace) -> StateMove {
+    let holder = match from {
+        StatePlace::Own => Some(unit.clone()),
+        StatePlace::Service(shared) => Some(UnitId::new(&unit.system, shared)),
+        StatePlace::Managed(_) => None,
+    };
+    StateMove { holder, from: from.to_string(), to: to.to_string() }
+}
+
+/// The same under a new name: what it has stored comes along.
+fn is_renamed(candidate: &Candidate, from: &StatePlace, to: &StatePlace) -> bool {
+    let (StatePlace::Service(was), StatePlace::Service(is)) = (from, to) else { return false };
     let mut services = candidate.system.services.iter();
-    services.any(|declared| declared.name == *service && declared.was.contains(earlier))
+    services.any(|declared| declared.name == *is && declared.was.contains(was))
 }
 
 /// Where a service had its state in a release.
@@ -74,33 +75,5 @@ fn released_in(
     match released.contains_key(&shared) {
         true => Some(StatePlace::Service(shared)),
         false => Some(StatePlace::Managed(shared)),
-    }
-}
-
-/// Why a system is not released: what would begin with nothing.
-pub(super) fn refusal(core: &Kubernetes, recorded: &Recorded, candidate: &Candidate, moves: &[Move]) -> Fault {
-    let environment = &core.deployment.environment;
-    let system = &candidate.system.name;
-    let told = |Move { service, from, to }: &Move| {
-        let unit = UnitId::new(system, service);
-        let size = recorded.service(&unit).and_then(|known| known.data.as_ref()?.size);
-        let size = size.filter(|_| *from == StatePlace::Own).map(|bytes| format!(" ({})", text::bytes(bytes)));
-        format!("`{service}` keeps its state in {from}{}, and would have it in {to}", size.unwrap_or_default())
-    };
-    let moved: Vec<String> = moves.iter().map(told).collect();
-    let deploy = environment.command(&format!("deploy {system} --move-state {system}"));
-    let hint = format!(
-        "set back what changed it (`replicas`, or what else decides it), or let it begin there without what it has stored, \
-         which is kept and not carried over: `{deploy}`"
-    );
-    Fault::failed("state-moves", format!("{}, which begins with nothing", moved.join("; "))).hint(hint)
-}
-
-/// What is said before state moves as it was asked to.
-pub(super) fn said(candidate: &Candidate, Move { service, from, to }: &Move) -> String {
-    let unit = UnitId::new(&candidate.system.name, service);
-    match from {
-        StatePlace::Own => format!("{} is kept and not carried over to {to}", handover::what(&unit, None)),
-        from => format!("what `{unit}` has in {from} is kept and not carried over to {to}"),
     }
 }

@@ -8,7 +8,7 @@ use super::release_spec::WorkloadSpec;
 use super::removal::{self, Removals};
 use super::running::Running;
 use super::verify::AppliedRelease;
-use super::{Kubernetes, exposure, handover, helm, moving, prerequisites, recorded};
+use super::{Kubernetes, exposure, handover, helm, prerequisites, recorded};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -28,6 +28,7 @@ const INGRESS: Action = Action::new("ingress");
 
 pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
     let (recorded, running) = (core.recorded()?, Running::look(core)?);
+    let moving = core.moving(&recorded)?;
     let observed = running.observed(&core.names);
     let changes = core.compare(&recorded, &observed)?;
     let is_there = core.platform.is_there()?;
@@ -38,9 +39,9 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
     let (mut candidates, skipped) = release_context::candidates(core);
     let mut steps = Vec::new();
     for candidate in &candidates {
-        if let Some(fault) = refused(core, &removals, candidate)? {
+        if let Some(refusal) = changes.refusal(&candidate.system.name, &core.deployment.environment) {
             removals.held.insert(candidate.system.name.clone());
-            steps.push(refused_step(candidate, fault));
+            steps.push(refused_step(candidate, refusal.fault));
         }
     }
     candidates.retain(|candidate| !removals.held.contains(&candidate.system.name));
@@ -71,8 +72,8 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
         needs.extend(before(&removals, &candidates, candidate));
         steps.extend(handovers);
         let mut preview = deploy_preview(&run, candidate, *busy);
-        let moved = moving::moves(core, &recorded, candidate)?;
-        preview.extend(moved.iter().map(|moved| Preview::Do(moving::said(candidate, moved))));
+        let moved = moving.iter().filter(|(unit, _)| unit.system == candidate.system.name);
+        preview.extend(moved.map(|(unit, moved)| Preview::Do(moved.told(unit))));
         steps.extend(release_steps(&run, candidate, Goal::Desired, needs, preview, verify));
         steps.extend(removals.retire(&run, candidate, Goal::Desired));
     }
@@ -100,17 +101,6 @@ fn before(removals: &Removals<'_>, candidates: &[Candidate], candidate: &Candida
     let trades = |heir: &SystemName| removals.heirs(heir).contains(system) && heir > system;
     let heirs = removals.heirs(system).into_iter().filter(|heir| is_there(heir) && !trades(heir));
     heirs.map(|heir| removal::prove_id(&heir)).collect()
-}
-
-/// Why a system must not be released.
-fn refused(core: &Kubernetes, removals: &Removals<'_>, candidate: &Candidate) -> Result<Option<Fault>> {
-    let system = &candidate.system.name;
-    if let Some(reason) = removals.changes.blocked(system) {
-        return Ok(Some(Fault::failed("blocked", format!("`{system}` is left as it is: {reason}"))));
-    }
-    let moved = moving::moves(core, removals.recorded, candidate)?;
-    let may_move = moved.is_empty() || core.deployment.moves_state(system);
-    Ok((!may_move).then(|| moving::refusal(core, removals.recorded, candidate, &moved)))
 }
 
 /// The step of a system that must not be released: it fails with the reason, and nothing of it is touched.

@@ -87,7 +87,8 @@ impl Comparison<'_> {
             return Change::Blocked { reason };
         }
         if let Some(moved) = self.desired.moving.get(unit) {
-            return Change::Blocked { reason: moved.reason.clone() };
+            let size = moved.holder.as_ref().and_then(|holder| self.data(holder)?.size);
+            return Change::Moves { reason: moved.reason(unit, size) };
         }
         let inherited: Vec<&UnitId> = self.gone.iter().filter(|old| self.is_heir(unit, old)).collect();
         let stored: Vec<&UnitId> = inherited.iter().copied().filter(|old| self.data(old).is_some()).collect();
@@ -192,7 +193,7 @@ impl Comparison<'_> {
                 "nothing declares it, and nothing is removed while the file of `{unreadable}` cannot be read"
             ));
         }
-        if let Some((unit, _)) = self.desired.moving.iter().find(|(_, moved)| moved.from == *old) {
+        if let Some((unit, _)) = self.desired.moving.iter().find(|(_, moved)| moved.holder.as_ref() == Some(old)) {
             return Err(format!("`{unit}` keeps its state in it"));
         }
         let heir = self.heir(old).filter(|heir| self.extent.has(&heir.unit.system));
@@ -242,7 +243,7 @@ fn kept() -> String {
 }
 
 fn is_blocked(change: &Change) -> bool {
-    matches!(change, Change::Blocked { .. })
+    matches!(change, Change::Blocked { .. } | Change::Moves { .. })
 }
 
 fn key((unit, _): (&UnitId, &Change)) -> UnitId {

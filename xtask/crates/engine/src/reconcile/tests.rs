@@ -35,8 +35,10 @@ fn desired(text: &str) -> Desired {
                 (None, Some(was)) => drop(declared.was.insert(system(was))),
                 (None, None) => panic!("{line}"),
                 (Some(own), _) if word.starts_with("leaves=") => {
-                    let from = UnitId::new(&system(of), &service(word.trim_start_matches("leaves=")));
-                    let moved = StateMove { from, reason: "it moves".to_owned() };
+                    let holder = word.trim_start_matches("leaves=");
+                    let from = format!("`{holder}`");
+                    let holder = Some(UnitId::new(&system(of), &service(holder)));
+                    let moved = StateMove { holder, from, to: "a place of its own".to_owned() };
                     desired.moving.insert(UnitId::new(&system(of), &service(own)), moved);
                 }
                 (Some(own), was) => {
@@ -94,6 +96,7 @@ fn shown(changes: &Changes) -> String {
             Change::Adopt { from, old } if old.is_empty() => format!("adopt {from}"),
             Change::Adopt { from, old } => format!("adopt {from} replace {}", names(old)),
             Change::Blocked { reason } => format!("blocked: {reason}"),
+            Change::Moves { reason } => format!("moves: {reason}"),
             Change::Remove { data, order, why } => {
                 let data = match data {
                     DataPolicy::None => String::new(),
@@ -163,7 +166,7 @@ case!(kept_data_is_told_of: "", "a/x only-data", "" =>
     "a/x left: nothing declares it any more; what it stored is kept",
 );
 case!(state_does_not_move_unasked: "a/x 1 leaves=redis", "a/x 1, a/redis data", "" =>
-    "a/x blocked: it moves",
+    "a/x moves: `x` keeps its state in `redis` (7 bytes) and would begin with nothing in a place of its own",
     "a/redis left: `a/x` keeps its state in it",
 );
 case!(two_heirs_are_none: "a/p was=x, a/q was=x", "a/x data", "" =>
@@ -249,4 +252,25 @@ fn a_move_that_was_cut_short_is_still_a_move() {
     let changes = compare(&desired("b/x 1"), &recorded(""), &observed, &extent(""));
     let lines = ["a/x remove after b/x: it belongs to `b` now", "b/x replace a/x"];
     assert_eq!(shown(&changes), lines.join("\n"));
+}
+
+#[test]
+fn a_refused_move_names_every_service_and_how_to_have_it_all_the_same() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
+    let environment = model::environment(root, "containers", &[]).unwrap();
+    let (files, records) = ("a/x leaves=redis, a/y leaves=redis, b/z", "a/x, a/y, a/redis data, b/z");
+    let changes = compare(&desired(files), &recorded(records), &Observed::default(), &extent(""));
+    let Refusal { service, fault } = changes.refusal(&system("a"), &environment).unwrap();
+    assert_eq!((service.as_str(), fault.code), ("x", "state-moves"));
+    let moves = |name: &str| {
+        format!("`{name}` keeps its state in `redis` (7 bytes) and would begin with nothing in a place of its own")
+    };
+    assert_eq!(fault.cause, [moves("x"), moves("y")].join("; "));
+    assert!(fault.hint.unwrap().ends_with("`cargo xtask deploy a --move-state a --env containers`"));
+    assert_eq!(changes.refusal(&system("b"), &environment), None);
+
+    let changes = compare(&desired("a/p was=x, a/x"), &recorded("a/x"), &Observed::default(), &extent(""));
+    let Refusal { service, fault } = changes.refusal(&system("a"), &environment).unwrap();
+    assert_eq!((service.as_str(), fault.code), ("p", "system-blocked"));
+    assert_eq!(fault.cause, "`a` is left as it is: it `was` `x`, and `a/x` is declared beside it");
 }

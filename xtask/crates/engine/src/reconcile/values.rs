@@ -1,5 +1,6 @@
 //! The three values that are compared, and what comes of it.
 
+use base::text;
 use model::name::{ServiceName, SystemName};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,10 +57,25 @@ pub struct Desired {
 /// State that would be left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateMove {
-    /// The unit that has it.
-    pub from: UnitId,
-    /// What would happen, and how to have it so all the same.
-    pub reason: String,
+    /// The unit that has it stored; `None` where no unit of the deployment has.
+    pub holder: Option<UnitId>,
+    /// Where it is, and where it would begin with nothing: "`redis`", "a volume of its own".
+    pub from: String,
+    pub to: String,
+}
+
+impl StateMove {
+    /// Why it is refused.
+    pub(super) fn reason(&self, unit: &UnitId, size: Option<u64>) -> String {
+        let size = size.map(|bytes| format!(" ({})", text::bytes(bytes))).unwrap_or_default();
+        let (service, Self { from, to, .. }) = (&unit.service, self);
+        format!("`{service}` keeps its state in {from}{size} and would begin with nothing in {to}")
+    }
+
+    /// What becomes of what is stored, where the move was asked for.
+    pub fn told(&self, unit: &UnitId) -> String {
+        format!("what `{unit}` has in {} is kept and not carried over to {}", self.from, self.to)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -170,6 +186,8 @@ pub enum Change {
     Remove { data: DataPolicy, order: Order, why: Why },
     /// It cannot be made, and nothing of it is touched.
     Blocked { reason: String },
+    /// It would begin elsewhere without what it has stored, and nothing of it is touched until that is asked for.
+    Moves { reason: String },
 }
 
 /// What becomes of the data of a unit that is removed. It is never deleted by a deploy.
@@ -242,15 +260,6 @@ impl Changes {
     pub fn removals(&self) -> impl Iterator<Item = (&UnitId, &DataPolicy, &Order, &Why)> {
         self.units.iter().filter_map(|(unit, change)| match change {
             Change::Remove { data, order, why } => Some((unit, data, order, why)),
-            _ => None,
-        })
-    }
-
-    /// Why units of a system cannot be made.
-    pub fn blocked(&self, system: &SystemName) -> Option<&str> {
-        let own = self.units.iter().filter(|(unit, _)| unit.system == *system);
-        own.into_iter().find_map(|(_, change)| match change {
-            Change::Blocked { reason } => Some(reason.as_str()),
             _ => None,
         })
     }

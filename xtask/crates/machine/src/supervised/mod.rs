@@ -25,7 +25,7 @@ mod verify;
 use self::addresses::Addresses;
 use self::recipe::Recipe;
 use self::records::Past;
-use self::runtime::Runtime;
+use self::runtime::{Blocked, Runtime};
 use self::secrets::Secrets;
 use self::steps::Steps;
 use anyhow::{Context, Result};
@@ -41,7 +41,7 @@ use engine::journal::Journal;
 use engine::lease::Claim;
 use engine::ledger::{Entry, Ledger};
 use engine::plan::Step;
-use engine::reconcile::{Changes, Entrance, Observed, Recorded, StateMove, UnitId};
+use engine::reconcile::{Changes, Entrance, Observed, Recorded, Refusal, StateMove, UnitId};
 use engine::recorded_settings;
 use engine::smoke;
 use model::name::{ServiceName, SystemName};
@@ -175,6 +175,12 @@ impl Supervised {
         let heirs = changes.units.keys().filter(|unit| changes.adopted(unit).is_some());
         let heirs = heirs.map(|unit| unit.service.clone()).collect();
         *self.inheriting.lock().unwrap_or_else(PoisonError::into_inner) = heirs;
+    }
+
+    /// What of the files must not be deployed.
+    fn refused(&self, changes: &Changes, system: &System) -> Option<Blocked> {
+        let Refusal { service, fault } = changes.refusal(&system.name, &self.deployment.environment)?;
+        Some(Blocked { system: system.name.clone(), service: Some(service), fault })
     }
 
     /// The systems that are started otherwise than declared.
@@ -323,8 +329,8 @@ impl Target for Supervised {
         let provided = self.runtime.provide(&self, ctx)?;
         let mut plan = Steps::new(&self, provided.errors);
         for (system, planned) in provided.systems {
-            match changes.blocked(&system.name) {
-                Some(reason) => plan.add_refusal(&system, reason),
+            match self.refused(&changes, &system) {
+                Some(blocked) => plan.add_blocked(vec![blocked]),
                 None => plan.add_system(&system, planned, verify, &changes),
             }
         }

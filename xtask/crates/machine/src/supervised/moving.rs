@@ -1,5 +1,4 @@
-//! Where a service keeps its state is decided once. What would have it begin elsewhere with nothing is refused unless that
-//! is asked for.
+//! Where a service keeps its state on one machine: in an optional service that it uses, and else in a place of its own.
 
 use super::Supervised;
 use super::recipe::{Recipe, keep_data, provided};
@@ -11,13 +10,13 @@ use model::system::{Presence, Service, System, Template};
 use std::collections::BTreeMap;
 
 impl Supervised {
-    /// The services whose state the files would have elsewhere.
+    /// Where services keep their state, and where the files would have it instead.
     ///
     /// # Errors
     /// When what is recorded cannot be read.
     pub(super) fn find_moving(&self, recorded: &Recorded) -> Result<BTreeMap<UnitId, StateMove>> {
         let mut moving = BTreeMap::new();
-        for system in self.deployment.systems().filter(|system| !self.deployment.moves_state(&system.name)) {
+        for system in self.deployment.systems() {
             for service in system.services.iter().filter(|service| keeps_data(service)) {
                 if let Some(moved) = self.state_move(recorded, system, service)? {
                     moving.insert(UnitId::new(&system.name, &service.name), moved);
@@ -45,15 +44,8 @@ impl Supervised {
         };
         let place =
             |name: Option<&ServiceName>| name.map_or("a place of its own".to_owned(), |name| format!("`{name}`"));
-        let deploy = format!("deploy {0} --move-state {0}", system.name);
-        let reason = format!(
-            "`{}` keeps its state in {} and would begin with nothing in {}; set that back, or let it: `{}`",
-            service.name,
-            place(shared.as_ref().map(|unit| &unit.service)),
-            place(now.map(|now| &now.name)),
-            self.deployment.environment.command(&deploy),
-        );
-        Ok((!stays).then(|| StateMove { from: shared.unwrap_or(was), reason }))
+        let (from, to) = (place(shared.as_ref().map(|unit| &unit.service)), place(now.map(|now| &now.name)));
+        Ok((!stays).then(|| StateMove { holder: Some(shared.unwrap_or(was)), from, to }))
     }
 
     /// How a service was started last, under whichever name it had, and which unit it was.

@@ -1,6 +1,6 @@
 //! Answers: what runs, and what a deploy would change.
 
-use super::runtime::{Planned, Provided};
+use super::runtime::{Blocked, Planned, Provided};
 use super::{Supervised, start};
 use anyhow::Result;
 use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
@@ -70,24 +70,20 @@ impl Supervised {
     pub(super) fn find_changes(&self, provided: Provided, compared: &Compared) -> Result<Vec<SystemChanges>> {
         let supervised = self.supervised()?;
         let mut changes = Vec::new();
+        let mut blocked = provided.blocked;
         for (system, planned) in &provided.systems {
-            let change = |planned| self.change(system, planned, &supervised).transpose();
-            let mut services = planned.iter().filter_map(change).collect::<Result<Vec<_>>>()?;
-            if let (Some(reason), Some(first)) = (compared.blocked(&system.name), planned.first()) {
-                services = vec![(first.service.name.clone(), vec![format!("it is left as it is: {reason}")])];
+            if let Some(refused) = self.refused(compared, system) {
+                blocked.push(refused);
+                continue;
             }
+            let change = |planned| self.change(system, planned, &supervised).transpose();
+            let services = planned.iter().filter_map(change).collect::<Result<Vec<_>>>()?;
             let note = provided.notes.get(&system.name).cloned();
             changes.push(SystemChanges { name: system.name.clone(), skipped: None, services, note });
         }
-        changes.extend(provided.blocked.into_iter().map(|blocked| {
-            let why = format!("a deploy fails: {}", blocked.fault.cause);
-            SystemChanges {
-                name: blocked.system,
-                skipped: blocked.service.is_none().then(|| why.clone()),
-                services: blocked.service.map(|service| (service, vec![why])).into_iter().collect(),
-                note: blocked.fault.hint,
-            }
-        }));
+        let failing = blocked.into_iter();
+        changes
+            .extend(failing.map(|Blocked { system, service, fault }| SystemChanges::failing(system, service, fault)));
         let skipped = provided.skipped.into_iter();
         changes.extend(skipped.map(|skipped| SystemChanges {
             name: skipped.name,

@@ -46,13 +46,6 @@ impl<'a> Steps<'a> {
         self.add(system, planned, verify, compared, true);
     }
 
-    /// A system of which nothing can be started, and why.
-    pub(super) fn add_refusal(&mut self, system: &System, reason: &str) {
-        let cause = format!("`{}` is left as it is: {reason}", system.name);
-        let fault = Fault::failed("system-blocked", cause);
-        self.add_blocked(vec![Blocked { system: system.name.clone(), service: None, fault }]);
-    }
-
     /// `provided`: in a deploy, not in a rollback.
     fn add(&mut self, system: &System, planned: Vec<Planned>, verify: bool, compared: &Compared, provided: bool) {
         let recipes: Vec<Recipe> = planned.iter().map(|planned| planned.recipe.clone()).collect();
