@@ -133,7 +133,7 @@ impl Removals<'_> {
     fn taken(&self, system: &SystemName) -> Vec<Preview> {
         let gone = self.of(system);
         let (released, others): (Vec<&ServiceName>, Vec<&ServiceName>) =
-            gone.keys().copied().partition(|service| self.was_made(&UnitId::new(system, service)));
+            gone.keys().copied().partition(|service| self.recorded.was_made(&UnitId::new(system, service)));
         let is_seen = |service: &&ServiceName| self.observed.units.contains_key(&UnitId::new(system, service));
         let unproven: Vec<&ServiceName> = others.into_iter().filter(is_seen).collect();
         let said = |services: &[&ServiceName], tell: fn(String) -> String| {
@@ -194,11 +194,7 @@ impl Removals<'_> {
 
     /// Whether something of a unit is meant to run, or is there.
     fn is_there(&self, unit: &UnitId) -> bool {
-        self.was_made(unit) || self.observed.units.contains_key(unit)
-    }
-
-    fn was_made(&self, unit: &UnitId) -> bool {
-        self.recorded.service(unit).is_some_and(|known| !known.only_data)
+        self.recorded.was_made(unit) || self.observed.units.contains_key(unit)
     }
 
     /// A system that no file declares any more. What it stored stays.

@@ -63,12 +63,7 @@ impl Comparison<'_> {
 
     /// Whether something of it is meant to run, or runs.
     fn is_there(&self, unit: &UnitId) -> bool {
-        self.observed.units.contains_key(unit) || self.was_made(unit)
-    }
-
-    /// Whether something of it is meant to run.
-    fn was_made(&self, unit: &UnitId) -> bool {
-        self.recorded.service(unit).is_some_and(|known| !known.only_data)
+        self.observed.units.contains_key(unit) || self.recorded.was_made(unit)
     }
 
     fn data(&self, unit: &UnitId) -> Option<&Stored> {
@@ -165,7 +160,7 @@ impl Comparison<'_> {
             return Some(Heir { unit, is_named: true });
         }
         // What was made under both names was not moved. One that only runs is on its way, in a run that was killed.
-        let moved = |unit: &UnitId| unit.service == old.service && !self.was_made(unit);
+        let moved = |unit: &UnitId| unit.service == old.service && !self.recorded.was_made(unit);
         let unit = self.declared().map(|(unit, _)| unit).find(moved)?;
         Some(Heir { unit, is_named: false })
     }

@@ -131,6 +131,11 @@ impl Recorded {
         self.systems.get(&unit.system)?.services.get(&unit.service)
     }
 
+    /// Whether something of a unit is meant to run.
+    pub fn was_made(&self, unit: &UnitId) -> bool {
+        self.service(unit).is_some_and(|known| !known.only_data)
+    }
+
     pub fn units(&self) -> impl Iterator<Item = (UnitId, &RecordedService)> {
         let services = |(system, recorded): (&SystemName, _)| services_of(system, recorded);
         self.systems.iter().flat_map(services)
