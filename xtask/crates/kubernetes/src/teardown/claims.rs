@@ -48,13 +48,12 @@ pub(super) fn remove(core: &Kubernetes, place: &Place, cx: &StepCx<'_>) -> Resul
         namespace::enter(core, Entry { kind, id, system, identity })?;
         handover::give_up(core, &volume.object)?;
     }
-    for claim in &claims {
-        cx.status(format!("removing what `{}` stored", find::service(claim)));
-        let refused = |refusal| kube::fault(&format!("remove `{}`", claim.title()), &refusal);
-        api.delete(&claim.path(), false).map_err(refused)?;
+    if !claims.is_empty() {
+        let services = named(claims.iter().map(|claim| find::service(claim).to_owned()));
+        cx.status(format!("removing what {services} stored"));
     }
     let gate = Gate { api: &api, within: WITHIN };
-    gate.until_gone(cx, || find::claims(core, &place.namespace))?;
+    gate.remove(cx, &claims, || find::claims(core, &place.namespace))?;
     gate.until_gone(cx, || going_volumes(core, place))?;
     let kept = volumes(core, place)?;
     if kept.is_empty() {

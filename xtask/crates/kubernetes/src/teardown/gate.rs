@@ -27,6 +27,23 @@ pub(super) struct Gate<'a> {
 }
 
 impl Gate<'_> {
+    /// Removes what was found, and asks until `look` finds nothing any more.
+    ///
+    /// # Errors
+    /// When the cluster refuses, and those of [`Gate::until_gone`].
+    pub(super) fn remove<'f>(
+        &self,
+        cx: &StepCx<'_>,
+        found: impl IntoIterator<Item = &'f Found>,
+        look: impl FnMut() -> Result<Vec<Found>>,
+    ) -> Result<()> {
+        for found in found {
+            let refused = |refusal| kube::fault(&format!("remove `{}`", found.title()), &refusal);
+            self.api.delete(&found.path(), false).map_err(refused)?;
+        }
+        self.until_gone(cx, look)
+    }
+
     /// Asks until `look` finds nothing any more.
     ///
     /// # Errors

@@ -74,13 +74,9 @@ pub(in super::super) fn remove_left_of(
     services: &BTreeSet<ServiceName>,
     cx: &StepCx<'_>,
 ) -> Result<()> {
+    let look = || left_of(core, system, services);
     let api = core.access.api()?;
-    for found in left_of(core, system, services)? {
-        let refused = |refusal| kube::fault(&format!("remove `{}`", found.title()), &refusal);
-        api.delete(&found.path(), false).map_err(refused)?;
-    }
-    let gate = Gate { api: &api, within: WITHIN };
-    gate.until_gone(cx, || left_of(core, system, services))
+    Gate { api: &api, within: WITHIN }.remove(cx, &look()?, look)
 }
 
 /// Removes all that [`left`] finds, and waits until it is gone.
@@ -94,14 +90,12 @@ pub(super) fn remove(core: &Kubernetes, place: &Place, cx: &StepCx<'_>) -> Resul
         cx.status(format!("uninstalling `{release}`"));
         uninstall(core, Release { name: release, namespace: &place.namespace }, cx)?;
     }
-    let api = core.access.api()?;
+    let look = || left(core, place);
+    let found = look()?;
     // What owns something is asked to go, and takes that along.
-    for found in left(core, place)?.iter().filter(|found| !found.is_owned()) {
-        let refused = |refusal| kube::fault(&format!("remove `{}`", found.title()), &refusal);
-        api.delete(&found.path(), false).map_err(refused)?;
-    }
-    let gate = Gate { api: &api, within: WITHIN };
-    gate.until_gone(cx, || left(core, place))
+    let owners = found.iter().filter(|found| !found.is_owned());
+    let api = core.access.api()?;
+    Gate { api: &api, within: WITHIN }.remove(cx, owners, look)
 }
 
 fn uninstall(core: &Kubernetes, release: Release<'_>, cx: &StepCx<'_>) -> Result<()> {
