@@ -77,3 +77,18 @@ fn released_in(
         false => Some(StatePlace::Managed(shared)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_unit_of_the_deployment_holds_what_is_stored() {
+        let redis: ServiceName = "redis".parse().unwrap();
+        let unit = UnitId::new(&"a".parse().unwrap(), &"x".parse().unwrap());
+        let held = |from: StatePlace| state_move(&unit, &from, &StatePlace::Own).holder.map(|unit| unit.to_string());
+        assert_eq!(held(StatePlace::Own).as_deref(), Some("a/x"));
+        assert_eq!(held(StatePlace::Service(redis.clone())).as_deref(), Some("a/redis"));
+        assert_eq!(held(StatePlace::Managed(redis)), None);
+    }
+}
