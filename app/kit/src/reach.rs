@@ -9,10 +9,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// The time for all of it, resolving the name included.
-const PATIENCE: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// The time for all of it where a network may hear late of who asks.
-const LONG_PATIENCE: Duration = Duration::from_secs(10);
+const LONG_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A host by name or address, and a port.
@@ -54,14 +54,14 @@ impl fmt::Display for Destination {
 /// # Errors
 /// Why none of them could be connected to, on a line.
 pub(crate) fn connect(destination: &Destination) -> Result<SocketAddr, String> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + ANSWER_WITHIN;
     let addresses = resolve(destination, deadline)?;
     let (sender, attempts) = mpsc::channel();
     // All at once: an address that swallows what is sent to it must not hide another one that answers.
     for address in addresses {
         let sender = sender.clone();
         std::thread::spawn(move || {
-            let outcome = TcpStream::connect_timeout(&address, PATIENCE);
+            let outcome = TcpStream::connect_timeout(&address, ANSWER_WITHIN);
             // Nobody listens any more once another address has answered.
             let _ = sender.send((address, outcome.map(drop)));
         });
@@ -87,7 +87,7 @@ pub(crate) fn connect(destination: &Destination) -> Result<SocketAddr, String> {
 /// # Errors
 /// Why the last try failed, on a line.
 pub(crate) fn connect_at_last(destination: &Destination) -> Result<SocketAddr, String> {
-    let deadline = Instant::now() + LONG_PATIENCE;
+    let deadline = Instant::now() + LONG_WITHIN;
     loop {
         match connect(destination) {
             Err(_) if Instant::now() < deadline => std::thread::sleep(PAUSE),
@@ -125,7 +125,7 @@ fn words(error: &io::Error) -> String {
 }
 
 fn silence() -> String {
-    format!("no answer within {} s", PATIENCE.as_secs())
+    format!("no answer within {} s", ANSWER_WITHIN.as_secs())
 }
 
 #[cfg(test)]

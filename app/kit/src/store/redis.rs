@@ -1,7 +1,7 @@
 //! The store in Redis: a hash for each table, named `SERVICE:TABLE`.
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncTypedCommands as _, Client, RedisError};
@@ -9,7 +9,9 @@ use redis::{AsyncTypedCommands as _, Client, RedisError};
 use super::{Inserted, StoreError};
 
 /// How long connecting and each answer may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long an answer proves that a connection lives. A server that is started again takes longer than that.
+const PROVEN_FOR: Duration = Duration::from_millis(50);
 
 /// A parsed `REDIS_URL`. It holds the password and is therefore never shown.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ impl Address {
 pub(super) struct Redis {
     client: Arc<Client>,
     connection: Arc<RwLock<ConnectionManager>>,
+    /// When the connection was last seen to live.
+    seen: Arc<Mutex<Option<Instant>>>,
     service: &'static str,
 }
 
@@ -36,11 +40,26 @@ impl Redis {
     /// Does not wait for the server: the connection is made by the first command, and again after it broke.
     pub(super) fn connect(Address(client): Address, service: &'static str) -> Result<Self, StoreError> {
         let connection = Arc::new(RwLock::new(manager(&client)?));
-        Ok(Self { client, connection, service })
+        Ok(Self { client, connection, seen: Arc::default(), service })
     }
 
     fn connection(&self) -> ConnectionManager {
         self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The connection, made again first where the server has closed it meanwhile: a command that is lost with it is not sent
+    /// twice, since the server may have carried it out.
+    async fn live(&self) -> Result<ConnectionManager, StoreError> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_none_or(|seen| seen.elapsed() > PROVEN_FOR) {
+            match self.connection().ping().await {
+                Ok(_) => *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now()),
+                // To wait for it once is enough.
+                Err(error) if error.is_timeout() => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(self.connection())
     }
 
     fn hash(&self, table: &str) -> String {
@@ -59,24 +78,24 @@ impl Redis {
     }
 
     pub(super) async fn get(&self, table: &str, key: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.connection().hget(self.hash(table), key).await?)
+        Ok(self.live().await?.hget(self.hash(table), key).await?)
     }
 
     pub(super) async fn all(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let all = self.connection().hgetall(self.hash(table)).await?;
+        let all = self.live().await?.hgetall(self.hash(table)).await?;
         let mut all: Vec<_> = all.into_iter().collect();
         all.sort();
         Ok(all)
     }
 
     pub(super) async fn put(&self, table: &str, key: &str, value: &str) -> Result<(), StoreError> {
-        self.connection().hset(self.hash(table), key, value).await?;
+        self.live().await?.hset(self.hash(table), key, value).await?;
         Ok(())
     }
 
     pub(super) async fn insert_new(&self, table: &str, key: &str, value: &str) -> Result<Inserted, StoreError> {
         loop {
-            if self.connection().hset_nx(self.hash(table), key, value).await? {
+            if self.live().await?.hset_nx(self.hash(table), key, value).await? {
                 return Ok(Inserted::New);
             }
             // A key that is gone by now is free again.
@@ -87,14 +106,14 @@ impl Redis {
     }
 
     pub(super) async fn delete(&self, table: &str, key: &str) -> Result<bool, StoreError> {
-        Ok(self.connection().hdel(self.hash(table), key).await? > 0)
+        Ok(self.live().await?.hdel(self.hash(table), key).await? > 0)
     }
 
     pub(super) async fn increment(&self, table: &str, key: &str) -> Result<u64, StoreError> {
         // The typed command would return the sum as a floating point number.
         let mut command = redis::cmd("HINCRBY");
         command.arg(self.hash(table)).arg(key).arg(1);
-        Ok(command.query_async(&mut self.connection()).await?)
+        Ok(command.query_async(&mut self.live().await?).await?)
     }
 }
 
@@ -104,8 +123,8 @@ fn manager(client: &Client) -> Result<ConnectionManager, StoreError> {
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(1)
         .set_max_delay(Duration::from_millis(200))
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE));
+        .set_connection_timeout(Some(ANSWER_WITHIN))
+        .set_response_timeout(Some(ANSWER_WITHIN));
     Ok(ConnectionManager::new_lazy_with_config(Client::clone(client), config)?)
 }
 
@@ -124,7 +143,7 @@ impl From<RedisError> for StoreError {
 mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpListener, TcpStream};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// Answers each command with `+PONG`, or everything with what a web server says.
@@ -158,5 +177,23 @@ mod tests {
         assert!(first.starts_with("redis refused: "), "{first}");
         is_redis.store(true, Ordering::SeqCst);
         redis.ping().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_first_command_after_a_restart_of_the_server_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, streams) = std::sync::mpsc::channel::<TcpStream>();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map(Result::unwrap) {
+                accepted.send(stream.try_clone().unwrap()).unwrap();
+                std::thread::spawn(move || serve(stream, true));
+            }
+        });
+        let redis = Redis::connect(Address::parse(&format!("redis://{address}/0")).unwrap(), "test").unwrap();
+        assert_eq!(redis.get("table", "key").await.unwrap().as_deref(), Some("PONG"));
+        streams.recv().unwrap().shutdown(Shutdown::Both).unwrap();
+        *redis.seen.lock().unwrap() = None;
+        assert_eq!(redis.get("table", "key").await.unwrap().as_deref(), Some("PONG"));
     }
 }
