@@ -181,6 +181,7 @@ fn a_first_ctrl_c_lets_terraform_give_its_lock_back() {
         if locked { Err("locked".to_owned()) } else { Ok(()) }
     });
     // What it has begun is gone on with.
+    contract::a_change_is_made_and_taken_back(&deployment);
     contract::a_renamed_service_takes_the_place_of_the_old_one(&deployment, |old| {
         assert_eq!(get(old, "/").unwrap().0, 200, "the old one serves until the new one is proven");
     });
