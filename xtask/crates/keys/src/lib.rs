@@ -54,4 +54,4 @@ mod workspace;
 pub use diff::{Change, diff};
 pub use input::{Digest, Input, Kind};
 pub use manifest::{Key, Manifest};
-pub use workspace::Workspace;
+pub use workspace::{UnknownCrate, Workspace};

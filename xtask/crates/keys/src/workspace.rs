@@ -9,6 +9,7 @@ use super::patterns;
 use super::tree::{Forest, Tree};
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What rustup reads to choose a toolchain.
@@ -33,6 +34,18 @@ pub struct Workspace {
     /// The profiles that count; all of them where none was named.
     profiles: Option<BTreeSet<String>>,
 }
+
+/// The name of a crate that is not in the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownCrate(pub String);
+
+impl fmt::Display for UnknownCrate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this workspace has no crate `{}`", self.0)
+    }
+}
+
+impl std::error::Error for UnknownCrate {}
 
 /// What a crate needs.
 #[derive(Debug, Default)]
@@ -275,10 +288,7 @@ impl Workspace {
 
     fn folder_of(&self, name: &str) -> Result<&PathBuf> {
         let found = self.crates.iter().find(|(_, member)| member.name == name);
-        found.map(|(folder, _)| folder).with_context(|| {
-            let names: Vec<_> = self.crates.values().map(|member| format!("`{}`", member.name)).collect();
-            format!("this workspace has no crate `{name}`; it has {}", names.join(", "))
-        })
+        Ok(found.map(|(folder, _)| folder).ok_or_else(|| UnknownCrate(name.to_owned()))?)
     }
 }
 

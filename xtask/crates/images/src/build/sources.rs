@@ -1,9 +1,11 @@
 //! What a build of a crate sees on this machine.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use base::ctx::Vars;
+use base::error::Fault;
 use base::proc::Proc;
-use keys::{Input, Kind, Manifest, Workspace};
+use keys::{Input, Kind, Manifest, UnknownCrate, Workspace};
+use model::system::{Service, Source};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tools::rustc;
@@ -53,7 +55,11 @@ impl Sources {
             (here.join(), crates)
         });
         let here = here.map_err(|_| anyhow!("asking rustc for its version panicked"))??;
-        Ok(Self { crates: crates.context("read what the services are built from")?, here })
+        let crates = crates.map_err(|error| match error.downcast_ref::<UnknownCrate>() {
+            Some(unknown) => no_member(root, &unknown.0).into(),
+            None => error.context("read what the services are built from"),
+        });
+        Ok(Self { crates: crates?, here })
     }
 
     /// What a build of this crate sees in the repository.
@@ -67,6 +73,21 @@ impl Sources {
         self.here.iter().for_each(|input| manifest.add(input.clone()));
         Some(manifest)
     }
+}
+
+/// The fault of the file that names a crate which cargo does not know. Its folder is there: the spec is checked for that.
+fn no_member(root: &Path, name: &str) -> Fault {
+    let systems = model::load_readable(root).spec.systems;
+    let named_by = systems.iter().find_map(|system| {
+        let is_made_of_it = |service: &&Service| service.source == Source::Crate(name.to_owned());
+        let service = system.services.iter().find(is_made_of_it)?;
+        Some(format!("`deploy/systems/{}.toml`: `services.{}`", system.name, service.name))
+    });
+    let service = named_by.as_deref().unwrap_or("a service");
+    let cause = format!("{service} is built from the crate `{name}`, which is not in the workspace");
+    Fault::could_not_run("unknown-crate", cause).hint(format!(
+        "add `\"app/{name}\"` to `members` in `Cargo.toml`, and in `app/{name}/Cargo.toml` let it have the name `{name}`"
+    ))
 }
 
 fn compiler_inputs(vars: &Vars, proc: &Proc) -> Result<Vec<Input>> {
@@ -85,4 +106,37 @@ fn build_variables(vars: &Vars) -> Vec<(String, String)> {
     let passing = ["CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR", "CARGO_BUILD_JOBS", "CARGO_TARGET_DIR"];
     let compiler = vars.get("CC").map(|compiler| ("CC".to_owned(), compiler.to_owned()));
     all.filter(|(name, _)| !passing.contains(&name.as_str())).chain(compiler).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::error::Exit;
+    use base::files;
+    use base::proc::Children;
+    use base::signal::Interrupts;
+    use std::ffi::OsString;
+
+    #[test]
+    fn a_crate_that_is_no_member_is_told_with_the_file_that_names_it() {
+        let root = std::env::temp_dir().join(format!("xtask-sources-{}", std::process::id()));
+        let write = |path: &str, text: &str| files::write_private(&root.join(path), text.as_bytes()).unwrap();
+        write("Cargo.toml", "[workspace]\nmembers = []\n");
+        write("app/hello/Cargo.toml", "[package]\nname = 'hello'\n");
+        write("app/hello/src/main.rs", "");
+        write("deploy/images.toml", "");
+        write("deploy/systems/greeting.toml", "description = 'x'\n[services.hi]\ncrate = 'hello'\nport = 1\n");
+        let proc = Proc::new(Children::default(), Interrupts::default(), OsString::new());
+        let manner = Manner { compiler: Compiler::Elsewhere, profile: None };
+        let fault = Fault::of(&Sources::read(&root, &Vars::default(), &proc, manner, &["hello"]).unwrap_err());
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(
+            (fault.exit, fault.cause.as_str()),
+            (
+                Exit::CouldNotRun,
+                "`deploy/systems/greeting.toml`: `services.hi` is built from the crate `hello`, which is not in the workspace"
+            )
+        );
+        assert!(fault.hint.unwrap().starts_with("add `\"app/hello\"` to `members` in `Cargo.toml`"));
+    }
 }
