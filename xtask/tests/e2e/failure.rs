@@ -217,7 +217,12 @@ fn a_taken_port_is_told_with_its_holder_before_anything_is_started() {
     let cause = failure["cause"].as_str().unwrap();
     assert!(cause.starts_with(&format!("port {port} of `teller` is held by `")), "{cause}");
     assert!(cause.contains(&format!("(process {}", std::process::id())), "{cause}");
-    assert!(failure["hint"].as_str().unwrap().contains("--set ports=free"), "{failure:#}");
+    let hint = "stop it, or let the system choose: `cargo xtask deploy --set ports=free --env port-taken`; to keep it, \
+                `ports = \"free\"` in `deploy/environments/port-taken.local.toml`";
+    assert_eq!(failure["hint"], hint);
+    let named = sandbox.xtask(["deploy", "teller"]).exits(1);
+    let again = "`cargo xtask deploy teller --set ports=free --env port-taken`";
+    assert!(named.stderr.contains(again), "{}", named.stderr);
     assert!(!sandbox.root.join("target").exists(), "something was built");
     assert!(sandbox.processes().is_empty(), "{:?}", sandbox.processes());
 

@@ -275,10 +275,11 @@ pub fn preflight(scene: &Arc<Scene>, extra: Extra) -> Vec<Checked> {
     failed
 }
 
-/// The error for what a preflight found: each miss with what mends it.
-pub fn fault(failed: &[Checked]) -> Fault {
+/// The error for what a preflight found in an environment: each miss with what mends it.
+pub fn fault(environment: &str, failed: &[Checked]) -> Fault {
+    let flag = render::env_flag(environment);
     let causes: Vec<_> = failed.iter().map(render::cause).collect();
     let fixes: Vec<_> = failed.iter().flat_map(|checked| &checked.finding.fix).map(|fix| format!("`{fix}`")).collect();
     let fixes = if fixes.is_empty() { String::new() } else { format!("{}; ", fixes.join(", ")) };
-    Fault::could_not_run("preflight", causes.join("\n")).hint(format!("{fixes}`cargo xtask doctor` shows it all"))
+    Fault::could_not_run("preflight", causes.join("\n")).hint(format!("{fixes}`cargo xtask doctor{flag}` shows it all"))
 }

@@ -72,7 +72,7 @@ pub(super) fn complained(service: &str, namespace: &str, complaint: &Complaint) 
     let hint = if words.contains("subnet") {
         "are the public subnets tagged `kubernetes.io/role/elb`? A deploy with `--verify` restores them".to_owned()
     } else if words.contains("ertificate") {
-        "is the certificate issued, and in this region? `cargo xtask cert status` shows".to_owned()
+        "is the certificate issued, and in this region? `cert status` shows".to_owned()
     } else {
         format!("kubectl describe ingress {service} -n {namespace}")
     };
@@ -187,7 +187,7 @@ fn untrusted(host: &str, shown: &curl::Shown) -> Option<Fault> {
         told.into_iter().filter(|(_, text)| !text.is_empty()).map(|(word, text)| format!("{word} {text}")).collect();
     let told = if told.is_empty() { String::new() } else { format!(" (a certificate {})", told.join(", ")) };
     let cause = format!("TLS: `{host}` is not trusted: {why}{told}");
-    Some(Fault::failed("hop-tls", cause).hint("`cargo xtask cert status` shows which certificate it should be"))
+    Some(Fault::failed("hop-tls", cause).hint("`cert status` shows which certificate it should be"))
 }
 
 /// Looks at every hop on the way to a service.

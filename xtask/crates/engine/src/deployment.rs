@@ -133,6 +133,14 @@ impl Deployment {
         Self { root: ctx.root.clone(), spec, unreadable, environment, scope, home, consent }
     }
 
+    /// A command of this tool as a person would type it for what this command is about: the systems that were named, in
+    /// this environment. "cargo xtask deploy epoch --set ports=free --env try".
+    pub fn command(&self, verb: &str, flags: &[&str]) -> String {
+        let named = self.scope.systems.iter().map(SystemName::as_str).filter(|_| !self.scope.everything);
+        let words = std::iter::once(verb).chain(named).chain(flags.iter().copied());
+        self.environment.command(&words.collect::<Vec<_>>().join(" "))
+    }
+
     /// What the files ask for here. `entrances` says what each service is to have for itself.
     pub fn desired(&self, entrances: &dyn Fn(&Service) -> BTreeSet<Entrance>) -> Desired {
         let here = |service: &&Service| service.targets.contains(&self.environment.target);

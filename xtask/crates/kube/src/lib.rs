@@ -340,7 +340,7 @@ pub fn fault(what: &str, refusal: &Refusal) -> Fault {
             format!("{what}: the cluster does not know who asks: {}", refusal.message),
         ),
         403 => Fault::could_not_run("cluster-forbidden", format!("{what}: {}", refusal.message))
-            .hint("`cargo xtask doctor` lists the rights that a deployment takes"),
+            .hint("`doctor` lists the rights that a deployment takes"),
         _ => Fault::failed("cluster-refused", format!("{what}: {}", refusal.message)),
     }
 }

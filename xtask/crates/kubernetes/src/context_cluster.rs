@@ -48,9 +48,10 @@ impl ContextCluster {
     fn how_to_name_one(&self, contexts: &[String]) -> String {
         format!(
             "{}; name one with `--set context=NAME` or `context = \"NAME\"` in `deploy/environments/{}.local.toml`, or \
-             make a cluster on this machine: `cargo xtask cluster up`",
+             make a cluster on this machine: `{}`",
             known(contexts),
-            self.environment.name
+            self.environment.name,
+            self.environment.command("cluster up")
         )
     }
 }

@@ -93,7 +93,10 @@ pub(super) fn endpoint(core: &Kubernetes, service: &ServiceName) -> Result<Endpo
     }
     match known_way(core, &mut core.ways.lock()) {
         Ok(Some(way)) => Ok(way.endpoint(&core.deployment.environment.cluster.prefixed(service))),
-        Ok(None) => Err("no Ingress has an address yet; `cargo xtask deploy` finds that out".to_owned()),
+        Ok(None) => {
+            let deploy = core.deployment.environment.command("deploy");
+            Err(format!("no Ingress has an address yet; `{deploy}` finds that out"))
+        }
         Err(error) => Err(Fault::of(&error).cause),
     }
 }

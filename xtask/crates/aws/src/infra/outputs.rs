@@ -75,7 +75,7 @@ fn subnet((zone, value): (&String, &Value)) -> Result<(String, Subnet), Fault> {
 fn missing(name: &str) -> Fault {
     let cause =
         format!("Terraform has no output `{name}`, or it is not of the type that `terraform/outputs.tf` gives it");
-    Fault::failed("no-output", cause).hint("create what is missing: `cargo xtask infra apply`")
+    Fault::failed("no-output", cause).hint("`infra apply` creates what is missing")
 }
 
 #[cfg(test)]

@@ -81,7 +81,8 @@ pub(super) fn fault(goal: &str, complaints: &[Complaint], stderr: &str, environm
         return Fault::could_not_run("provider-unavailable", cause).hint(hint);
     }
     if has(&["required plugins", "lock file", "provider packages", "install provider"]) {
-        let hint = "`cargo xtask infra lock` writes the lock file with the checksums for every platform";
+        let lock = environment.command("infra lock");
+        let hint = format!("`{lock}` writes the lock file with the checksums for every platform");
         return Fault::could_not_run("provider-unavailable", cause).hint(hint);
     }
     Fault::failed("terraform", cause).hint("fix that, then run the same command again")

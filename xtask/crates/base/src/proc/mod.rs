@@ -240,7 +240,7 @@ fn start(expression: &duct::Expression, command: &CommandLine) -> Result<Handle>
         let fault = match error.kind() {
             std::io::ErrorKind::NotFound => {
                 Fault::could_not_run("tool-missing", format!("`{}` is not installed, or not on PATH", command.name()))
-                    .hint("`cargo xtask doctor` says how to install it")
+                    .hint("`doctor` says how to install it")
             }
             _ => {
                 Fault::could_not_run("tool-not-started", format!("`{}` could not be started: {error}", command.name()))

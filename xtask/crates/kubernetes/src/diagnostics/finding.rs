@@ -53,7 +53,7 @@ impl Finding {
     /// What the run fails with. Its hint ends with what would have told before.
     pub fn fault(&self) -> Fault {
         let fault = Fault::failed(self.code, self.cause.clone());
-        let check = codes::check(self.code).map(|check| format!("`cargo xtask doctor` tells beforehand: `{check}`"));
+        let check = codes::check(self.code).map(|check| format!("`doctor` tells beforehand: `{check}`"));
         let hint: Vec<String> =
             [Some(self.hint.clone()).filter(|hint| !hint.is_empty()), check].into_iter().flatten().collect();
         if hint.is_empty() { fault } else { fault.hint(hint.join("; ")) }

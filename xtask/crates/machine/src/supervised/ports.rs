@@ -71,8 +71,10 @@ impl PortsWork {
         let free = if others.is_empty() { "stop it".to_owned() } else { Vec::from_iter(others).join("; ") };
         Err(Fault::failed("port-in-use", conflicts.join("\n"))
             .hint(format!(
-                "{free}, or let the system choose: `{}`",
-                deployment.environment.command("deploy --set ports=free")
+                "{free}, or let the system choose: `{}`; to keep it, `ports = \"free\"` in \
+                 `deploy/environments/{}.local.toml`",
+                deployment.command("deploy", &["--set ports=free"]),
+                deployment.environment.name
             ))
             .into())
     }

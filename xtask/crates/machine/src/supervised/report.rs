@@ -5,6 +5,7 @@ use super::{Supervised, start};
 use anyhow::Result;
 use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
 use engine::reconcile::Changes as Compared;
+use model::environment::Environment;
 use model::name::{ServiceName, SystemName};
 use model::system::{Probe, Service, System};
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ impl Supervised {
                 }
                 let found = supervised.iter().find(|status| status.service == service.name);
                 match orphans.iter().find(|orphan| orphan.service == service.name) {
-                    Some(orphan) if found.is_none() => orphaned(service, orphan),
+                    Some(orphan) if found.is_none() => orphaned(service, orphan, &self.deployment.environment),
                     _ => self.service_status(&system, service, found),
                 }
             };
@@ -153,9 +154,10 @@ impl Supervised {
 }
 
 /// What a killed supervisor has left: it may well serve, but nobody watches it.
-fn orphaned(service: &Service, orphan: &supervisor::Orphan) -> ServiceStatus {
+fn orphaned(service: &Service, orphan: &supervisor::Orphan, environment: &Environment) -> ServiceStatus {
     let pid = orphan.process.pid;
-    let detail = format!("its supervisor is gone, process {pid} runs unwatched; `cargo xtask deploy` fixes that");
+    let deploy = environment.command("deploy");
+    let detail = format!("its supervisor is gone, process {pid} runs unwatched; `{deploy}` fixes that");
     ServiceStatus { state: ServiceState::Failed, want: 1, detail: Some(detail), ..ServiceStatus::absent(&service.name) }
 }
 

@@ -83,7 +83,7 @@ fn enter(home: &Home) -> Enter {
 fn preflight(args: &BuildArgs, ctx: &Ctx) -> Result<()> {
     let scene = doctor::Scene::new(ctx, doctor::Subject::load(ctx, &args.environment)?);
     let failed = doctor::preflight(&scene, crate::checks::EXTRA);
-    if failed.is_empty() { Ok(()) } else { Err(doctor::fault(&failed).into()) }
+    if failed.is_empty() { Ok(()) } else { Err(doctor::fault(&args.environment.name, &failed).into()) }
 }
 
 /// An image as it was wanted before anything was done.

@@ -92,7 +92,7 @@ fn none(wanted: Option<EngineKind>, silent: &[Silent], has: &dyn Fn(&str) -> boo
         Why::Refused(words) => Some(format!("`{}`", mend(silent.kind, words, has))),
     });
     let mends = mends.collect::<Vec<_>>().join(" or ");
-    let mends = if mends.is_empty() { "`cargo xtask doctor` says how to install one".to_owned() } else { mends };
+    let mends = if mends.is_empty() { "`doctor` says how to install one".to_owned() } else { mends };
     let or_other = match wanted {
         Some(kind) => format!("; or set `engine` to something else than `{kind}`"),
         None => String::new(),
@@ -142,7 +142,7 @@ mod tests {
         let fault = none(None, &silent, &|_| false);
         let each = ["docker", "podman"].map(|name| format!("`{name}` is not installed, or not on PATH"));
         assert_eq!(fault.cause, each.join("\n"));
-        assert_eq!(fault.hint.as_deref(), Some("`cargo xtask doctor` says how to install one"));
+        assert_eq!(fault.hint.as_deref(), Some("`doctor` says how to install one"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn moving(args: &DeployArgs) -> String {
 fn preflight(args: &DeployArgs, ctx: &Ctx, backends: &Backends) -> Result<()> {
     let scene = doctor::Scene::new(ctx, doctor::Subject::load(ctx, &args.environment)?);
     let failed = doctor::preflight(&scene, backends.checks);
-    if failed.is_empty() { Ok(()) } else { Err(doctor::fault(&failed).into()) }
+    if failed.is_empty() { Ok(()) } else { Err(doctor::fault(&args.environment.name, &failed).into()) }
 }
 
 /// The systems that no file declares and of which something is removed.

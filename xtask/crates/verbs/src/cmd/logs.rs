@@ -29,7 +29,7 @@ pub fn run(args: &LogsArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     let service = known(target.as_ref(), &args.service)?;
     match target.logs(&service) {
         Logs::Files(paths) => match paths.first() {
-            Some(path) => print_file(args, ctx, &service, path),
+            Some(path) => print_file(args, ctx, (target.deployment(), &service), path),
             None => Ok(Exit::Done),
         },
         Logs::Stream(stream) => {
@@ -53,12 +53,19 @@ fn known(target: &dyn Target, name: &str) -> Result<ServiceName> {
     }
 }
 
-fn print_file(args: &LogsArgs, ctx: &Ctx, service: &ServiceName, path: &Path) -> Result<Exit> {
+fn print_file(
+    args: &LogsArgs,
+    ctx: &Ctx,
+    (deployment, service): (&Deployment, &ServiceName),
+    path: &Path,
+) -> Result<Exit> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let cause = format!("`{service}` has logged nothing in environment `{}`", args.environment.name);
-            return Err(Fault::failed("no-logs", cause).hint("`cargo xtask status` shows what runs").into());
+            let environment = &deployment.environment;
+            let cause = format!("`{service}` has logged nothing in environment `{}`", environment.name);
+            let hint = format!("`{}` shows what runs", environment.command("status"));
+            return Err(Fault::failed("no-logs", cause).hint(hint).into());
         }
         Err(error) => return Err(error).with_context(|| format!("read `{}`", path.display())),
     };

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 pub fn run(args: &ReadArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
     let environment = deployment.environment.name.clone();
+    let deploy = deployment.command("deploy", &[]);
     let systems: Vec<_> = deployment.systems().cloned().collect();
     let target = (backends.open)(deployment, ctx)?;
     let status = target.status(ctx)?;
@@ -35,7 +36,7 @@ pub fn run(args: &ReadArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
             systems => format!("none of {} is", systems.join(", ")),
         };
         let cause = format!("{what} deployed in environment `{environment}`");
-        return Err(Fault::failed("not-deployed", cause).hint("`cargo xtask deploy` comes first").into());
+        return Err(Fault::failed("not-deployed", cause).hint(format!("`{deploy}` comes first")).into());
     }
     let check = |system: &System| {
         let surroundings = Surroundings {

@@ -23,10 +23,7 @@ pub(super) fn unpulled(evidence: &Evidence, service: &Expected, container: Conta
         }
         "ErrImageNeverPull" => {
             let cause = format!("the image `{image}` of `{who}` is not on the node, and must not be pulled");
-            Some(
-                Finding::new("image-pull", cause)
-                    .hint("`cargo xtask deploy` gives the nodes of a local cluster their images"),
-            )
+            Some(Finding::new("image-pull", cause).hint("a `deploy` gives the nodes of a local cluster their images"))
         }
         "ErrImagePull"
         | "ImagePullBackOff"
@@ -51,7 +48,7 @@ fn judged(image: &str, who: &str, said: &str) -> Finding {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&["no match for platform", "no matching manifest"]) {
         let cause = format!("the image `{image}` of `{who}` is not made for the node's platform: {why}");
-        let hint = "`cargo xtask build --push` builds for the platforms of the environment's nodes; a public image needs \
+        let hint = "a `build --push` builds for the platforms of the environment's nodes; a public image needs \
                     one that has them";
         return Finding::new("image-platform", cause).hint(hint);
     }
@@ -79,7 +76,8 @@ fn judged(image: &str, who: &str, said: &str) -> Finding {
     }
     if has(&["not found", "manifest unknown", "NotFound", "does not exist"]) {
         let cause = format!("the image `{image}` of `{who}` is not in its registry: {why}");
-        let hint = "`cargo xtask build --push` puts this repository's images there; a public one is named in `deploy/images.toml`";
+        let hint =
+            "a `build --push` puts this repository's images there; a public one is named in `deploy/images.toml`";
         return Finding::new("image-pull", cause).hint(hint);
     }
     let cause = format!("the image `{image}` of `{who}` cannot be pulled: {why}");

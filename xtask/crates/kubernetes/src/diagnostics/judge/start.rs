@@ -50,11 +50,11 @@ pub(super) fn unmade(who: &str, said: &str) -> Finding {
 /// A program for other processors than the node's.
 pub(super) fn foreign(who: &str) -> Finding {
     let cause = format!("the image of `{who}` is made for another platform than its node: exec format error");
-    let hint = "`cargo xtask build --push` builds for the platforms of the environment's nodes; a public image needs one \
+    let hint = "a `build --push` builds for the platforms of the environment's nodes; a public image needs one \
                 that has them";
     Finding::new("image-platform", cause).hint(hint)
 }
 
 pub(super) fn absent() -> &'static str {
-    "`cargo xtask deploy --verify` makes again what was removed by hand"
+    "a `deploy --verify` makes again what was removed by hand"
 }

@@ -138,7 +138,11 @@ impl Work for Create {
                 || Ok(site.answers(cx)?.then_some(())),
                 || {
                     Fault::failed("cluster-unreachable", format!("`{}` was started but does not answer", made.name))
-                        .hint("remove it and create it again: `cargo xtask cluster down`, then `up`")
+                        .hint(format!(
+                            "remove it and create it again: `{}`, then `{}`",
+                            site.environment.command("cluster down"),
+                            site.environment.command("cluster up")
+                        ))
                 },
             )?;
             return Ok(Outcome::DoneWith("started".to_owned()));
