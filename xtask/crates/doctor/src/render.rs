@@ -85,8 +85,12 @@ fn mark(outcome: Outcome, paint: Paint) -> String {
 
 /// A failed check as part of an error.
 pub(super) fn cause(checked: &Checked) -> String {
-    let detail = checked.finding.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("{}{detail}", headline(checked))
+    match (checked.finding.found.as_deref(), &checked.finding.detail) {
+        // Of a question that is answered by yes or no the detail says all.
+        (Some("no"), Some(detail)) => detail.clone(),
+        (_, Some(detail)) => format!("{}: {detail}", headline(checked)),
+        (_, None) => headline(checked),
+    }
 }
 
 /// The last line: how it stands, and what to type next.
@@ -167,6 +171,19 @@ mod tests {
         }
         let lines = text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("    "));
         assert_eq!(lines.count(), ids.len());
+    }
+
+    #[test]
+    fn an_error_has_its_cause_in_words_and_its_hint_for_the_environment() {
+        let refused = Finding::fail("`/x` cannot be written to").found("no").want("yes");
+        let missing = Finding::fail("it runs containers");
+        let checks = [
+            checked(Group::Repository, "repo.writable", "write access", refused),
+            checked(Group::Tools, "tool.podman", "podman", missing),
+        ];
+        let fault = crate::fault("try", &checks);
+        assert_eq!(fault.cause, "`/x` cannot be written to\npodman missing: it runs containers");
+        assert_eq!(fault.hint.as_deref(), Some("`cargo xtask doctor --env try` shows it all"));
     }
 
     #[test]

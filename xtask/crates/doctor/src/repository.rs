@@ -5,6 +5,7 @@ use super::{Check, Finding, Group, Outcome, Scene};
 use base::proc::CommandLine;
 use model::SpecErrors;
 use model::version::Version;
+use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use std::path::{Path, PathBuf};
@@ -96,10 +97,21 @@ fn writable(scene: &Scene) -> Finding {
     let Some((folder, error)) = folders.iter().find_map(|folder| Some((folder, refused(folder)?))) else {
         return Finding::pass("yes").want("yes");
     };
-    let owner = scene.vars.get("USER").unwrap_or("YOU");
+    judge_refusal(folder, error)
+}
+
+fn judge_refusal(folder: &Path, error: Errno) -> Finding {
     let shown = folder.display();
-    let take = Fix::by_hand(format!("sudo chown -R {owner} {shown}"));
-    Finding::fail(format!("`{shown}` cannot be written to: {}", error.desc())).found("no").want("yes").fix([take])
+    let (detail, fix) = match error {
+        // Whoever owns it cannot write to it, either.
+        Errno::EROFS => (format!("`{shown}` is on a read-only file system; use a checkout elsewhere"), None),
+        _ => {
+            // Not everywhere is `USER` set.
+            let take = Fix::by_hand(format!("sudo chown -R \"$(id -un)\" {}", CommandLine::new(folder)));
+            (format!("`{shown}` cannot be written to: {}", error.desc().to_lowercase()), Some(take))
+        }
+    };
+    Finding::fail(detail).found("no").want("yes").fix(fix)
 }
 
 /// How many bytes are free for us where a folder is.
@@ -155,6 +167,16 @@ mod tests {
         assert_eq!([judged(5), judged(4), judged(1)], [Outcome::Pass, Outcome::Warn, Outcome::Fail]);
         let finding = judge_room(GIB * 3 / 2, Path::new("/x"));
         assert_eq!((finding.found.as_deref(), finding.want.as_deref()), (Some("1.5 GiB"), Some(">=5.0 GiB")));
+    }
+
+    #[test]
+    fn only_what_an_owner_could_write_to_is_to_be_taken_over() {
+        let taken = judge_refusal(Path::new("/shop/target"), Errno::EACCES);
+        assert_eq!(taken.detail.as_deref(), Some("`/shop/target` cannot be written to: permission denied"));
+        assert_eq!(taken.fix, [Fix::by_hand("sudo chown -R \"$(id -un)\" /shop/target")]);
+        let read_only = judge_refusal(Path::new("/shop"), Errno::EROFS);
+        let detail = "`/shop` is on a read-only file system; use a checkout elsewhere";
+        assert_eq!((read_only.detail.as_deref(), read_only.fix), (Some(detail), Vec::new()));
     }
 
     #[test]
