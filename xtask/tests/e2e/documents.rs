@@ -128,8 +128,11 @@ fn the_documents_about_the_machine_and_the_repository_have_their_shapes() {
 #[test]
 fn a_system_that_cannot_run_here_is_not_called_deployed() {
     let sandbox = Sandbox::new("cli-web");
-    let run = sandbox.xtask(["deploy", "web"]).success();
-    assert!(run.stderr.contains("web skipped: `web` is a public image"), "{}", run.stderr);
-    assert_eq!(run.stdout, "no selected system can run in this environment, so nothing was deployed\n");
-    refused(sandbox.xtask(["smoke", "web"]), 1, &["`web` is not deployed in environment `cli-web`"]);
+    let cause = "`web` cannot run in environment `cli-web`: `web` is a public image, which only runs in containers";
+    for args in [&["deploy", "web"][..], &["deploy", "web", "--json"], &["deploy", "web", "--dry-run"]] {
+        refused(sandbox.xtask(args), 3, &[cause, "`--env`", "`containers`"]);
+    }
+    let deploy_first = "`cargo xtask deploy web --env cli-web` comes first";
+    refused(sandbox.xtask(["smoke", "web"]), 1, &["`web` is not deployed in environment `cli-web`", deploy_first]);
+    refused(sandbox.xtask(["logs", "epoch"]), 1, &["`cargo xtask status --env cli-web` shows what runs"]);
 }

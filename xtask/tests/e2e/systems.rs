@@ -1,5 +1,6 @@
 //! All systems at once, what each of them is for, and what becomes of them on machines that lack something.
 
+use super::cli::refused;
 use super::contract::document::{commands, deploy, step, system};
 use super::life::{kill, pid, shorten};
 use super::machine::{PathWithout, has_program};
@@ -215,6 +216,7 @@ fn what_cannot_run_is_skipped_with_the_way_to_enable_it_and_is_not_built() {
     assert_eq!(system(&plan, "messages")["result"], "skipped");
     let again = with_path(&sandbox, &path, &["deploy", "epoch", "messages", "--json"]).json();
     assert_eq!(again["result"], "unchanged");
-    let run = with_path(&sandbox, &path, &["deploy", "messages"]);
-    assert!(run.stderr.contains("messages skipped: `emulator` needs"), "{}", run.stderr);
+    let alone = Run::of(sandbox.command(["deploy", "messages"]).env("PATH", path.folder()));
+    let why = "`messages` cannot run in environment `systems-skipped`: `emulator` needs `moto_server`";
+    refused(alone, 3, &[why, "to enable it: curl "]);
 }

@@ -10,7 +10,7 @@ use crate::ui;
 use crate::ui::Paint;
 use anyhow::Result;
 use base::ctx::Ctx;
-use base::error::Exit;
+use base::error::{Exit, Fault};
 use base::table;
 use engine::backend::{ServiceState, SkippedSystem, Target};
 use engine::deployment::Deployment;
@@ -42,6 +42,9 @@ pub fn run(args: &DeployArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     let known = target.recorded()?;
     let mut contribution = Arc::clone(&target).deploy(ctx, args.verify)?;
     let plan = Plan::new(std::mem::take(&mut contribution.steps))?;
+    if let Some(fault) = impossible(target.as_ref(), &plan, &contribution.skipped) {
+        return Err(fault.into());
+    }
     if args.mutation.dry_run {
         let rehearsal = Rehearsal { environment: &environment, plan: &plan, skipped: &contribution.skipped };
         return rehearsal.print(args.json.json);
@@ -70,6 +73,23 @@ pub fn run(args: &DeployArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
         print_outcome(ctx, target.as_ref(), &execution)?;
     }
     Ok(execution.exit())
+}
+
+/// Why there is nothing to do for the systems that were named: none of them can run here.
+fn impossible(target: &dyn Target, plan: &Plan, skipped: &[SkippedSystem]) -> Option<Fault> {
+    let deployment = target.deployment();
+    if deployment.scope.everything || skipped.is_empty() || !plan.steps().is_empty() {
+        return None;
+    }
+    let environment = &deployment.environment.name;
+    let why = |system: &SkippedSystem| {
+        format!("`{}` cannot run in environment `{environment}`: {}", system.name, system.reason)
+    };
+    let cause = skipped.iter().map(why).collect::<Vec<_>>().join("\n");
+    let others = model::environment_names(&deployment.root).unwrap_or_default();
+    let others = others.iter().filter(|name| *name != environment).map(|name| format!("`{name}`"));
+    let hint = format!("choose another environment with `--env`: {}", others.collect::<Vec<_>>().join(", "));
+    Some(Fault::could_not_run("cannot-run-here", cause).hint(hint))
 }
 
 fn moving(args: &DeployArgs) -> String {
