@@ -94,6 +94,7 @@ fn an_unknown_system_is_refused_with_what_was_meant_and_what_there_is() {
     let there = "epoch, invoices, messages, shortener, web";
     for verb in ["deploy", "plan", "status", "smoke", "rollback", "teardown"] {
         refused(sandbox.xtask([verb, "epohc"]), 2, &["unknown system `epohc`; did you mean `epoch`?", there]);
+        refused(sandbox.xtask([verb, "redis"]), 2, &["`redis` is a service of `shortener`, not a system"]);
     }
     let run = sandbox.xtask(["deploy", "zzzzzz"]);
     assert!(!run.stderr.contains("did you mean"), "{}", run.stderr);
@@ -121,6 +122,7 @@ fn settings_on_the_command_line_are_checked() {
     refused(set("ports"), 2, &["`--set ports`", "`KEY=VALUE`"]);
     refused(set("ports=fre"), 2, &["`--set ports`", "unknown value `fre`", "did you mean `free`?", "`declared`"]);
     refused(set("prts=free"), 2, &["unknown setting `prts`", "did you mean `ports`?"]);
+    refused(set("LOG=info"), 2, &["unknown setting `LOG`; did you mean `env.LOG`?"]);
     refused(set("env.1X=y"), 2, &["`--set env.1X`"]);
     refused(set("bind=localhost"), 2, &["`--set bind`", "not an IP address"]);
 }

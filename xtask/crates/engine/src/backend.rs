@@ -1,7 +1,7 @@
 //! What differs between the places where systems run. A target contributes steps and answers questions; commands never
 //! ask which one it is.
 
-use crate::deployment::{Deployment, Scope, unknown};
+use crate::deployment::{Deployment, Scope, unknown_system};
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::lease::Claim;
@@ -40,7 +40,7 @@ pub fn check_names(target: &dyn Target) -> Result<()> {
             let declared = deployment.spec.systems.iter().map(|system| &system.name);
             let known: BTreeSet<&SystemName> =
                 declared.chain(&deployment.unreadable.systems).chain(recorded.systems.keys()).collect();
-            Err(unknown("system", name.as_str(), known.into_iter().map(SystemName::as_str)).into())
+            Err(unknown_system(&deployment.spec, name.as_str(), known.into_iter()).into())
         }
     }
 }

@@ -207,7 +207,7 @@ impl Deployment {
             .systems
             .iter()
             .find(|system| system.name.as_str() == name)
-            .ok_or_else(|| unknown("system", name, self.spec.systems.iter().map(|system| system.name.as_str())).into())
+            .ok_or_else(|| unknown_system(&self.spec, name, self.spec.systems.iter().map(|system| &system.name)).into())
     }
 
     pub fn find_service(&self, name: &ServiceName) -> Option<&Service> {
@@ -222,11 +222,21 @@ fn scope(spec: &Spec, named: &[String]) -> Result<Scope> {
     }
     for name in named {
         if !all().any(|known| known.as_str() == name) {
-            return Err(unknown("system", name, all().map(SystemName::as_str)).into());
+            return Err(unknown_system(spec, name, all()).into());
         }
     }
     let systems = all().filter(|known| named.iter().any(|name| name == known.as_str())).cloned().collect();
     Ok(Scope { systems, everything: false })
+}
+
+/// What to say of a name that no system has, though a service may.
+pub(crate) fn unknown_system<'a>(spec: &Spec, name: &str, known: impl Iterator<Item = &'a SystemName>) -> Fault {
+    let has_it = |system: &&System| system.services.iter().any(|service| service.name.as_str() == name);
+    match spec.systems.iter().find(has_it) {
+        Some(System { name: system, .. }) => Fault::usage(format!("`{name}` is a service of `{system}`, not a system"))
+            .hint(format!("name the system: `{system}`")),
+        None => unknown("system", name, known.map(SystemName::as_str)),
+    }
 }
 
 /// "unknown system `epohc`; did you mean `epoch`?"

@@ -5,7 +5,7 @@ use super::environment::Environment;
 use super::environment_settings::{
     FOLDER, Layered, PREFIXES, SETTINGS, Set, TERRAFORM_PREFIX, VARIABLE_PREFIX, resolve,
 };
-use super::error::{Place, Sink, SpecErrors, find};
+use super::error::{Place, Sink, SpecErrors, find, quoted};
 use super::grammar::check_variable;
 use super::name::EnvironmentName;
 use super::source::{self, Source};
@@ -137,6 +137,9 @@ fn check_flag(key: &str, value: &str) -> Result<(), String> {
     }
     match PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)) {
         Some(name) => check_variable(name),
+        None if key.starts_with(|c: char| c.is_ascii_uppercase()) && check_variable(key).is_ok() => {
+            Err(format!("unknown setting {}; did you mean {}?", quoted(key), quoted(&format!("env.{key}"))))
+        }
         None => {
             let keys = SETTINGS.iter().map(|(key, _)| *key);
             find(key, "setting", "settings", keys.chain(["env.NAME", "terraform.NAME"]))

@@ -19,7 +19,8 @@ pub(crate) fn run(args: &ReportArgs, ctx: &Ctx) -> Result<Exit> {
     let journal = match journal_of(args, ctx)? {
         Some(journal) => journal,
         None => {
-            let hint = "a run is recorded by every command that changes something, such as `deploy`";
+            let hint = "a run is recorded by every command that changes something, such as `deploy`; a `teardown` removes \
+                        the runs";
             return Err(Fault::could_not_run("no-runs", format!("environment `{name}` has no runs")).hint(hint).into());
         }
     };

@@ -26,7 +26,7 @@ pub fn watcher(ctx: &Ctx) -> Box<dyn Watcher> {
 fn end_line(paint: Paint, step: &str, end: &StepEnd) -> String {
     let reason = end.reason.as_deref().or(end.failure.as_ref().map(|fault| fault.cause.as_str())).unwrap_or_default();
     // The whole cause, which may be many lines, is printed once at the end.
-    let reason = reason.lines().next().unwrap_or_default();
+    let reason = reason.lines().next().unwrap_or_default().trim_end_matches(':');
     let separator = if reason.is_empty() { "" } else { ": " };
     let took =
         if end.seconds >= 0.05 { format!(" {}", paint.dim(&format!("({:.1} s)", end.seconds))) } else { String::new() };
