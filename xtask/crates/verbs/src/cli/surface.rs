@@ -228,7 +228,7 @@ fn teardown() -> Command {
         .args(environment())
         .args(mutation())
         .arg(json())
-        .arg(flag("keep-data", "Keep what the services have stored; on `eks` only for systems that are named"))
+        .arg(flag("keep-data", "Keep what the services have stored; on AWS only for systems that are named"))
         .arg(flag("verify", verify).conflicts_with_all(["keep-data", "dry-run"]))
 }
 
