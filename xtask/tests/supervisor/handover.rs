@@ -2,6 +2,7 @@
 
 use crate::scratch::{Scratch, await_candidate, await_current, await_that, eventually, free_address, service, status};
 use base::os;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use supervisor::{Ending, LaunchSpec, LaunchStrategy, State};
@@ -168,6 +169,35 @@ fn a_ready_candidate_that_is_discarded_gives_the_port_back() {
     client.discard(&service(), number).unwrap();
     await_current(&client, |current| current.state == State::Ready);
     assert_eq!(scratch.get().unwrap(), "v1");
+}
+
+#[test]
+fn a_version_on_an_address_that_overlaps_takes_the_place_of_the_old_one() {
+    let scratch = Scratch::new("overlapping");
+    let client = scratch.supervisor();
+    let narrow = |version| scratch.spec(version);
+    let wide = |version| {
+        let listen = (Ipv4Addr::UNSPECIFIED, narrow(version).listen.port()).into();
+        LaunchSpec { listen, ..narrow(version) }
+    };
+    scratch.deploy(&client, &narrow("v1"));
+    scratch.deploy(&client, &wide("v2"));
+    assert_eq!(scratch.get().unwrap(), "v2");
+    assert_eq!(scratch.processes().len(), 2, "the supervisor and one service");
+
+    scratch.tell("v3", "crash");
+    let number = client.start(&narrow("v3")).unwrap();
+    await_candidate(&client, State::Failed);
+    let back = await_current(&client, |current| current.state == State::Ready);
+    assert_eq!(
+        (back.release.as_str(), back.restarts),
+        ("v2", 0),
+        "it listens there again before anything is discarded"
+    );
+    client.discard(&service(), number).unwrap();
+
+    scratch.deploy(&client, &narrow("v4"));
+    assert_eq!(scratch.get().unwrap(), "v4");
 }
 
 #[test]

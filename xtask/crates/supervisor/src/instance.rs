@@ -198,9 +198,9 @@ impl Instance {
         self.phase != Phase::Displaced || self.process.is_none()
     }
 
-    /// Whether `other` cannot start while this one runs: only those that share the socket run side by side.
+    /// Whether `other` cannot start while this one runs.
     pub(super) fn blocks(&self, other: &Self) -> bool {
-        self.process.is_some() && !self.spec.style.runs_beside(&other.spec.style)
+        self.process.is_some() && !self.spec.runs_beside(&other.spec)
     }
 
     /// Looks after the process. `true` when it has just ended.

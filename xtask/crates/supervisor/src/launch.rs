@@ -63,6 +63,13 @@ impl LaunchSpec {
         address
     }
 
+    /// Whether instances of these two may run at the same time. One address is passed on; two that overlap cannot both be
+    /// listened on.
+    pub(super) fn runs_beside(&self, other: &Self) -> bool {
+        let apart = self.listen == other.listen || !overlap(self.listen, other.listen);
+        self.style.runs_beside(&other.style) && apart
+    }
+
     /// The port that it is declared to listen on, as seen from where it runs.
     pub(super) fn declared_port(&self) -> u16 {
         match &self.style {
@@ -141,6 +148,14 @@ impl fmt::Debug for LaunchSpec {
     }
 }
 
+/// Whether a socket on one of these addresses keeps the other from being listened on: a wildcard stands for every address
+/// of its family, and that of IPv6 for those of IPv4, too.
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers =
+        |wide: IpAddr, narrow: IpAddr| wide == narrow || wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+    one.port() == other.port() && (covers(one.ip(), other.ip()) || covers(other.ip(), one.ip()))
+}
+
 /// Whole milliseconds, which is as fine as anything here is told.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -182,6 +197,23 @@ pub(super) mod tests {
     fn a_secret_does_not_show_in_the_debug_form() {
         let text = format!("{:?}", example());
         assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn versions_on_overlapping_addresses_follow_one_another() {
+        let on = |listen: &str| LaunchSpec { listen: listen.parse().unwrap(), ..example() };
+        let beside = |one: &str, other: &str| on(one).runs_beside(&on(other));
+        for (one, other) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            ("127.0.0.1:80", "0.0.0.0:81"),
+            ("0.0.0.0:80", "[::1]:80"),
+        ] {
+            assert!(beside(one, other) && beside(other, one), "{one} {other}");
+        }
+        for (one, other) in [("127.0.0.1:80", "0.0.0.0:80"), ("127.0.0.1:80", "[::]:80"), ("[::1]:80", "[::]:80")] {
+            assert!(!beside(one, other) && !beside(other, one), "{one} {other}");
+        }
     }
 
     #[test]

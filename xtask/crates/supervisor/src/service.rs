@@ -34,7 +34,7 @@ impl Service {
         let mut instance = Instance::new(number, spec, now);
         instance.socket = socket;
         if let Some(current) = &mut self.current {
-            if current.spec.style.runs_beside(&instance.spec.style) {
+            if current.spec.runs_beside(&instance.spec) {
                 let same = current.spec.listen == instance.spec.listen;
                 instance.socket = current.socket.as_ref().filter(|_| same).map(Arc::clone).or(instance.socket);
             } else {
@@ -156,6 +156,10 @@ impl Service {
             }
         }
         let (number, failed) = (instance.number, instance.phase() == Phase::Failed);
+        if failed {
+            // What made room for it listens there again.
+            instance.socket = None;
+        }
         if now >= candidate.give_up_at {
             self.discard(number, now);
         } else if failed {

@@ -20,7 +20,6 @@ mod removal;
 
 use self::names::Names;
 use super::supervised::Supervised;
-use super::supervised::addresses::reachable;
 use super::supervised::recipe::{Image, Program, Recipe};
 use super::supervised::revision::Revision;
 use super::supervised::runtime::{Held, Lost, Provided, Publisher, Runtime};
@@ -179,8 +178,8 @@ impl Runtime for Containers {
         prerequisites::publisher(core, &self.names, address)
     }
 
-    fn reached(&self, core: &Supervised, service: &ServiceName, _: SocketAddr) -> Option<SocketAddr> {
-        edge::published(core, service).map(reachable)
+    fn opened(&self, core: &Supervised, service: &ServiceName, _: SocketAddr) -> Option<SocketAddr> {
+        edge::published(core, service)
     }
 
     fn endpoint(&self, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {

@@ -178,8 +178,8 @@ impl Runtime for Processes {
         Ok(Held { serving: status.iter().filter_map(serving).collect() })
     }
 
-    fn reached(&self, _: &Supervised, _: &ServiceName, listen: SocketAddr) -> Option<SocketAddr> {
-        Some(reachable(listen))
+    fn opened(&self, _: &Supervised, _: &ServiceName, listen: SocketAddr) -> Option<SocketAddr> {
+        Some(listen)
     }
 
     /// Where it runs, or else where it should.

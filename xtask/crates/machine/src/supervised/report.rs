@@ -1,14 +1,14 @@
 //! Answers: what runs, and what a deploy would change.
 
 use super::runtime::{Blocked, Planned, Provided};
-use super::{Supervised, start};
+use super::{Supervised, addresses, start};
 use anyhow::Result;
 use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
 use engine::reconcile::Changes as Compared;
 use model::environment::Environment;
 use model::name::{ServiceName, SystemName};
 use model::system::{Probe, Service, System};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use supervisor::{InstanceStatus, ServiceStatus as Watched, State};
 
 impl Supervised {
@@ -136,7 +136,7 @@ impl Supervised {
             State::Failed => ServiceState::Failed,
             State::Stopping => ServiceState::Stopped,
         };
-        let via = self.runtime.reached(self, &service.name, instance.listen);
+        let via = self.runtime.opened(self, &service.name, instance.listen).map(addresses::reachable);
         let http = matches!(service.ready, Probe::Http { .. });
         let version = self.version(system, &service.name)(&instance.release);
         ServiceStatus {
@@ -146,7 +146,7 @@ impl Supervised {
             ready: u32::from(state == ServiceState::Running),
             want: 1,
             restarts: instance.restarts,
-            url: via.filter(|_| service.public && http).map(|via| format!("http://localhost:{}/", via.port())),
+            url: via.filter(|_| service.public && http).map(url),
             via: via.as_ref().map(SocketAddr::to_string),
             detail: (state != ServiceState::Running).then(|| why(instance)),
         }
@@ -159,6 +159,12 @@ fn orphaned(service: &Service, orphan: &supervisor::Orphan, environment: &Enviro
     let deploy = environment.command("deploy");
     let detail = format!("its supervisor is gone, process {pid} runs unwatched; `{deploy}` fixes that");
     ServiceStatus { state: ServiceState::Failed, want: 1, detail: Some(detail), ..ServiceStatus::absent(&service.name) }
+}
+
+/// What a person opens.
+fn url(via: SocketAddr) -> String {
+    let is_localhost = via.ip() == Ipv4Addr::LOCALHOST || via.ip() == Ipv6Addr::LOCALHOST;
+    if is_localhost { format!("http://localhost:{}/", via.port()) } else { format!("http://{via}/") }
 }
 
 fn why(instance: &InstanceStatus) -> String {

@@ -160,8 +160,8 @@ pub(crate) trait Runtime: Send + Sync {
         None
     }
 
-    /// Where a service that listens there is reached from this machine, if it is meant to be.
-    fn reached(&self, core: &Supervised, service: &ServiceName, listen: SocketAddr) -> Option<SocketAddr>;
+    /// Where a service that listens there is open to this machine, if it is meant to be; a wildcard is given as such.
+    fn opened(&self, core: &Supervised, service: &ServiceName, listen: SocketAddr) -> Option<SocketAddr>;
 
     /// Where the checks of a smoke contract reach a service, or why they cannot.
     ///

@@ -100,8 +100,8 @@ impl StartWork {
             },
         )?;
         self.succession.complete(&self.core, &unit)?;
-        let reached = self.core.runtime.reached(&self.core, service, listen);
-        let place = reached.map(|address| format!(" on {address}")).unwrap_or_default();
+        let opened = self.core.runtime.opened(&self.core, service, listen);
+        let place = opened.map(|address| format!(" on {address}")).unwrap_or_default();
         Ok(Outcome::DoneWith(format!("{}{place}", self.recipe.version())))
     }
 }

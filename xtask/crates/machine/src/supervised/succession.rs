@@ -5,6 +5,7 @@ use super::{Supervised, revision};
 use anyhow::{Context, Result};
 use engine::plan::runner::StepCx;
 use engine::reconcile::{Change, Changes, UnitId};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What a service takes over.
@@ -46,7 +47,8 @@ impl Succession {
         if old.service == unit.service {
             return false;
         }
-        self.from.as_ref() == Some(old) || (core.shares_address(unit, old) && !core.passes_socket(unit, old))
+        let in_the_way = core.shared_address(unit, old).is_some_and(|shared| !core.passes_socket(unit, old, shared));
+        self.from.as_ref() == Some(old) || in_the_way
     }
 
     /// Ends what has to end first, and hands its data over.
@@ -120,19 +122,28 @@ impl Succession {
 impl Supervised {
     /// Whether a service is to listen where an old one does.
     fn shares_address(&self, unit: &UnitId, old: &UnitId) -> bool {
-        if !self.runtime.shares_addresses() {
-            return false;
-        }
-        let wanted = self.addresses().ok().and_then(|all| all.get(&unit.service).copied());
-        let status = self.supervised().unwrap_or_default();
-        let holds = status.into_iter().find(|status| status.service == old.service).and_then(|status| status.current);
-        holds.is_some_and(|current| wanted == Some(current.listen))
+        self.shared_address(unit, old).is_some()
     }
 
-    /// Whether the supervisor passes the old one's socket on: both have to take one.
-    fn passes_socket(&self, unit: &UnitId, old: &UnitId) -> bool {
+    /// Where an old service listens in the way of a new one.
+    fn shared_address(&self, unit: &UnitId, old: &UnitId) -> Option<SocketAddr> {
+        if !self.runtime.shares_addresses() {
+            return None;
+        }
+        let wanted = self.wanted_address(unit)?;
+        let status = self.supervised().unwrap_or_default();
+        let holds = status.into_iter().find(|status| status.service == old.service).and_then(|status| status.current);
+        holds.map(|current| current.listen).filter(|listen| supervisor::overlap(wanted, *listen))
+    }
+
+    fn wanted_address(&self, unit: &UnitId) -> Option<SocketAddr> {
+        self.addresses().ok()?.get(&unit.service).copied()
+    }
+
+    /// Whether the supervisor passes on the socket that an old one has there: both have to take one, of the same address.
+    fn passes_socket(&self, unit: &UnitId, old: &UnitId, listen: SocketAddr) -> bool {
         let is_own = |name| self.service(name).is_some_and(|service: &model::system::Service| service.is_own());
-        is_own(&unit.service) && is_own(&old.service)
+        self.wanted_address(unit) == Some(listen) && is_own(&unit.service) && is_own(&old.service)
     }
 }
 
