@@ -188,13 +188,27 @@ fn a_change_replaces_its_service_alone(sandbox: &Sandbox) {
     }
 }
 
+#[test]
+fn a_first_revision_has_none_before_it_whatever_the_settings() {
+    let sandbox = Sandbox::new("life-first");
+    deploy(&sandbox, &["invoices"]);
+    let place = sandbox.via("invoice-app");
+    // What one service is told of the other has its port.
+    for settings in [&[][..], &["--set", "ports=declared"]] {
+        let run = sandbox.xtask([&["rollback", "invoices"], settings].concat()).exits(1);
+        assert!(run.stderr.contains("`invoices` has no earlier revision that was proven healthy"), "{}", run.stderr);
+    }
+    assert_eq!(sandbox.via("invoice-app"), place);
+}
+
 fn a_rollback_goes_to_and_fro(sandbox: &Sandbox) {
     let back = sandbox.xtask(["rollback", "epoch", "--json"]).success().json();
     assert_eq!(step(&back, "smoke:epoch")["result"], "done", "it is proven");
     assert_eq!(commands(sandbox, &back), Vec::<Value>::new(), "its binary was kept");
     assert!(!epoch_says(sandbox).contains("sharp"));
     // The revision before the one that runs now is the edited one.
-    sandbox.xtask(["rollback", "epoch"]).success();
+    let run = sandbox.xtask(["rollback", "epoch"]).success();
+    assert!(run.stdout.contains("`epoch` is back at revision 2, as revision 4"), "{}", run.stdout);
     assert!(epoch_says(sandbox).contains("sharp"));
     sandbox.xtask(["rollback", "epoch"]).success();
     assert!(!epoch_says(sandbox).contains("sharp"));

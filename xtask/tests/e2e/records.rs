@@ -197,6 +197,10 @@ fn rollback_drops_what_was_added_and_keeps_a_system_without_a_file() {
         assert!(!back.to_string().contains("forget:duo"), "{back:#}");
         assert_eq!((answers(up), answers(down)), (true, both), "{back:#}");
     }
+    let run = stage.sandbox.xtask(["rollback", "duo"]).success();
+    let unproven = "no file declares a check of `duo`, so it is ready and not proven";
+    assert!(run.stderr.contains(&format!("smoke:duo done: {unproven}")), "{}", run.stderr);
+    assert!(run.stdout.contains(unproven), "{}", run.stdout);
     let receipt = stage.sandbox.xtask(["teardown", "duo", "--yes", "--json"]).success().json();
     assert_eq!(receipt["result"], "clean", "{receipt:#}");
     assert!(!answers(up) && !answers(down));

@@ -138,6 +138,10 @@ impl Target for Eks {
         Arc::clone(&self.core).rollback(ctx, system)
     }
 
+    fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {
+        self.core.newest_revision(system)
+    }
+
     fn widened(&self, scope: Scope) -> Result<Scope> {
         teardown::widened(self, scope)
     }

@@ -119,6 +119,12 @@ pub trait Target: Send + Sync {
     /// When there is none.
     fn rollback(self: Arc<Self>, ctx: &Ctx, system: &SystemName) -> Result<Contribution>;
 
+    /// The number of the newest revision of a system; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>>;
+
     /// The scope of a teardown: everything, when nothing is deployed beside the systems that were named.
     ///
     /// # Errors
@@ -239,6 +245,16 @@ pub struct Contribution {
     pub builds: bool,
     /// What the steps that remove something go by.
     pub changes: Changes,
+    /// What a rollback goes back to.
+    pub earlier: Option<Earlier>,
+}
+
+/// A revision that a rollback goes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earlier {
+    pub number: u64,
+    /// How many checks prove it: none where no file declares its system any more.
+    pub checks: usize,
 }
 
 /// A system that is left out, with the reason and the command that would change that.

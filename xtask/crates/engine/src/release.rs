@@ -8,6 +8,7 @@ use crate::smoke::{self, Progress, Surroundings};
 use anyhow::Result;
 use base::error::Fault;
 use base::text::counted;
+use model::name::SystemName;
 use model::system::System;
 use std::fmt;
 
@@ -116,8 +117,18 @@ impl<A: Applied> Work for VerifyWork<A> {
         };
         let passed = or_restore(cx, check, |fault| applied.explain(fault, cx), || applied.restore(cx))?;
         let number = applied.record(cx)?;
-        Ok(Outcome::DoneWith(format!("{} passed, revision {number}", counted(passed, "check", "checks"))))
+        let system = applied.system();
+        let came = match system.smoke.is_empty() {
+            true => unchecked(&system.name),
+            false => format!("{} passed", counted(passed, "check", "checks")),
+        };
+        Ok(Outcome::DoneWith(format!("{came}, revision {number}")))
     }
+}
+
+/// What is to be said of a system whose contract is empty or gone: that it became ready is all that is known of it.
+pub fn unchecked(system: &SystemName) -> String {
+    format!("no file declares a check of `{system}`, so it is ready and not proven")
 }
 
 /// Runs the contract and says how many checks passed.

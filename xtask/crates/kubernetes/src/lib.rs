@@ -201,6 +201,10 @@ impl Target for Kubernetes {
         steps::rollback(&self, ctx, system)
     }
 
+    fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {
+        Ok(self.records.history(system)?.pop().map(|newest| newest.number))
+    }
+
     fn widened(&self, scope: Scope) -> Result<Scope> {
         teardown::widened(self, scope, &[])
     }

@@ -13,7 +13,7 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::text::counted;
-use engine::backend::{Contribution, Target};
+use engine::backend::{Contribution, Earlier, Target};
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::reconcile::{Changes, UnitId};
@@ -83,7 +83,7 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
     let builds = run.supply.builds(&services);
     // What was asked before the lease was held may be otherwise by then.
     run.look_again();
-    Ok(Contribution { steps, skipped, builds, changes })
+    Ok(Contribution { steps, skipped, builds, changes, earlier: None })
 }
 
 /// Whether a system is as it is to be.
@@ -272,7 +272,8 @@ pub(super) fn rollback(core: &Arc<Kubernetes>, ctx: &Ctx, system: &SystemName) -
     if !gone.is_empty() {
         steps.push(removal::retire_step(&run, &candidate, goal(), &gone));
     }
-    Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes: Changes::default() })
+    let earlier = Some(Earlier { number, checks: candidate.system.smoke.len() });
+    Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes: Changes::default(), earlier })
 }
 
 /// A system as an earlier release had it: with its services, and what of its contract is about these.

@@ -4,6 +4,7 @@
 
 pub(crate) mod addresses;
 mod auto_rollback;
+mod earlier;
 mod facts;
 pub(crate) mod images;
 mod moving;
@@ -23,7 +24,6 @@ pub(crate) mod teardown;
 mod verify;
 
 use self::addresses::Addresses;
-use self::recipe::Recipe;
 use self::records::Past;
 use self::runtime::{Blocked, Runtime};
 use self::secrets::Secrets;
@@ -33,7 +33,7 @@ use base::ctx::{Ctx, Vars};
 use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::Proc;
-use engine::backend::{Contribution, Guard, Logs, Remains, SystemChanges, SystemStatus, Target};
+use engine::backend::{Contribution, Earlier, Guard, Logs, Remains, SystemChanges, SystemStatus, Target};
 use engine::deployment::{Deployment, Scope};
 use engine::home::Home;
 use engine::identity::Identity;
@@ -237,45 +237,6 @@ impl Supervised {
             identity: json!({"path": inside.to_string_lossy()}),
         }
     }
-
-    /// The recipes of the newest proven revision that is not what runs now.
-    fn previous(&self, system: &System) -> Result<Vec<Recipe>> {
-        let history = revision::history(&self.home().releases(&system.name))?;
-        let status = self.supervised()?;
-        let recorded = self.read_recorded()?;
-        let mut previous = None;
-        for revision in history.into_iter().rev() {
-            // One that had fewer services is not what runs, though all that it had runs.
-            if Self::besides(system, &revision.recipes, &recorded).next().is_some()
-                || !self.is_running(&revision.recipes, &status)?
-            {
-                previous = Some(revision.recipes);
-                break;
-            }
-        }
-        previous.ok_or_else(|| {
-            let cause = format!("`{}` has no earlier revision that was proven healthy", system.name);
-            Fault::failed("no-revision", cause)
-                .hint(format!("`{}` shows what runs", self.deployment.environment.command("status")))
-                .into()
-        })
-    }
-
-    /// Whether exactly these recipes run. One whose service nothing is known of any more does not.
-    fn is_running(&self, recipes: &[Recipe], status: &[ServiceStatus]) -> Result<bool> {
-        for recipe in recipes {
-            let current = status.iter().find(|status| status.service == recipe.service);
-            let Some(current) = current.and_then(|status| status.current.as_ref()) else { return Ok(false) };
-            if self.service(&recipe.service).is_none() {
-                return Ok(false);
-            }
-            let spec = self.runtime.launch_spec(self, recipe, start::Secrets::Known)?;
-            if spec.is_none_or(|spec| spec.release != current.release) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }
 
 /// What a supervisor answered; nothing where it was just killed.
@@ -337,18 +298,23 @@ impl Target for Supervised {
         plan.add_blocked(provided.blocked);
         let steps = plan.finish(provided.steps);
         let steps = removal::with_removals(&self, steps, &mut changes);
-        Ok(Contribution { steps, skipped: provided.skipped, builds: provided.builds, changes })
+        Ok(Contribution { steps, skipped: provided.skipped, builds: provided.builds, changes, earlier: None })
     }
 
     fn rollback(self: Arc<Self>, _: &Ctx, system: &SystemName) -> Result<Contribution> {
         let system = self.known_system(system);
-        let recipes = self.previous(&system)?;
+        let earlier = self.earlier(&system)?;
         let mut plan = Steps::new(&self, runtime::BuildErrors::default());
-        let mut changes = self.changes_back(&system, &recipes)?;
+        let mut changes = self.changes_back(&system, &earlier.recipes)?;
         self.note_heirs(&changes);
-        plan.add_recipes(&system, recipes, &changes)?;
+        let checks = plan.add_recipes(&system, earlier.recipes, &changes)?;
         let steps = removal::with_removals(&self, plan.finish(Vec::new()), &mut changes);
-        Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes })
+        let earlier = Some(Earlier { number: earlier.number, checks });
+        Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes, earlier })
+    }
+
+    fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {
+        Ok(revision::history(&self.home().releases(system))?.pop().map(|newest| newest.number))
     }
 
     fn teardown(self: Arc<Self>, scope: &Scope, keep_data: bool) -> Result<Vec<Step>> {

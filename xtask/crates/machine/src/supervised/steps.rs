@@ -15,7 +15,7 @@ use base::text::counted;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::reconcile::{Changes as Compared, UnitId};
-use engine::release::VerifyWork;
+use engine::release::{VerifyWork, unchecked};
 use model::name::ServiceName;
 use model::system::{Service, System};
 use std::sync::Arc;
@@ -65,11 +65,11 @@ impl<'a> Steps<'a> {
         self.add_proof(system, recipes, changes, verify);
     }
 
-    /// The steps that start exactly these recipes; what they name is kept already.
+    /// The steps that start exactly these recipes; what they name is kept already. The number of checks that prove them.
     ///
     /// # Errors
     /// When nothing is known any more of a service that they start.
-    pub(super) fn add_recipes(&mut self, system: &System, recipes: Vec<Recipe>, compared: &Compared) -> Result<()> {
+    pub(super) fn add_recipes(&mut self, system: &System, recipes: Vec<Recipe>, compared: &Compared) -> Result<usize> {
         let mut planned = Vec::new();
         for recipe in recipes {
             let service = self.core.service(&recipe.service).cloned().ok_or_else(|| {
@@ -85,9 +85,10 @@ impl<'a> Steps<'a> {
         let smoke = system.smoke.iter().filter(|check| starts(&check.service)).cloned().collect();
         let denied = system.denied.iter().filter(|denied| starts(&denied.to)).cloned().collect();
         let system = System { services, smoke, denied, ..system.clone() };
+        let checks = system.smoke.len();
         self.core.reshaped().push(system.clone());
         self.add(&system, planned, true, compared, false);
-        Ok(())
+        Ok(checks)
     }
 
     fn add_start(
@@ -118,8 +119,9 @@ impl<'a> Steps<'a> {
 
     fn add_proof(&mut self, system: &System, recipes: Vec<Recipe>, changes: Changes, verify: bool) {
         let needs = recipes.iter().map(|recipe| start_id(&recipe.service)).collect();
-        let preview = system.smoke.iter().map(|check| Preview::Do(format!("{}: {}", check.service, check.name)));
-        let preview = preview.collect();
+        let checks = system.smoke.iter().map(|check| format!("{}: {}", check.service, check.name));
+        let none = system.smoke.is_empty().then(|| unchecked(&system.name));
+        let preview = checks.chain(none).map(Preview::Do).collect();
         let applied = AppliedSystem { core: Arc::clone(self.core), system: system.clone(), recipes, changes, verify };
         let title = format!("check `{}` against its smoke contract", system.name);
         self.push(Action::new("smoke").of(&system.name), title, Some(system), needs, preview, VerifyWork(applied));
