@@ -1,7 +1,7 @@
 //! What of a deployment can still be found in the engine, whether the ledger knows of it or not.
 
 use super::Containers;
-use super::names::{SERVICE, SYSTEM};
+use super::names::SYSTEM;
 use crate::supervised::Supervised;
 use crate::supervised::images::noted_engine;
 use crate::supervised::records::stored_in;
@@ -95,7 +95,6 @@ impl Search<'_> {
         let system = labels.get(SYSTEM).map(String::as_str).unwrap_or_default();
         let in_scope = self.scope.covers(Some(system));
         let ours = self.containers.names.owns(labels);
-        let owner = labels.get(SERVICE).map_or(system, String::as_str).to_owned();
-        (in_scope && ours).then(|| Survivor::new(kind, id.to_owned(), owner, remove))
+        (in_scope && ours).then(|| Survivor::new(kind, id.to_owned(), system.to_owned(), remove))
     }
 }

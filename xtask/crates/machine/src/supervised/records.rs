@@ -82,7 +82,7 @@ fn made(entries: &[Entry]) -> BTreeMap<SystemName, BTreeMap<ServiceName, Made>> 
         let Some(Ok(system)) = entry.system.as_deref().map(str::parse::<SystemName>) else { continue };
         let (log, data) = (entry.id.strip_prefix(LOG), entry.id.strip_prefix(teardown::DATA));
         let Some(Ok(service)) = log.or(data).map(str::parse::<ServiceName>) else { continue };
-        if service.as_str() == format!("edge-{system}") {
+        if is_edge_of(&system, &service) {
             continue;
         }
         let made = all.entry(system).or_default().entry(service).or_default();
@@ -131,6 +131,11 @@ impl Supervised {
         let past =
             || self.past.all().find(|(_, known)| known.name == *service).map(|(system, _)| self.known_system(system));
         declared.cloned().or_else(past)
+    }
+
+    /// The system that an edge is in front of.
+    pub(crate) fn behind(&self, edge: &ServiceName) -> Option<SystemName> {
+        self.known_systems().into_iter().map(|system| system.name).find(|system| is_edge_of(system, edge))
     }
 
     /// The system that a service was made for.
@@ -204,6 +209,10 @@ impl Supervised {
         }
         Ok(())
     }
+}
+
+fn is_edge_of(system: &SystemName, service: &ServiceName) -> bool {
+    service.as_str().strip_prefix("edge-") == Some(system.as_str())
 }
 
 fn has(system: &System, service: &ServiceName) -> bool {

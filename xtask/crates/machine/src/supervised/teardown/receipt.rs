@@ -69,8 +69,9 @@ impl Supervised {
         let mut all = Vec::new();
         for status in self.supervised()? {
             if let Some(id) = status.current.and_then(|current| os::identity(current.pid?)) {
-                let system = self.owner(status.service.as_str()).unwrap_or_default();
-                let remove = format!("cargo xtask teardown {system} --env {}", self.deployment.environment.name);
+                let owner = self.owner(status.service.as_str()).map(|system| format!(" {system}"));
+                let environment = &self.deployment.environment.name;
+                let remove = format!("cargo xtask teardown{} --env {environment}", owner.unwrap_or_default());
                 all.push((status.service, id, remove));
             }
         }
@@ -78,7 +79,10 @@ impl Supervised {
             let remove = format!("kill {}", orphan.process.pid);
             all.push((orphan.service, orphan.process, remove));
         }
-        all.retain(|(service, ..)| scope.everything || services.contains(service));
+        let in_scope = |service: &ServiceName| {
+            services.contains(service) || self.behind(service).is_some_and(|system| scope.has(&system))
+        };
+        all.retain(|(service, ..)| scope.everything || in_scope(service));
         Ok(all)
     }
 
@@ -91,7 +95,8 @@ impl Supervised {
     pub(crate) fn owner(&self, service: &str) -> Option<String> {
         let service = service.parse().ok()?;
         let declared = || self.system_of(&service).map(|system| system.name);
-        self.made_for(&service).or_else(declared).map(|system| system.to_string())
+        let behind = || self.behind(&service);
+        self.made_for(&service).or_else(declared).or_else(behind).map(|system| system.to_string())
     }
 
     fn found_path(&self, entry: &Entry) -> Survivor {
