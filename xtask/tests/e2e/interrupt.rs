@@ -2,6 +2,7 @@
 
 use super::killed::Killed;
 use super::sandbox::{Run, Running, Sandbox, eventually, get};
+use super::stage::Stage;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -377,4 +378,16 @@ fn a_second_ctrl_c_asks_the_tool_to_end_and_a_third_kills_it() {
     assert!(!fake.has("finished"));
     assert!(!is_alive(fake.pid()));
     assert_eq!(end.json()["result"], "interrupted");
+}
+
+#[test]
+fn an_interrupted_teardown_says_so_in_its_receipt() {
+    let stage = Stage::new("interrupted-teardown", &["slow"]);
+    stage.declare("slow", 1, "stop_within = \"5s\"\nenv = { BEHAVIOUR = \"deaf\" }");
+    stage.sandbox.xtask(["deploy"]).success();
+    let mut run = stage.sandbox.start(["teardown", "--yes"]);
+    assert!(run.wait_for(|record| record["event"] == "started" && record["step"] == "stop:slow"));
+    run.signal(Signal::SIGINT);
+    let run = run.finish().exits(130);
+    assert!(run.stdout.contains("receipt: the teardown was interrupted; run it again"), "{}", run.stdout);
 }

@@ -56,6 +56,7 @@ pub fn run(args: &TeardownArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> 
     let remains = target.remains(&scope, args.keep_data)?;
     let result = match execution.exit() {
         Exit::Done => verdict(&remains),
+        Exit::Interrupted(_) => "interrupted",
         _ => "failed",
     };
     if result == "clean" {
@@ -159,6 +160,9 @@ impl Receipt {
                     "receipt: {} still there",
                     text::counted(self.remains.survivors.len(), "thing is", "things are")
                 )
+            }
+            "interrupted" => {
+                "receipt: the teardown was interrupted; run it again, it continues where it stopped".to_owned()
             }
             _ => "receipt: the teardown failed; run it again, it continues where it stopped".to_owned(),
         });
