@@ -217,6 +217,8 @@ fn explain(
     } else if !elsewhere.is_empty() {
         let ports = elsewhere.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
         ("wrong-port", format!("`{service}` is declared on port {declared}, but listens on {ports}"))
+    } else if let (None, None, Some(reason)) = (&candidate.overdue, &candidate.last_probe, &candidate.reason) {
+        ("service-not-started", format!("`{service}` could not be started: {reason}"))
     } else {
         let why = candidate.last_probe.as_deref().or(candidate.reason.as_deref()).unwrap_or("no probe was answered");
         let seconds = spec.ready_within.as_secs_f64();
