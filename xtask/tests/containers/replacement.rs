@@ -105,3 +105,28 @@ fn an_internal_service_is_replaced_and_its_neighbour_finds_it() {
     assert_eq!(status, 200, "{body}");
     assert_eq!(deployment.running("payment-provider").len(), 1);
 }
+
+#[test]
+fn an_edge_that_moves_is_planned_and_proven_again() {
+    let deployment = skip::unless!(Deployment::new("moves"));
+    deployment.deploy(&["web"]);
+    let before = deployment.sandbox.via("web");
+    let moved = ["web", "--set", "bind=0.0.0.0"];
+    let plan = deployment.sandbox.xtask(["plan", "--json"].into_iter().chain(moved)).success().json();
+    assert!(plan.to_string().contains(&format!("it moves away from {before}")), "{plan:#}");
+    let document = deployment.deploy(&moved);
+    assert_eq!(step(&document, "smoke:web")["result"], "done", "{document:#}");
+    assert_eq!(deployment.deploy(&moved)["result"], "unchanged");
+    the_edge_is_its_systems(&deployment);
+}
+
+/// What removes it must not remove everything.
+fn the_edge_is_its_systems(deployment: &Deployment) {
+    let found = deployment.sandbox.xtask(["teardown", "--verify", "--json"]).exits(1).json();
+    let edges =
+        found["survivors"].as_array().unwrap().iter().filter(|found| found["id"].to_string().contains("edge-web"));
+    let edges: Vec<_> = edges.collect();
+    assert!(edges.iter().all(|edge| edge["owner"] == "web"), "{edges:#?}");
+    let process = edges.iter().find(|edge| edge["kind"] == "process").unwrap();
+    assert_eq!(process["remove"], format!("cargo xtask teardown web --env {}", deployment.id()));
+}

@@ -4,10 +4,9 @@
 use super::fixed::FixedAddresses;
 use super::fronted::{edge_of, is_needed};
 use super::names::Names;
-use super::{Containers, launch, neighbor, prerequisites, pull};
+use super::{Containers, launch, neighbor, prerequisites, published, pull};
 use crate::supervised::Supervised;
 use crate::supervised::recipe::Recipe;
-use crate::supervised::runtime::Held;
 use anyhow::{Result, anyhow};
 use base::error::Fault;
 use base::files;
@@ -19,7 +18,6 @@ use keys::Digest;
 use model::container::{Cpu, Memory, NONROOT};
 use model::name::{ServiceName, SystemName};
 use model::system::{Probe, Service, System};
-use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -146,10 +144,15 @@ impl Work for EdgeWork {
         let spec = self
             .spec(cx)?
             .ok_or_else(|| anyhow!("the edge of `{}` has no image or no address yet", self.system.name))?;
+        let before = published::noted(&self.core, &self.system.name)?;
         self.prepare(&spec)?;
         let published = self.published()?;
         let stopped = self.make_room(&published, cx)?;
         if let Err(error) = self.core.switch(&spec, cx) {
+            // The edge that was there before serves on where it was.
+            if !before.is_empty() {
+                published::note(&self.core, &self.system.name, before)?;
+            }
             return Err(self.start_again(stopped, Fault::of(&error), cx).into());
         }
         let shown: Vec<String> = published.iter().map(|(_, address)| address.to_string()).collect();
@@ -167,10 +170,7 @@ impl EdgeWork {
         self.open_routes()?;
         self.drop_old_routes()?;
         self.core.enter_log(&spec.service, system.as_str())?;
-        let published = self.published()?;
-        let all: Map<String, Value> =
-            published.iter().map(|(name, address)| (name.to_string(), Value::from(address.to_string()))).collect();
-        files::write_json(&self.core.home().published(system), &Value::Object(all))
+        published::note(&self.core, system, self.published()?)
     }
 
     /// The edges of others that ended for this one, which came to nothing, serve again; what became of that is said.
@@ -215,12 +215,8 @@ impl EdgeWork {
             other.name != self.system.name && self.core.deployment.declares_system(&other.name) == Some(false)
         };
         for other in self.core.known_systems().into_iter().filter(undeclared) {
-            let theirs = match files::read_json(&self.core.home().published(&other.name))? {
-                Some(Value::Object(theirs)) => theirs,
-                _ => continue,
-            };
-            let holds = |address: &SocketAddr| theirs.values().any(|held| *held == address.to_string().as_str());
-            if published.iter().any(|(_, address)| holds(address)) {
+            let theirs = published::noted(&self.core, &other.name)?;
+            if published.iter().any(|(_, address)| theirs.values().any(|held| held == address)) {
                 cx.status(format!("stopping the edge of `{}`, which nothing declares any more", other.name));
                 let edge = name(&other.name)?;
                 if !self.core.supervised_of(std::slice::from_ref(&edge))?.is_empty() {
@@ -358,32 +354,4 @@ pub(super) fn give_back(
         }
     }
     Ok(())
-}
-
-/// Where a public service is published.
-pub(super) fn published(core: &Supervised, service: &ServiceName) -> Option<SocketAddr> {
-    core.service(service).filter(|service| service.public)?;
-    core.addresses().ok()?.get(service).copied()
-}
-
-/// The ports that edges hold, those of a supervisor that was killed among them.
-pub(super) fn held(core: &Supervised) -> Result<Held> {
-    let orphans = supervisor::orphans(core.home().dir()).into_iter().map(|orphan| orphan.service);
-    let running: BTreeSet<ServiceName> = core
-        .supervised()?
-        .into_iter()
-        // An edge that a killed run was just starting has the ports, too.
-        .map(|status| status.service)
-        .chain(orphans)
-        .collect();
-    let mut held = Held::default();
-    for system in core.known_systems() {
-        if !name(&system.name).is_ok_and(|edge| running.contains(&edge)) {
-            continue;
-        }
-        let Some(Value::Object(published)) = files::read_json(&core.home().published(&system.name))? else { continue };
-        let read = |(name, address): (&String, &Value)| Some((name.parse().ok()?, address.as_str()?.parse().ok()?));
-        held.serving.extend(published.iter().filter_map(read));
-    }
-    Ok(held)
 }

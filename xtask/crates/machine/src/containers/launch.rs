@@ -2,7 +2,7 @@
 
 use super::fixed::Fixed;
 use super::names::Names;
-use super::{Containers, current_container, edge, fronted, neighbor};
+use super::{Containers, current_container, edge, fronted, neighbor, published};
 use crate::supervised::Supervised;
 use crate::supervised::addresses::reachable;
 use crate::supervised::recipe::{Image, Program, Recipe, keep_data};
@@ -201,7 +201,7 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
 /// Where a smoke contract reaches a service: where it is published, or in its network.
 pub(super) fn endpoint(containers: &Containers, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {
     let failed = |error: anyhow::Error| format!("{error:#}");
-    if let Some(address) = edge::published(core, service) {
+    if let Some(address) = published::of(core, service) {
         return Ok(reachable(address).into());
     }
     let declared = core.service(service).zip(core.system_of(service));

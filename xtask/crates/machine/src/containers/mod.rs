@@ -14,6 +14,7 @@ mod names;
 mod neighbor;
 mod prerequisites;
 mod provide;
+mod published;
 mod pull;
 mod remains;
 mod removal;
@@ -167,7 +168,7 @@ impl Runtime for Containers {
     }
 
     fn held(&self, core: &Supervised) -> Result<Held> {
-        edge::held(core)
+        published::held(core)
     }
 
     fn lost(&self, core: &Supervised) -> Result<Lost> {
@@ -179,7 +180,7 @@ impl Runtime for Containers {
     }
 
     fn opened(&self, core: &Supervised, service: &ServiceName, _: SocketAddr) -> Option<SocketAddr> {
-        edge::published(core, service)
+        published::of(core, service)
     }
 
     fn endpoint(&self, core: &Supervised, service: &ServiceName) -> Result<Endpoint, String> {

@@ -1,5 +1,6 @@
 //! Answers: what runs, and what a deploy would change.
 
+use super::addresses::Addresses;
 use super::runtime::{Blocked, Planned, Provided};
 use super::{Supervised, addresses, start};
 use anyhow::Result;
@@ -11,8 +12,19 @@ use model::system::{Probe, Service, System};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use supervisor::{InstanceStatus, ServiceStatus as Watched, State};
 
+/// What runs, and where it is open to this machine.
+struct Running {
+    supervised: Vec<Watched>,
+    held: Addresses,
+}
+
 impl Supervised {
     pub(super) fn report_status(&self) -> Result<Vec<SystemStatus>> {
+        // Which version it is that runs does not depend on the addresses that this run would give it.
+        self.with_addresses(&self.runtime.held(self)?.serving, || self.look_at_all())
+    }
+
+    fn look_at_all(&self) -> Result<Vec<SystemStatus>> {
         let supervised = self.supervised()?;
         let orphans = supervisor::orphans(self.home().dir());
         let systems = self.known_systems().into_iter().filter(|system| self.deployment.scope.has(&system.name));
@@ -69,7 +81,7 @@ impl Supervised {
     }
 
     pub(super) fn find_changes(&self, provided: Provided, compared: &Compared) -> Result<Vec<SystemChanges>> {
-        let supervised = self.supervised()?;
+        let running = Running { supervised: self.supervised()?, held: self.runtime.held(self)?.serving };
         let mut changes = Vec::new();
         let mut blocked = provided.blocked;
         for (system, planned) in &provided.systems {
@@ -77,7 +89,7 @@ impl Supervised {
                 blocked.push(refused);
                 continue;
             }
-            let change = |planned| self.change(system, planned, &supervised).transpose();
+            let change = |planned| self.change(system, planned, &running).transpose();
             let services = planned.iter().filter_map(change).collect::<Result<Vec<_>>>()?;
             let note = provided.notes.get(&system.name).cloned();
             changes.push(SystemChanges { name: system.name.clone(), skipped: None, services, note });
@@ -101,7 +113,7 @@ impl Supervised {
         &self,
         system: &System,
         planned: &Planned,
-        supervised: &[Watched],
+        Running { supervised, held }: &Running,
     ) -> Result<Option<(ServiceName, Vec<String>)>> {
         let service = &planned.service.name;
         let because = |reasons: Vec<String>| Ok(Some((service.clone(), reasons)));
@@ -109,18 +121,21 @@ impl Supervised {
         let Some(current) = status.and_then(|status| status.current.as_ref()) else {
             return because(vec!["it does not run".to_owned()]);
         };
-        let spec = self.runtime.launch_spec(self, &planned.recipe, start::Secrets::Known)?;
-        if spec.as_ref().is_some_and(|spec| spec.listen != current.listen) {
-            return because(vec![format!("it moves away from {}", current.listen)]);
+        let wanted = self.addresses()?.get(service).copied();
+        let moved =
+            held.get(service).filter(|held| self.runtime.takes_port(&planned.service) && wanted != Some(**held));
+        if let Some(held) = moved {
+            return because(vec![format!("it moves away from {held}")]);
         }
+        let spec = self.runtime.launch_spec(self, &planned.recipe, start::Secrets::Known)?;
         if spec.is_some_and(|spec| spec.release == current.release) {
             return match current.state {
                 State::Ready => Ok(None),
                 other => because(vec![format!("it is {}: {}", other.as_str(), why(current))]),
             };
         }
-        let running = self.version(system, service)(&current.release);
-        let sources = running.map(|version| self.runtime.changes_since(self, service, &version)).unwrap_or_default();
+        let version = self.with_addresses(held, || Ok(self.version(system, service)(&current.release)))?;
+        let sources = version.map(|version| self.runtime.changes_since(self, service, &version)).unwrap_or_default();
         because(if sources.is_empty() { vec!["its configuration changed".to_owned()] } else { sources })
     }
 

@@ -1,10 +1,13 @@
 //! The revisions of a system that were proven healthy, the newest last. What `rollback` goes back to.
 
+use super::addresses::Addresses;
 use super::recipe::Recipe;
 use anyhow::Result;
 use engine::store::Documents;
 use engine::store::folder::Folder;
-use serde_json::{Value, json};
+use model::name::ServiceName;
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// How many revisions are kept, and with them the artifacts they name.
@@ -17,12 +20,16 @@ pub(crate) struct Revision {
     /// When it was proven, UTC.
     pub(crate) at: String,
     pub(crate) recipes: Vec<Recipe>,
+    /// Where its services were open to this machine when it was proven last; `None` where that was not written down.
+    pub(crate) places: Option<Addresses>,
 }
 
 impl Revision {
     fn to_json(&self) -> Value {
         let recipes: Vec<_> = self.recipes.iter().map(Recipe::to_json).collect();
-        json!({"number": self.number, "at": self.at, "recipes": recipes})
+        let place = |(service, address): (&ServiceName, &SocketAddr)| (service.to_string(), json!(address.to_string()));
+        let places = self.places.as_ref().map(|places| places.iter().map(place).collect::<Map<_, _>>());
+        json!({"number": self.number, "at": self.at, "recipes": recipes, "places": places})
     }
 
     fn from_json(value: &Value) -> Result<Self> {
@@ -31,8 +38,13 @@ impl Revision {
             number: value["number"].as_u64().unwrap_or_default(),
             at: value["at"].as_str().unwrap_or_default().to_owned(),
             recipes: list.iter().map(Recipe::from_json).collect::<Result<_>>()?,
+            places: value["places"].as_object().map(|places| places.iter().filter_map(place).collect()),
         })
     }
+}
+
+fn place((service, address): (&String, &Value)) -> Option<(ServiceName, SocketAddr)> {
+    Some((service.parse().ok()?, address.as_str()?.parse().ok()?))
 }
 
 /// # Errors
@@ -47,20 +59,22 @@ fn parse(document: &Value) -> Result<Vec<Revision>> {
     list.iter().map(Revision::from_json).collect()
 }
 
-/// Appends what was proven just now, unless it is what the newest revision says already. Returns the revision's number
-/// and those that are still kept.
+/// Appends what was proven just now, unless it is what the newest revision says already: that was proven again then, at
+/// these places. Returns the revision's number and those that are still kept.
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub(crate) fn record(path: &Path, recipes: Vec<Recipe>, at: String) -> Result<(u64, Vec<Revision>)> {
+pub(crate) fn record(path: &Path, recipes: Vec<Recipe>, places: Addresses, at: String) -> Result<(u64, Vec<Revision>)> {
     let (folder, name) = Folder::of(path);
     Documents::new(folder).update(&name, |document| {
         let mut revisions = parse(document)?;
-        if let Some(newest) = revisions.last().filter(|newest| newest.recipes == recipes) {
-            return Ok((newest.number, revisions));
-        }
-        let number = revisions.last().map_or(1, |newest| newest.number + 1);
-        revisions.push(Revision { number, at: at.clone(), recipes: recipes.clone() });
+        let newest = revisions.last();
+        let number = match newest {
+            Some(newest) if newest.recipes == recipes => newest.number,
+            _ => newest.map_or(1, |newest| newest.number + 1),
+        };
+        revisions.retain(|revision| revision.number != number);
+        revisions.push(Revision { number, at: at.clone(), recipes: recipes.clone(), places: Some(places.clone()) });
         revisions.drain(..revisions.len().saturating_sub(KEPT));
         document["revisions"] = revisions.iter().map(Revision::to_json).collect();
         Ok((number, revisions))

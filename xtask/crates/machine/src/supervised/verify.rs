@@ -1,6 +1,7 @@
 //! Proves a system against its smoke contract. What passes becomes a revision to go back to; when a change does not
 //! pass, the last proven revision is started again.
 
+use super::addresses::Addresses;
 use super::auto_rollback::{self, Changes};
 use super::recipe::Recipe;
 use super::{Supervised, revision};
@@ -12,6 +13,7 @@ use engine::release::{Applied, Restored, Verified};
 use model::system::System;
 use std::sync::Arc;
 use std::time::SystemTime;
+use supervisor::ServiceStatus;
 
 pub(super) struct AppliedSystem {
     pub(super) core: Arc<Supervised>,
@@ -22,6 +24,18 @@ pub(super) struct AppliedSystem {
     pub(super) changes: Changes,
     /// Run the contract even when it has passed for exactly this before.
     pub(super) verify: bool,
+}
+
+impl AppliedSystem {
+    /// Where the services are open to this machine.
+    fn places(&self) -> Result<Addresses> {
+        let services: Vec<_> = self.recipes.iter().map(|recipe| recipe.service.clone()).collect();
+        let place = |status: ServiceStatus| {
+            let listen = status.current?.listen;
+            Some((status.service.clone(), self.core.runtime.opened(&self.core, &status.service, listen)?))
+        };
+        Ok(self.core.supervised_of(&services)?.into_iter().filter_map(place).collect())
+    }
 }
 
 impl Applied for AppliedSystem {
@@ -36,13 +50,16 @@ impl Applied for AppliedSystem {
     fn verified(&self) -> Result<Option<Verified>> {
         let newest = revision::history(&self.core.home().releases(&self.system.name))?.pop();
         let again = self.verify || self.changes.any();
-        let same = newest.filter(|newest| !again && newest.recipes == self.recipes);
-        Ok(same.map(|revision| Verified { number: revision.number, at: revision.at }))
+        let Some(same) = newest.filter(|newest| !again && newest.recipes == self.recipes) else { return Ok(None) };
+        // Nobody has asked the same at another address.
+        let is_there = same.places.is_none_or(|places| self.places().is_ok_and(|now| now == places));
+        Ok(is_there.then_some(Verified { number: same.number, at: same.at }))
     }
 
     fn record(&self, _: &StepCx<'_>) -> Result<u64> {
         let path = self.core.home().releases(&self.system.name);
-        let (number, kept) = revision::record(&path, self.recipes.clone(), timestamp(SystemTime::now()))?;
+        let (recipes, now) = (self.recipes.clone(), timestamp(SystemTime::now()));
+        let (number, kept) = revision::record(&path, recipes, self.places()?, now)?;
         self.core.runtime.proven(&self.core, &self.system.name)?;
         for recipe in &self.recipes {
             self.core.runtime.prune(&self.core, &recipe.service, &kept);
