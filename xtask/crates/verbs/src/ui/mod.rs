@@ -91,3 +91,15 @@ fn news(event: &Event) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_step_has_the_beginning_of_its_cause_and_does_not_end_in_the_middle() {
+        let failure = Some(Fault::failed("build-failed", "cargo built nothing:\nerror: no such package"));
+        let end = StepEnd { result: StepResult::Failed, seconds: 0.3, reason: None, failure };
+        assert_eq!(end_line(Paint::plain(), "build", &end), "✗ build failed: cargo built nothing (0.3 s)");
+    }
+}
