@@ -92,7 +92,10 @@ fn folders(scene: &Scene) -> Vec<PathBuf> {
 }
 
 fn writable(scene: &Scene) -> Finding {
-    let refused = |folder: &PathBuf| access(folder, AccessFlags::W_OK | AccessFlags::X_OK).err();
+    // One that a teardown has just removed is nothing that could not be written to.
+    let refused = |folder: &PathBuf| {
+        access(folder, AccessFlags::W_OK | AccessFlags::X_OK).err().filter(|error| *error != Errno::ENOENT)
+    };
     let folders = folders(scene);
     let Some((folder, error)) = folders.iter().find_map(|folder| Some((folder, refused(folder)?))) else {
         return Finding::pass("yes").want("yes");
