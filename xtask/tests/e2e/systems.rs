@@ -1,7 +1,7 @@
 //! All systems at once, what each of them is for, and what becomes of them on machines that lack something.
 
 use super::cli::refused;
-use super::contract::document::{commands, deploy, step, system};
+use super::contract::document::{commands, deploy, edit, step, system};
 use super::life::{kill, pid, shorten};
 use super::machine::{PathWithout, has_program};
 use super::sandbox::{Run, Sandbox, eventually, get, post};
@@ -219,4 +219,18 @@ fn what_cannot_run_is_skipped_with_the_way_to_enable_it_and_is_not_built() {
     let alone = Run::of(sandbox.command(["deploy", "messages"]).env("PATH", path.folder()));
     let why = "`messages` cannot run in environment `systems-skipped`: `emulator` needs `moto_server`";
     refused(alone, 3, &[why, "to enable it: curl "]);
+}
+
+/// What needs a service is not started again with it, and its first request finds a connection that lives.
+#[test]
+fn a_system_is_proven_though_only_its_redis_was_started_again() {
+    skip::unless!(skip::program(&REDIS, "XTASK_REQUIRE_REDIS"));
+    let sandbox = Sandbox::with_own_copy("redis-again");
+    sandbox.xtask(["deploy", "shortener"]).success();
+    let file = sandbox.root.join("deploy/systems/shortener.toml");
+    edit(&file, "appendonly yes\n", "appendonly yes\ntimeout 0\n");
+    let again = deploy(&sandbox, &["shortener"]);
+    assert_eq!(step(&again, "start:redis")["result"], "done", "{again:#}");
+    assert_eq!(step(&again, "start:shortener")["result"], "unchanged", "{again:#}");
+    assert_eq!(step(&again, "smoke:shortener")["result"], "done", "{again:#}");
 }
