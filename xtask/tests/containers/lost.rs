@@ -3,7 +3,7 @@
 use super::contract::Deployed;
 use super::contract::document::edit;
 use super::deployment::Deployment;
-use super::sandbox::{PATIENCE, Run};
+use super::sandbox::{RUN_WITHIN, Run};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ fn a_deployment_whose_folder_was_lost_is_found_by_its_labels_and_removed() {
     std::fs::remove_file(&declared).unwrap();
     std::fs::remove_dir_all(sandbox.home()).unwrap();
     // Without its folder the supervisor ends, and what it ran with it; the rest stays.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + RUN_WITHIN;
     while !sandbox.processes().is_empty() && Instant::now() < deadline {
         std::thread::yield_now();
     }

@@ -70,7 +70,7 @@ pub(crate) trait Deployed {
 
     #[track_caller]
     fn hammer(&self, service: &str) -> Option<Hammer> {
-        self.place(service).map(|place| Hammer::start(&place, None))
+        self.place(service).map(|place| Hammer::start(&place, Some(40)))
     }
 
     /// Waits until nothing runs of a service but this; what was there is given the time to end.

@@ -10,8 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Long enough for a cold build of a service on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+/// Long enough for a cold build of all services on a busy machine, beside others that build theirs.
+pub(crate) const RUN_WITHIN: Duration = Duration::from_secs(1200);
 
 /// What an environment's file says when a test wants nothing else: processes of this machine, on free ports.
 const ON_HOST: &str = "target = \"host\"\nports = \"free\"\n";
@@ -300,7 +300,7 @@ impl Running {
 
     /// Waits until the journal has such a record. `false` when the program ended without one.
     pub(crate) fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> bool {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RUN_WITHIN;
         loop {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap().is_some();
             if self.records().iter().any(&wanted) {
