@@ -101,8 +101,8 @@ fn sockets_are_told_as_the_kernel_has_them() {
 fn reach_gives_up_on_what_does_not_answer() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    let patience = std::time::Duration::from_millis(100);
-    let connect = || std::net::TcpStream::connect_timeout(&address, patience).ok();
+    let within = std::time::Duration::from_millis(100);
+    let connect = || std::net::TcpStream::connect_timeout(&address, within).ok();
     let queued: Vec<_> = std::iter::from_fn(connect).collect();
     let (code, said, _) = run(&["reach", &address.to_string()], "0");
     assert_eq!((code, said), (Some(1), format!("cannot connect to {address}: no answer within 3 s\n")));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Threads of each kind, and how long each waits from one request to the next: 200 requests a second together.
 const CLIENTS: usize = 4;
 const EVERY: Duration = Duration::from_millis(40);
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// What was answered how often, and what was lost.
 #[derive(Debug, Default)]
@@ -72,9 +72,9 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
 fn exchange(kept: Option<TcpStream>, address: SocketAddr, path: &str) -> std::io::Result<(String, TcpStream)> {
     let mut stream = match kept {
         Some(stream) => stream,
-        None => TcpStream::connect_timeout(&address, PATIENCE)?,
+        None => TcpStream::connect_timeout(&address, ANSWER_WITHIN)?,
     };
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost:{PORT}\r\n\r\n").as_bytes())?;
     let mut reader = BufReader::new(&stream);
     let mut head = String::new();

@@ -109,8 +109,8 @@ fn a_candidate_that_nobody_promotes_is_given_up() {
     let scratch = Scratch::new("forgotten");
     let client = scratch.supervisor();
     scratch.deploy(&client, &scratch.spec("v1"));
-    let patience = Duration::from_millis(500);
-    let spec = LaunchSpec { ready_within: patience, promote_within: patience, ..scratch.spec("v2") };
+    let within = Duration::from_millis(500);
+    let spec = LaunchSpec { ready_within: within, promote_within: within, ..scratch.spec("v2") };
     client.start(&spec).unwrap();
     await_that(&client, "the candidate is given up", |status| status.candidate.is_none().then_some(()));
     eventually("its process has ended", || (scratch.processes().len() == 2).then_some(()));

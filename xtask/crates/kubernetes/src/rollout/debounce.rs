@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_begins_anew_with_what_is_new_or_was_away_for_long() {
+    fn the_debounce_begins_anew_with_what_is_new_or_was_away_for_long() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut debounce = Debounce::default();

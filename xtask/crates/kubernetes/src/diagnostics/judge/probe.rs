@@ -13,7 +13,7 @@ pub(super) fn failed(evidence: &Evidence, service: &Expected, container: Contain
         return None;
     }
     let said = answer(evidence, container)?;
-    Some(judged(evidence, service, container, said, false).patience_of(service.ready_within))
+    Some(judged(evidence, service, container, said, false).debounced(service.ready_within))
 }
 
 /// Why a container was ended by the cluster, when a probe was the reason.
@@ -30,12 +30,12 @@ pub(super) fn ended_it(evidence: &Evidence, service: &Expected, container: Conta
     let said = events.iter().rev().map(|event| text(event, "/message")).find(of_probe).unwrap_or(text(by, "/message"));
     let found = judged(evidence, service, container, said, true);
     let debounce = if container.ends() >= 2 { Duration::ZERO } else { service.ready_within };
-    Some(found.patience_of(debounce))
+    Some(found.debounced(debounce))
 }
 
 impl Finding {
     /// Who listens elsewhere may open its own port last, but hardly takes all the time that it may.
-    fn patience_of(self, debounce: Duration) -> Self {
+    fn debounced(self, debounce: Duration) -> Self {
         let debounce = if self.code == "wrong-port" { debounce / 3 } else { debounce };
         self.debounce(debounce)
     }
