@@ -4,7 +4,6 @@ use super::client::Hammer;
 use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::sandbox::eventually;
-use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Measuring, deciding and starting take their time: metrics-server looks four times a minute.
@@ -29,7 +28,9 @@ fn replicas(deployment: &Deployment, what: &str, enough: impl Fn(u64) -> bool) {
 fn epoch_grows_under_load_and_shrinks_again() {
     let deployment = skip::unless!(Deployment::alone("scaled"));
     deployment.deploy(&["epoch"]);
-    assert_eq!(deployment.sandbox.status("epoch")["replicas"], json!({"ready": 2, "want": 2}), "from the beginning");
+    let ready = deployment.sandbox.status("epoch")["replicas"]["ready"].as_u64();
+    assert!(ready >= Some(2), "as many as there are to be at least, from the beginning: {ready:?}");
+    replicas(&deployment, "before the load", |ready| ready == 2);
     let place = deployment.place("epoch");
     let load: Vec<Hammer> = (0..4).map(|_| Hammer::start(&place, None)).collect();
     replicas(&deployment, "under load", |ready| ready > 2);

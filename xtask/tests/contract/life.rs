@@ -42,12 +42,10 @@ fn all_run<D: Deployed>(deployment: &D, systems: &[String]) -> Vec<String> {
         let name = service["name"].as_str().unwrap();
         let is_absent = D::ABSENT.contains(&name);
         assert_eq!(service["state"], if is_absent { "absent" } else { "running" }, "{service:#}");
-        if let Some(wanted) = deployment.replicas(name).filter(|_| !is_absent) {
-            assert_eq!(
-                service["replicas"],
-                json!({"ready": wanted, "want": wanted}),
-                "as many as there are to be: {service:#}"
-            );
+        if let Some(least) = deployment.replicas(name).filter(|_| !is_absent) {
+            // It may have grown since.
+            let ready = service["replicas"]["ready"].as_u64();
+            assert!(ready >= Some(u64::from(least)), "{least} of it were to be ready: {service:#}");
         }
         running.extend((!is_absent).then(|| name.to_owned()));
     }

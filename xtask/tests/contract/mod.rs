@@ -43,7 +43,7 @@ pub(crate) trait Deployed {
     /// What is left of it, by name.
     fn left(&self) -> Vec<String>;
 
-    /// How many of a service there are, where that is known.
+    /// How many of a service there are at least, where that is known.
     fn replicas(&self, service: &str) -> Option<u32>;
 
     /// Whether a deploy that finds nothing to do may run this nevertheless.
@@ -56,16 +56,24 @@ pub(crate) trait Deployed {
         document::deploy(self.sandbox(), args)
     }
 
-    /// Tears it down, and looks whether anything is left, as the program does when it is asked.
+    /// Tears down what is there, and looks whether anything is left.
     #[track_caller]
     fn ends_clean(&self) {
+        let receipt = self.ends();
+        assert!(!receipt["removed"].as_array().unwrap().is_empty(), "{receipt:#}");
+    }
+
+    /// The receipt of a teardown, after which nothing is left, as the program finds when it is asked. An earlier one that was
+    /// killed may have removed all there was.
+    #[track_caller]
+    fn ends(&self) -> Value {
         let receipt = self.sandbox().xtask(["teardown", "--yes", "--json"]).success().json();
         assert_eq!((&receipt["result"], &receipt["survivors"]), (&json!("clean"), &json!([])), "{receipt:#}");
-        assert!(!receipt["removed"].as_array().unwrap().is_empty(), "{receipt:#}");
         assert!(!self.sandbox().home().exists());
         assert_eq!(self.left(), Vec::<String>::new());
         let found = self.sandbox().xtask(["teardown", "--verify", "--json"]).success().json();
         assert_eq!(found["result"], "clean", "{found:#}");
+        receipt
     }
 
     #[track_caller]

@@ -41,7 +41,7 @@ impl Turn {
         if let Self::Teardown = self {
             let teardown = domain.command(&["teardown", "--yes", "--json"]);
             killed(&domain.deployment.sandbox, teardown, after).finish();
-            domain.deployment.ends_clean();
+            domain.deployment.ends();
             domain.leads_nowhere();
             return;
         }
