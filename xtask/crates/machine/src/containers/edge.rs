@@ -151,7 +151,7 @@ impl Work for EdgeWork {
         if let Err(error) = self.core.switch(&spec, cx) {
             // The edge that was there before serves on where it was.
             if !before.is_empty() {
-                published::note(&self.core, &self.system.name, before)?;
+                published::note(&self.core, &self.system.name, &before)?;
             }
             return Err(self.start_again(stopped, Fault::of(&error), cx).into());
         }
@@ -170,7 +170,7 @@ impl EdgeWork {
         self.open_routes()?;
         self.drop_old_routes()?;
         self.core.enter_log(&spec.service, system.as_str())?;
-        published::note(&self.core, system, self.published()?)
+        published::note(&self.core, system, &self.published()?.into_iter().collect())
     }
 
     /// The edges of others that ended for this one, which came to nothing, serve again; what became of that is said.

@@ -3,25 +3,17 @@
 
 use super::edge;
 use crate::supervised::Supervised;
-use crate::supervised::addresses::Addresses;
+use crate::supervised::addresses::{self, Addresses};
 use crate::supervised::runtime::Held;
 use anyhow::Result;
 use base::files;
 use model::name::{ServiceName, SystemName};
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// Writes down what the edge of a system is started to publish.
-pub(super) fn note(
-    core: &Supervised,
-    system: &SystemName,
-    published: impl IntoIterator<Item = (ServiceName, SocketAddr)>,
-) -> Result<()> {
-    let published = published.into_iter();
-    let all: Map<String, Value> =
-        published.map(|(name, address)| (name.to_string(), Value::from(address.to_string()))).collect();
-    files::write_json(&core.home().published(system), &Value::Object(all))
+pub(super) fn note(core: &Supervised, system: &SystemName, published: &Addresses) -> Result<()> {
+    files::write_json(&core.home().published(system), &addresses::to_json(published))
 }
 
 /// Where a public service is published, or else where it should be.
@@ -33,11 +25,8 @@ pub(super) fn of(core: &Supervised, service: &ServiceName) -> Option<SocketAddr>
 
 /// What the edge of a system was started to publish.
 pub(super) fn noted(core: &Supervised, system: &SystemName) -> Result<Addresses> {
-    let Some(Value::Object(published)) = files::read_json(&core.home().published(system))? else {
-        return Ok(Addresses::new());
-    };
-    let read = |(name, address): (&String, &Value)| Some((name.parse().ok()?, address.as_str()?.parse().ok()?));
-    Ok(published.iter().filter_map(read).collect())
+    let noted = files::read_json(&core.home().published(system))?;
+    Ok(noted.as_ref().and_then(addresses::from_json).unwrap_or_default())
 }
 
 /// The ports that edges hold, those of a supervisor that was killed among them.

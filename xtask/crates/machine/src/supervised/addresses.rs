@@ -18,6 +18,18 @@ const ATTEMPTS: u32 = 100;
 
 pub(crate) type Addresses = BTreeMap<ServiceName, SocketAddr>;
 
+/// As they are written down: `{"epoch": "127.0.0.1:1337"}`.
+pub(crate) fn to_json(addresses: &Addresses) -> Value {
+    let text = |(name, address): (&ServiceName, &SocketAddr)| (name.to_string(), Value::from(address.to_string()));
+    addresses.iter().map(text).collect::<Map<_, _>>().into()
+}
+
+/// What was written down; `None` where that was nothing. An entry that cannot be understood is left out.
+pub(crate) fn from_json(value: &Value) -> Option<Addresses> {
+    let read = |(name, address): (&String, &Value)| Some((name.parse().ok()?, address.as_str()?.parse().ok()?));
+    Some(value.as_object()?.iter().filter_map(read).collect())
+}
+
 /// The addresses that are known without choosing any: all of them where ports are declared, the kept ones otherwise.
 ///
 /// # Errors

@@ -1,13 +1,11 @@
 //! The revisions of a system that were proven healthy, the newest last. What `rollback` goes back to.
 
-use super::addresses::Addresses;
+use super::addresses::{self, Addresses};
 use super::recipe::Recipe;
 use anyhow::Result;
 use engine::store::Documents;
 use engine::store::folder::Folder;
-use model::name::ServiceName;
-use serde_json::{Map, Value, json};
-use std::net::SocketAddr;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// How many revisions are kept, and with them the artifacts they name.
@@ -27,8 +25,7 @@ pub(crate) struct Revision {
 impl Revision {
     fn to_json(&self) -> Value {
         let recipes: Vec<_> = self.recipes.iter().map(Recipe::to_json).collect();
-        let place = |(service, address): (&ServiceName, &SocketAddr)| (service.to_string(), json!(address.to_string()));
-        let places = self.places.as_ref().map(|places| places.iter().map(place).collect::<Map<_, _>>());
+        let places = self.places.as_ref().map(addresses::to_json);
         json!({"number": self.number, "at": self.at, "recipes": recipes, "places": places})
     }
 
@@ -38,13 +35,9 @@ impl Revision {
             number: value["number"].as_u64().unwrap_or_default(),
             at: value["at"].as_str().unwrap_or_default().to_owned(),
             recipes: list.iter().map(Recipe::from_json).collect::<Result<_>>()?,
-            places: value["places"].as_object().map(|places| places.iter().filter_map(place).collect()),
+            places: addresses::from_json(&value["places"]),
         })
     }
-}
-
-fn place((service, address): (&String, &Value)) -> Option<(ServiceName, SocketAddr)> {
-    Some((service.parse().ok()?, address.as_str()?.parse().ok()?))
 }
 
 /// # Errors
