@@ -126,3 +126,13 @@ fn untold(what: &str, refusal: &Refusal) -> Finding {
         _ => Finding::warn(fault.cause).fix(fault.hint.map(Fix::by_hand)),
     }
 }
+
+/// Those of a deployment, for tests.
+#[cfg(test)]
+fn names() -> Names {
+    Names {
+        account: "123456789012".parse().unwrap(),
+        region: "eu-central-1".parse().unwrap(),
+        id: "demo".parse().unwrap(),
+    }
+}

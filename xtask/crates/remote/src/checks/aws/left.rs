@@ -153,16 +153,9 @@ fn is_tagged(answer: &Value, names: &Names) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names;
     use super::*;
     use serde_json::json;
-
-    fn names() -> Names {
-        Names {
-            account: "123456789012".parse().unwrap(),
-            region: "eu-central-1".parse().unwrap(),
-            id: "demo".parse().unwrap(),
-        }
-    }
 
     fn told(leftovers: &[Leftover]) -> Vec<String> {
         leftovers.iter().map(|left| format!("{} {}: {}", left.kind, left.name, left.remove.join(" "))).collect()

@@ -156,17 +156,10 @@ fn instance_type(setting: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names;
     use super::*;
     use doctor::Outcome;
     use serde_json::json;
-
-    fn names() -> Names {
-        Names {
-            account: "123456789012".parse().unwrap(),
-            region: "eu-central-1".parse().unwrap(),
-            id: "demo".parse().unwrap(),
-        }
-    }
 
     #[test]
     fn what_does_not_fit_names_the_command_that_makes_room() {
