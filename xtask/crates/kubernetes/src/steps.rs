@@ -28,7 +28,6 @@ const INGRESS: Action = Action::new("ingress");
 
 pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
     let (recorded, running) = (core.recorded()?, Running::look(core)?);
-    let moving = core.moving(&recorded)?;
     let observed = running.observed(&core.names);
     let changes = core.compare(&recorded, &observed)?;
     let is_there = core.platform.is_there()?;
@@ -72,7 +71,7 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
         needs.extend(before(&removals, &candidates, candidate));
         steps.extend(handovers);
         let mut preview = deploy_preview(&run, candidate, *busy);
-        let moved = moving.iter().filter(|(unit, _)| unit.system == candidate.system.name);
+        let moved = changes.agreed.iter().filter(|(unit, _)| unit.system == candidate.system.name);
         preview.extend(moved.map(|(unit, moved)| Preview::Do(moved.told(unit))));
         steps.extend(release_steps(&run, candidate, Goal::Desired, needs, preview, verify));
         steps.extend(removals.retire(&run, candidate, Goal::Desired));

@@ -258,6 +258,8 @@ pub struct Left {
 pub struct Changes {
     pub units: BTreeMap<UnitId, Change>,
     pub left: Vec<Left>,
+    /// The units that begin elsewhere without what they have stored, as was asked for.
+    pub agreed: BTreeMap<UnitId, StateMove>,
 }
 
 impl Changes {
