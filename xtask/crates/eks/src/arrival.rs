@@ -2,7 +2,7 @@
 //! targets are healthy, names lead there, and an answer comes. Each has its own budget, and what fails is told by its hop.
 
 use super::alb_ingress::{self, AlbIngress};
-use super::balancer::{self, Balancer, Target};
+use super::balancer::{self, Balancer, Group, Seen, Target};
 use super::certificate::CertificateState;
 use super::dns::{self, Name};
 use super::reconciled::{self, Next, Watch};
@@ -69,9 +69,9 @@ pub(super) fn arrive(
             balancers.insert(host.to_owned(), active(provider, cx, host)?);
         }
     }
-    enter(provider, core, &arriving, &balancers)?;
+    let seen = enter(provider, core, &arriving, &balancers)?;
     for it in &arriving {
-        healthy(provider, core, cx, it)?;
+        healthy(provider, core, cx, it, &seen)?;
     }
     takeover::take_over(core, system, &takeover::hosts(arriving.iter().map(|it| &it.ingress)))?;
     let names = arriving.iter().filter_map(|it| {
@@ -162,13 +162,13 @@ fn active(provider: &AlbIngress, cx: &StepCx<'_>, host: &str) -> Result<Balancer
     })
 }
 
-/// Enters what was made for these services into the ledger, since Terraform does not know it.
+/// Enters what was made for these services into the ledger, since Terraform does not know it, and hands it on.
 fn enter(
     provider: &AlbIngress,
     core: &Kubernetes,
     arriving: &[Arriving],
     balancers: &BTreeMap<String, Balancer>,
-) -> Result<()> {
+) -> Result<Seen> {
     let seen = provider.seen()?;
     let shared = core.deployment.environment.cluster.domain.is_some();
     let mut stacks = BTreeMap::new();
@@ -177,19 +177,20 @@ fn enter(
         let tagged = seen.balancers.iter().find(|tagged| tagged.arn == balancer.arn);
         stacks.extend(tagged.map(|tagged| (tagged.stack.clone(), (!shared).then(|| it.system.clone()))));
     }
-    provider.ledger.enter(&seen.entries(&stacks, &|namespace| core.names.system(namespace)))
+    provider.ledger.enter(&seen.entries(&stacks, &|namespace| core.names.system(namespace)))?;
+    Ok(seen)
 }
 
-/// Waits until all targets of a service are healthy.
-fn healthy(provider: &AlbIngress, core: &Kubernetes, cx: &StepCx<'_>, it: &Arriving) -> Result<()> {
+/// Waits until all targets of a service are healthy. Its groups are looked for again as long as `seen` has none.
+fn healthy(provider: &AlbIngress, core: &Kubernetes, cx: &StepCx<'_>, it: &Arriving, seen: &Seen) -> Result<()> {
     let (aws, service) = (&provider.infra.aws, &it.declared.name);
     let what = format!("look at the targets of `{service}`");
-    let mut groups = Vec::new();
+    let is_its = |group: &&Group| group.is_of(&it.namespace, service.as_str());
+    let mut groups: Vec<Group> = seen.groups.iter().filter(is_its).cloned().collect();
     let said = RefCell::new(String::new());
     let ask = every(EVERY, || {
         if groups.is_empty() {
-            let found = provider.seen()?.groups.into_iter();
-            groups = found.filter(|group| group.is_of(&it.namespace, service.as_str())).collect();
+            groups = provider.seen()?.groups.iter().filter(is_its).cloned().collect();
         }
         let mut targets = Vec::new();
         for group in &groups {

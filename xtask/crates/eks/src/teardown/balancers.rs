@@ -5,7 +5,7 @@
 //! has put into the same network is not the deployment's.
 
 use super::aws_resource::{AwsResource, CONTROLLED, DEPLOYMENT, RESOURCE, STACK, list, tag, text};
-use super::inventory::{Lookup, LookupContext};
+use super::inventory::{Lookup, LookupContext, Reach};
 use aws::Refusal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub(super) const QUESTIONS: [Lookup; 1] = [Lookup {
     about: "load balancers and target groups",
     line: &["elbv2", "describe-load-balancers"],
-    beside: true,
+    reach: Reach::OfSystems,
     ask: balancers,
 }];
 

@@ -3,7 +3,7 @@
 
 use super::aws_resource::{list, text};
 use super::balancers::{BALANCER, SECURITY, TARGETS};
-use super::inventory::LookupContext;
+use super::inventory::{LookupContext, Reach};
 use super::records::RECORD;
 use super::{dns_records, records};
 use crate::alb_ingress::AlbIngress;
@@ -106,7 +106,7 @@ pub(crate) fn forget(provider: &AlbIngress, core: &Kubernetes, cx: &StepCx<'_>, 
 /// Removes records as far as they lead where we had them lead.
 fn remove_names(provider: &AlbIngress, cx: &StepCx<'_>, entries: &[Entry]) -> Result<()> {
     let (aws, names) = (&provider.infra.aws, &provider.infra.names);
-    let context = LookupContext { aws, names, entries, domain: None, beside: false };
+    let context = LookupContext { aws, names, entries, domain: None, reach: Reach::OfSystems };
     let found = records::records(&context).map_err(|refusal| fault("look for records of the domain", &refusal))?;
     for resource in &found {
         cx.status(format!("removing the {}", resource.title()));

@@ -3,6 +3,7 @@
 
 use super::aws_resource::{AwsResource, text};
 use super::gate::{self, Removal, named};
+use super::inventory::Reach;
 use super::{balancers, ec2, records, remains, services, volume_gate};
 use crate::Eks;
 use anyhow::Result;
@@ -44,7 +45,7 @@ impl Work for DeleteOrphansWork {
 
 /// What would be remove.
 fn leftovers(eks: &Eks) -> Result<Vec<AwsResource>> {
-    let seen = remains::look_beside(eks)?;
+    let seen = remains::look(eks, Reach::Unmanaged)?;
     let volumes: Vec<String> = volume_gate::left(eks)?.into_iter().map(|resource| resource.id).collect();
     let goes = |resource: &AwsResource| ORPHANS.contains(&resource.kind) && is_free(resource, &volumes);
     Ok(seen.resources.into_iter().filter(goes).collect())
@@ -95,7 +96,7 @@ pub(super) fn delete(eks: &Eks, cx: &StepCx<'_>, within: Duration) -> Result<Vec
 /// Those of [`delete`].
 pub(super) fn unblock(eks: &Eks, cx: &StepCx<'_>) -> Result<Vec<String>> {
     let mut removed = Vec::new();
-    let seen = remains::look_beside(eks)?;
+    let seen = remains::look(eks, Reach::Unmanaged)?;
     for resource in seen.resources.iter().filter(|resource| is_in_the_way(resource)) {
         if gate::remove(&eks.infra.aws, resource)? == Removal::Done {
             removed.push(format!("`{}`", resource.title()));

@@ -1,5 +1,6 @@
 //! The end: the state bucket goes last, and only when nothing is left that the state or the ledger in it would find again.
 
+use super::inventory::Reach;
 use super::remains;
 use crate::Eks;
 use anyhow::Result;
@@ -19,7 +20,7 @@ impl Work for BucketWork {
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         cx.status("asking AWS whether anything is left");
-        let seen = remains::look_beside(&self.eks)?;
+        let seen = remains::look(&self.eks, Reach::Unmanaged)?;
         let left = seen.resources.iter().filter(|resource| resource.going.is_none()).count() + seen.unknown.len();
         let left = left + self.eks.infra.resources()?.len();
         if left > 0 {

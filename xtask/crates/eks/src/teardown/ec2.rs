@@ -2,7 +2,7 @@
 
 use super::aws_resource::{AwsResource, CONTROLLED, DEPLOYMENT, STACK, list, tag, text};
 use super::balancers::SECURITY;
-use super::inventory::{Lookup, LookupContext};
+use super::inventory::{Lookup, LookupContext, Reach};
 use aws::Refusal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(super) const QUESTIONS: [Lookup; 1] = [Lookup {
     about: "networks, addresses, volumes and instances",
     line: &["ec2", "describe-tags"],
-    beside: true,
+    reach: Reach::OfSystems,
     ask: tagged,
 }];
 
@@ -131,7 +131,7 @@ const KINDS: [Kind; 13] = [
 ];
 
 /// What is made in the network without Terraform: by nodes, by the cluster's storage, by the load balancer controller.
-const BESIDE: [&str; 3] = [VOLUME, INTERFACE, SECURITY];
+const UNMANAGED: [&str; 3] = [VOLUME, INTERFACE, SECURITY];
 
 pub(super) const VOLUME: &str = "volume";
 pub(super) const INTERFACE: &str = "network-interface";
@@ -174,7 +174,11 @@ impl Kind {
 }
 
 fn tagged(context: &LookupContext<'_>) -> Result<Vec<AwsResource>, Refusal> {
-    of_kinds(context, |kind| !context.beside || BESIDE.contains(&kind))
+    of_kinds(context, |kind| match context.reach {
+        Reach::Everything => true,
+        Reach::Unmanaged => UNMANAGED.contains(&kind),
+        Reach::OfSystems => kind == SECURITY,
+    })
 }
 
 /// The volumes alone.

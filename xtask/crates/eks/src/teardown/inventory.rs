@@ -23,8 +23,17 @@ pub(super) struct LookupContext<'a> {
     pub(super) entries: &'a [Entry],
     /// What public services' names end in, where there is a domain.
     pub(super) domain: Option<String>,
-    /// Only what may be there without Terraform's knowledge is asked for.
-    pub(super) beside: bool,
+    pub(super) reach: Reach,
+}
+
+/// How much is asked for, the widest first: each question takes a program half a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    Everything,
+    /// What may be there without Terraform's knowledge.
+    Unmanaged,
+    /// What goes with a system though the platform stays.
+    OfSystems,
 }
 
 impl LookupContext<'_> {
@@ -42,8 +51,8 @@ impl LookupContext<'_> {
 pub(super) struct Lookup {
     pub(super) about: &'static str,
     pub(super) line: &'static [&'static str],
-    /// Whether it may find what Terraform does not know.
-    pub(super) beside: bool,
+    /// The narrowest reach in which it may find something.
+    pub(super) reach: Reach,
     pub(super) ask: fn(&LookupContext<'_>) -> Result<Vec<AwsResource>, Refusal>,
 }
 
@@ -55,28 +64,17 @@ pub(super) struct Inventory {
     pub(super) unknown: Vec<(&'static str, &'static [&'static str], String)>,
 }
 
-/// Asks everything.
+fn questions(reach: Reach) -> impl Iterator<Item = &'static Lookup> {
+    let all = balancers::QUESTIONS.iter().chain(&ec2::QUESTIONS).chain(services::QUESTIONS);
+    all.filter(move |question| question.reach >= reach)
+}
+
+/// Asks for all that is in reach.
 ///
 /// # Errors
 /// When AWS cannot be asked at all.
-pub(super) fn all(context: &LookupContext<'_>) -> Result<Inventory> {
-    ask(context, questions().collect())
-}
-
-/// Asks for what may be there without Terraform's knowledge: a third of the questions.
-///
-/// # Errors
-/// Those of [`all`].
-pub(super) fn beside(context: &LookupContext<'_>) -> Result<Inventory> {
-    let context = LookupContext { domain: context.domain.clone(), beside: true, ..*context };
-    ask(&context, questions().filter(|question| question.beside).collect())
-}
-
-fn questions() -> impl Iterator<Item = &'static Lookup> {
-    balancers::QUESTIONS.iter().chain(&ec2::QUESTIONS).chain(services::QUESTIONS)
-}
-
-fn ask(context: &LookupContext<'_>, questions: Vec<&Lookup>) -> Result<Inventory> {
+pub(super) fn look(context: &LookupContext<'_>) -> Result<Inventory> {
+    let questions: Vec<&Lookup> = questions(context.reach).collect();
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -132,6 +130,17 @@ fn judge(refusal: &Refusal) -> Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_with_systems_is_found_without_asking_for_the_platform() {
+        let abouts = |reach| questions(reach).map(|question| question.about).collect::<Vec<_>>();
+        let of_systems =
+            ["load balancers and target groups", "networks, addresses, volumes and instances", "records of the domain"];
+        assert_eq!(abouts(Reach::OfSystems), of_systems);
+        let (all, unmanaged) = (abouts(Reach::Everything), abouts(Reach::Unmanaged));
+        assert!(of_systems.iter().all(|about| unmanaged.contains(about)), "{unmanaged:?}");
+        assert!(unmanaged.iter().all(|about| all.contains(about)) && unmanaged.len() < all.len(), "{unmanaged:?}");
+    }
 
     #[test]
     fn what_is_refused_is_not_taken_for_nothing() {

@@ -2,6 +2,7 @@
 //! from deletion is taken away.
 
 use super::aws_resource::{AwsResource, text};
+use super::inventory::Reach;
 use super::services::{CERTIFICATE, ISSUER};
 use super::{balancers, ec2, load_balancer_gate, records, remains, systems};
 use crate::Eks;
@@ -38,7 +39,7 @@ impl Work for LedgerWork {
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         cx.status("asking AWS what it has of the deployment");
-        let seen = remains::look_beside(&self.eks)?;
+        let seen = remains::look(&self.eks, Reach::Unmanaged)?;
         let entries = entries(&seen.resources);
         let count = text::counted(entries.len(), "resource", "resources");
         // Those that it knows already keep what is known of them.

@@ -2,7 +2,7 @@
 //! for it but the environment's file.
 
 use super::aws_resource::AwsResource;
-use super::inventory::{self, Inventory, LookupContext};
+use super::inventory::{self, Inventory, LookupContext, Reach};
 use super::{scope, systems};
 use aws::cost;
 use base::error::Fault;
@@ -22,8 +22,9 @@ use model::price::Prices;
 pub(crate) fn remains(eks: &Eks, named: &Scope, keep_data: bool) -> Result<Remains> {
     let scope = scope::effective(eks, named, keep_data);
     let mut remains = inside(eks, &scope, keep_data)?;
-    let seen = look(eks)?;
+    let seen = look(eks, if scope.everything { Reach::Everything } else { Reach::OfSystems })?;
     let reading = Reading { eks, prices: model::prices(&eks.deployment().root).map_err(Fault::from)? };
+    remains.survivors.extend(seen.unknown.iter().map(|(about, line, words)| reading.unknown(about, line, words)));
     if !scope.everything {
         let own = seen.resources.iter().filter(|resource| systems::goes_with(eks, resource, &scope));
         remains.survivors.extend(own.map(|resource| reading.survivor(resource)));
@@ -33,27 +34,17 @@ pub(crate) fn remains(eks: &Eks, named: &Scope, keep_data: bool) -> Result<Remai
         let list = if resource.going.is_some() { &mut remains.kept } else { &mut remains.survivors };
         list.push(reading.survivor(resource));
     }
-    remains.survivors.extend(seen.unknown.iter().map(|(about, line, words)| reading.unknown(about, line, words)));
     remains.survivors.extend(reading.state()?);
     Ok(remains)
 }
 
-/// What AWS has, the ledger's entries among it.
+/// What AWS has, as far as that is in reach; the ledger's entries among it.
 ///
 /// # Errors
 /// When AWS cannot be asked.
-fn look(eks: &Eks) -> Result<Inventory> {
+pub(super) fn look(eks: &Eks, reach: Reach) -> Result<Inventory> {
     let entries = eks.ledger.entries()?;
-    inventory::all(&context(eks, &entries))
-}
-
-/// What AWS has and Terraform may not know.
-///
-/// # Errors
-/// When AWS cannot be asked.
-pub(super) fn look_beside(eks: &Eks) -> Result<Inventory> {
-    let entries = eks.ledger.entries()?;
-    inventory::beside(&context(eks, &entries))
+    inventory::look(&LookupContext { reach, ..context(eks, &entries) })
 }
 
 pub(super) fn context<'a>(eks: &'a Eks, entries: &'a [Entry]) -> LookupContext<'a> {
@@ -63,7 +54,7 @@ pub(super) fn context<'a>(eks: &'a Eks, entries: &'a [Entry]) -> LookupContext<'
         names: &eks.infra.names,
         entries,
         domain: environment.cluster.domain.as_ref().map(ToString::to_string),
-        beside: false,
+        reach: Reach::Everything,
     }
 }
 

@@ -4,7 +4,7 @@
 //! known a tag decides.
 
 use super::aws_resource::{AwsResource, DEPLOYMENT, list, tag, text};
-use super::inventory::{Lookup, LookupContext};
+use super::inventory::{Lookup, LookupContext, Reach};
 use super::tagging;
 use aws::Refusal;
 use serde_json::{Value, json};
@@ -12,29 +12,38 @@ use serde_json::{Value, json};
 type Answer = Result<Vec<AwsResource>, Refusal>;
 
 const fn question(about: &'static str, line: &'static [&'static str], ask: fn(&LookupContext<'_>) -> Answer) -> Lookup {
-    Lookup { about, line, beside: false, ask }
+    Lookup { about, line, reach: Reach::Everything, ask }
 }
 
-const fn beside(about: &'static str, line: &'static [&'static str], ask: fn(&LookupContext<'_>) -> Answer) -> Lookup {
-    Lookup { about, line, beside: true, ask }
+const fn unmanaged(
+    about: &'static str,
+    line: &'static [&'static str],
+    ask: fn(&LookupContext<'_>) -> Answer,
+) -> Lookup {
+    Lookup { about, line, reach: Reach::Unmanaged, ask }
 }
 
 pub(super) const QUESTIONS: &[Lookup] = &[
-    beside("the cluster", &["eks", "list-clusters"], cluster),
-    beside("log groups", &["logs", "describe-log-groups"], log_groups),
+    unmanaged("the cluster", &["eks", "list-clusters"], cluster),
+    unmanaged("log groups", &["logs", "describe-log-groups"], log_groups),
     question("image repositories", &["ecr", "describe-repositories"], repositories),
     question("roles", &["iam", "list-roles"], roles),
     question("instance profiles", &["iam", "list-instance-profiles"], profiles),
-    beside("OIDC providers", &["iam", "list-open-id-connect-providers"], providers),
-    beside("key aliases", &["kms", "list-aliases"], aliases),
+    unmanaged("OIDC providers", &["iam", "list-open-id-connect-providers"], providers),
+    unmanaged("key aliases", &["kms", "list-aliases"], aliases),
     question("topics", &["sns", "list-topics"], topics),
     question("alarms", &["cloudwatch", "describe-alarms"], alarms),
     question("dashboards", &["cloudwatch", "list-dashboards"], dashboards),
     question("the cache", &["elasticache", "describe-replication-groups"], cache),
     question("the cache's subnets", &["elasticache", "describe-cache-subnet-groups"], cache_subnets),
-    beside("certificates", &["acm", "list-certificates"], certificates),
+    unmanaged("certificates", &["acm", "list-certificates"], certificates),
     question("the budget", &["budgets", "describe-budgets"], budget),
-    beside("records of the domain", &["route53", "list-hosted-zones"], super::records::records),
+    Lookup {
+        about: "records of the domain",
+        line: &["route53", "list-hosted-zones"],
+        reach: Reach::OfSystems,
+        ask: super::records::records,
+    },
     question(
         "other resources with the deployment's tag",
         &["resourcegroupstaggingapi", "get-resources"],
