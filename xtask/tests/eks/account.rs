@@ -45,12 +45,12 @@ impl Account {
             charts: var("XTASK_E2E_CHARTS")?,
             context: var("XTASK_E2E_CONTEXT")?,
         };
-        let caller = account.try_ask(["sts", "get-caller-identity"])?;
+        let caller = account.try_ask(&["sts", "get-caller-identity"])?;
         account.id = caller["Account"].as_str().unwrap_or_default().to_owned();
         Ok(account)
     }
 
-    pub(crate) fn try_ask<const N: usize>(&self, args: [&str; N]) -> Result<Value, String> {
+    pub(crate) fn try_ask(&self, args: &[&str]) -> Result<Value, String> {
         let mut command = Command::new("aws");
         // Older versions of the CLI do not take it from the variable for every service.
         let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap_or_default();
@@ -66,7 +66,7 @@ impl Account {
 
     #[track_caller]
     pub(crate) fn ask<const N: usize>(&self, args: [&str; N]) -> Value {
-        self.try_ask(args).unwrap()
+        self.try_ask(&args).unwrap()
     }
 
     /// Those in a list of an answer.
@@ -116,19 +116,37 @@ impl Account {
         found
     }
 
+    /// The name of the bucket that has this in its name.
+    #[track_caller]
+    pub(crate) fn bucket(&self, part: &str) -> String {
+        let buckets = self.list(["s3api", "list-buckets"], "Buckets");
+        let mut names = buckets.iter().filter_map(|bucket| bucket["Name"].as_str());
+        names.find(|name| name.contains(part)).unwrap_or_else(|| panic!("no bucket of {part}: {buckets:?}")).to_owned()
+    }
+
     /// The ARNs of load balancers that a controller has made for a cluster of this name.
     #[track_caller]
     pub(crate) fn balancers(&self, cluster: &str) -> Vec<String> {
         let all = self.list(["elbv2", "describe-load-balancers"], "LoadBalancers");
-        let arns = all.iter().filter_map(|balancer| balancer["LoadBalancerArn"].as_str()).map(str::to_owned);
-        let is_its = |arn: &String| {
-            let answer = self.try_ask(["elbv2", "describe-tags", "--resource-arns", arn]);
+        let arns: Vec<&str> = all.iter().filter_map(|balancer| balancer["LoadBalancerArn"].as_str()).collect();
+        // As many as AWS takes at once.
+        arns.chunks(20).flat_map(|some| self.balancers_of(cluster, some)).collect()
+    }
+
+    fn balancers_of(&self, cluster: &str, arns: &[&str]) -> Vec<String> {
+        let line = [&["elbv2", "describe-tags", "--resource-arns"], arns].concat();
+        let Ok(answer) = self.try_ask(&line) else {
             // One that goes away meanwhile is nobody's.
-            let tags = answer.map(|answer| answer["TagDescriptions"][0]["Tags"].clone()).unwrap_or_default();
-            tags.as_array().is_some_and(|tags| {
-                tags.iter().any(|tag| tag["Value"].as_str().is_some_and(|value| value.contains(cluster)))
-            })
+            return match arns {
+                [_] => Vec::new(),
+                _ => arns.iter().flat_map(|arn| self.balancers_of(cluster, &[arn])).collect(),
+            };
         };
-        arns.filter(is_its).collect()
+        let tagged = answer["TagDescriptions"].as_array().cloned().unwrap_or_default();
+        let is_its = |one: &&Value| {
+            let tags = one["Tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+            tags.iter().any(|tag| tag["Value"].as_str().is_some_and(|value| value.contains(cluster)))
+        };
+        tagged.iter().filter(is_its).filter_map(|one| Some(one["ResourceArn"].as_str()?.to_owned())).collect()
     }
 }

@@ -99,9 +99,7 @@ impl Deployment {
     /// What the ledger has of a kind, each with whose it is.
     #[track_caller]
     pub(crate) fn noted(&self, kind: &str) -> Vec<(String, Option<String>)> {
-        let buckets = self.account.list(["s3api", "list-buckets"], "Buckets");
-        let names = buckets.iter().filter_map(|bucket| bucket["Name"].as_str());
-        let bucket = names.clone().find(|name| name.contains(&self.base())).unwrap_or_else(|| panic!("{buckets:?}"));
+        let bucket = self.account.bucket(&self.base());
         let ledger = self.account.ask(["s3", "cp", &format!("s3://{bucket}/ledger.json"), "-"]);
         let entries = ledger["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == kind);
         let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -40,7 +40,7 @@ impl Zone {
 
 impl Drop for Zone {
     fn drop(&mut self) {
-        let _ = self.account.try_ask(["route53", "delete-hosted-zone", "--id", &self.id]);
+        let _ = self.account.try_ask(&["route53", "delete-hosted-zone", "--id", &self.id]);
     }
 }
 

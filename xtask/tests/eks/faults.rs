@@ -66,8 +66,9 @@ fn a_throttled_api_is_asked_again_and_a_lost_answer_is_no_second_bucket(deployme
     });
     let run = deployment.through(&proxy.url(), &["deploy", "epoch", "--yes", "--json"]).success();
     assert_eq!(run.json()["result"], "deployed", "{}", run.stdout);
-    let buckets = deployment.left().into_iter().filter(|name| name.starts_with("bucket")).count();
-    assert_eq!(buckets, 1);
+    let buckets = deployment.account.list(["s3api", "list-buckets"], "Buckets");
+    let own = buckets.iter().filter(|bucket| bucket["Name"].as_str().unwrap().contains(&deployment.base())).count();
+    assert_eq!(own, 1, "{buckets:?}");
 }
 
 fn nobody_else_deploys_at_the_same_time(deployment: &Deployment) {
@@ -78,7 +79,7 @@ fn nobody_else_deploys_at_the_same_time(deployment: &Deployment) {
 }
 
 fn a_lock_that_was_left_is_told_and_removed(deployment: &Deployment) {
-    let bucket = deployment.left().iter().find_map(|name| name.strip_prefix("bucket ").map(str::to_owned)).unwrap();
+    let bucket = deployment.account.bucket(&deployment.base());
     let lock = r#"{"ID":"0a1b2c3d-0000-1111-2222-333344445555","Operation":"OperationTypeApply","Info":"","Who":"somebody@elsewhere","Version":"1.10.0","Created":"2026-01-01T00:00:00Z","Path":"x"}"#;
     let file = deployment.sandbox.root.join(format!("target-lock-{}", deployment.id));
     std::fs::write(&file, lock).unwrap();
@@ -170,9 +171,9 @@ fn a_first_ctrl_c_lets_terraform_give_its_lock_back() {
     running.signal(Signal::SIGINT);
     let run = running.finish().exits(130);
     assert!(run.stderr.contains("interrupted"), "{}", run.stderr);
+    let bucket = deployment.account.bucket(&deployment.base());
     eventually("the lock is given back", || {
-        let bucket = deployment.left().iter().find_map(|name| name.strip_prefix("bucket ").map(str::to_owned));
-        let objects = deployment.account.list(["s3api", "list-objects-v2", "--bucket", &bucket.unwrap()], "Contents");
+        let objects = deployment.account.list(["s3api", "list-objects-v2", "--bucket", &bucket], "Contents");
         let locked = objects.iter().any(|object| object["Key"].as_str().is_some_and(|key| key.ends_with(".tflock")));
         if locked { Err("locked".to_owned()) } else { Ok(()) }
     });

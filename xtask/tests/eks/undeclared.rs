@@ -7,7 +7,10 @@ use super::instants::{Instants, killed};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often it is asked meanwhile: a program each time, which a test's own load may not be.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
 
 /// Goes on where [`Domain`] has `epoch` and `web`, and leaves it `epoch` alone. `took`: how long a change takes there.
 pub(crate) fn goes_once_something_else_has_its_place(domain: &Domain, took: Duration) {
@@ -36,7 +39,10 @@ fn failures_during(domain: &Domain, service: &str, work: impl FnOnce()) -> Vec<S
     let (stop, failures, answers) = (AtomicBool::new(false), Mutex::new(Vec::new()), Mutex::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let mut due = Instant::now();
             while !stop.load(Ordering::SeqCst) {
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                due += ASKED_EVERY;
                 let answer = domain.get(&balancer, &url);
                 if answer.ends_with(" 200") {
                     *answers.lock().unwrap() += 1;
