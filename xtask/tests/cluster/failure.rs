@@ -17,7 +17,7 @@ fn bad_over_good(deployment: &Deployment, spoil: impl FnOnce(&Path), args: &[&st
     deployment.deploy(&["epoch"]);
     let place = deployment.place("epoch");
     let version = deployment.sandbox.status("epoch")["version"].clone();
-    let hammer = Hammer::start(&place, None);
+    let hammer = Hammer::start(&place, 50);
     spoil(&deployment.sandbox.root);
     let run = deployment.fails(&[&["epoch"], args].concat());
     for seen in hammer.until_answered("epoch") {

@@ -28,7 +28,7 @@ fn replaced_under_load(deployment: &Deployment, system: &str, path: &'static str
     let file = deployment.sandbox.root.join(format!("deploy/systems/{system}.toml"));
     let original = std::fs::read_to_string(&file).unwrap();
     deployment.deploy(&[system]);
-    let (hammer, started) = (Hammer::asking(&deployment.place(system), path, Some(RATE)), Instant::now());
+    let (hammer, started) = (Hammer::asking(&deployment.place(system), path, RATE), Instant::now());
     for level in ["debug", "warn"] {
         std::fs::write(&file, with_variable(&original, system, level)).unwrap();
         let document = deployment.deploy(&[system]);

@@ -32,7 +32,7 @@ fn epoch_grows_under_load_and_shrinks_again() {
     assert!(ready >= Some(2), "as many as there are to be at least, from the beginning: {ready:?}");
     replicas(&deployment, "before the load", |ready| ready == 2);
     let place = deployment.place("epoch");
-    let load: Vec<Hammer> = (0..4).map(|_| Hammer::start(&place, None)).collect();
+    let load: Vec<Hammer> = (0..2).map(|_| Hammer::start(&place, u32::MAX)).collect();
     replicas(&deployment, "under load", |ready| ready > 2);
     for hammer in load {
         let failures: Vec<_> = hammer.until_answered("epoch").into_iter().flat_map(|seen| seen.failures).collect();

@@ -167,7 +167,7 @@ fn what_moves_before_it_was_ever_proven_goes_once_its_replacement_serves() {
     let deployment = skip::unless!(Deployment::alone_with_own_copy("unproven"));
     only(&deployment, &["web"]);
     never_proven(&deployment, "web");
-    let hammer = Hammer::asking(&deployment.place("web"), "/hello", Some(50));
+    let hammer = Hammer::asking(&deployment.place("web"), "/hello", 50);
     rename(&deployment, "web", "site");
     never_proven(&deployment, "site");
     // It runs in both systems now.
@@ -186,7 +186,7 @@ fn a_renamed_service_that_fails_leaves_the_old_one() {
     only(&deployment, &["epoch"]);
     deployment.deploy(&["epoch"]);
     let old = deployment.place("epoch");
-    let hammer = Hammer::start(&old, None);
+    let hammer = Hammer::start(&old, 50);
     edit(&file(&deployment, "epoch"), "[services.epoch]\n", "[services.clock]\nenv = { FAULT = \"never-ready\" }\n");
     edit(&file(&deployment, "epoch"), "[services.epoch", "[services.clock");
     deployment.fails(&["epoch"]);
@@ -201,7 +201,7 @@ fn a_service_that_moves_to_another_system_loses_no_request() {
     let deployment = skip::unless!(Deployment::alone_with_own_copy("moved"));
     only(&deployment, &["epoch"]);
     deployment.deploy(&[]);
-    let hammer = Hammer::start(&deployment.place("epoch"), Some(100));
+    let hammer = Hammer::start(&deployment.place("epoch"), 100);
     rename(&deployment, "epoch", "time");
     assert_eq!(planned(&deployment, "epoch", "epoch")["why"], "it belongs to `time` now");
     let document = deployment.deploy(&[]);

@@ -48,7 +48,7 @@ fn a_version_that_never_becomes_ready_leaves_the_old_one_serving() {
     let deployment = skip::unless!(Deployment::new("never-ready"));
     deployment.deploy(&["epoch"]);
     let old = deployment.container("epoch")["Id"].clone();
-    let hammer = Hammer::start(&deployment.sandbox.via("epoch"), None);
+    let hammer = Hammer::start(&deployment.sandbox.via("epoch"), 100);
     let run = deployment.faulty("epoch", "never-ready");
     for seen in hammer.until_answered("epoch") {
         assert!(seen.failures.is_empty(), "{:#?}", seen.failures);

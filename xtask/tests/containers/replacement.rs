@@ -19,7 +19,7 @@ fn a_public_service_is_replaced_under_load_without_a_lost_request() {
     let deployment = skip::unless!(Deployment::alone("replaced"));
     deployment.deploy(&["epoch"]);
     let via = deployment.sandbox.via("epoch");
-    let (hammer, started) = (Hammer::start(&via, Some(RATE)), Instant::now());
+    let (hammer, started) = (Hammer::start(&via, RATE), Instant::now());
     for level in ["debug", "warn", "info"] {
         let old = deployment.container("epoch")["Id"].clone();
         let document = deployment.deploy(&["epoch", "--set", &format!("env.LOG={level}")]);

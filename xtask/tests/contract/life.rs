@@ -179,12 +179,16 @@ fn a_failure_leaves_what_ran<D: Deployed>(deployment: &D) {
     deployment.runs_only("epoch", &old);
 }
 
-/// Two systems, each with a service of it: one is removed, then the other. A look alone removes neither.
+/// Two systems, each with a service of it: one is removed, then the other.
 #[track_caller]
-pub(crate) fn a_teardown_of_one_system_keeps_the_other<D: Deployed>(
-    deployment: &D,
-    [(gone, its), (stays, other)]: [(&str, &str); 2],
-) {
+pub(crate) fn a_teardown_of_one_system_keeps_the_other<D: Deployed>(deployment: &D, systems: [(&str, &str); 2]) {
+    one_system_goes(deployment, systems);
+    with_the_last_goes_what_they_shared(deployment, systems[1].0);
+}
+
+/// One of two systems, each with a service of it, is removed. A look alone removes neither.
+#[track_caller]
+pub(crate) fn one_system_goes<D: Deployed>(deployment: &D, [(gone, its), (stays, other)]: [(&str, &str); 2]) {
     deployment.deploy(&[gone, stays]);
     let (running, kept) = (deployment.running(its), deployment.running(other));
     let found = deployment.sandbox().xtask(["teardown", "--verify", "--json"]).exits(1).json();
@@ -199,9 +203,13 @@ pub(crate) fn a_teardown_of_one_system_keeps_the_other<D: Deployed>(
     assert_eq!(deployment.running(other), kept);
     deployment.sandbox().xtask(["smoke", stays]).success();
     assert_eq!(deployment.deploy(&[stays])["result"], "unchanged");
-    // With the last system goes what they shared.
-    let receipt = deployment.sandbox().xtask(["teardown", stays, "--yes", "--json"]).success().json();
-    assert_eq!(receipt["result"], "clean", "{receipt:#}");
+}
+
+#[track_caller]
+pub(crate) fn with_the_last_goes_what_they_shared<D: Deployed>(deployment: &D, last: &str) {
+    let receipt = deployment.sandbox().xtask(["teardown", last, "--yes", "--json"]).success().json();
+    assert_eq!((&receipt["result"], &receipt["survivors"]), (&json!("clean"), &json!([])), "{receipt:#}");
+    assert!(!receipt["removed"].as_array().unwrap().is_empty(), "{receipt:#}");
     assert!(!deployment.sandbox().home().exists());
     assert_eq!(deployment.left(), Vec::<String>::new());
 }

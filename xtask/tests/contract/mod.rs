@@ -78,7 +78,7 @@ pub(crate) trait Deployed {
 
     #[track_caller]
     fn hammer(&self, service: &str) -> Option<Hammer> {
-        self.place(service).map(|place| Hammer::start(&place, Some(40)))
+        self.place(service).map(|place| Hammer::start(&place, 40))
     }
 
     /// Waits until nothing runs of a service but this; what was there is given the time to end.

@@ -40,7 +40,7 @@ pub(crate) fn supervisor(sandbox: &Sandbox) -> os::ProcessId {
 fn a_service_that_never_becomes_ready_leaves_the_old_one_serving() {
     let sandbox = Sandbox::impatient("never-ready");
     sandbox.xtask(["deploy", "epoch"]).success();
-    let hammer = Hammer::start(&sandbox.via("epoch"), None);
+    let hammer = Hammer::start(&sandbox.via("epoch"), 500);
     let run = faulty(&sandbox, "never-ready");
     for seen in hammer.until_answered("epoch") {
         assert!(seen.failures.is_empty(), "{:#?}", seen.failures);

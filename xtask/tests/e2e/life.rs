@@ -175,7 +175,7 @@ fn a_change_replaces_its_service_alone(sandbox: &Sandbox) {
     let why = plan["systems"][0]["services"][0]["why"].to_string();
     assert!(why.contains("app/epoch/src/main.rs"), "{why}");
 
-    let hammer = Hammer::start(&sandbox.via("epoch"), None);
+    let hammer = Hammer::start(&sandbox.via("epoch"), 500);
     let document = deploy(sandbox, &["epoch", "shortener"]);
     let seen = hammer.until_answered("sharp");
     assert_eq!(step(&document, "start:epoch")["result"], "done");

@@ -105,7 +105,7 @@ fn a_renamed_service_takes_over_without_a_gap() {
     let stage = Stage::new("undeclared-rename");
     deploy(&stage.sandbox, &["epoch"]);
     let old = pid(&stage.sandbox, "epoch");
-    let hammer = Hammer::start(&format!("127.0.0.1:{}", stage.port()), None);
+    let hammer = Hammer::start(&format!("127.0.0.1:{}", stage.port()), 500);
     stage.rename("");
     let plan = stage.sandbox.xtask(["plan", "--json"]).success().json();
     assert_eq!(plan["removed"][0]["service"], "epoch", "{plan:#}");
@@ -195,7 +195,7 @@ fn a_service_moves_to_another_system() {
     deploy(&stage.sandbox, &[]);
     stage.store("tick");
     std::fs::rename(stage.file("tick"), stage.file("tock")).unwrap();
-    let hammer = Hammer::start(&format!("127.0.0.1:{port}"), None);
+    let hammer = Hammer::start(&format!("127.0.0.1:{port}"), 500);
     deploy(&stage.sandbox, &["tock"]);
     for seen in hammer.until_answered("epoch") {
         assert_eq!(seen.failures, Vec::<String>::new());

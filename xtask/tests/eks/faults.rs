@@ -143,8 +143,7 @@ fn keys_that_expire_on_the_way_lose_nothing(deployment: &Deployment) {
     let run = running.finish();
     assert_ne!(run.code(), 0, "{}", run.stdout);
     assert!(run.stderr.contains("expired"), "{}", run.stderr);
-    let receipt = deployment.sandbox.xtask(["teardown", "web", "--yes", "--json"]).success().json();
-    assert_eq!(receipt["result"], "clean", "{receipt:#}");
+    contract::one_system_goes(deployment, [("web", "web"), ("epoch", "epoch")]);
     assert_eq!(deployment.get("epoch", "/").unwrap().0, 200);
 }
 
@@ -159,7 +158,7 @@ fn a_controller_that_was_removed_by_hand_leaves_nothing_behind(deployment: &Depl
     );
     deployment.account.helm(["uninstall", release, "--namespace", &namespace, "--wait"]).success();
     // Nobody but the controller removes what it has made: it is brought back for that, and removed after it.
-    deployment.ends_clean();
+    contract::with_the_last_goes_what_they_shared(deployment, "epoch");
 }
 
 #[test]

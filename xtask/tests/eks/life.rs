@@ -1,7 +1,7 @@
 //! From an empty account to proven and back to an empty account: all systems at once, and another deployment beside them.
 
 use super::contract::{self, Deployed};
-use super::deployment::Deployment;
+use super::deployment::{Deployment, asked_for};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,6 @@ fn all_systems_go_from_an_empty_account_to_proven_and_leave_it_empty() {
     the_graph_is_as_promised(&deployment, &first);
     only_what_is_public_has_a_url(&deployment);
     what_is_made_carries_the_deployment(&deployment);
-    another_one_comes_and_goes_beside_it(&deployment);
     what_is_stored_is_kept_when_asked_for(&deployment);
     deployment.ends_clean();
 }
@@ -112,8 +111,11 @@ fn what_is_stored_is_kept_when_asked_for(deployment: &Deployment) {
     assert!(receipt["kept"].to_string().contains("redis"), "{receipt:#}");
 }
 
-/// What it keeps of two systems, it keeps beside another deployment, which has all that it had afterwards.
-fn another_one_comes_and_goes_beside_it(deployment: &Deployment) {
+#[test]
+fn a_deployment_has_all_that_it_had_once_another_one_has_come_and_gone() {
+    skip::unless!(asked_for());
+    let deployment = skip::unless!(Deployment::new("stays"));
+    deployment.deploy(&[]);
     let before = deployment.left();
     let other = Deployment::new("beside").unwrap();
     contract::a_teardown_of_one_system_keeps_the_other(&other, [("epoch", "epoch"), ("web", "web")]);
@@ -121,4 +123,5 @@ fn another_one_comes_and_goes_beside_it(deployment: &Deployment) {
     assert_eq!(deployment.get("epoch", "/").unwrap().0, 200);
     let again = deployment.deploy(&[]);
     assert_eq!(again["result"], "unchanged", "{again:#}");
+    deployment.ends_clean();
 }
