@@ -39,6 +39,11 @@ fn files_of_the_crate_count() {
     check(&[
         ("a byte", &|s| s.write("app/web/src/main.rs", "fn main() {} "), &["app/web/src/main.rs changed"]),
         ("an empty file", &|s| s.write("app/web/build.rs", ""), &["app/web/build.rs added"]),
+        (
+            "a folder that only says that it is a cache",
+            &|s| s.write("app/web/src/CACHEDIR.TAG", "Signature:"),
+            &["app/web/src/CACHEDIR.TAG added"],
+        ),
         ("a file less", &|s| s.remove("app/web/src/page.rs"), &["app/web/src/page.rs removed"]),
         (
             "another name",
@@ -238,6 +243,16 @@ fn what_the_build_cannot_see_does_not_count() {
             },
             &[],
         ),
+        (
+            "what it built into a folder of another name",
+            &|s| {
+                s.write("app/web/out/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# cargo");
+                s.write("app/web/out/debug/web", "program");
+            },
+            &[],
+        ),
+        ("what the Finder leaves", &|s| s.write("app/web/.DS_Store", "x"), &[]),
+        ("what an editor leaves", &|s| s.write("app/web/src/.main.rs.swp", "x"), &[]),
         ("git's own files", &|s| s.write("app/web/.git", "gitdir: /home/me/elsewhere"), &[]),
         ("a link to what cargo built", &|s| s.write("target/debug/web", "program"), &[]),
     ]);

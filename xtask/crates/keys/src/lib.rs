@@ -13,8 +13,8 @@
 //! - what the caller adds: the toolchain, build arguments, a base image, a platform.
 //!
 //! What does not: the path of the checkout, modification times, owners, the order in which a directory is read,
-//! empty directories (git does not keep them, so a fresh clone would never agree), `.git`, and the `target`
-//! directories that cargo marks as caches. Of a file's mode the bits of its owner count and setuid, setgid and
+//! empty directories (git does not keep them, so a fresh clone would never agree), `.git`, what editors and desktops
+//! leave beside files, and the directories that a tool marks as its cache. Of a file's mode the bits of its owner count and setuid, setgid and
 //! sticky; those of group and others follow the umask of whoever made the checkout.
 //!
 //! Limits: what a build reads from elsewhere (environment variables, `~/.cargo/config.toml`, a file outside the

@@ -99,7 +99,7 @@ impl<'a> Forest<'a> {
             for child in children {
                 let child = child.with_context(|| cannot_read(&entry.path))?;
                 let path = entry.path.join(child.file_name());
-                if child.file_name() != ".git" {
+                if child.file_name() != ".git" && !is_dropping(child.file_name().as_bytes()) {
                     let file_type = child.file_type().with_context(|| cannot_read(&path))?;
                     pending.push(Found { tree: entry.tree, path, file_type });
                 }
@@ -108,17 +108,15 @@ impl<'a> Forest<'a> {
         Ok(())
     }
 
-    /// Whether a directory is cargo's output or this tool's own state.
+    /// Whether a directory is some tool's output, such as cargo's whatever its name, or this tool's own state. A crate is
+    /// none, whatever else it says.
     fn is_generated(&self, path: &Path) -> bool {
         if path == Path::new(STATE) {
             return true;
         }
-        if path.file_name().is_none_or(|name| name != "target") {
-            return false;
-        }
         let mut start = [0; CACHE_TAG.len()];
         let tag = File::open(self.root.join(path).join("CACHEDIR.TAG")).and_then(|mut tag| tag.read_exact(&mut start));
-        tag.is_ok() && start == CACHE_TAG
+        tag.is_ok() && start == CACHE_TAG && !self.root.join(path).join("Cargo.toml").exists()
     }
 
     /// Hashes on all cores. The result has the order of `found`, whichever thread took what.
@@ -182,6 +180,18 @@ impl<'a> Forest<'a> {
     }
 }
 
+/// Whether a name is that of what desktops and editors leave beside a file that is looked at or edited: Finder's, Vim's
+/// backups, swap files and the one by which it tries whether it may write, Emacs's locks and copies.
+fn is_dropping(name: &[u8]) -> bool {
+    let is_swap = name.starts_with(b".") && name.len() > 5 && name[..name.len() - 1].ends_with(b".sw");
+    let is_copy = name.len() > 2 && name.starts_with(b"#") && name.ends_with(b"#");
+    [b".DS_Store".as_slice(), b"4913"].contains(&name)
+        || name.ends_with(b"~")
+        || name.starts_with(b".#")
+        || is_swap
+        || is_copy
+}
+
 fn hash_file(path: &Path, buffer: &mut [u8]) -> std::io::Result<(u16, Digest)> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -232,6 +242,16 @@ fn cannot_read(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_editors_leave_is_no_source() {
+        for name in [".DS_Store", ".main.rs.swp", ".main.rs.swo", "main.rs~", ".#main.rs", "#main.rs#", "4913"] {
+            assert!(is_dropping(name.as_bytes()), "{name}");
+        }
+        for name in ["main.rs", "film.swf", "swap", ".swp", "a.sw", "#", "##x", ".env", "DS_Store", "49130"] {
+            assert!(!is_dropping(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn only_what_is_gone_is_passed_over() {
