@@ -157,7 +157,7 @@ impl Work for BinariesWork {
                     continue;
                 }
                 (Ok(_), Some(change)) => format!("{change} while it was being built; run the same command again"),
-                (Err(error), _) => error.to_owned(),
+                (Err(error), _) => error,
             };
             errors.insert(wanted.service.clone(), error);
         }

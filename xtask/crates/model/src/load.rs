@@ -12,6 +12,7 @@ use super::system_file::{self, Draft};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use toml::de::DeTable;
 
 pub(super) const SYSTEMS: &str = "deploy/systems";
 const CRATES: &str = "app";
@@ -95,16 +96,25 @@ fn read_systems(root: &Path, sink: &Sink) -> Vec<(SystemName, Source)> {
     sources
 }
 
-/// The crates below `app/` that are programs. A folder that cannot be listed has none.
+/// The packages below `app/` that are programs, whatever their folders are called. A folder that cannot be listed has none.
 fn programs(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root.join(CRATES)).into_iter().flatten();
-    let folders = entries.flatten().filter(|entry| {
-        let path = entry.path();
-        path.join("Cargo.toml").is_file() && path.join("src/main.rs").is_file()
-    });
-    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> = entries.flatten().filter_map(|entry| program(&entry.path())).collect();
     names.sort();
     names
+}
+
+/// The name of the package in a folder, if it has a program. A manifest that cannot be read is cargo's to complain of.
+fn program(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+    let has_main = folder.join("src/main.rs").is_file() || folder.join("src/bin").is_dir();
+    let Ok(manifest) = DeTable::parse(&text) else {
+        return folder.file_name()?.to_str().filter(|_| has_main).map(str::to_owned);
+    };
+    let manifest = manifest.get_ref();
+    let is_program = has_main || manifest.get("bin").is_some_and(|bins| bins.get_ref().is_array());
+    let name = manifest.get("package")?.get_ref().as_table()?.get("name")?.get_ref().as_str()?;
+    is_program.then(|| name.to_owned())
 }
 
 fn check_names(drafts: &[Draft<'_>]) {

@@ -35,7 +35,7 @@ const SECRET_SOURCES: [(&str, SecretSource); 1] = [("generated", SecretSource::G
 
 /// What else a service may refer to.
 pub(super) struct Known {
-    /// The crates below `app/` that are programs.
+    /// The packages below `app/` that are programs.
     pub(super) crates: Vec<String>,
     /// The short names in the image file; none where that file cannot be read.
     pub(super) images: Option<Vec<String>>,

@@ -90,7 +90,7 @@ impl Service {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A crate under `app/`, whose binary has the crate's name.
+    /// A package under `app/`, with its binary of the same name or the only one it has.
     Crate(String),
     /// A public image, by its short name in `deploy/images.toml`, and what stands in for it on `host`.
     Image { image: String, host: Option<HostProgram> },

@@ -38,8 +38,8 @@ pub fn build_directory(vars: &Vars) -> Option<PathBuf> {
 /// What cargo's messages say of a build.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Build {
-    /// Crate to the binary of the same name.
-    pub binaries: BTreeMap<String, PathBuf>,
+    /// Of each package its binaries, by their names.
+    binaries: BTreeMap<String, BTreeMap<String, PathBuf>>,
     /// Each error as the compiler rendered it, with the crate it is in.
     pub errors: Vec<(String, String)>,
 }
@@ -52,7 +52,8 @@ impl Build {
         match message["reason"].as_str() {
             Some("compiler-artifact") => {
                 if let Some(executable) = message["executable"].as_str() {
-                    self.binaries.insert(target.to_owned(), PathBuf::from(executable));
+                    let of_package = self.binaries.entry(package(&message).to_owned()).or_default();
+                    of_package.insert(target.to_owned(), PathBuf::from(executable));
                 }
             }
             Some("compiler-message") if message.pointer("/message/level").is_some_and(|level| level == "error") => {
@@ -63,11 +64,36 @@ impl Build {
         }
     }
 
+    /// The binary of a package that has its name, or the only one there is.
+    ///
+    /// # Errors
+    /// Why there is none: what did not compile, or that several could be meant.
+    pub fn binary(&self, name: &str) -> Result<&Path, Option<String>> {
+        let Some(all) = self.binaries.get(name) else { return Err(self.first_error(name).map(str::to_owned)) };
+        let mut paths = all.values();
+        let only = paths.next().filter(|_| paths.next().is_none());
+        all.get(name).or(only).map(PathBuf::as_path).ok_or_else(|| {
+            let names: Vec<String> = all.keys().map(|name| format!("`{name}`")).collect();
+            Some(format!("package `{name}` has the binaries {}; name one of them `{name}`", names.join(", ")))
+        })
+    }
+
     /// Why a crate has no binary: its own first error, or else the first of anything it may depend on.
-    pub fn first_error(&self, name: &str) -> Option<&str> {
+    fn first_error(&self, name: &str) -> Option<&str> {
         // Targets are named with underscores where they are libraries.
         let own = self.errors.iter().find(|(target, _)| target.replace('_', "-") == name);
         own.or(self.errors.first()).map(|(_, rendered)| rendered.as_str())
+    }
+}
+
+/// The name of the package that a message is of, as cargo writes it in its ID: the last folder of its source, or before
+/// an `@` where that is another one (doc.rust-lang.org/cargo/reference/pkgid-spec.html).
+fn package(message: &Value) -> &str {
+    let id = message["package_id"].as_str().unwrap_or_default();
+    let (source, version) = id.rsplit_once('#').unwrap_or((id, ""));
+    match version.rsplit_once('@') {
+        Some((name, _)) => name,
+        None => source.rsplit('/').next().unwrap_or_default(),
     }
 }
 
@@ -88,14 +114,30 @@ mod tests {
     #[test]
     fn binaries_and_errors_are_told_apart() {
         let mut build = Build::default();
-        build.take(r#"{"reason":"compiler-artifact","target":{"name":"epoch"},"executable":"/t/debug/epoch"}"#);
+        let mut made = |id: &str, target: &str| {
+            let executable = format!("/t/debug/{target}");
+            build.take(
+                &serde_json::json!({
+                    "reason": "compiler-artifact", "package_id": id, "target": {"name": target}, "executable": executable,
+                })
+                .to_string(),
+            );
+        };
+        made("path+file:///r/app/epoch#0.1.0", "epoch");
+        made("path+file:///r/app/epoch#0.1.0", "extra");
+        made("path+file:///r/app/clock#tick@0.1.0", "tickd");
+        made("path+file:///r/app/two#0.1.0", "one");
+        made("path+file:///r/app/two#0.1.0", "other");
         build.take(r#"{"reason":"compiler-artifact","target":{"name":"kit"},"executable":null}"#);
         build.take(
             r#"{"reason":"compiler-message","target":{"name":"shortener"},"message":{"level":"error","rendered":"error: no\n"}}"#,
         );
         build.take("warning: not json");
-        assert_eq!(build.binaries["epoch"], PathBuf::from("/t/debug/epoch"));
-        assert_eq!(build.binaries.len(), 1);
-        assert_eq!(build.first_error("shortener"), Some("error: no"));
+        assert_eq!(build.binary("epoch"), Ok(Path::new("/t/debug/epoch")), "the one of its name");
+        assert_eq!(build.binary("tick"), Ok(Path::new("/t/debug/tickd")), "the only one");
+        let several = "package `two` has the binaries `one`, `other`; name one of them `two`";
+        assert_eq!(build.binary("two"), Err(Some(several.to_owned())));
+        assert_eq!(build.binary("shortener"), Err(Some("error: no".to_owned())));
+        assert_eq!(Build::default().binary("epoch"), Err(None), "cargo itself has failed");
     }
 }

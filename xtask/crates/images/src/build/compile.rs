@@ -20,11 +20,8 @@ impl Compiled {
     ///
     /// # Errors
     /// The compiler's words.
-    pub fn binary(&self, name: &str) -> Result<&Path, &str> {
-        match self.build.binaries.get(name) {
-            Some(binary) => Ok(binary),
-            None => Err(self.build.first_error(name).unwrap_or(&self.said)),
-        }
+    pub fn binary(&self, name: &str) -> Result<&Path, String> {
+        self.build.binary(name).map_err(|error| error.unwrap_or_else(|| self.said.clone()))
     }
 }
 

@@ -129,7 +129,7 @@ impl Work for BuildWork {
                     continue;
                 }
                 (Ok(_), Some(change)) => format!("{change} while it was being built; deploy again"),
-                (Err(error), _) => error.to_owned(),
+                (Err(error), _) => error,
             };
             self.errors.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.service.clone(), error);
         }

@@ -64,6 +64,24 @@ fn a_crate_needs_little_to_be_said() {
 }
 
 #[test]
+fn a_crate_is_known_by_its_package_whatever_its_folder_and_its_binary_are_called() {
+    let root = Root::of_repository();
+    root.write("app/elsewhere/Cargo.toml", "package.name = 'tick'\n[[bin]]\nname = 'tickd'\npath = 'tick.rs'\n");
+    root.write("deploy/systems/tick.toml", "description = 'ticks'\n[services.tick]\ncrate = 'tick'\nport = 4321\n");
+    let spec = load(root.path()).unwrap();
+    assert_eq!(service(&spec, "tick").source, Source::Crate("tick".to_owned()));
+    // A library is no service, and neither is a folder.
+    for name in ["kit", "elsewhere"] {
+        root.write(
+            "deploy/systems/tick.toml",
+            format!("description = 'ticks'\n[services.tick]\ncrate = '{name}'\nport = 4321\n"),
+        );
+        let errors = load(root.path()).unwrap_err().to_string();
+        assert!(errors.contains(&format!("`{name}`")) && errors.contains("`tick`"), "{errors}");
+    }
+}
+
+#[test]
 fn an_image_says_what_a_crate_need_not() {
     let spec = own_spec();
     let redis = service(&spec, "redis");

@@ -25,7 +25,7 @@ impl Root {
         let name = format!("slipway-spec-{}-{number}", std::process::id());
         let root = Self(std::env::temp_dir().join(name));
         for name in ["epoch", "shortener", "invoice-app", "payment-provider", "producer", "consumer"] {
-            root.write(&format!("app/{name}/Cargo.toml"), "");
+            root.write(&format!("app/{name}/Cargo.toml"), format!("package.name = '{name}'"));
             root.write(&format!("app/{name}/src/main.rs"), "");
         }
         root.write("app/kit/Cargo.toml", "");
