@@ -17,8 +17,9 @@
 //! leave beside files, and the directories that a tool marks as its cache. Of a file's mode the bits of its owner count and setuid, setgid and
 //! sticky; those of group and others follow the umask of whoever made the checkout.
 //!
-//! Limits: what a build reads from elsewhere (environment variables, `~/.cargo/config.toml`, a file outside the
-//! crate's folder named by `include_str!` rather than by a symlink) is the caller's to add. Features and platforms are
+//! Limits: what a build reads from elsewhere (environment variables, cargo's configuration above the repository, for which
+//! there is [`configuration_outside`], a file outside the crate's folder named by `include_str!` rather than by a symlink)
+//! is the caller's to add. Features and platforms are
 //! not resolved: an optional dependency counts whether or not it is switched on, and so does what the lock lists for
 //! another system. Every profile of the root `Cargo.toml` counts, unless the one that is built
 //! with was named.
@@ -40,6 +41,7 @@
 //! # }
 //! ```
 
+mod configuration;
 mod crates;
 mod diff;
 mod document;
@@ -51,6 +53,7 @@ mod patterns;
 mod tree;
 mod workspace;
 
+pub use configuration::outside as configuration_outside;
 pub use diff::{Change, diff};
 pub use input::{Digest, Input, Kind};
 pub use manifest::{Key, Manifest};

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// What rustup reads to choose a toolchain.
 const TOOLCHAIN_FILES: [&str; 2] = ["rust-toolchain", "rust-toolchain.toml"];
 /// Cargo's configuration; it still reads the name without an extension.
-const CONFIGURATION: [&str; 2] = [".cargo/config", ".cargo/config.toml"];
+pub(super) const CONFIGURATION: [&str; 2] = [".cargo/config", ".cargo/config.toml"];
 
 /// A cargo workspace, its manifests and its lock read once.
 ///

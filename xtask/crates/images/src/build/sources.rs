@@ -1,6 +1,6 @@
 //! What a build of a crate sees on this machine.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use base::ctx::Vars;
 use base::error::Fault;
 use base::proc::Proc;
@@ -44,7 +44,7 @@ impl Sources {
         }
         let (here, crates) = std::thread::scope(|scope| {
             let here = scope.spawn(|| match manner.compiler {
-                Compiler::Here => compiler_inputs(vars, proc),
+                Compiler::Here => compiler_inputs(root, vars, proc),
                 Compiler::Elsewhere => Ok(Vec::new()),
             });
             let workspace = Workspace::read(root).map(|workspace| match manner.profile {
@@ -90,10 +90,11 @@ fn no_member(root: &Path, name: &str) -> Fault {
     ))
 }
 
-fn compiler_inputs(vars: &Vars, proc: &Proc) -> Result<Vec<Input>> {
+fn compiler_inputs(root: &Path, vars: &Vars, proc: &Proc) -> Result<Vec<Input>> {
     let toolchain = Input::toolchain(&proc.read(&rustc::version(vars))?);
     let variables = build_variables(vars).into_iter().map(|(name, value)| Input::new(Kind::Argument, name, value));
-    Ok(std::iter::once(toolchain).chain(variables).collect())
+    let configuration = keys::configuration_outside(root, &vars.cargo_home()).context("read cargo's configuration")?;
+    Ok(std::iter::once(toolchain).chain(variables).chain(configuration).collect())
 }
 
 /// Variables that change what cargo builds (doc.rust-lang.org/cargo/reference/environment-variables.html), and those
