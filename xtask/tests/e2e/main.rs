@@ -25,6 +25,7 @@ mod many;
 mod records;
 mod render;
 mod secrets;
+mod sources;
 mod state;
 mod store;
 mod systems;

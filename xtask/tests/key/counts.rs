@@ -124,6 +124,21 @@ fn what_links_lead_to_counts_wherever_it_is_in_the_repository() {
 }
 
 #[test]
+fn what_sources_include_counts_wherever_it_is_in_the_repository() {
+    let sample = Sample::new();
+    let before = sample.manifest("web");
+    sample.write("pages/index.html", "first");
+    sample.write("app/web/src/page.rs", "include_str!(\"../../../pages/index.html\"); option_env!(\"LABEL\");");
+    let included = sample.manifest("web");
+    let sentences = |before, after| diff(before, after).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(sentences(&before, &included), ["app/web/src/page.rs changed", "pages/index.html added"]);
+    assert_eq!(included.variables().iter().collect::<Vec<_>>(), ["LABEL"]);
+    sample.write("pages/index.html", "second");
+    sample.write("pages/other.html", "nobody includes it");
+    assert_eq!(sentences(&included, &sample.manifest("web")), ["pages/index.html changed"]);
+}
+
+#[test]
 fn crates_that_it_depends_on_count() {
     check(&[
         ("direct", &|s| s.write("app/kit/src/lib.rs", "//"), &["app/kit/src/lib.rs changed"]),

@@ -7,7 +7,8 @@
 //! - every file and symlink in the folder of the crate and of the crates of this repository that it depends on
 //!   (build dependencies, optional ones and those of every platform included, dev-dependencies not), whether git
 //!   ignores it or not;
-//! - what a symlink among them leads to, as long as it lies in this repository;
+//! - what a symlink among them leads to and what their sources include (`include_str!` and the like), as long as it lies
+//!   in this repository;
 //! - the entries of `Cargo.lock` that those crates need, and the parts of the root `Cargo.toml` that they see;
 //! - `.cargo/config.toml` with what it includes, and `rust-toolchain.toml`;
 //! - what the caller adds: the toolchain, build arguments, a base image, a platform.
@@ -17,9 +18,9 @@
 //! leave beside files, and the directories that a tool marks as its cache. Of a file's mode the bits of its owner count and setuid, setgid and
 //! sticky; those of group and others follow the umask of whoever made the checkout.
 //!
-//! Limits: what a build reads from elsewhere (environment variables, cargo's configuration above the repository, for which
-//! there is [`configuration_outside`], a file outside the crate's folder named by `include_str!` rather than by a symlink)
-//! is the caller's to add. Features and platforms are
+//! Limits: what a build reads from elsewhere is the caller's to add: variables, of which [`Manifest::variables`] has the
+//! names that sources mention, and cargo's configuration above the repository, for which there is
+//! [`configuration_outside`]. A name that a macro puts together is not seen. Features and platforms are
 //! not resolved: an optional dependency counts whether or not it is switched on, and so does what the lock lists for
 //! another system. Every profile of the root `Cargo.toml` counts, unless the one that is built
 //! with was named.
@@ -49,6 +50,7 @@ mod excerpt;
 mod input;
 mod lock;
 mod manifest;
+mod mentions;
 mod patterns;
 mod tree;
 mod workspace;

@@ -2,6 +2,7 @@
 
 use super::input::{Digest, Input};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,6 +13,7 @@ const FORMAT: &str = "content-key 1";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
     inputs: Vec<Input>,
+    variables: BTreeSet<String>,
 }
 
 impl Manifest {
@@ -25,7 +27,17 @@ impl Manifest {
             }
             same
         });
-        Self { inputs }
+        Self { inputs, variables: BTreeSet::new() }
+    }
+
+    pub(super) fn with_variables(self, variables: BTreeSet<String>) -> Self {
+        Self { variables, ..self }
+    }
+
+    /// The variables that the sources read while they are compiled, which are not in the key: only the caller knows what a
+    /// build is given. A manifest that was read from its text has none.
+    pub fn variables(&self) -> &BTreeSet<String> {
+        &self.variables
     }
 
     /// Adds what only the caller knows. An input of the same kind and name is replaced.

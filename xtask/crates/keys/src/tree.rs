@@ -4,9 +4,10 @@
 //! the files takes longer and is shared among all cores. Nothing is followed, opened or read but regular files.
 
 use super::input::{Digest, Input, Kind, printable};
+use super::mentions::Mentions;
 use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileType};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -29,8 +30,25 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     pub(super) inputs: Vec<Input>,
-    /// Where its symlinks lead, relative to the root; only what lies in the repository.
+    /// Where its symlinks lead and what its sources include from elsewhere, relative to the root; only what lies in the
+    /// repository.
     pub(super) leads: Vec<PathBuf>,
+    /// The variables that its sources read while they are compiled.
+    pub(super) variables: BTreeSet<String>,
+}
+
+/// What one file or link is.
+#[derive(Debug)]
+struct Hashed {
+    input: Input,
+    leads: Vec<PathBuf>,
+    variables: BTreeSet<String>,
+}
+
+impl From<Input> for Hashed {
+    fn from(input: Input) -> Self {
+        Self { input, leads: Vec::new(), variables: BTreeSet::new() }
+    }
 }
 
 /// A path that is to be hashed, relative to the root.
@@ -77,9 +95,10 @@ impl<'a> Forest<'a> {
         // Sorted once here, the manifests of several services have little left to sort.
         found.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
         let mut trees: Vec<Tree> = paths.iter().map(|_| Tree::default()).collect();
-        for (tree, input, lead) in self.hash_all(&found)? {
-            trees[tree].inputs.push(input);
-            trees[tree].leads.extend(lead);
+        for (tree, hashed) in self.hash_all(&found)? {
+            trees[tree].inputs.push(hashed.input);
+            trees[tree].leads.extend(hashed.leads);
+            trees[tree].variables.extend(hashed.variables);
         }
         Ok(paths.iter().cloned().zip(trees).collect())
     }
@@ -120,7 +139,7 @@ impl<'a> Forest<'a> {
     }
 
     /// Hashes on all cores. The result has the order of `found`, whichever thread took what.
-    fn hash_all(&self, found: &[Found]) -> Result<Vec<(usize, Input, Option<PathBuf>)>> {
+    fn hash_all(&self, found: &[Found]) -> Result<Vec<(usize, Hashed)>> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(found.len() / FILES_WORTH_A_THREAD).max(1);
         let next = AtomicUsize::new(0);
@@ -145,17 +164,20 @@ impl<'a> Forest<'a> {
         done.sort_unstable_by_key(|(index, _)| *index);
         let mut hashed = Vec::with_capacity(done.len());
         for (index, result) in done {
-            hashed.extend(result?.map(|(input, lead)| (found[index].tree, input, lead)));
+            hashed.extend(result?.map(|hashed| (found[index].tree, hashed)));
         }
         Ok(hashed)
     }
 
-    fn hash(&self, entry: &Found, buffer: &mut [u8]) -> std::io::Result<(Input, Option<PathBuf>)> {
+    fn hash(&self, entry: &Found, buffer: &mut [u8]) -> std::io::Result<Hashed> {
         let path = self.root.join(&entry.path);
         let name = entry.path.as_os_str().as_bytes();
         if entry.file_type.is_file() {
+            if entry.path.extension().is_some_and(|extension| extension == "rs") {
+                return self.hash_source(&path, name);
+            }
             let (mode, digest) = hash_file(&path, buffer)?;
-            return Ok((Input::with_digest(Kind::File { mode }, name, digest), None));
+            return Ok(Input::with_digest(Kind::File { mode }, name, digest).into());
         }
         if entry.file_type.is_symlink() {
             let target = fs::read_link(&path)?;
@@ -163,12 +185,25 @@ impl<'a> Forest<'a> {
             let leads_to = lead.as_deref().map_or(&b"elsewhere or nowhere"[..], |_| b"here");
             let place = lead.as_deref().unwrap_or(Path::new(""));
             let digest = Digest::of_fields([target.as_os_str().as_bytes(), leads_to, place.as_os_str().as_bytes()]);
-            return Ok((Input::with_digest(Kind::Link, name, digest), lead));
+            let leads = lead.into_iter().collect();
+            return Ok(Hashed { leads, ..Input::with_digest(Kind::Link, name, digest).into() });
         }
-        Ok((Input::new(Kind::Special, name, special(entry.file_type)), None))
+        Ok(Input::new(Kind::Special, name, special(entry.file_type)).into())
     }
 
-    /// Where a link leads in the end, unless that is nowhere or outside the repository.
+    /// A source file says what else its compilation reads.
+    fn hash_source(&self, path: &Path, name: &[u8]) -> std::io::Result<Hashed> {
+        let mut file = File::open(path)?;
+        let mode = counting_mode(&file.metadata()?);
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        let Mentions { files, variables } = std::str::from_utf8(&content).map(Mentions::of).unwrap_or_default();
+        let folder = path.parent().unwrap_or(path);
+        let leads = files.iter().filter_map(|file| self.destination(&folder.join(file))).collect();
+        Ok(Hashed { input: Input::with_digest(Kind::File { mode }, name, Digest::of(content)), leads, variables })
+    }
+
+    /// Where a path leads in the end, unless that is nowhere or outside the repository.
     fn destination(&self, link: &Path) -> Option<PathBuf> {
         let real = fs::canonicalize(link).ok()?;
         real.strip_prefix(&self.real_root).ok().map(Path::to_path_buf)
@@ -192,10 +227,13 @@ fn is_dropping(name: &[u8]) -> bool {
         || is_copy
 }
 
+fn counting_mode(metadata: &fs::Metadata) -> u16 {
+    u16::try_from(metadata.permissions().mode() & OWNER_AND_SPECIAL_BITS).unwrap_or_default()
+}
+
 fn hash_file(path: &Path, buffer: &mut [u8]) -> std::io::Result<(u16, Digest)> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode() & OWNER_AND_SPECIAL_BITS;
     let mut hash = Sha256::new();
     let mut seen = 0;
     loop {
@@ -213,7 +251,7 @@ fn hash_file(path: &Path, buffer: &mut [u8]) -> std::io::Result<(u16, Digest)> {
             break;
         }
     }
-    Ok((u16::try_from(mode).unwrap_or_default(), Digest(hash.finalize().into())))
+    Ok((counting_mode(&metadata), Digest(hash.finalize().into())))
 }
 
 fn special(file_type: FileType) -> &'static str {

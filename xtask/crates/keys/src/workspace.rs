@@ -189,11 +189,14 @@ impl Workspace {
             seen.insert(name, closure.folders.into_iter().chain(self.settings.iter().cloned()).collect());
         }
         let trees = self.read_trees(&mut seen)?;
-        for (name, paths) in &seen {
-            let files = paths.iter().filter_map(|path| trees.get(path)).flat_map(|tree| &tree.inputs);
-            inputs.entry(name).or_default().extend(files.cloned());
-        }
-        Ok(inputs.into_iter().map(|(name, inputs)| (name.to_owned(), Manifest::new(inputs))).collect())
+        let manifest = |(name, mut inputs): (&str, Vec<Input>)| {
+            let paths = seen.get(name).into_iter().flatten();
+            let trees: Vec<&Tree> = paths.filter_map(|path| trees.get(path)).collect();
+            inputs.extend(trees.iter().flat_map(|tree| &tree.inputs).cloned());
+            let variables = trees.iter().flat_map(|tree| &tree.variables).cloned().collect();
+            (name.to_owned(), Manifest::new(inputs).with_variables(variables))
+        };
+        Ok(inputs.into_iter().map(manifest).collect())
     }
 
     /// Inputs that manifests and the lock declare, without the files themselves.

@@ -33,6 +33,8 @@ pub struct Sources {
     crates: BTreeMap<String, Manifest>,
     /// The compiler of this machine and what it is told.
     here: Vec<Input>,
+    /// What the sources read of this machine's variables.
+    variables: BTreeMap<String, String>,
 }
 
 impl Sources {
@@ -59,7 +61,10 @@ impl Sources {
             Some(unknown) => no_member(root, &unknown.0).into(),
             None => error.context("read what the services are built from"),
         });
-        Ok(Self { crates: crates?, here })
+        let crates = crates?;
+        let read = crates.values().flat_map(Manifest::variables);
+        let variables = read.filter_map(|name| Some((name.clone(), vars.get(name)?.to_owned()))).collect();
+        Ok(Self { crates, here, variables })
     }
 
     /// What a build of this crate sees in the repository.
@@ -71,6 +76,9 @@ impl Sources {
     pub fn built_here(&self, name: &str) -> Option<Manifest> {
         let mut manifest = self.of(name)?.clone();
         self.here.iter().for_each(|input| manifest.add(input.clone()));
+        let values: Vec<_> =
+            manifest.variables().iter().filter_map(|name| self.variables.get_key_value(name)).collect();
+        values.iter().for_each(|(name, value)| manifest.add(Input::new(Kind::Argument, name, value)));
         Some(manifest)
     }
 }
