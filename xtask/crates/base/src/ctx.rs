@@ -3,6 +3,7 @@
 
 use crate::error::Fault;
 use crate::proc::{Children, Proc};
+use crate::redact;
 use crate::signal::Interrupts;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ impl Ctx {
     /// When the working directory is outside a repository, or signal handlers cannot be installed.
     pub fn new() -> Result<Self> {
         let vars = Vars::of_process();
+        vars.learn_secrets();
         let root = Self::repository()?;
         let children = Children::default();
         let interrupts = Interrupts::install(children.clone())?;
@@ -73,6 +75,16 @@ impl Vars {
     /// For the helpers that run without a repository.
     pub fn of_process() -> Self {
         Self(std::env::vars_os().collect())
+    }
+
+    /// Has what is secret among them shown nowhere. Where something is, such as an agent's socket, is none.
+    fn learn_secrets(&self) {
+        let is_place = |value: &str| Path::new(value).is_absolute() && Path::new(value).exists();
+        let text =
+            |(name, value): (&'_ OsString, &'_ OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        for (name, value) in self.0.iter().filter_map(text).filter(|(_, value)| !is_place(value)) {
+            redact::learn_named(&name, &value);
+        }
     }
 
     /// Just these.

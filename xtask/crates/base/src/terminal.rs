@@ -2,6 +2,7 @@
 
 use crate::ctx::Ctx;
 use crate::error::Fault;
+use crate::redact;
 use anyhow::Result;
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -56,7 +57,7 @@ impl Paint {
 
 /// Says something to whoever watches.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", redact::text(text));
 }
 
 /// Says what is about to happen and asks whether to go on, which `--yes` answers; the default answer is no.
@@ -96,7 +97,7 @@ pub fn confirm_name(ctx: &Ctx, yes: bool, name: &str, about: &str) -> Result<boo
 /// # Errors
 /// When a signal arrives first, or standard input cannot be read.
 fn ask(ctx: &Ctx, question: &str) -> Result<String> {
-    let _ = write!(std::io::stderr().lock(), "{question}");
+    let _ = write!(std::io::stderr().lock(), "{}", redact::text(question));
     let interrupted = |signal| {
         // The cursor is behind the question.
         say("");

@@ -3,9 +3,11 @@
 
 use anyhow::{Context, Result};
 use base::error::Fault;
+use base::redact;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -199,7 +201,7 @@ impl Journal {
             Some(folder) => {
                 std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display()))?;
                 let path = folder.join(format!("{run}.ndjson"));
-                let file = OpenOptions::new().append(true).create_new(true).open(&path);
+                let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
                 (Some(file.with_context(|| format!("make the journal `{}`", path.display()))?), Some(path))
             }
         };
@@ -217,7 +219,7 @@ impl Journal {
     pub fn record(&self, event: Event) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &mut inner.file {
-            let mut record = event.to_json();
+            let mut record = redact::document(&event.to_json());
             record["ms"] = json!(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
             // In one piece, so that a run that is killed leaves no half of it. A journal on a full disk must not stop the
             // deploy that could free it.

@@ -26,6 +26,7 @@ pub(super) struct PodLogs<'t> {
 
 impl LogStream for PodLogs<'_> {
     fn read(&self, ctx: &Ctx, request: &LogRequest, sink: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()> {
+        self.core.records.learn_secrets();
         let found = pods::of_service(self.core, &self.service)?;
         if found.is_empty() {
             let environment = &self.core.deployment.environment;

@@ -17,6 +17,7 @@ use super::prerequisites::SECRET;
 use anyhow::{Context, Result};
 use base::files;
 use base::random;
+use base::redact;
 use engine::home::Home;
 use engine::ledger;
 use engine::ledger::{Entry, Ledger};
@@ -147,12 +148,19 @@ impl Records {
         })
     }
 
+    /// Has the generated secrets shown nowhere, as far as they can be read.
+    pub(super) fn learn_secrets(&self) {
+        let document = self.read(&DocumentName::secrets()).unwrap_or_default();
+        document.as_object().into_iter().flatten().filter_map(|(_, secret)| secret.as_str()).for_each(redact::learn);
+    }
+
     /// A generated secret by the name `SERVICE.SECRET`, made now if there is none and `make` says so.
     ///
     /// # Errors
     /// When it cannot be read or written.
     pub(super) fn secret(&self, name: &str, make: bool) -> Result<Option<String>> {
-        let known = |document: &Value| document[name].as_str().map(str::to_owned);
+        let known =
+            |document: &Value| document[name].as_str().inspect(|secret| redact::learn(secret)).map(str::to_owned);
         if !make {
             return Ok(known(&self.read(&DocumentName::secrets())?));
         }

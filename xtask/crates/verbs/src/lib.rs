@@ -11,12 +11,13 @@ pub use backends::Backends;
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::{Exit, Fault};
-use base::proc;
+use base::{proc, redact};
 use cli::Command;
 use std::process::ExitCode;
 
 /// Parses the command line, has `run` do what it says, and exits with what came of it.
 pub fn main(run: impl FnOnce(Command) -> Result<u8>) -> ExitCode {
+    std::env::args_os().filter_map(|argument| argument.into_string().ok()).for_each(|argument| learn(&argument));
     let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
         Err(wrong) => return ui::print_usage(&wrong),
@@ -27,6 +28,14 @@ pub fn main(run: impl FnOnce(Command) -> Result<u8>) -> ExitCode {
         fault.exit.code()
     });
     ExitCode::from(code)
+}
+
+/// What is given on the command line is secret from the first word on that is said of it: `--set env.API_TOKEN=…`.
+fn learn(argument: &str) {
+    let setting = argument.strip_prefix("--set=").unwrap_or(argument);
+    if let Some((name, value)) = setting.split_once('=') {
+        redact::learn_named(name, value);
+    }
 }
 
 /// Runs a verb that every backend answers.

@@ -1,11 +1,12 @@
 //! A command line as data: built by pure functions, printed by `--dry-run`, asserted by tests, then run.
 
+use crate::redact;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A program, its arguments, where it runs, what differs in its environment and what it reads. Never a shell string, and
-/// never a secret among the arguments: they are printed and written to the journal as they are, the rest is not.
+/// never a secret of ours among the arguments, which other users of the machine can see. The rest is never shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
     pub program: OsString,
@@ -68,17 +69,22 @@ impl CommandLine {
         file.to_string_lossy().into_owned()
     }
 
-    /// The program and its arguments as text, for the journal.
+    /// The program and its arguments as text.
     pub fn argv(&self) -> Vec<String> {
         let all = std::iter::once(&self.program).chain(&self.args);
         all.map(|part| part.to_string_lossy().into_owned()).collect()
+    }
+
+    /// The same as it is shown and recorded.
+    pub fn shown(&self) -> Vec<String> {
+        self.argv().iter().map(|part| redact::argument(part)).collect()
     }
 }
 
 /// The line as one would type it.
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let argv = self.argv();
+        let argv = self.shown();
         let line = shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| argv.join(" "));
         f.write_str(&line)
     }
@@ -93,6 +99,13 @@ mod tests {
         let line = CommandLine::new("/usr/bin/cargo").args(["build", "--bin", "a b"]).env("SECRET", "x");
         assert_eq!(line.to_string(), "/usr/bin/cargo build --bin 'a b'");
         assert_eq!(line.name(), "cargo");
+    }
+
+    #[test]
+    fn what_an_argument_hides_is_not_shown() {
+        let line = CommandLine::new("docker").args(["run", "--env", "API_TOKEN=a b"]);
+        assert_eq!(line.to_string(), "docker run --env 'API_TOKEN=[redacted]'");
+        assert_eq!(line.argv()[3], "API_TOKEN=a b");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub use crate::children::{Child, Children};
 
 use crate::error::Fault;
 use crate::fence::Fence;
+use crate::redact;
 use crate::signal::Interrupts;
 use anyhow::{Context, Result};
 use duct::Handle;
@@ -262,6 +263,7 @@ fn finished(output: &std::process::Output) -> Finished {
 fn failure(command: &CommandLine, status: &str, stderr: &str) -> Fault {
     let lines: Vec<&str> = stderr.trim_end().lines().collect();
     let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+    let tail = redact::foreign(&tail);
     let separator = if tail.is_empty() { "" } else { ":\n" };
     Fault::failed("tool-failed", format!("`{command}` ended with {status}{separator}{tail}"))
 }

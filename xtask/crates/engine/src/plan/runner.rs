@@ -68,7 +68,7 @@ impl StepCx<'_> {
 
     /// Records a line that a step runs by other means than these.
     pub fn commanded(&self, command: &CommandLine) {
-        self.journal.record(Event::Command { step: self.step.to_owned(), argv: command.argv() });
+        self.journal.record(Event::Command { step: self.step.to_owned(), argv: command.shown() });
     }
 
     /// A tool that a terminal's Ctrl-C has reached as well did not fail: it was interrupted. So was one that was ended

@@ -37,8 +37,9 @@ pub(super) fn write(
         &evidence.quotas,
         &evidence.others,
     ];
+    let content = |findings: &[Finding]| redactor.document(&findings.iter().map(finding).collect());
     for (file, content) in [
-        ("findings.json", findings.iter().map(finding).collect()),
+        ("findings.json", content(findings)),
         ("events.json", all(&[&evidence.events])),
         ("pods.json", all(&[&evidence.pods])),
         ("workloads.json", all(&workloads)),
@@ -51,7 +52,7 @@ pub(super) fn write(
             files::write_private(&bundle.join("logs").join(format!("{pod}-{container}{suffix}.log")), log.as_bytes())?;
         }
     }
-    files::write_private(&bundle.join("summary.txt"), redactor.text(&summary(evidence, findings)).as_bytes())?;
+    files::write_private(&bundle.join("summary.txt"), redactor.foreign(&summary(evidence, findings)).as_bytes())?;
     prune(folder)?;
     Ok(bundle)
 }
@@ -145,17 +146,18 @@ mod tests {
     fn a_bundle_has_all_that_was_found_and_no_secret() {
         let folder = Folder::new("all");
         let mut evidence = Evidence {
-            pods: vec![json!({"metadata": {"name": "a-1"}, "spec": {"env": [{"name": "A", "value": "s3cret!"}]}})],
+            pods: vec![json!({"metadata": {"name": "a-1"}, "spec": {"env": [{"name": "A", "value": "s3cret!!"}]}})],
             ..Evidence::default()
         };
         let key = ("a-1".to_owned(), "a".to_owned());
         evidence.logs.insert(key, Log { current: "now".to_owned(), previous: "before".to_owned() });
         let findings = [Finding::new("crash", "`a` crashed: exit code 3").hint("look")];
-        let redactor = Redactor::new(["s3cret!".to_owned()]);
+        let mut redactor = Redactor::new();
+        redactor.learn("s3cret!!");
         let path = write(&folder.0, "1-a", &evidence, &findings, &redactor).unwrap();
         let read = |file: &str| std::fs::read_to_string(path.join(file)).unwrap();
         assert!(read("findings.json").contains("exit code 3"));
-        assert!(!read("pods.json").contains("s3cret!"));
+        assert!(!read("pods.json").contains("s3cret!!"));
         assert_eq!((read("logs/a-1-a.log"), read("logs/a-1-a-previous.log")), ("now".to_owned(), "before".to_owned()));
         assert!(read("summary.txt").starts_with("1. crash: `a` crashed: exit code 3\n   look\n"));
         let second = write(&folder.0, "1-a", &evidence, &[], &redactor).unwrap();

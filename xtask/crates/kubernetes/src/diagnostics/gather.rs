@@ -140,7 +140,7 @@ fn logs(source: &Source<'_>, evidence: &Evidence, redactor: &Redactor) -> BTreeM
         let read = |previous: &str| {
             let path = format!("{}/log", path::POD.at(source.namespace, pod));
             let query = [("container", container.name()), ("tailLines", TAIL), ("previous", previous)];
-            source.api.text(&path::with_query(&path, &query)).map(|text| redactor.text(&text)).unwrap_or_default()
+            source.api.text(&path::with_query(&path, &query)).map(|text| redactor.foreign(&text)).unwrap_or_default()
         };
         let current = if container.is_running() || container.ended().is_some() { read("") } else { String::new() };
         let previous = if container.ends() > 0 { read("true") } else { String::new() };
@@ -164,7 +164,7 @@ fn answers(source: &Source<'_>, evidence: &Evidence, redactor: &Redactor) -> BTr
             let path = format!("{}/proxy{asked}", path::POD.at(source.namespace, &format!("{pod}:{port}")));
             let Err(refusal) = source.api.text(&path) else { continue };
             if refusal.status != 0 && !OF_THE_API.contains(&refusal.reason.as_str()) {
-                answers.insert(pod.to_owned(), redactor.text(&essence(&refusal.message)));
+                answers.insert(pod.to_owned(), redactor.foreign(&essence(&refusal.message)));
             }
             break;
         }

@@ -21,7 +21,7 @@ use self::gather::Source;
 use super::release_spec::{self, WorkloadSpec};
 use super::{Kubernetes, recalled};
 use base::error::Fault;
-use base::redact::Redactor;
+use base::redact::{self, Redactor};
 use engine::journal::Event;
 use engine::plan::runner::StepCx;
 use model::name::{ServiceName, SystemName};
@@ -76,7 +76,8 @@ pub(super) fn investigate(
     parts: &[WorkloadSpec],
     suspicion: &Suspicion,
 ) -> Vec<Finding> {
-    let redactor = redactor(core, parts);
+    core.records.learn_secrets();
+    let redactor = redact::known();
     let namespace = core.names.namespace(system);
     let services: Vec<Expected> = parts.iter().map(Expected::of).collect();
     let Ok(api) = core.access.api() else { return keep(core, cx, system.as_str(), None, suspicion, &redactor) };
@@ -93,7 +94,7 @@ pub(super) fn investigate_release(
     source: &Source<'_>,
     suspicion: &Suspicion,
 ) -> Vec<Finding> {
-    let redactor = Redactor::new(std::iter::empty());
+    let redactor = redact::known();
     let evidence = gather::everything(core, cx, source, &redactor, &suspicion.sockets).ok();
     keep(core, cx, source.release, evidence, suspicion, &redactor)
 }
@@ -128,13 +129,9 @@ fn conclude(evidence: Option<&Evidence>, suspects: &[Finding], redactor: &Redact
         !findings.iter().any(|finding| finding.service == suspect.service && finding.code != "not-ready")
     };
     let unseen: Vec<Finding> = suspects.iter().filter(unseen).cloned().collect();
-    let all =
-        unseen.into_iter().chain(findings).map(|finding| Finding { cause: redactor.text(&finding.cause), ..finding });
+    let all = unseen
+        .into_iter()
+        .chain(findings)
+        .map(|finding| Finding { cause: redactor.foreign(&finding.cause), ..finding });
     judge::distinct(all.collect())
-}
-
-/// Knows every generated secret of these services.
-fn redactor(core: &Kubernetes, parts: &[WorkloadSpec]) -> Redactor {
-    let names = parts.iter().flat_map(|part| part.secrets(parts)).map(|(service, name)| format!("{service}.{name}"));
-    Redactor::new(names.filter_map(|name| core.records.secret(&name, false).ok().flatten()))
 }

@@ -1,7 +1,7 @@
 //! Generated secrets: made once per deployment, kept in a file that only its owner may read, never printed.
 
 use anyhow::{Context, Result};
-use base::{files, random};
+use base::{files, random, redact};
 use model::name::ServiceName;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -15,7 +15,12 @@ pub(super) struct Secrets {
 
 impl Secrets {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, writing: Mutex::new(()) }
+        let secrets = Self { path, writing: Mutex::new(()) };
+        // What a service says of them is shown without them, whoever asks. A broken file is told of where it is needed.
+        if let Ok(Some(Value::Object(all))) = files::read_json(&secrets.path) {
+            all.values().filter_map(Value::as_str).for_each(redact::learn);
+        }
+        secrets
     }
 
     /// The secret of this name, made now if there is none.
@@ -29,9 +34,11 @@ impl Secrets {
             _ => Map::new(),
         };
         if let Some(secret) = all.get(name).and_then(Value::as_str) {
+            redact::learn(secret);
             return Ok(secret.to_owned());
         }
         let secret = random::secret().with_context(|| format!("generate the secret `{name}`"))?;
+        redact::learn(&secret);
         all.insert(name.to_owned(), Value::from(secret.clone()));
         files::write_json(&self.path, &Value::Object(all))?;
         Ok(secret)

@@ -248,7 +248,7 @@ fn last_words(log: &Path, start: u64) -> String {
     let text = read().unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    tail.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+    tail.iter().map(|line| format!("    {}", base::redact::foreign(line))).collect::<Vec<_>>().join("\n")
 }
 
 impl Supervised {

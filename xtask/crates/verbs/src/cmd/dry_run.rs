@@ -62,7 +62,7 @@ fn origin(setting: &Setting) -> String {
 
 fn step(step: &Step) -> Value {
     let lines = step.preview.iter().map(|preview| match preview {
-        Preview::Run(command) => json!({"run": command.argv()}),
+        Preview::Run(command) => json!({"run": command.shown()}),
         Preview::Do(sentence) => json!({"do": sentence}),
     });
     json!({

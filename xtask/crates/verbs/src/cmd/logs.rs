@@ -8,6 +8,7 @@ use crate::{Backends, ui};
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::{Exit, Fault};
+use base::redact;
 use engine::backend::{LogRequest, Logs, Target};
 use engine::deployment::Deployment;
 use model::name::ServiceName;
@@ -75,10 +76,12 @@ fn print_file(
         Some(since) => recent(service, &text, since)?,
         None => &text,
     };
-    if !print(last_lines(recent, args.lines))? {
-        return Ok(Exit::Done);
+    let recent = last_lines(recent, args.lines).to_vec();
+    if args.follow {
+        return follow(ctx, path, file, recent);
     }
-    if args.follow { follow(ctx, path, file) } else { Ok(Exit::Done) }
+    print(&recent)?;
+    Ok(Exit::Done)
 }
 
 fn recent<'t>(service: &ServiceName, text: &'t [u8], since: Duration) -> Result<&'t [u8]> {
@@ -92,13 +95,20 @@ fn recent<'t>(service: &ServiceName, text: &'t [u8], since: Duration) -> Result<
 
 /// Prints what is added until a signal comes; that is the way to end it, and so a success. A file that was cut or
 /// replaced is read from its beginning.
-fn follow(ctx: &Ctx, path: &Path, mut file: File) -> Result<Exit> {
+fn follow(ctx: &Ctx, path: &Path, mut file: File, mut text: Vec<u8>) -> Result<Exit> {
     loop {
-        let mut text = Vec::new();
+        let before = text.len();
         file.read_to_end(&mut text).with_context(|| format!("read `{}`", path.display()))?;
-        if !print(&text)? {
+        // A secret is known by the whole of it: the beginning of a line waits for the rest, and not for ever.
+        let end = match text.iter().rposition(|byte| *byte == b'\n') {
+            Some(last) if text.len() > before => last + 1,
+            None if text.len() > before => 0,
+            _ => text.len(),
+        };
+        if !print(&text[..end])? {
             return Ok(Exit::Done);
         }
+        text.drain(..end);
         if ctx.interrupts.pause(POLL) {
             return Ok(Exit::Interrupted(ctx.interrupts.first().unwrap_or_default()));
         }
@@ -129,10 +139,10 @@ fn last_lines(text: &[u8], lines: usize) -> &[u8] {
     &text[start.unwrap_or(0)..]
 }
 
-/// Whether somebody still reads.
+/// Prints without what is secret. Whether somebody still reads.
 fn print(bytes: &[u8]) -> Result<bool> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    match out.write_all(&redact::bytes(bytes)).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error).context("print the log"),

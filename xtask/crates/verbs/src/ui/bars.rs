@@ -1,6 +1,7 @@
 //! Progress on a terminal: a live line for every step that runs, and above them a line for each that has ended.
 
 use super::{Paint, end_line, news};
+use base::redact;
 use engine::journal::{Event, Watcher};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ impl Bars {
 
     fn print(&self, line: &str) {
         // A terminal that has gone away takes nothing more; the journal has it all.
-        let _ = self.all.println(line);
+        let _ = self.all.println(redact::text(line));
     }
 }
 
@@ -35,13 +36,13 @@ impl Watcher for Bars {
                 let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed:>4} {wide_msg}");
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
                 bar.set_prefix(step.clone());
-                bar.set_message(self.titles.get(step).cloned().unwrap_or_default());
+                bar.set_message(self.titles.get(step).map(|title| redact::text(title)).unwrap_or_default());
                 bar.enable_steady_tick(Duration::from_millis(100));
                 self.running.insert(step.clone(), bar);
             }
             Event::Status { step, text } => {
                 if let Some(bar) = self.running.get(step) {
-                    bar.set_message(text.clone());
+                    bar.set_message(redact::text(text));
                 }
             }
             Event::Ended { step, end } => {

@@ -8,6 +8,7 @@ pub use base::terminal::{Paint, confirm, confirm_name, say};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::{Exit, Fault};
+use base::redact;
 use engine::journal::{Event, StepEnd, StepResult, Watcher};
 use serde_json::Value;
 use std::io::{ErrorKind, Write};
@@ -45,18 +46,22 @@ pub fn print_fault(fault: &Fault) {
     let mut err = std::io::stderr().lock();
     // Nothing better can be done when standard error is closed.
     let _ = match fault.exit {
-        Exit::Interrupted(_) => writeln!(err, "{}", fault.cause),
-        _ => writeln!(err, "error: {}", fault.cause),
+        Exit::Interrupted(_) => writeln!(err, "{}", redact::text(&fault.cause)),
+        _ => writeln!(err, "error: {}", redact::text(&fault.cause)),
     };
     if let Some(hint) = &fault.hint {
-        let _ = writeln!(err, "  hint: {hint}");
+        let _ = writeln!(err, "  hint: {}", redact::text(hint));
     }
 }
 
 /// Prints what is wrong with a command line, or the help that it asked for; the latter is a result.
 pub fn print_usage(wrong: &clap::Error) -> ExitCode {
+    let said = wrong.to_string();
     // A reader that has gone away has seen enough.
-    let _ = wrong.print();
+    let _ = match redact::text(&said) {
+        shown if shown != said => write!(std::io::stderr(), "{shown}"),
+        _ => wrong.print(),
+    };
     if wrong.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
 }
 
@@ -65,6 +70,10 @@ pub fn print_usage(wrong: &clap::Error) -> ExitCode {
 /// # Errors
 /// When standard output cannot be written; a reader that has gone away is not an error.
 pub fn result(text: &str) -> Result<()> {
+    written(&redact::text(text))
+}
+
+fn written(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe || error.raw_os_error() == Some(EIO) => Ok(()),
@@ -77,7 +86,7 @@ pub fn result(text: &str) -> Result<()> {
 /// # Errors
 /// Those of [`result`].
 pub fn document(value: &Value) -> Result<()> {
-    result(&format!("{value:#}"))
+    written(&format!("{:#}", redact::document(value)))
 }
 
 /// What was measured or gathered, as a sentence.
