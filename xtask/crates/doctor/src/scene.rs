@@ -35,11 +35,14 @@ impl Subject {
     /// When the command line names an environment or a setting that does not exist.
     pub fn load(ctx: &Ctx, environment: &EnvironmentArgs) -> Result<Self> {
         let mut errors = Vec::new();
-        let environment = match model::environment(&ctx.root, &environment.name, &environment.set) {
+        let environment = match environment.read(&ctx.root) {
             Err(wrong) if wrong.is_usage() => return Err(Fault::from(wrong).into()),
             environment => keep(environment, &mut errors),
         };
-        let spec = keep(model::load(&ctx.root), &mut errors);
+        let mut spec = keep(model::load(&ctx.root), &mut errors);
+        if let (Some(spec), Some(environment)) = (&mut spec, &environment) {
+            keep(spec.in_environment(environment, true), &mut errors);
+        }
         let tools = keep(model::tools(&ctx.root), &mut errors).unwrap_or_default();
         Ok(Self { tools, environment, spec, errors })
     }

@@ -6,12 +6,13 @@ use crate::recorded_settings;
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
-use model::environment::Environment;
+use base::redact;
+use model::environment::{Environment, Setting};
 use model::name::{ServiceName, SystemName};
 use model::system::{Service, System};
 use model::{Readable, Spec, SpecErrors};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which environment, and how its settings differ for this run.
 #[derive(Debug, Clone)]
@@ -19,6 +20,19 @@ pub struct EnvironmentArgs {
     pub name: String,
     /// `KEY=VALUE`
     pub set: Vec<String>,
+}
+
+impl EnvironmentArgs {
+    /// Reads the environment. What is secret in it is shown nowhere from then on.
+    ///
+    /// # Errors
+    /// When a file is wrong, or the command line names what does not exist.
+    pub fn read(&self, root: &Path) -> Result<Environment, SpecErrors> {
+        let environment = model::environment(root, &self.name, &self.set)?;
+        environment.origins.iter().for_each(Setting::learn);
+        redact::keep_names([environment.name.as_str(), environment.deployment_id.as_str()]);
+        Ok(environment)
+    }
 }
 
 /// The systems and the environment of one command.
@@ -86,9 +100,10 @@ impl Deployment {
     /// # Errors
     /// When a file is wrong, or the command line names what does not exist.
     pub fn load(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
-        let loaded = model::load(&ctx.root).map_err(Fault::from)?;
+        let mut loaded = model::load(&ctx.root).map_err(Fault::from)?;
         let scope = scope(&loaded, systems)?;
-        let environment = model::environment(&ctx.root, &environment.name, &environment.set).map_err(Fault::from)?;
+        let environment = environment.read(&ctx.root).map_err(Fault::from)?;
+        loaded.in_environment(&environment, true).map_err(Fault::from)?;
         Ok(Self::with(ctx, environment, loaded, Unreadable::default(), scope))
     }
 
@@ -97,7 +112,7 @@ impl Deployment {
     /// # Errors
     /// When one of their files is wrong, any file where no system is named, or the command line names what does not exist.
     pub fn load_named(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
-        let Readable { spec, unreadable, errors } = model::load_readable(&ctx.root);
+        let Readable { mut spec, unreadable, errors } = model::load_readable(&ctx.root);
         if let Some(errors) = &errors {
             let elsewhere = |system: &SystemName| !systems.iter().any(|name| name == system.as_str());
             let concerned = errors.iter().any(|error| error.system().is_none_or(|system| !elsewhere(&system)));
@@ -106,7 +121,8 @@ impl Deployment {
             }
         }
         let scope = scope(&spec, systems)?;
-        let environment = model::environment(&ctx.root, &environment.name, &environment.set).map_err(Fault::from)?;
+        let environment = environment.read(&ctx.root).map_err(Fault::from)?;
+        spec.in_environment(&environment, errors.is_none()).map_err(Fault::from)?;
         let unreadable = Unreadable { systems: unreadable, errors, environment: None };
         Ok(Self::with(ctx, environment, spec, unreadable, scope))
     }
@@ -117,18 +133,21 @@ impl Deployment {
     /// # Errors
     /// When the environment can neither be read nor is recorded, or the command line has what cannot be the name of a system.
     pub fn load_recorded(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
-        let Readable { spec, unreadable, errors } = model::load_readable(&ctx.root);
+        let Readable { mut spec, unreadable, errors } = model::load_readable(&ctx.root);
         let named = systems.iter().map(|name| name.parse::<SystemName>());
         let named = named.collect::<Result<Vec<_>, _>>().map_err(|error| Fault::usage(error.to_string()))?;
         let all = || spec.systems.iter().map(|system| &system.name).chain(&unreadable).cloned().collect();
         let scope = Scope { everything: named.is_empty(), systems: if named.is_empty() { all() } else { named } };
         let found = recorded_settings::environment(&ctx.root, environment)?;
-        let unreadable = Unreadable { systems: unreadable, errors, environment: found.wrong };
+        let misfit = spec.in_environment(&found.environment, errors.is_none() && found.wrong.is_none()).err();
+        let unreadable = Unreadable { systems: unreadable, errors, environment: found.wrong.or(misfit) };
         Ok(Self::with(ctx, found.environment, spec, unreadable, scope))
     }
 
     fn with(ctx: &Ctx, environment: Environment, spec: Spec, unreadable: Unreadable, scope: Scope) -> Self {
         let home = Home::new(&ctx.root, &environment.name);
+        let services = spec.systems.iter().flat_map(|system| &system.services).map(|service| service.name.as_str());
+        redact::keep_names(services.chain(spec.systems.iter().map(|system| system.name.as_str())));
         let consent = Consent::default();
         Self { root: ctx.root.clone(), spec, unreadable, environment, scope, home, consent }
     }

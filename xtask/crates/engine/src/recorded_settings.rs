@@ -55,7 +55,7 @@ pub fn are_those_of(home: &Home, environment: &Environment) -> bool {
 /// # Errors
 /// What is wrong with the files, where nothing is recorded; and whatever is wrong with the command line.
 pub fn environment(root: &Path, args: &EnvironmentArgs) -> Result<Found> {
-    let wrong = match model::environment(root, &args.name, &args.set) {
+    let wrong = match args.read(root) {
         Ok(environment) => return Ok(Found { environment, wrong: None }),
         Err(wrong) => wrong,
     };
@@ -85,9 +85,9 @@ fn is_record(path: &str) -> bool {
 /// Whether a setting was set, and is nothing that only its file may know: a secret by its name or in an address, and any
 /// variable of services that does not stand in a file that all can read.
 fn is_recorded(setting: &Setting) -> bool {
-    let is_public = matches!(&setting.origin, Origin::File { path, .. } if !path.ends_with(".local.toml"));
+    let is_variable = setting.given().is_some() && !setting.key.starts_with("terraform.");
     let is_set = setting.origin != Origin::Default;
-    is_set && setting.shown() == setting.value && (is_public || !setting.key.starts_with("env."))
+    is_set && setting.shown() == setting.value && (setting.is_tracked() || !is_variable)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Cluster {
     pub domain: Option<Domain>,
     /// Before the name of every namespace and every host, so that deployments live side by side.
     pub namespace_prefix: Prefix,
+    /// What nodes sign in to registries with.
+    pub pull_secrets: Vec<PullSecret>,
     /// How many of each service that can have several.
     pub replicas: u32,
     /// How many requests may fail while a public service is replaced, before that counts as a failure.
@@ -41,6 +43,43 @@ impl Cluster {
     /// A name with the prefix: that of a system's namespace, or of a public service's host.
     pub fn prefixed(&self, name: impl fmt::Display) -> String {
         format!("{}{name}", self.namespace_prefix)
+    }
+}
+
+/// A Secret of type `kubernetes.io/dockerconfigjson`: `NAME`, or `NAMESPACE/NAME`. It is used where a system's own
+/// namespace has it, and else copied there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PullSecret {
+    /// Where it is copied from.
+    pub namespace: String,
+    pub name: String,
+}
+
+impl fmt::Display for PullSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for PullSecret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+        let plain = |part: &str, most: usize| {
+            let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+            let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+            (1..=most).contains(&part.len())
+                && part.chars().all(inner)
+                && part.starts_with(ends)
+                && part.ends_with(ends)
+        };
+        match plain(namespace, 63) && plain(name, 253) {
+            true => Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() }),
+            false => {
+                Err(format!("{} is not the name of a Secret such as `regcred` or `NAMESPACE/regcred`", quoted(text)))
+            }
+        }
     }
 }
 

@@ -66,7 +66,7 @@ fn read_list<'d>(table: &Table<'d>, key: &'static str) -> Vec<Value<'d>> {
 }
 
 /// A folder that an engine can mount something over.
-fn check_folder(text: &str) -> Result<(), String> {
+pub(super) fn check_folder(text: &str) -> Result<(), String> {
     let part = |part: &str| !part.is_empty() && part != "." && part != "..";
     let absolute = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part));
     // These separate the parts of an engine's argument.

@@ -197,6 +197,15 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// The strings of a list of nothing else, where it is one.
+    pub(super) fn texts(&self) -> Option<Vec<&'d str>> {
+        self.value
+            .as_array()?
+            .iter()
+            .map(|value| value.get_ref().as_str().filter(|text| !text.contains('\0')))
+            .collect()
+    }
+
     /// A string that `check` has nothing against.
     pub(super) fn checked(&self, check: &dyn Fn(&str) -> Result<(), String>) -> Option<String> {
         let text = self.text()?;

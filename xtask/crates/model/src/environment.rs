@@ -4,7 +4,7 @@
 use super::aws::Aws;
 use super::cluster::Cluster;
 use super::container::{EngineKind, Platform, Registry};
-use super::name::{DeploymentId, EnvironmentName};
+use super::name::{DeploymentId, EnvironmentName, ServiceName};
 use super::system::{Managed, Service, TargetKind};
 use base::redact;
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Environment {
     pub aws: Option<Aws>,
     /// `env.NAME`: extra environment variables for every service.
     pub env: BTreeMap<String, String>,
+    /// `services.NAME.env.NAME`: those of one service, by its name; they win over the others.
+    pub service_env: BTreeMap<String, BTreeMap<String, String>>,
     /// Where each setting came from, for `deploy --dry-run`, sorted by key.
     pub origins: Vec<Setting>,
 }
@@ -48,6 +50,12 @@ impl Environment {
             DEFAULT => format!("cargo xtask {words}"),
             name => format!("cargo xtask {words} --env {name}"),
         }
+    }
+
+    /// What is set here for a service beyond what its system says.
+    pub fn env_of(&self, service: &ServiceName) -> BTreeMap<String, String> {
+        let own = self.service_env.get(service.as_str()).cloned().unwrap_or_default();
+        self.env.clone().into_iter().chain(own).collect()
     }
 
     /// Whether the platform has something in the place of a service, as the service allows and `terraform.NAME` asks for.
@@ -85,13 +93,38 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The name of what it gives to others: a variable of services, an input of the platform. `None` for what the tool
+    /// itself goes by, which is never a secret.
+    pub fn given(&self) -> Option<&str> {
+        let of_service = || self.key.strip_prefix("services.")?.split_once(".env.").map(|(_, name)| name);
+        let prefixes = ["env.", "terraform."];
+        prefixes.iter().find_map(|prefix| self.key.strip_prefix(prefix)).or_else(of_service)
+    }
+
+    /// Whether it stands in a file that git has, and so is known to whoever has the repository.
+    pub fn is_tracked(&self) -> bool {
+        matches!(&self.origin, Origin::File { path, .. } if !path.ends_with(".local.toml"))
+    }
+
     /// The value, unless its name says that it is a secret, and without the user and the password of an address.
     pub fn shown(&self) -> String {
-        if redact::is_name(&self.key) && !self.value.is_empty() {
-            return redact::HIDDEN.to_owned();
+        match self.given() {
+            Some(name) => redact::value(name, &self.value),
+            None => redact::userinfo(&self.value),
         }
-        redact::userinfo(&self.value)
     }
+
+    /// Has a secret that only its owner knows shown nowhere from now on.
+    pub fn learn(&self) {
+        if let (Some(name), false) = (self.given(), self.is_tracked()) {
+            redact::learn_named(name, &self.value);
+        }
+    }
+}
+
+/// Whether a variable is nothing that others may read: its name says so, or there is a password in it.
+pub fn is_secret(name: &str, value: &str) -> bool {
+    !value.is_empty() && (redact::is_name(name) || redact::userinfo(value) != value)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,5 +151,9 @@ mod tests {
         assert_eq!(setting("env.LOG").shown(), "x");
         let url = Setting { value: "redis://me:word@h:1/0".to_owned(), ..setting("env.REDIS_URL") };
         assert_eq!(url.shown(), format!("redis://{}@h:1/0", redact::HIDDEN));
+        assert_eq!(setting("services.auth.env.DB_PASS").shown(), redact::HIDDEN);
+        // Names of what has a secret, and of services, hide nothing.
+        assert_eq!(setting("pull_secrets").shown(), "x");
+        assert_eq!(setting("services.auth.replicas").shown(), "x");
     }
 }

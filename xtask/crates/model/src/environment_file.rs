@@ -3,11 +3,12 @@
 use super::decode::{Document, Value};
 use super::environment::Environment;
 use super::environment_settings::{
-    FOLDER, Layered, PREFIXES, SETTINGS, Set, TERRAFORM_PREFIX, VARIABLE_PREFIX, resolve,
+    FOLDER, LISTS, Layered, PREFIXES, SETTINGS, Set, TERRAFORM_PREFIX, VARIABLE_PREFIX, resolve,
 };
 use super::error::{Place, Sink, SpecErrors, find, quoted};
 use super::grammar::check_variable;
 use super::name::EnvironmentName;
+use super::service_settings;
 use super::source::{self, Source};
 use std::path::Path;
 
@@ -93,6 +94,9 @@ fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) -> Option<()>
                 layer(layered, key.to_owned(), &value);
             }
         }
+        if let Some(services) = table.optional("services") {
+            service_settings::read(&services, |key, value| layer(layered, key, value));
+        }
         for (table_name, prefix) in [("env", VARIABLE_PREFIX), ("terraform", TERRAFORM_PREFIX)] {
             let variables = table.optional(table_name).and_then(|value| value.entries());
             for (name, value) in variables.into_iter().flatten() {
@@ -106,7 +110,12 @@ fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) -> Option<()>
 }
 
 fn layer(layered: &mut Layered, key: String, value: &Value<'_>) {
-    if let Some(text) = value.scalar() {
+    let text = match value.texts() {
+        Some(texts) if LISTS.contains(&key.as_str()) => Some(texts.join(", ")),
+        Some(texts) if key.starts_with(service_settings::PREFIX) => Some(serde_json::json!(texts).to_string()),
+        _ => value.scalar(),
+    };
+    if let Some(text) = text {
         let place = value.at.place();
         layered.insert(key, Set { value: text, place });
     }
@@ -135,6 +144,9 @@ fn check_flag(key: &str, value: &str) -> Result<(), String> {
     if value.contains('\0') {
         return Err("holds a NUL character".to_owned());
     }
+    if key.starts_with(service_settings::PREFIX) {
+        return service_settings::check_flag(key);
+    }
     match PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)) {
         Some(name) => check_variable(name),
         None if key.starts_with(|c: char| c.is_ascii_uppercase()) && check_variable(key).is_ok() => {
@@ -142,7 +154,7 @@ fn check_flag(key: &str, value: &str) -> Result<(), String> {
         }
         None => {
             let keys = SETTINGS.iter().map(|(key, _)| *key);
-            find(key, "setting", "settings", keys.chain(["env.NAME", "terraform.NAME"]))
+            find(key, "setting", "settings", keys.chain(["env.NAME", "services.NAME.KEY", "terraform.NAME"]))
         }
     }
 }

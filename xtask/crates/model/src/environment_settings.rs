@@ -1,12 +1,13 @@
 //! What an environment can set, and what was set parsed into types.
 
 use super::aws::{self, Aws, Compute};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, PullSecret};
 use super::container::{EngineKind, Platform, Registry};
 use super::decode::choose;
 use super::environment::{BuildPlace, Environment, Origin, Ports, Setting};
 use super::error::{Place, Sink, quoted};
 use super::name::{DeploymentId, EnvironmentName};
+use super::service_settings;
 use super::source;
 use super::system::TargetKind::{self, Containers, Eks, Host, Kubernetes};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ pub(super) const FOLDER: &str = "deploy/environments";
 
 /// Every setting, and the targets on which it does something. `env.NAME` is one on all of them,
 /// `terraform.NAME` on `eks`.
-pub(super) const SETTINGS: [(&str, &[TargetKind]); 26] = [
+pub(super) const SETTINGS: [(&str, &[TargetKind]); 27] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
@@ -35,6 +36,7 @@ pub(super) const SETTINGS: [(&str, &[TargetKind]); 26] = [
     ("storage_class", &[Kubernetes, Eks]),
     ("domain", &[Kubernetes, Eks]),
     ("namespace_prefix", &[Kubernetes, Eks]),
+    ("pull_secrets", &[Kubernetes, Eks]),
     ("replicas", &[Kubernetes, Eks]),
     ("max_failed", &[Kubernetes, Eks]),
     ("probe_rate", &[Kubernetes, Eks]),
@@ -51,6 +53,8 @@ pub(super) const SETTINGS: [(&str, &[TargetKind]); 26] = [
 pub(super) const VARIABLE_PREFIX: &str = "env.";
 pub(super) const TERRAFORM_PREFIX: &str = "terraform.";
 pub(super) const PREFIXES: [&str; 2] = [VARIABLE_PREFIX, TERRAFORM_PREFIX];
+/// Those that can be written as a list, too.
+pub(super) const LISTS: [&str; 1] = ["pull_secrets"];
 /// Where the load balancer controller's chart is published.
 const EKS_CHARTS: &str = "https://aws.github.io/eks-charts";
 
@@ -97,6 +101,7 @@ pub(super) fn resolve(name: EnvironmentName, path: &str, layered: Layered, sink:
         cluster: cluster?,
         aws: Some(aws?).filter(|_| target == Eks),
         env: settings.prefixed(VARIABLE_PREFIX),
+        service_env: service_settings::variables(&settings.layered),
         origins: settings.into_origins(),
     })
 }
@@ -121,6 +126,12 @@ fn parse_platforms(text: &str) -> Result<Vec<Platform>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let platforms: BTreeSet<Platform> = names.map(str::parse).collect::<Result<_, _>>()?;
     Ok(platforms.into_iter().collect())
+}
+
+/// Names between commas, in the order in which they are tried.
+fn parse_pull_secrets(text: &str) -> Result<Vec<PullSecret>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(str::parse).collect()
 }
 
 /// What a cluster calls something.
@@ -171,10 +182,11 @@ fn check_use(target: TargetKind, layered: &Layered, sink: &Sink) {
     let platform = layered.iter().filter(|(key, _)| key.starts_with(TERRAFORM_PREFIX) && target != Eks);
     platform
         .for_each(|(key, set)| set.report(key, format!("does nothing on target `{target}`; it is for `{Eks}`"), sink));
+    service_settings::check_use(target, layered, sink);
 }
 
 /// A flag is named by its place.
-fn refuse(key: &str, place: Place, message: String, sink: &Sink) {
+pub(super) fn refuse(key: &str, place: Place, message: String, sink: &Sink) {
     let message = match place {
         Place::File { .. } => format!("`{key}`: {message}"),
         Place::Flag(_) => message,
@@ -230,6 +242,7 @@ impl Settings<'_> {
         let storage_class = self.parse("storage_class", "", |text| optional(text, parse_name));
         let domain = self.parse("domain", "", |text| optional(text, FromStr::from_str));
         let namespace_prefix = self.parse("namespace_prefix", "", FromStr::from_str);
+        let pull_secrets = self.parse("pull_secrets", "", parse_pull_secrets);
         let replicas = self.parse("replicas", "2", |text| parse_count(text, 1..=100));
         let max_failed = self.parse("max_failed", "0", |text| parse_count(text, 0..=u32::MAX));
         let probe_rate = self.parse("probe_rate", "20", |text| parse_count(text, 1..=1000));
@@ -241,6 +254,7 @@ impl Settings<'_> {
             storage_class: storage_class?,
             domain: domain?,
             namespace_prefix: namespace_prefix?,
+            pull_secrets: pull_secrets?,
             replicas: replicas?,
             max_failed: max_failed?,
             probe_rate: probe_rate?,

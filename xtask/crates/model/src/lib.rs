@@ -21,6 +21,7 @@ mod order;
 pub mod price;
 mod references;
 mod service_file;
+mod service_settings;
 pub mod smoke;
 mod smoke_file;
 mod source;

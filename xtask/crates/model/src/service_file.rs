@@ -15,7 +15,7 @@ use std::time::Duration;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Longer than the 20 seconds that this repository's services give the requests in flight.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 const PRESENCES: [(&str, Presence); 3] = [
     ("always", Presence::Always),
@@ -26,9 +26,9 @@ const PRESENCES: [(&str, Presence); 3] = [
 const MANAGED: [(&str, Managed); 1] = [("cache", Managed::Cache)];
 
 /// How busy processors are kept, in percent, unless a service says otherwise.
-const SCALE_AT: u32 = 70;
+pub(super) const SCALE_AT: u32 = 70;
 /// What Kubernetes takes unless told (HorizontalPodAutoscaler, `stabilizationWindowSeconds`).
-const SCALE_SETTLES: Duration = Duration::from_secs(300);
+pub(super) const SCALE_SETTLES: Duration = Duration::from_secs(300);
 
 /// Secrets of other kinds need a target that has them.
 const SECRET_SOURCES: [(&str, SecretSource); 1] = [("generated", SecretSource::Generated)];

@@ -56,8 +56,10 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// The recipe for a service as the spec has it now. Variables that refer to a service that is absent are left out.
     pub(crate) fn new(service: &Service, program: Program, environment: &Environment, present: &[ServiceName]) -> Self {
-        let extra =
-            environment.env.iter().map(|(name, value)| (name.clone(), Template(vec![Piece::Text(value.clone())])));
+        let extra = environment
+            .env_of(&service.name)
+            .into_iter()
+            .map(|(name, value)| (name, Template(vec![Piece::Text(value)])));
         let own = service.env.iter().map(|(name, value)| (name.clone(), value.clone()));
         let kept = |(_, template): &(String, Template)| {
             template.references().all(|reference| match reference {

@@ -13,7 +13,7 @@ use serde_json::json;
 use std::convert::Infallible;
 use std::time::Duration;
 
-fn own_spec() -> Spec {
+pub(super) fn own_spec() -> Spec {
     load(Root::of_repository().path()).unwrap()
 }
 
@@ -22,7 +22,7 @@ fn system<'s>(spec: &'s Spec, name: &str) -> &'s System {
     found.unwrap()
 }
 
-fn service<'s>(spec: &'s Spec, name: &str) -> &'s Service {
+pub(super) fn service<'s>(spec: &'s Spec, name: &str) -> &'s Service {
     let mut services = spec.systems.iter().flat_map(|system| &system.services);
     services.find(|service| service.name.as_str() == name).unwrap()
 }

@@ -3,6 +3,7 @@
 mod fuzz;
 mod images;
 mod loading;
+mod services;
 mod wrong;
 
 use std::fs;

@@ -31,7 +31,7 @@ use verbs::ui;
 /// When it cannot be done.
 pub(crate) fn run(args: &ClusterArgs, ctx: &Ctx) -> Result<Exit> {
     let named = &args.environment;
-    let environment = model::environment(&ctx.root, &named.name, &named.set).map_err(Fault::from)?;
+    let environment = named.read(&ctx.root).map_err(Fault::from)?;
     if environment.target != TargetKind::Kubernetes {
         let cause = format!("environment `{}` deploys to `{}`, not to a cluster", environment.name, environment.target);
         return Err(Fault::usage(cause).hint("name one that does: `--env cluster`").into());

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::{Exit, Fault};
+use base::redact;
 use engine::home::Home;
+use engine::recorded_settings;
 use report::record::Run;
 use std::path::{Path, PathBuf};
 use verbs::cli::ReportArgs;
@@ -24,7 +26,9 @@ pub(crate) fn run(args: &ReportArgs, ctx: &Ctx) -> Result<Exit> {
             return Err(Fault::could_not_run("no-runs", format!("environment `{name}` has no runs")).hint(hint).into());
         }
     };
-    let page = report::page(&Run::read(&journal)?);
+    // A journal of an earlier version may have what this one would not have written.
+    let _ = recorded_settings::environment(&ctx.root, &args.environment);
+    let page = redact::text(&report::page(&Run::read(&journal)?));
     let path = args.out.clone().unwrap_or_else(|| journal.with_extension("html"));
     std::fs::write(&path, page).with_context(|| format!("write `{}`", path.display()))?;
     ui::result(&path.display().to_string())?;
@@ -37,7 +41,7 @@ fn journal_of(args: &ReportArgs, ctx: &Ctx) -> Result<Option<PathBuf>> {
     let home = name.parse().ok().map(|name| Home::new(&ctx.root, &name)).filter(Home::exists);
     let Some(home) = home else {
         // It may be that there is no such environment.
-        model::environment(&ctx.root, name, &args.environment.set).map_err(Fault::from)?;
+        args.environment.read(&ctx.root).map_err(Fault::from)?;
         return Ok(None);
     };
     let journals = journals(&home.runs());
