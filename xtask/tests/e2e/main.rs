@@ -22,6 +22,7 @@ mod interrupt;
 mod killed;
 mod life;
 mod many;
+mod planted;
 mod records;
 mod render;
 mod secrets;

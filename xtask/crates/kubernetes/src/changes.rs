@@ -6,10 +6,11 @@ use super::running::{Readiness, Running};
 use super::{Kubernetes, drift};
 use anyhow::Result;
 use base::ctx::Ctx;
+use base::redact;
 use engine::backend::{SystemChanges, Target};
 use engine::reconcile::Refusal;
 use model::name::ServiceName;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -145,26 +146,43 @@ fn differing(path: &str, before: &Value, after: &Value, found: &mut Vec<String>)
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 match (old.get(key), new.get(key)) {
                     (Some(old), Some(new)) => differing(&path, old, new, found),
-                    (Some(old), None) => found.push(format!("`{path}` was {}, and is gone", shown(old))),
-                    (None, Some(new)) => found.push(format!("`{path}` becomes {}", shown(new))),
+                    (Some(old), None) => found.push(format!("`{path}` was {}, and is gone", shown(&path, old))),
+                    (None, Some(new)) => found.push(format!("`{path}` becomes {}", shown(&path, new))),
                     (None, None) => {}
                 }
             }
         }
         (old, new) if old == new => {}
         (_, _) if path == "secret.name" => found.push("its secrets or files changed".to_owned()),
-        (old, new) => found.push(format!("`{path}` becomes {}, was {}", shown(new), shown(old))),
+        (old, new) => found.push(format!("`{path}` becomes {}, was {}", shown(path, new), shown(path, old))),
     }
 }
 
-/// A value on one line, and not all of it when it is long.
-fn shown(value: &Value) -> String {
+/// A value on one line, not all of it when it is long, and nothing of a secret: what an earlier version has released plain
+/// is not known by its value.
+fn shown(path: &str, value: &Value) -> String {
     const LONGEST: usize = 60;
+    let hidden = |name: &str| value.is_string() && redact::is_name(name);
+    let value = match path.strip_prefix("env.") {
+        Some(name) if hidden(name) => json!(redact::HIDDEN),
+        // What has no such variable yet has all of them at once.
+        None if path == "env" => redact_all(value),
+        _ => redact::document(value),
+    };
+    // Before it is cut: half a secret is not known by its value.
     let text = value.to_string();
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+fn redact_all(variables: &Value) -> Value {
+    let shown = |(name, value): (&String, &Value)| {
+        let value = value.as_str().map_or_else(|| value.clone(), |value| json!(redact::value(name, value)));
+        (name.clone(), value)
+    };
+    variables.as_object().into_iter().flatten().map(shown).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// What is in the cluster, against what was proven there.
@@ -226,7 +244,18 @@ fn release_reason(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    #[test]
+    fn a_secret_is_not_named_by_its_value() {
+        let before = json!({"services": {"a": {"env": {"DB_PASS": "hunter2", "URL": "redis://u:hunter2@h/"}}}});
+        let after = json!({"services": {"a": {"env": {"DB_PASS": "hunter3"}, "secret": {"name": "a-1", "env": []}}}});
+        let none = json!({"services": {"a": {}}});
+        let a = "a".parse().unwrap();
+        for (old, new) in [(&before, &after), (&after, &before), (&none, &before), (&before, &none)] {
+            let reasons = value_reasons(old, new, &a).join("\n");
+            assert!(reasons.contains("DB_PASS") && !reasons.contains("hunter"), "{reasons}");
+        }
+    }
 
     #[test]
     fn a_changed_value_is_named_by_its_path() {

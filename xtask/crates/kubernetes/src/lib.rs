@@ -35,6 +35,7 @@ mod parting;
 pub mod platform;
 pub mod pods;
 pub mod prerequisites;
+pub mod pull_secrets;
 mod recalled;
 pub mod recorded;
 pub mod records;

@@ -6,6 +6,7 @@ use super::namespaces::{self, Ownership};
 use super::release_spec::{SecretRef, WorkloadSpec};
 use anyhow::Result;
 use base::error::Fault;
+use base::redact;
 use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
@@ -16,10 +17,14 @@ use model::system::{System, Template};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tools::object;
 
 /// What is done for each system.
 pub const NAMESPACE: Action = Action::new("namespace");
 pub const RELEASE: Action = Action::new("release");
+
+/// What the names of Secrets are keyed with that hold what people choose. No service has this name.
+pub(super) const NAMING: &str = "secret.naming";
 
 /// The kind of a Secret in the ledger.
 pub(super) const SECRET: &str = "secret";
@@ -170,7 +175,12 @@ pub(super) fn secrets(
     for part in parts.iter().filter(|part| !part.secret_env.is_empty() || !part.secret_files.is_empty()) {
         let service = &part.service.name;
         let Some(content) = content(core, part, parts, make)? else { return Ok(None) };
-        let reference = reference(service, part, &content);
+        // A name must not tell whoever sees it what a guess is compared with.
+        let key = if part.given.is_empty() { None } else { core.records.secret(NAMING, make)? };
+        if !part.given.is_empty() && key.is_none() {
+            return Ok(None);
+        }
+        let reference = reference(service, part, &content, key.as_deref());
         if make {
             make_secret(core, system, service, &reference.name, &content)?;
         }
@@ -195,6 +205,8 @@ fn content(
             false => core.records.secret(&format!("{service}.{name}"), make)?,
         };
         let Some(secret) = secret else { return Ok(None) };
+        // What the platform provides is an address with a password in it.
+        redact::learn_named("secret", &secret);
         known.insert((service, name), secret);
     }
     let secret = |service: &ServiceName, name: &str| known.get(&(service.clone(), name.to_owned())).cloned();
@@ -207,8 +219,17 @@ fn content(
     Ok(env.zip(files).map(|(env, files)| env.into_iter().chain(files).collect()))
 }
 
-fn reference(service: &ServiceName, part: &WorkloadSpec, content: &BTreeMap<String, String>) -> SecretRef {
-    let digest = Digest::of(json!(content).to_string());
+/// `key`: with which the digest of a content is made that somebody could guess.
+fn reference(
+    service: &ServiceName,
+    part: &WorkloadSpec,
+    content: &BTreeMap<String, String>,
+    key: Option<&str>,
+) -> SecretRef {
+    let digest = match key {
+        Some(key) => Digest::of(json!([key, content]).to_string()),
+        None => Digest::of(json!(content).to_string()),
+    };
     SecretRef {
         name: format!("{service}-{digest:.10}"),
         env: part.secret_env.keys().cloned().collect(),
@@ -223,20 +244,34 @@ fn make_secret(
     name: &str,
     content: &BTreeMap<String, String>,
 ) -> Result<()> {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": true,
+        "metadata": {"name": name, "labels": {SERVICE: service.as_str()}},
+        "stringData": content,
+    });
+    make_secret_object(core, system, &secret)
+}
+
+/// Makes a Secret that is named after what is in it in a system's namespace, unless it is there.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn make_secret_object(core: &Kubernetes, system: &SystemName, secret: &Value) -> Result<()> {
     let namespace = core.names.namespace(system);
+    let name = object::name(secret);
     core.records.enter(Entry {
         kind: SECRET.to_owned(),
         id: format!("{namespace}/{name}"),
         system: Some(system.to_string()),
         identity: json!({"namespace": namespace, "name": name}),
     })?;
+    let mut secret = secret.clone();
+    secret["metadata"]["namespace"] = json!(namespace);
     let mut labels = core.names.labels(Some(system));
-    labels[SERVICE] = json!(service.as_str());
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": true,
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "stringData": content,
-    });
+    if let (Some(all), Some(own)) = (labels.as_object_mut(), secret["metadata"]["labels"].as_object()) {
+        all.extend(own.clone());
+    }
+    secret["metadata"]["labels"] = labels;
     match core.access.api()?.create(&path::SECRET.within(&namespace), &secret) {
         // One of this name has this content.
         Err(refusal) if refusal.is_conflict() => Ok(()),

@@ -37,6 +37,7 @@ fn part(name: &ServiceName, values: &Value) -> WorkloadSpec {
         args: Vec::new(),
         files: BTreeMap::new(),
         secret_env: BTreeMap::new(),
+        given: BTreeSet::new(),
         secret_files: BTreeMap::new(),
     }
 }

@@ -8,7 +8,7 @@ use super::platform::ServiceBindings;
 use super::records::VerifiedRelease;
 use super::release_spec::{self, Exposure, ImageRef, ReleaseSpec, WorkloadSpec};
 use super::running::{Record, Running};
-use super::{exposure, prerequisites, recalled, values};
+use super::{exposure, prerequisites, pull_secrets, recalled, values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::SkippedSystem;
@@ -217,6 +217,11 @@ impl ReleaseContext {
             None if mode == ResolveMode::Shown => BTreeMap::new(),
             None => return Ok(None),
         };
+        let pull_secrets = match pull_secrets::of(&self.core, system, mode == ResolveMode::Made)? {
+            Some(names) => names,
+            None if mode == ResolveMode::Shown => self.declared_pull_secrets(),
+            None => return Ok(None),
+        };
         if !known_exposure && mode != ResolveMode::Shown {
             return Ok(None);
         }
@@ -224,7 +229,8 @@ impl ReleaseContext {
         let annotations = self.annotations(parts);
         let versions = images.iter().map(|(service, image)| (service.clone(), image.version.clone())).collect();
         let parts = parts.clone();
-        let wanted = ReleaseSpec { images, secrets, grants, annotations, exposure, parts, ..self.blank(system) };
+        let wanted =
+            ReleaseSpec { images, secrets, grants, annotations, exposure, parts, pull_secrets, ..self.blank(system) };
         let values = values::of(&wanted);
         Ok(Some(DesiredRelease { stamp: Fingerprint::new(&values, &self.chart), wanted, values, versions }))
     }
@@ -244,6 +250,10 @@ impl ReleaseContext {
             }
         }
         Ok(Some(all))
+    }
+
+    fn declared_pull_secrets(&self) -> Vec<String> {
+        self.core.deployment.environment.cluster.pull_secrets.iter().map(|secret| secret.name.clone()).collect()
     }
 
     fn annotations(&self, parts: &[WorkloadSpec]) -> BTreeMap<ServiceName, BTreeMap<String, String>> {
@@ -272,6 +282,7 @@ impl ReleaseContext {
             grants: BTreeMap::new(),
             annotations: BTreeMap::new(),
             exposure: None,
+            pull_secrets: Vec::new(),
             storage_class: environment.cluster.storage_class.clone(),
         }
     }

@@ -5,7 +5,7 @@ use super::platform::ServiceBindings;
 use super::records::StatePlace;
 use model::cluster::Cluster;
 use model::container::FILES;
-use model::environment::Environment;
+use model::environment::{Environment, is_secret};
 use model::name::{ServiceName, SystemName};
 use model::system::{Piece, Presence, Reference, Service, System, TargetKind, Template};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,10 @@ pub struct WorkloadSpec {
     pub(super) args: Vec<String>,
     /// Its files that need no secret, by name; it finds them in [`FILES`].
     pub(super) files: BTreeMap<String, String>,
-    /// Variables and files that need secrets, to be filled in when those are known.
+    /// Variables and files that need secrets, to be filled in when those are known, and variables that are secrets.
     pub(super) secret_env: BTreeMap<String, Template>,
+    /// Those of the variables that the environment sets, and that are no secrets of ours.
+    pub(super) given: BTreeSet<String>,
     pub(super) secret_files: BTreeMap<String, Template>,
 }
 
@@ -107,6 +109,7 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
         args: service.args.iter().map(|template| filler.fill(template, &|_, _| None).unwrap_or_default()).collect(),
         files: BTreeMap::new(),
         secret_env: BTreeMap::new(),
+        given: BTreeSet::new(),
         secret_files: BTreeMap::new(),
         service: service.clone(),
     };
@@ -125,13 +128,28 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
             None => part.secret_files.insert(name.clone(), template.clone()).map(drop),
         };
     }
-    part.env.extend(environment.env.clone());
+    part.give(environment.env_of(&service.name));
     part.env.insert("PORT".to_owned(), service.port.to_string());
     part.env.insert("LISTEN_ADDRESS".to_owned(), "0.0.0.0".to_owned());
     part
 }
 
 impl WorkloadSpec {
+    /// Takes what the environment sets, in the place of what the system says. What is secret is for nobody to read who can
+    /// look at a workload, or at its manifest.
+    fn give(&mut self, env: BTreeMap<String, String>) {
+        for (name, value) in env {
+            self.env.remove(&name);
+            self.secret_env.remove(&name);
+            if is_secret(&name, &value) {
+                self.given.insert(name.clone());
+                self.secret_env.insert(name, Template(vec![Piece::Text(value)]));
+            } else {
+                self.env.insert(name, value);
+            }
+        }
+    }
+
     /// Where its volume is, for one that stores something.
     pub(super) fn data(&self) -> &str {
         self.service.data()
@@ -264,6 +282,8 @@ pub(super) struct ReleaseSpec {
     /// `None` when no service of the system is public.
     pub(super) exposure: Option<Exposure>,
     pub(super) storage_class: Option<String>,
+    /// The Secrets in its namespace that nodes sign in to registries with.
+    pub(super) pull_secrets: Vec<String>,
 }
 
 impl ReleaseSpec {
@@ -290,6 +310,22 @@ mod tests {
         let spec = model::load(root).unwrap();
         let system = spec.systems.iter().find(|known| known.name.as_str() == system).unwrap();
         parts(system, &environment, environment.target).unwrap()
+    }
+
+    #[test]
+    fn what_is_secret_in_an_environment_is_no_plain_variable() {
+        let set = ["env.LOG=debug", "env.DB_PASS=hunter2", "env.UPSTREAM=http://u:p@h/", "env.REDIS_URL=redis://h/"];
+        let all = parts_of("shortener", &[&set[..], &["services.shortener.env.STRIPE_KEY=k"]].concat());
+        let of = |name: &str| all.iter().find(|part| part.service.name.as_str() == name).unwrap();
+        let shortener = of("shortener");
+        assert_eq!((shortener.env["LOG"].as_str(), shortener.env["REDIS_URL"].as_str()), ("debug", "redis://h/"));
+        let secret: Vec<_> = shortener.secret_env.keys().map(String::as_str).collect();
+        assert_eq!(secret, ["DB_PASS", "STRIPE_KEY", "UPSTREAM"]);
+        assert!(secret.iter().all(|name| !shortener.env.contains_key(*name) && shortener.given.contains(*name)));
+        assert!(shortener.secrets(&all).is_empty());
+        assert!(!of("redis").secret_env.contains_key("STRIPE_KEY"));
+        // What the system says itself of a secret is not the environment's.
+        assert!(parts_of("shortener", &[])[0].given.is_empty());
     }
 
     #[test]

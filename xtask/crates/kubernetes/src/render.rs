@@ -104,6 +104,8 @@ fn wanted(
         grants: BTreeMap::new(),
         annotations: BTreeMap::new(),
         exposure: (!candidate.public().is_empty()).then(|| assumed.exposure.clone()),
+        // No cluster is asked, so they have to be in the namespace by these names.
+        pull_secrets: environment.cluster.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         storage_class: environment.cluster.storage_class.clone(),
         parts: candidate.parts.clone(),
     })

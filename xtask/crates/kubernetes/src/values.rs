@@ -39,6 +39,9 @@ pub(super) fn of(wanted: &ReleaseSpec) -> Value {
             values["ingress"]["class"] = json!(exposure.class);
         }
     }
+    if !wanted.pull_secrets.is_empty() {
+        values["imagePullSecrets"] = json!(wanted.pull_secrets);
+    }
     if let Some(class) = &wanted.storage_class {
         values["storageClass"] = json!(class);
     }
@@ -114,7 +117,8 @@ fn public(wanted: &ReleaseSpec, name: &ServiceName) -> Value {
 /// What the environment sets wins over what the platform gives.
 fn env(wanted: &ReleaseSpec, part: &WorkloadSpec) -> BTreeMap<String, String> {
     let granted = wanted.grants.get(&part.service.name).map(|grants| grants.env.clone()).unwrap_or_default();
-    granted.into_iter().chain(part.env.clone()).collect()
+    let granted = granted.into_iter().filter(|(name, _)| !part.secret_env.contains_key(name));
+    granted.chain(part.env.clone()).collect()
 }
 
 fn drain_seconds(wanted: &ReleaseSpec) -> u64 {

@@ -61,7 +61,9 @@ fn secrets(wanted: &ReleaseSpec, out: &mut String) {
         let _ = writeln!(out, "- `{}` with {keys}", secret.name);
         named.extend(part.secrets(&wanted.parts));
     }
-    let named = named.iter().map(|(service, name)| format!("`{}`", placeholder(service, name)));
+    let own = named.iter().map(|(service, name)| format!("`{}`", placeholder(service, name)));
+    let given: BTreeSet<&String> = with.iter().flat_map(|part| &part.given).collect();
+    let named = own.chain(given.into_iter().map(|name| format!("`{}`", given_placeholder(name))));
     let named = named.collect::<Vec<_>>().join(", ");
     let _ =
         writeln!(out, "\nIn these, put a secret of your own for each of {named}, the same one wherever it stands:\n");
@@ -80,7 +82,11 @@ fn example(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     let shown = |service: &ServiceName, name: &str| Some(placeholder(service, name));
     let content: Map<String, Value> = keys(part)
         .into_iter()
-        .map(|(key, template)| (key, json!(part.filled(template, &wanted.parts, &shown).unwrap_or_default())))
+        .map(|(key, template)| {
+            let given = key.strip_prefix("env.").filter(|name| part.given.contains(*name)).map(given_placeholder);
+            let text = given.unwrap_or_else(|| part.filled(template, &wanted.parts, &shown).unwrap_or_default());
+            (key, json!(text))
+        })
         .collect();
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": wanted.namespace},
@@ -93,6 +99,11 @@ fn keys(part: &WorkloadSpec) -> BTreeMap<String, &Template> {
     let env = part.secret_env.iter().map(|(name, template)| (format!("env.{name}"), template));
     let files = part.secret_files.iter().map(|(name, template)| (format!("file.{name}"), template));
     env.chain(files).collect()
+}
+
+/// What an environment sets is as little for a manifest as what is generated.
+fn given_placeholder(name: &str) -> String {
+    format!("<{name} of the environment>")
 }
 
 fn placeholder(service: &ServiceName, name: &str) -> String {

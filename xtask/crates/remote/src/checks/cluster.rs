@@ -71,7 +71,7 @@ pub(super) fn required(scene: &Scene) -> Vec<Check> {
 
 fn required_of(subject: &Arc<Subject>) -> Vec<Check> {
     let (context, reachable) = (Arc::clone(subject), Arc::clone(subject));
-    vec![
+    let mut checks = vec![
         Check::new(Group::Cluster, CONTEXT, "context", move |scene| judge::context(&context, scene))
             .after("tool.kubectl")
             .slow(true),
@@ -80,7 +80,11 @@ fn required_of(subject: &Arc<Subject>) -> Vec<Check> {
             .slow(true),
         check(subject, "cluster.version", "Kubernetes", judge::version),
         of_api(subject, "cluster.rights", "rights in the cluster", rights::judge),
-    ]
+    ];
+    if !subject.environment.cluster.pull_secrets.is_empty() {
+        checks.push(of_api(subject, "cluster.pull-secrets", "what images are pulled with", supply::pull_secrets));
+    }
+    checks
 }
 
 fn subject(scene: &Scene) -> Option<Arc<Subject>> {

@@ -8,6 +8,8 @@ use images::check_user;
 use images::refusal::Kind;
 use images::registry::Client;
 use kube::{Api, path};
+use kubernetes::pull_secrets;
+use kubernetes::pull_secrets::Found;
 use model::container::{Platform, Registry};
 use model::image::{ImagePin, Repository};
 use model::name::ServiceName;
@@ -80,6 +82,33 @@ fn without_registry(subject: &Subject, scene: &Scene) -> Finding {
         }
     }
     .want(want)
+}
+
+/// Without one of them no pod starts.
+pub(super) fn pull_secrets(subject: &Subject, api: &Api) -> Finding {
+    let environment = &subject.environment;
+    let wanted = &environment.cluster.pull_secrets;
+    let (mut causes, mut fixes) = (Vec::new(), Vec::new());
+    for secret in wanted {
+        for namespace in subject.needs.iter().map(|needs| &needs.namespace) {
+            match pull_secrets::look(api, namespace, secret) {
+                Ok(Found::There | Found::Elsewhere(_)) => {}
+                Ok(found) => {
+                    let fault = pull_secrets::fault(environment, namespace, secret, &found);
+                    causes.push(fault.cause);
+                    fixes.extend(fault.hint);
+                }
+                Err(refusal) => causes.push(kube::fault(&format!("look for `{secret}`"), &refusal).cause),
+            }
+        }
+    }
+    fixes.dedup();
+    let names = wanted.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>().join(", ");
+    let finding = match causes.is_empty() {
+        true => Finding::pass(names),
+        false => Finding::fail(causes.join("\n")).found("missing").fix(fixes.into_iter().map(Fix::by_hand)),
+    };
+    finding.want("Secrets of type kubernetes.io/dockerconfigjson")
 }
 
 fn nodes(api: &Api) -> Vec<NodeNames> {
