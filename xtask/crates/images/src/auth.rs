@@ -197,11 +197,20 @@ fn keep_the_way(own: &Path, folder: &Path, document: &mut Map<String, Value>) ->
         let own = fs::canonicalize(own.join(name)).with_context(|| format!("read `{}`", own.join(name).display()))?;
         symlink(own, folder.join(name)).with_context(|| format!("link to docker's `{name}`"))?;
     }
-    let kept = base::files::read_json(&own.join("config.json"));
-    if let Some(Value::Object(kept)) = kept.context("docker's own configuration")? {
-        document.extend(kept.into_iter().filter(|(key, _)| !STORES.contains(&key.as_str())));
-    }
+    let path = own.join("config.json");
+    let Some(text) = base::files::read(&path).context("docker's own configuration")? else { return Ok(()) };
+    let kept: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| unreadable(&path, &error))?;
+    document.extend(kept.into_iter().filter(|(key, _)| !STORES.contains(&key.as_str())));
     Ok(())
+}
+
+/// The file is the user's own, with all that they are signed in to: nothing that we tell may lose it.
+fn unreadable(path: &Path, error: &serde_json::Error) -> Fault {
+    let path = path.display();
+    let cause = format!("docker's own configuration `{path}` cannot be read: {error}");
+    Fault::could_not_run("docker-config", cause).hint(
+        "correct it where the error says; or run this with `DOCKER_CONFIG` set to a folder with one that is right",
+    )
 }
 
 #[cfg(test)]
@@ -248,6 +257,23 @@ mod tests {
         assert!(folder.join("contexts/meta").is_dir());
         drop(file);
         assert!(!folder.exists() && own.join("contexts/meta").is_dir());
+        fs::remove_dir_all(own).unwrap();
+    }
+
+    #[test]
+    fn a_broken_configuration_of_docker_s_is_left_to_its_owner() {
+        let (own, folder) = (scratch("broken"), scratch("broken-copy"));
+        fs::create_dir_all(&own).unwrap();
+        let vars = Vars::of([("DOCKER_CONFIG", own.to_str().unwrap())]);
+        for text in ["{\"auths\": {", "[]", ""] {
+            fs::write(own.join("config.json"), text).unwrap();
+            let made = AuthFile::new(&folder, EngineKind::Docker, &Credentials::new("h", "me", "secret"), &vars);
+            let fault = Fault::of(&made.unwrap_err());
+            let hint = fault.hint.unwrap();
+            assert!(fault.cause.contains("config.json` cannot be read"), "{}", fault.cause);
+            assert!(!hint.contains("rm ") && !hint.contains("remove"), "{hint}");
+            assert_eq!(fs::read_to_string(own.join("config.json")).unwrap(), text);
+        }
         fs::remove_dir_all(own).unwrap();
     }
 
