@@ -17,6 +17,7 @@ use kubernetes::Kubernetes;
 use kubernetes::fixture::Fixture;
 use kubernetes::prerequisites::NamespaceWork;
 use model::aws::ChartRepository;
+use model::environment::is_secret;
 use model::name::ServiceName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -216,13 +217,31 @@ impl Work for ControllerWork {
     }
 }
 
-/// What the environment gives every service holds for it as well where it tells the way to AWS: a proxy, other roots, another
-/// endpoint. With anything else that changes for the services it would only be started anew.
+/// What tells the way to AWS: a proxy, other roots, another endpoint. An endpoint of one service of AWS's has that one's name
+/// behind it.
+const WAY: [&str; 11] = [
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL",
+    "AWS_STS_REGIONAL_ENDPOINTS",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_RETRY_MODE",
+];
+
+/// What the environment gives every service holds for it as well where it tells the way to AWS. It is not ours: it is given
+/// nothing else, and no secret, such as the credentials of services or the password of a proxy.
 fn for_controller(env: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
     let tells_the_way = |name: &str| {
-        name.starts_with("AWS_") || name.starts_with("SSL_CERT_") || name.to_ascii_uppercase().ends_with("_PROXY")
+        let name = name.to_ascii_uppercase();
+        WAY.contains(&name.as_str()) || name.starts_with("AWS_ENDPOINT_URL_")
     };
-    env.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| tells_the_way(name)).collect()
+    let all = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    all.filter(|(name, value)| tells_the_way(name) && !is_secret(name, value)).collect()
 }
 
 struct RemovalWork {
@@ -266,9 +285,13 @@ mod tests {
 
     #[test]
     fn the_controller_is_given_what_tells_the_way_to_aws_alone() {
-        let names = ["AWS_ENDPOINT_URL", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "LOG", "PROXY_LEVEL"];
-        let env: BTreeMap<String, String> = names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        let names = ["AWS_ENDPOINT_URL", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "LOG", "PROXY_LEVEL", "API_TOKEN"];
+        let own = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_API_TOKEN", "SHOP_PROXY"];
+        let all = names.iter().chain(&own);
+        let env: BTreeMap<String, String> = all.map(|name| ((*name).to_owned(), "x".to_owned())).collect();
         let given: Vec<&str> = for_controller(&env).into_keys().collect();
         assert_eq!(given, ["AWS_ENDPOINT_URL", "HTTPS_PROXY", "SSL_CERT_FILE", "no_proxy"]);
+        let env = BTreeMap::from([("HTTPS_PROXY".to_owned(), "http://u:word@proxy:3128".to_owned())]);
+        assert!(for_controller(&env).is_empty());
     }
 }
