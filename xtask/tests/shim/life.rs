@@ -6,6 +6,7 @@ use base::http;
 use base::http::{Endpoint, Request, Url};
 use base::os;
 use nix::sys::signal::Signal;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use supervisor::container;
 use supervisor::container::{Explained, Reach};
@@ -77,6 +78,24 @@ fn a_shim_does_something_for_its_supervisor_alone() {
     let token = variables.split('\0').find_map(|variable| variable.strip_prefix("SLIPWAY_SHIM_TOKEN=")).unwrap();
     assert_eq!(reload(Some(token.to_owned())), 200);
     assert_eq!(fake.signals(), format!("HUP fixture-{number}\n"));
+}
+
+#[test]
+fn strangers_cannot_take_a_shim_s_places() {
+    let fake = Fake::new("crowd");
+    let client = fake.scratch.supervisor();
+    fake.scratch.deploy(&client, &fake.spec("v1"));
+    let current = status(&client).current.unwrap();
+    let admin = current.admin.unwrap();
+    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(admin).unwrap()).collect();
+    assert!(container::explain(admin).is_some());
+    // As its supervisor sees it, all is well: an answer that comes now was asked for behind all of these.
+    fake.scratch.tell("v1", "unready");
+    await_current(&client, |current| current.last_probe.as_deref().is_some_and(|seen| seen.contains("503")));
+    fake.scratch.untell("v1", "unready");
+    let now = await_current(&client, |current| current.state == State::Ready);
+    assert_eq!(now.restarts, 0);
+    drop(silent);
 }
 
 #[test]

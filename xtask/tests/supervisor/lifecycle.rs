@@ -1,12 +1,13 @@
 //! How a supervisor begins and ends, and whom it listens to.
 
 use crate::scratch::{Scratch, eventually, free_address, program, service};
-use base::os;
+use base::{os, socket};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use supervisor::{Client, Connection};
@@ -21,6 +22,10 @@ fn supervise(scratch: &Scratch) -> Command {
 fn contact(scratch: &Scratch) -> Value {
     let text = std::fs::read_to_string(scratch.dir.join("supervisor.json")).unwrap();
     serde_json::from_str(&text).unwrap()
+}
+
+fn socket_of(scratch: &Scratch) -> PathBuf {
+    contact(scratch)["socket"].as_str().unwrap().into()
 }
 
 #[test]
@@ -63,9 +68,11 @@ fn only_the_owner_is_listened_to() {
     let file = scratch.dir.join("supervisor.json");
     assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
 
-    let port = u16::try_from(contact(&scratch)["port"].as_u64().unwrap()).unwrap();
+    let folder = socket_of(&scratch);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&folder.join("socket"))), (0o700, 0o600));
     let ask = |line: &str| {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mut stream = socket::connect(&folder).unwrap();
         writeln!(stream, "{line}").unwrap();
         let mut reply = String::new();
         BufReader::new(stream).read_line(&mut reply).unwrap();
@@ -75,6 +82,80 @@ fn only_the_owner_is_listened_to() {
     assert_eq!(ask(&shutdown.to_string()).trim(), r#"{"error":"wrong token","ok":false}"#);
     assert_eq!(ask("POST / HTTP/1.1").trim(), r#"{"error":"not a request","ok":false}"#);
     assert_eq!(scratch.get().unwrap(), "v1");
+}
+
+#[test]
+fn there_is_room_for_as_many_as_come() {
+    let scratch = Scratch::new("many");
+    let client = scratch.supervisor();
+    let folder = socket_of(&scratch);
+    let silent: Vec<_> = (0..200).map(|_| socket::connect(&folder).unwrap()).collect();
+    client.status().unwrap();
+    drop(silent);
+}
+
+#[test]
+fn a_supervisor_whose_socket_was_cleaned_away_listens_again() {
+    let scratch = Scratch::new("cleaned");
+    let client = scratch.supervisor();
+    let folder = socket_of(&scratch);
+    socket::remove(&folder);
+    assert!(client.status().is_err());
+    let again = eventually("it listens again", || match Client::connect(&scratch.dir) {
+        Connection::Live(client) => client.status().ok().map(|_| client),
+        _ => None,
+    });
+    assert_eq!(again.process(), client.process());
+    let folder = socket_of(&scratch);
+    again.shutdown(&[]).unwrap();
+    assert!(!folder.exists());
+}
+
+#[test]
+fn the_socket_of_one_that_was_killed_is_removed() {
+    let scratch = Scratch::new("socket");
+    let client = scratch.supervisor();
+    scratch.deploy(&client, &scratch.spec("v1"));
+    let folder = socket_of(&scratch);
+    scratch.kill(&client);
+    assert!(folder.exists());
+    supervisor::end_orphans(&scratch.dir);
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_supervisor_is_found_however_deep_its_folder_is() {
+    let mut scratch = Scratch::new("deep");
+    let outer = scratch.dir.clone();
+    scratch.dir = outer.join("d".repeat(100)).join("e".repeat(100));
+    std::fs::create_dir_all(&scratch.dir).unwrap();
+    let client = scratch.supervisor();
+    scratch.deploy(&client, &scratch.spec("v1"));
+    assert_eq!(client.status().unwrap().len(), 1);
+    client.shutdown(&[]).unwrap();
+    scratch.dir = outer;
+}
+
+#[test]
+fn the_supervisor_of_a_version_that_listens_on_a_port_is_talked_to() {
+    let scratch = Scratch::new("port");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let contact = json!({
+        "schema": 1, "protocol": 2, "process": os::identity(std::process::id()).unwrap().to_json(),
+        "port": listener.local_addr().unwrap().port(), "token": "its-own",
+    });
+    std::fs::write(scratch.dir.join("supervisor.json"), contact.to_string()).unwrap();
+    let earlier = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+        writeln!(stream, "{}", json!({"ok": true, "services": []})).unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()
+    });
+    let Connection::Live(client) = Client::connect(&scratch.dir) else { panic!("not found") };
+    assert_eq!(client.status().unwrap(), []);
+    assert_eq!(earlier.join().unwrap()["token"], "its-own");
+    std::fs::remove_file(scratch.dir.join("supervisor.json")).unwrap();
 }
 
 #[test]

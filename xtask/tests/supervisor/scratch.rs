@@ -136,6 +136,8 @@ impl Drop for Scratch {
             left.iter().for_each(|process| os::signal(&process.id, Signal::SIGKILL));
             left.is_empty().then_some(())
         });
+        // The socket of one that was killed goes, too.
+        supervisor::end_orphans(&self.dir);
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

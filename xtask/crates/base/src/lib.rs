@@ -15,6 +15,7 @@ pub mod random;
 pub mod redact;
 pub mod scratch;
 pub mod signal;
+pub mod socket;
 pub mod table;
 pub mod terminal;
 pub mod text;

@@ -2,14 +2,16 @@
 
 use super::launch::LaunchSpec;
 use super::protocol::{LONGEST_LINE, PROTOCOL, Reply, Request};
-use super::records::{self, Contact};
+use super::records::{self, Contact, Listens};
 use super::status::ServiceStatus;
 use anyhow::{Result, bail};
 use base::error::Fault;
 use base::os;
 use base::os::ProcessId;
+use base::socket;
 use model::name::ServiceName;
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -197,17 +199,30 @@ impl Client {
     }
 
     fn exchange(&self, request: &Request, timeout: Duration) -> std::io::Result<String> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.contact.port));
-        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
         let mut document = request.to_json();
         document["token"] = self.contact.token.as_str().into();
-        stream.write_all(format!("{document}\n").as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(stream.take(LONGEST_LINE)).read_line(&mut line)?;
-        Ok(line)
+        match &self.contact.listens {
+            Listens::Socket(folder) => {
+                let stream = socket::connect(folder)?;
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(TIMEOUT))?;
+                talk(stream, &document)
+            }
+            Listens::Port(port) => {
+                let stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, *port)), TIMEOUT)?;
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(TIMEOUT))?;
+                talk(stream, &document)
+            }
+        }
     }
+}
+
+fn talk(mut stream: impl Read + Write, document: &Value) -> std::io::Result<String> {
+    stream.write_all(format!("{document}\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream.take(LONGEST_LINE)).read_line(&mut line)?;
+    Ok(line)
 }
 
 fn unexpected<T>(reply: &Reply) -> Result<T> {

@@ -5,63 +5,30 @@ use super::service_manager::Shared;
 use model::name::ServiceName;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a connection may take to say what it wants, and to take the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// So many connections at a time may not have shown the token yet: anyone on the machine can open them. The next ones
-/// wait until the system has room for them here; those that have shown it do not count.
-const MOST_STRANGERS: usize = 64;
 /// The pause after an accept that failed for want of memory or descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests for the life of the process.
-pub(super) fn serve(listener: &TcpListener, token: &Arc<str>, shared: &Arc<Shared>) {
-    let strangers = Arc::new(Strangers::default());
+/// Answers requests for the life of the process. Nobody else can open the socket, so there is room for as many as come.
+pub(super) fn serve(listener: &UnixListener, token: &Arc<str>, shared: &Arc<Shared>) {
     loop {
-        let place = Strangers::admit(&strangers);
         let Ok((stream, _)) = listener.accept() else {
             std::thread::sleep(ACCEPT_PAUSE);
             continue;
         };
         let (token, shared) = (Arc::clone(token), Arc::clone(shared));
         // Without a thread for it the connection is closed, which is an answer too.
-        let _ = std::thread::Builder::new().spawn(move || converse(stream, place, &token, &shared));
-    }
-}
-
-/// The connections that have not shown the token yet.
-#[derive(Default)]
-struct Strangers {
-    number: Mutex<usize>,
-    fewer: Condvar,
-}
-
-/// The place of one of them, given back when it is dropped.
-struct Place(Arc<Strangers>);
-
-impl Strangers {
-    /// Waits until there is room for one more.
-    fn admit(strangers: &Arc<Self>) -> Place {
-        let number = strangers.number.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |number: &mut usize| *number >= MOST_STRANGERS;
-        let mut number = strangers.fewer.wait_while(number, full).unwrap_or_else(PoisonError::into_inner);
-        *number += 1;
-        Place(Arc::clone(strangers))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        *self.0.number.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.fewer.notify_one();
+        let _ = std::thread::Builder::new().spawn(move || converse(stream, &token, &shared));
     }
 }
 
 /// Reads one request, does it and answers. A peer that has gone away does not change what is done.
-fn converse(stream: TcpStream, place: Place, token: &str, shared: &Shared) {
+fn converse(stream: UnixStream, token: &str, shared: &Shared) {
     let limits = stream.set_read_timeout(Some(TIMEOUT)).and(stream.set_write_timeout(Some(TIMEOUT)));
     let mut line = String::new();
     let read = limits.and_then(|()| BufReader::new((&stream).take(LONGEST_LINE)).read_line(&mut line));
@@ -72,7 +39,6 @@ fn converse(stream: TcpStream, place: Place, token: &str, shared: &Shared) {
         Ok(request) => request,
         Err(refusal) => return answer(&stream, &Reply::Refused(refusal.to_owned())),
     };
-    drop(place);
     let last = matches!(request, Request::Shutdown(_));
     answer(&stream, &perform(request, shared));
     if last {
@@ -80,7 +46,7 @@ fn converse(stream: TcpStream, place: Place, token: &str, shared: &Shared) {
     }
 }
 
-fn answer(mut stream: &TcpStream, reply: &Reply) {
+fn answer(mut stream: &UnixStream, reply: &Reply) {
     let _ = writeln!(stream, "{}", reply.to_json());
 }
 

@@ -253,7 +253,7 @@ impl Instance {
             starts: self.starts,
             pid: process.child.pid(),
             address: process.admin.unwrap_or_else(|| self.spec.local_address()),
-            relayed: matches!(self.spec.style, LaunchStrategy::Container { .. }),
+            shim: self.shim(),
             live: (!starting).then(|| self.spec.live.clone()),
             ready: self.spec.ready.clone(),
             overdue: (starting && age >= self.spec.ready_within).then(own),

@@ -1,5 +1,7 @@
 //! Asks a running instance how it is. Every probe ends within [`TIMEOUT`] and says what it saw in one line.
 
+use super::container;
+use super::route::Shim;
 use base::http;
 use base::http::{Endpoint, HttpError, Request, Response, Url};
 use model::system::Probe;
@@ -36,8 +38,11 @@ pub fn ask(probe: &Probe, address: SocketAddr) -> Seen {
 }
 
 /// Has the shim of a container ask it; what the shim saw is what it answers.
-pub(super) fn ask_shim(path: &str, shim: SocketAddr) -> Seen {
-    match get(shim, path, SHIM_TIMEOUT) {
+pub(super) fn ask_shim(path: &str, shim: &Shim) -> Seen {
+    let url = Url { endpoint: Endpoint::from(shim.address), path: path.to_owned() };
+    // It has a place for its supervisor however many others ask.
+    let headers = vec![("Authorization".to_owned(), container::authorization(&shim.token))];
+    match http::send(&Request { headers, ..Request::get(url, SHIM_TIMEOUT) }, &|| false) {
         Ok(response) => Seen { ok: response.is_success(), text: printable(&response.body) },
         Err(error) => Seen { ok: false, text: format!("its shim: {error}") },
     }

@@ -1,4 +1,4 @@
-//! The conversation with a supervisor: one line of JSON each way per connection, on loopback.
+//! The conversation with a supervisor: one line of JSON each way per connection, on a socket of its owner's.
 
 use super::launch::LaunchSpec;
 use super::status::ServiceStatus;

@@ -2,6 +2,7 @@
 
 use super::launch::LaunchSpec;
 use super::probe::{self, Seen};
+use super::route::Shim;
 use crate::container;
 use base::os;
 use model::system::Probe;
@@ -14,8 +15,8 @@ pub(super) struct Question {
     pub(super) starts: u64,
     pub(super) pid: u32,
     pub(super) address: SocketAddr,
-    /// The address is that of a shim, which asks in our place.
-    pub(super) relayed: bool,
+    /// The shim at that address, which asks in our place.
+    pub(super) shim: Option<Shim>,
     /// Not asked before it was ready once.
     pub(super) live: Option<Probe>,
     pub(super) ready: Probe,
@@ -50,11 +51,14 @@ impl Question {
     }
 
     fn ask_for(&self, probe: &Probe, at_shim: &str) -> Seen {
-        if self.relayed { probe::ask_shim(at_shim, self.address) } else { probe::ask(probe, self.address) }
+        match &self.shim {
+            Some(shim) => probe::ask_shim(at_shim, shim),
+            None => probe::ask(probe, self.address),
+        }
     }
 
     fn elsewhere(&self, own: &[u16]) -> Vec<u16> {
-        if self.relayed {
+        if self.shim.is_some() {
             return container::explain(self.address).into_iter().flat_map(|explained| explained.elsewhere).collect();
         }
         os::listening_ports(self.pid).into_iter().filter(|port| !own.contains(port)).collect()

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use base::files;
 use base::os;
 use base::os::ProcessId;
+use base::socket;
 use model::name::ServiceName;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -52,19 +53,39 @@ fn services_file(state_dir: &Path) -> PathBuf {
 pub(super) struct Contact {
     pub(super) protocol: u64,
     pub(super) process: ProcessId,
-    /// On 127.0.0.1.
-    pub(super) port: u16,
+    pub(super) listens: Listens,
     pub(super) token: String,
+}
+
+/// Where a supervisor listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listens {
+    /// On the socket in this folder.
+    Socket(PathBuf),
+    /// On 127.0.0.1, as earlier versions do.
+    Port(u16),
+}
+
+impl Listens {
+    fn from_json(value: &Value) -> Option<Self> {
+        match value["port"].as_u64() {
+            Some(port) => u16::try_from(port).ok().map(Self::Port),
+            None => Some(Self::Socket(PathBuf::from(value["socket"].as_str()?))),
+        }
+    }
 }
 
 impl Contact {
     /// # Errors
     /// When the file cannot be written.
     pub(super) fn write(&self, state_dir: &Path) -> Result<()> {
-        let document = json!({
-            "schema": 1, "protocol": self.protocol, "process": self.process.to_json(), "port": self.port,
-            "token": self.token,
+        let mut document = json!({
+            "schema": 1, "protocol": self.protocol, "process": self.process.to_json(), "token": self.token,
         });
+        match &self.listens {
+            Listens::Socket(folder) => document["socket"] = json!(folder.to_string_lossy()),
+            Listens::Port(port) => document["port"] = json!(port),
+        }
         replace(&contact_file(state_dir), &document)
     }
 
@@ -73,13 +94,22 @@ impl Contact {
         Self::read(state_dir).filter(|contact| os::is_alive(&contact.process))
     }
 
+    /// Removes the socket that a supervisor has left which was killed.
+    pub(super) fn forget_socket(state_dir: &Path) {
+        if let Some(Self { process, listens: Listens::Socket(folder), .. }) = Self::read(state_dir)
+            && !os::is_alive(&process)
+        {
+            socket::remove(&folder);
+        }
+    }
+
     /// What the file says; nothing when it is not there or was damaged.
     pub(super) fn read(state_dir: &Path) -> Option<Self> {
         let value = files::read_json(&contact_file(state_dir)).ok()??;
         Some(Self {
             protocol: value["protocol"].as_u64()?,
             process: ProcessId::from_json(&value["process"])?,
-            port: u16::try_from(value["port"].as_u64()?).ok()?,
+            listens: Listens::from_json(&value)?,
             token: value["token"].as_str()?.to_owned(),
         })
     }
@@ -197,6 +227,7 @@ pub fn end_orphans(state_dir: &Path) -> Vec<Orphan> {
     end(&orphans);
     if Contact::of_live(state_dir).is_none() && !is_held(state_dir) {
         end_strays(state_dir);
+        Contact::forget_socket(state_dir);
     }
     orphans
 }
@@ -205,6 +236,7 @@ pub fn end_orphans(state_dir: &Path) -> Vec<Orphan> {
 pub(super) fn end_recorded(state_dir: &Path) {
     end(&recorded(state_dir));
     end_strays(state_dir);
+    Contact::forget_socket(state_dir);
 }
 
 fn end(orphans: &[Orphan]) {

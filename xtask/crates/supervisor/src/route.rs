@@ -155,7 +155,7 @@ fn await_force(confirm: &Confirm, shim: &dyn Fn(&ServiceName) -> Option<Shim>) -
     loop {
         let shim = shim(&confirm.edge);
         let Seen { ok, text } = match &shim {
-            Some(shim) => probe::ask_shim(&confirm.path, shim.address),
+            Some(shim) => probe::ask_shim(&confirm.path, shim),
             None => Seen { ok: false, text: format!("`{}` does not run", confirm.edge) },
         };
         if ok {

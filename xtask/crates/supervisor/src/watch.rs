@@ -5,18 +5,19 @@ use super::logs;
 use super::note;
 use super::protocol::PROTOCOL;
 use super::question::Question;
-use super::records::{self, Contact};
+use super::records::{self, Contact, Listens};
 use super::service_manager::{ServiceManager, Shared};
 use anyhow::{Context, Result, anyhow, bail};
 use base::os;
 use base::proc;
+use base::socket;
 use model::name::ServiceName;
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,26 +49,31 @@ pub fn run(state_dir: &Path, program: &Path) -> Result<()> {
     let lock = lock(state_dir)?;
     records::end_recorded(state_dir);
 
-    let listener = TcpListener::bind("127.0.0.1:0").context("listen on loopback")?;
+    let (listener, folder) = socket::listen().context("listen on a socket")?;
     let process = os::identity(std::process::id()).ok_or_else(|| anyhow!("the system does not list this process"))?;
     let token: Arc<str> = token()?.into();
-    let contact =
-        Contact { protocol: PROTOCOL, process, port: listener.local_addr()?.port(), token: token.to_string() };
+    let contact = Contact { protocol: PROTOCOL, process, listens: Listens::Socket(folder), token: token.to_string() };
     let shared = Arc::new(Shared::new(ServiceManager::new(state_dir.to_owned(), program.to_owned())));
     shared.with(ServiceManager::tend);
-    let for_control = Arc::clone(&shared);
-    std::thread::Builder::new().spawn(move || control::serve(&listener, &token, &for_control))?;
+    listen(listener, &token, &shared)?;
     contact.write(state_dir)?;
-    note(&format!("supervisor {} of `{}` listens on port {}", contact.process.pid, state_dir.display(), contact.port));
+    note(&format!("supervisor {} of `{}` listens", contact.process.pid, state_dir.display()));
 
-    watch(&shared, &signals, &Files { state_dir, lock: &lock, contact: &contact });
+    let mut files = Files { state_dir, lock: &lock, contact };
+    watch(&shared, &signals, &mut files);
     note("supervisor ends");
+    files.remove_socket();
     // It names a process that is about to be gone, so it is harmless should it stay.
     let _ = std::fs::remove_file(records::contact_file(state_dir));
     Ok(())
 }
 
-fn watch(shared: &Arc<Shared>, signals: &Signals, files: &Files<'_>) {
+fn listen(listener: UnixListener, token: &Arc<str>, shared: &Arc<Shared>) -> std::io::Result<()> {
+    let (token, shared) = (Arc::clone(token), Arc::clone(shared));
+    std::thread::Builder::new().spawn(move || control::serve(&listener, &token, &shared)).map(drop)
+}
+
+fn watch(shared: &Arc<Shared>, signals: &Signals, files: &mut Files<'_>) {
     let mut files_due = Instant::now() + FILES_EVERY;
     loop {
         let started = Instant::now();
@@ -92,7 +98,7 @@ fn watch(shared: &Arc<Shared>, signals: &Signals, files: &Files<'_>) {
             let log_files = shared.lock().logs();
             files.bound(&log_files);
             told_to_end |= files.are_gone();
-            files.keep_contact();
+            files.keep_contact(shared);
             shared.lock().check_records();
         }
         if told_to_end && !closing {
@@ -158,7 +164,7 @@ impl Signals {
 struct Files<'a> {
     state_dir: &'a Path,
     lock: &'a File,
-    contact: &'a Contact,
+    contact: Contact,
 }
 
 impl Files<'_> {
@@ -172,10 +178,29 @@ impl Files<'_> {
     }
 
     /// Without its contact nobody could reach this supervisor, and nobody could take its place either.
-    fn keep_contact(&self) {
-        if Contact::read(self.state_dir).as_ref() != Some(self.contact) {
+    fn keep_contact(&mut self, shared: &Arc<Shared>) {
+        if let Listens::Socket(folder) = &self.contact.listens
+            && !socket::is_ours(folder)
+        {
+            self.listen_again(shared).unwrap_or_else(|error| note(&format!("cannot listen again: {error}")));
+        }
+        if Contact::read(self.state_dir).as_ref() != Some(&self.contact) {
             // Tried again the next time; a folder that is gone is not made again.
             let _ = self.contact.write(self.state_dir);
+        }
+    }
+
+    fn listen_again(&mut self, shared: &Arc<Shared>) -> std::io::Result<()> {
+        self.remove_socket();
+        let (listener, folder) = socket::listen()?;
+        listen(listener, &Arc::from(self.contact.token.as_str()), shared)?;
+        self.contact.listens = Listens::Socket(folder);
+        Ok(())
+    }
+
+    fn remove_socket(&self) {
+        if let Listens::Socket(folder) = &self.contact.listens {
+            socket::remove(folder);
         }
     }
 

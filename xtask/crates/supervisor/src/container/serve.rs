@@ -7,10 +7,11 @@ use super::shim::Shim;
 use crate::probe::Seen;
 use base::http;
 use base::http::{Endpoint, Request, Url};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How the container is.
@@ -23,8 +24,8 @@ pub const RELOAD: &str = "/reload";
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the container may take for what is passed on.
 const RELAY_WITHIN: Duration = Duration::from_secs(2);
-/// More connections than this at a time are closed unheard: anyone on the machine can open them.
-const MOST_CONNECTIONS: usize = 32;
+/// So many may be silent at a time, and so many be answered, of those who are not known: anyone on the machine can come.
+const MOST_STRANGERS: usize = 32;
 /// More than any question here has.
 const LARGEST_HEAD: u64 = 8 * 1024;
 /// The pause after an accept that failed for want of memory or descriptors.
@@ -48,33 +49,74 @@ pub fn authorization(token: &str) -> String {
 
 /// Answers for the life of the process.
 pub(super) fn serve(listener: &TcpListener, shim: &Arc<Shim>) {
-    let open = Arc::new(AtomicUsize::new(0));
-    loop {
+    let places = Arc::new(Places::default());
+    for number in 0.. {
         let Ok((stream, _)) = listener.accept() else {
             std::thread::sleep(ACCEPT_PAUSE);
             continue;
         };
-        if open.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTIONS {
-            open.fetch_sub(1, Ordering::SeqCst);
+        if places.admit(number, &stream).is_err() {
             continue;
         }
-        let (shim, count) = (Arc::clone(shim), Arc::clone(&open));
+        let (shim, here) = (Arc::clone(shim), Arc::clone(&places));
         let thread = std::thread::Builder::new().spawn(move || {
             // A peer that has gone away is none of our concern.
-            let _ = converse(&stream, &shim);
-            count.fetch_sub(1, Ordering::SeqCst);
+            let _ = converse(&stream, &shim, &here, number);
+            here.leave(number);
         });
         if thread.is_err() {
-            open.fetch_sub(1, Ordering::SeqCst);
+            places.leave(number);
         }
     }
 }
 
-fn converse(mut stream: &TcpStream, shim: &Shim) -> std::io::Result<()> {
+/// The places of those who are not known to be the supervisor. It has as many as it likes, once it has said who it is.
+#[derive(Default)]
+struct Places {
+    /// Who has not said anything yet, the one that has been silent longest first.
+    silent: Mutex<VecDeque<(u64, TcpStream)>>,
+    /// How many strangers are being answered.
+    answered: AtomicUsize,
+}
+
+impl Places {
+    /// Where there are too many, the one that has been silent longest makes room: whoever means to ask asks at once.
+    fn admit(&self, number: u64, stream: &TcpStream) -> std::io::Result<()> {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.push_back((number, stream.try_clone()?));
+        if silent.len() > MOST_STRANGERS
+            && let Some((_, oldest)) = silent.pop_front()
+        {
+            let _ = oldest.shutdown(Shutdown::Both);
+        }
+        Ok(())
+    }
+
+    fn leave(&self, number: u64) {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| *other != number);
+    }
+
+    /// Answers a stranger, unless too many are being answered.
+    fn answer(&self, answer: impl FnOnce() -> Answer) -> Answer {
+        let before = self.answered.fetch_add(1, Ordering::SeqCst);
+        let answer = match before < MOST_STRANGERS {
+            true => answer(),
+            false => Answer { status: 503, body: b"too many ask at this moment".to_vec() },
+        };
+        self.answered.fetch_sub(1, Ordering::SeqCst);
+        answer
+    }
+}
+
+fn converse(mut stream: &TcpStream, shim: &Shim, places: &Places, number: u64) -> std::io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let Some(question) = read_question(stream)? else { return Ok(()) };
-    let Answer { status, body } = answer(&question, shim);
+    places.leave(number);
+    let Answer { status, body } = match shim.is_owner(question.authorization.as_deref()) {
+        true => answer(&question, shim),
+        false => places.answer(|| answer(&question, shim)),
+    };
     let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     stream.write_all(&[head.as_bytes(), &body].concat())
 }
