@@ -10,6 +10,7 @@ pub mod files;
 pub mod http;
 pub mod lasting;
 pub mod os;
+pub mod ports;
 pub mod proc;
 pub mod random;
 pub mod redact;

@@ -6,13 +6,13 @@ use super::{Check, Finding, Group, Scene};
 use base::http;
 use base::http::Request;
 use base::os;
+use base::ports;
 use model::environment::{Environment, Ports};
 use model::system::{HostProgram, Presence, Service, Source, TargetKind};
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long somebody on this machine may take to accept a connection, or to answer.
+/// How long somebody on this machine may take to answer.
 const WITHIN: Duration = Duration::from_millis(300);
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
@@ -34,7 +34,7 @@ fn check(scene: &Scene, service: &Service, environment: &Environment) -> Check {
     let title = format!("port {} of {}", service.host_port, service.name);
     let idle = match environment.ports {
         Ports::Free => Some("ports are chosen by the deploy".to_owned()),
-        Ports::Declared => idle(scene, service, environment.target),
+        Ports::Prefer | Ports::Declared => idle(scene, service, environment.target),
     };
     if let Some(reason) = idle {
         return Check::known(Group::Machine, id, title, Finding::skip(reason));
@@ -46,8 +46,15 @@ fn check(scene: &Scene, service: &Service, environment: &Environment) -> Check {
         _ => None,
     };
     let flag = super::render::env_flag(environment.name.as_str());
-    let other_ports = Fix::by_hand(format!("cargo xtask deploy{flag} --set ports=free"));
-    let ask = move |scene: &Scene| judge(scene, address, stand_in.as_deref(), &other_ports);
+    let other_ports = Fix::by_hand(format!("cargo xtask deploy{flag} --set ports=prefer"));
+    let wish = Wish {
+        address,
+        is_public: service.public,
+        is_preferred: environment.ports == Ports::Prefer,
+        stand_in,
+        other_ports,
+    };
+    let ask = move |scene: &Scene| judge(scene, &wish);
     Check::new(Group::Machine, id, title, ask).after(SUPERVISOR)
 }
 
@@ -70,25 +77,58 @@ fn idle(scene: &Scene, service: &Service, target: TargetKind) -> Option<String> 
     }
 }
 
-/// `stand_in` is the URL under which an equivalent service may run already, which is then used as it is.
-fn judge(scene: &Scene, address: SocketAddr, stand_in: Option<&str>, other_ports: &Fix) -> Finding {
-    let want = "free";
+/// What a service wants of a port.
+struct Wish {
+    address: SocketAddr,
+    is_public: bool,
+    /// Another port will do.
+    is_preferred: bool,
+    /// The URL under which an equivalent service may run already, which is then used as it is.
+    stand_in: Option<String>,
+    other_ports: Fix,
+}
+
+fn judge(scene: &Scene, wish: &Wish) -> Finding {
+    let (want, address) = ("free", wish.address);
     if scene.own_ports().contains(&address.port()) {
         return Finding::pass("held by this deployment").want(want);
     }
     let holder = match holder(address) {
-        None => return Finding::pass("free").want(want),
+        None => return judge_nearby(wish).want(want),
         Some((Some(pid), _)) if scene.is_own_process(pid) => {
             return Finding::pass("held by this deployment").want(want);
         }
         Some((_, holder)) => holder,
     };
     let found = format!("held by {holder}");
-    if stand_in.is_some_and(serves) {
+    if wish.stand_in.as_deref().is_some_and(serves) {
         return Finding::pass(format!("{found}, which works as well")).want(want);
     }
+    if wish.is_preferred {
+        return elsewhere(wish, found).want(want);
+    }
     let detail = "stop it, or let the deploy choose other ports";
-    Finding::fail(detail).found(found).want(want).fix([other_ports.clone()])
+    Finding::fail(detail).found(found).want(want).fix([wish.other_ports.clone()])
+}
+
+/// What a service that people come to gets instead is worth a word.
+fn elsewhere(wish: &Wish, found: String) -> Finding {
+    let detail = "the deploy takes another port and says which";
+    let finding = if wish.is_public { Finding::warn(detail) } else { Finding::pass("").detail(detail) };
+    finding.found(found)
+}
+
+/// A free port may still be somebody else's where people come to it by `localhost`.
+fn judge_nearby(wish: &Wish) -> Finding {
+    let Some(at) = ports::entries(wish.address).skip(1).find(|at| wish.is_public && ports::answers(*at)) else {
+        return Finding::pass("free");
+    };
+    let holder = os::port_holder(at).map_or("somebody else".to_owned(), |holder| holder.to_string());
+    let found = format!("`{at}` is held by {holder}");
+    if wish.is_preferred {
+        return elsewhere(wish, found);
+    }
+    Finding::warn(format!("`localhost:{}` may lead there", at.port())).found(found).fix([wish.other_ports.clone()])
 }
 
 fn serves(url: &str) -> bool {
@@ -102,22 +142,14 @@ fn serves(url: &str) -> bool {
 fn holder(address: SocketAddr) -> Option<(Option<u32>, String)> {
     let everywhere = address.ip().is_unspecified();
     let ip = if everywhere { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-    let answers = answers(SocketAddr::new(ip, address.port()));
+    let answers = ports::answers(SocketAddr::new(ip, address.port()));
     // Listeners of one interface keep others only from taking all of them. To ask for those costs more.
     if !answers && !everywhere {
         return None;
     }
-    let holder = os::port_holder(address.port()).map(|holder| (holder.pid, holder.to_string()));
+    let holder = os::port_holder(address).map(|holder| (holder.pid, holder.to_string()));
     // Other users' listeners are not always shown.
     holder.or_else(|| answers.then(|| (None, "a process that this user may not see".to_owned())))
-}
-
-/// Whether anybody listens. A listener that is too busy to accept does.
-fn answers(address: SocketAddr) -> bool {
-    match TcpStream::connect_timeout(&address, WITHIN) {
-        Ok(_) => true,
-        Err(error) => error.kind() == ErrorKind::TimedOut,
-    }
 }
 
 #[cfg(test)]

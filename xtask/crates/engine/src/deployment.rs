@@ -7,7 +7,7 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::redact;
-use model::environment::{Environment, Setting};
+use model::environment::{Environment, Ports, Setting};
 use model::name::{ServiceName, SystemName};
 use model::system::{Service, System};
 use model::{Readable, Spec, SpecErrors};
@@ -104,6 +104,7 @@ impl Deployment {
         let scope = scope(&loaded, systems)?;
         let environment = environment.read(&ctx.root).map_err(Fault::from)?;
         loaded.in_environment(&environment, true).map_err(Fault::from)?;
+        check_ports(&loaded, &environment, &scope)?;
         Ok(Self::with(ctx, environment, loaded, Unreadable::default(), scope))
     }
 
@@ -123,6 +124,7 @@ impl Deployment {
         let scope = scope(&spec, systems)?;
         let environment = environment.read(&ctx.root).map_err(Fault::from)?;
         spec.in_environment(&environment, errors.is_none()).map_err(Fault::from)?;
+        check_ports(&spec, &environment, &scope)?;
         let unreadable = Unreadable { systems: unreadable, errors, environment: None };
         Ok(Self::with(ctx, environment, spec, unreadable, scope))
     }
@@ -231,6 +233,15 @@ impl Deployment {
 
     pub fn find_service(&self, name: &ServiceName) -> Option<&Service> {
         self.spec.systems.iter().flat_map(|system| &system.services).find(|service| service.name == *name)
+    }
+}
+
+/// Where each service has to have its own port, no two of them may declare the same.
+fn check_ports(spec: &Spec, environment: &Environment, scope: &Scope) -> Result<()> {
+    let named: &[SystemName] = if scope.everything { &[] } else { &scope.systems };
+    match environment.ports {
+        Ports::Declared => Ok(spec.check_ports(environment.target, named).map_err(Fault::from)?),
+        Ports::Prefer | Ports::Free => Ok(()),
     }
 }
 

@@ -104,6 +104,7 @@ impl Found {
             restarts: pods.iter().map(|pod| pods::restarts(pod)).sum(),
             url,
             via,
+            port_note: None,
             detail: trouble.map(|(_, words)| words).or(short),
         }
     }

@@ -72,11 +72,15 @@ impl<'d> At<'d> {
 
     /// Reports what is wrong with the value here.
     pub(super) fn report(&self, message: impl Display) {
-        let key = match self.key.as_str() {
+        self.sink.report(self.place(), format!("{}{message}", self.prefix()));
+    }
+
+    /// What a message about the value here begins with: the key.
+    pub(super) fn prefix(&self) -> String {
+        match self.key.as_str() {
             "" => String::new(),
             key => format!("{}: ", quoted(key)),
-        };
-        self.sink.report(self.place(), format!("{key}{message}"));
+        }
     }
 
     fn child(&self, key: &str, span: Range<usize>) -> Self {

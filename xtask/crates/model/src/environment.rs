@@ -70,7 +70,9 @@ impl Environment {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ports {
-    /// The ports that the systems declare.
+    /// The ports that the systems declare where those are free, and any free ones elsewhere.
+    Prefer,
+    /// The ports that the systems declare, and no others.
     Declared,
     /// Any free ones, chosen once per deployment.
     Free,

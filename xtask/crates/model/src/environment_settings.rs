@@ -74,7 +74,7 @@ pub(super) fn resolve(name: EnvironmentName, path: &str, layered: Layered, sink:
     let places: BTreeMap<String, Place> = layered.iter().map(|(key, set)| (key.clone(), set.place.clone())).collect();
     let mut settings = Settings { target, layered, sink, origins: Vec::new() };
     let id = settings.parse("deployment_id", name.as_str(), DeploymentId::from_str);
-    let ports = settings.parse("ports", "declared", |text| choose(text, &PORTS));
+    let ports = settings.parse("ports", "prefer", |text| choose(text, &PORTS));
     let bind = settings.parse("bind", "127.0.0.1", parse_address);
     let engine = settings.parse("engine", "any", |text| choose(text, &ENGINES));
     let build = settings.parse("build", "auto", |text| choose(text, &BUILD_PLACES));
@@ -106,7 +106,7 @@ pub(super) fn resolve(name: EnvironmentName, path: &str, layered: Layered, sink:
     })
 }
 
-const PORTS: [(&str, Ports); 2] = [("declared", Ports::Declared), ("free", Ports::Free)];
+const PORTS: [(&str, Ports); 3] = [("prefer", Ports::Prefer), ("declared", Ports::Declared), ("free", Ports::Free)];
 
 const ENGINES: [(&str, Option<EngineKind>); 3] =
     [("any", None), ("docker", Some(EngineKind::Docker)), ("podman", Some(EngineKind::Podman))];

@@ -1,13 +1,13 @@
 //! Loads all systems and the images they use, and checks what takes more than one file.
 
-use super::decode::Document;
+use super::decode::{At, Document};
 use super::error::{Place, Sink, SpecError, SpecErrors, find};
 use super::image::ImagePins;
 use super::image_file;
 use super::name::{ServiceName, SystemName};
 use super::service_file::Known;
 use super::source::{self, Source};
-use super::system::{System, TargetKind};
+use super::system::{Presence, Service, System, TargetKind};
 use super::system_file::{self, Draft};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,6 +23,53 @@ pub struct Spec {
     /// Sorted by name.
     pub systems: Vec<System>,
     pub images: ImagePins,
+    /// Where the ports are declared that services take of a machine.
+    pub(super) ports: Vec<DeclaredPort>,
+}
+
+/// The port that a service takes of a machine, and where that is written down.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DeclaredPort {
+    service: ServiceName,
+    place: Place,
+    /// What a message about it begins with.
+    prefix: String,
+}
+
+impl Spec {
+    /// The ports of a machine that more than one service declares there, as errors: where every service has to have its
+    /// own port, these cannot all run. `named` narrows them to those that one of these systems is part of.
+    ///
+    /// # Errors
+    /// When there are any.
+    pub fn check_ports(&self, target: TargetKind, named: &[SystemName]) -> Result<(), SpecErrors> {
+        let mut taken: BTreeMap<u16, Vec<(&System, &DeclaredPort)>> = BTreeMap::new();
+        let sink = Sink::default();
+        for declared in &self.ports {
+            let has = |system: &&System| system.services.iter().any(|service| service.name == declared.service);
+            let Some(system) = self.systems.iter().find(has) else { continue };
+            let mut services = system.services.iter().filter(|service| service.name == declared.service);
+            let Some(service) = services.find(|service| takes_port(service, target)) else { continue };
+            let concerned = |other: &&System| named.contains(&system.name) || named.contains(&other.name);
+            let others = taken.entry(service.host_port).or_default();
+            if let Some((_, other)) = others.iter().find(|(system, _)| named.is_empty() || concerned(system)) {
+                let (port, prefix) = (service.host_port, &declared.prefix);
+                let message = format!(
+                    "{prefix}port {port} is that of `{}` too ({}); give one of them a `host_port` of its own",
+                    other.service, other.place
+                );
+                sink.report(declared.place.clone(), message);
+            }
+            others.push((system, declared));
+        }
+        sink.finish(Some(()))
+    }
+}
+
+/// Whether a service takes a port of a machine that it shares with others: of containers only those that are public do.
+fn takes_port(service: &Service, target: TargetKind) -> bool {
+    let shared = target == TargetKind::Host || target == TargetKind::Containers && service.public;
+    shared && service.targets.contains(&target) && service.presence != Presence::WhenReplicated
 }
 
 /// What can be read of the files, and what is wrong with the others.
@@ -65,18 +112,18 @@ pub fn load_readable(root: &Path) -> Readable {
         .filter_map(|(name, document)| system_file::read(name, &document.root(&sink), &known))
         .collect();
     check_names(&drafts);
-    check_ports(&drafts);
     // A file that could not be parsed may hold the very service that is looked for.
     if documents.len() == sources.len() {
         check_foreign(&drafts);
     }
+    let ports = drafts.iter().flat_map(declared_ports).collect();
     let systems: Vec<System> = drafts.into_iter().map(|draft| draft.system).collect();
     match sink.finish(Some(())) {
-        Ok(()) => Readable { spec: Spec { systems, images }, unreadable: BTreeSet::new(), errors: None },
+        Ok(()) => Readable { spec: Spec { systems, images, ports }, unreadable: BTreeSet::new(), errors: None },
         Err(errors) => {
             let unreadable: BTreeSet<SystemName> = errors.iter().filter_map(SpecError::system).collect();
             let systems = systems.into_iter().filter(|system| !unreadable.contains(&system.name)).collect();
-            Readable { spec: Spec { systems, images }, unreadable, errors: Some(errors) }
+            Readable { spec: Spec { systems, images, ports }, unreadable, errors: Some(errors) }
         }
     }
 }
@@ -131,28 +178,13 @@ fn check_names(drafts: &[Draft<'_>]) {
     }
 }
 
-/// Two services must not want the same port of a machine that they may share.
-fn check_ports(drafts: &[Draft<'_>]) {
-    let mut taken: BTreeMap<u16, (&ServiceName, Place)> = BTreeMap::new();
-    for draft in drafts {
-        for (name, at) in &draft.host_ports {
-            let service = draft.system.services.iter().find(|service| service.name == *name);
-            let shares = [TargetKind::Host, TargetKind::Containers];
-            let Some(service) = service.filter(|service| shares.iter().any(|kind| service.targets.contains(kind)))
-            else {
-                continue;
-            };
-            let port = service.host_port;
-            match taken.get(&port) {
-                Some((other, place)) => at.report(format!(
-                    "port {port} is that of `{other}` too ({place}); give one of them a `host_port` of its own"
-                )),
-                None => {
-                    taken.insert(port, (name, at.place()));
-                }
-            }
-        }
-    }
+fn declared_ports(draft: &Draft<'_>) -> Vec<DeclaredPort> {
+    let declared = |(name, at): &(ServiceName, At<'_>)| DeclaredPort {
+        service: name.clone(),
+        place: at.place(),
+        prefix: at.prefix(),
+    };
+    draft.host_ports.iter().map(declared).collect()
 }
 
 fn check_foreign(drafts: &[Draft<'_>]) {

@@ -362,7 +362,7 @@ impl Instance {
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| match os::port_holder(address.port()) {
+    TcpListener::bind(address).map_err(|error| match os::port_holder(address) {
         Some(holder) if error.kind() == ErrorKind::AddrInUse => anyhow!("port {} is held by {holder}", address.port()),
         _ => anyhow!(error).context(format!("cannot listen on {address}")),
     })

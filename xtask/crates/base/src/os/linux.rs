@@ -3,6 +3,7 @@
 use super::{Holder, Process, ProcessId, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 
 pub(super) fn process(pid: u32) -> Option<Row> {
@@ -55,6 +56,7 @@ fn parse_stat(text: &str, boot: &str) -> Option<Row> {
 /// A listening socket of `/proc/net/tcp` or `tcp6`.
 #[derive(Debug, PartialEq, Eq)]
 struct Socket {
+    ip: IpAddr,
     port: u16,
     inode: u64,
     uid: u32,
@@ -70,15 +72,29 @@ fn parse_tcp(text: &str) -> Vec<Socket> {
     const LISTEN: &str = "0A";
     let socket = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let (_, port) = fields.get(1)?.rsplit_once(':')?;
+        let (ip, port) = fields.get(1)?.rsplit_once(':')?;
         (*fields.get(3)? == LISTEN).then_some(())?;
         Some(Socket {
+            ip: parse_ip(ip)?,
             port: u16::from_str_radix(port, 16).ok()?,
             uid: fields.get(7)?.parse().ok()?,
             inode: fields.get(9)?.parse().ok()?,
         })
     };
     text.lines().filter_map(socket).collect()
+}
+
+/// Groups of four bytes, each as a number of this machine.
+fn parse_ip(text: &str) -> Option<IpAddr> {
+    let group = |at: usize| Some(u32::from_str_radix(text.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
+    match text.len() {
+        8 => Some(IpAddr::from(group(0)?)),
+        32 => {
+            let groups = [group(0)?, group(8)?, group(16)?, group(24)?];
+            Some(IpAddr::from(<[u8; 16]>::try_from(groups.concat()).ok()?))
+        }
+        _ => None,
+    }
 }
 
 /// The sockets a process has open. Empty for processes of others.
@@ -92,8 +108,13 @@ fn parse_socket_link(target: &str) -> Option<u64> {
     target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-pub(super) fn port_holder(port: u16) -> Option<Holder> {
-    let sockets: Vec<Socket> = sockets().into_iter().filter(|socket| socket.port == port).collect();
+pub(super) fn port_holder(address: SocketAddr) -> Option<Holder> {
+    let sockets: Vec<Socket> = sockets().into_iter().filter(|socket| socket.port == address.port()).collect();
+    let there = |socket: &&Socket| socket.ip == address.ip() || socket.ip.is_unspecified();
+    let sockets: Vec<&Socket> = match sockets.iter().any(|socket| there(&socket)) {
+        true => sockets.iter().filter(there).collect(),
+        false => sockets.iter().collect(),
+    };
     let uid = sockets.first()?.uid;
     let holds = |pid: &u32| {
         let open = socket_inodes(*pid);
@@ -149,6 +170,7 @@ fn has_variable(environ: &[u8], wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     const STAT: &str = "4711 (a) b (c) S 1 4710 4710 0 -1 4194560 2345 0 0 0 12 3 0 0 20 0 4 0 98765 1234 567 \
                         18446744073709551615 1 1 0 0 0 0 0 4096 17642 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0";
@@ -171,10 +193,18 @@ mod tests {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             \x20  0: 0100007F:0539 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 68034 1 0 100\n\
             \x20  1: 0100007F:0539 0100007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 68035 1 0 20\n";
-        assert_eq!(parse_tcp(table), [Socket { port: 1337, inode: 68034, uid: 1000 }]);
+        assert_eq!(parse_tcp(table), [Socket { ip: [127, 0, 0, 1].into(), port: 1337, inode: 68034, uid: 1000 }]);
         let table6 = "   0: 00000000000000000000000000000000:1F40 00000000000000000000000000000000:0000 0A \
             00000000:00000000 00:00000000 00000000     0        0 20001 1 0 100 0 0 10 0";
-        assert_eq!(parse_tcp(table6), [Socket { port: 8000, inode: 20001, uid: 0 }]);
+        assert_eq!(parse_tcp(table6), [Socket { ip: Ipv6Addr::UNSPECIFIED.into(), port: 8000, inode: 20001, uid: 0 }]);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn addresses_of_both_kinds_are_read() {
+        assert_eq!(parse_ip("0100007F"), Some([127, 0, 0, 1].into()));
+        assert_eq!(parse_ip("00000000000000000000000001000000"), Some(Ipv6Addr::LOCALHOST.into()));
+        assert_eq!(parse_ip("01"), None);
     }
 
     #[test]

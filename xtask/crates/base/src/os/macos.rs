@@ -10,6 +10,8 @@ const COLUMNS: &str = "pid=,ppid=,pgid=,stat=,lstart=";
 use super::question::answer;
 #[cfg(target_os = "macos")]
 use super::{Holder, Process};
+#[cfg(target_os = "macos")]
+use std::net::SocketAddr;
 
 #[cfg(target_os = "macos")]
 pub(super) fn process(pid: u32) -> Option<Row> {
@@ -36,9 +38,13 @@ fn boot() -> Option<String> {
 }
 
 #[cfg(target_os = "macos")]
-pub(super) fn port_holder(port: u16) -> Option<Holder> {
-    let listening = parse_lsof(&answer(&["lsof", "-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-FpcLn"])?);
-    let holder = listening.into_iter().find(|process| process.ports.contains(&port))?;
+pub(super) fn port_holder(address: SocketAddr) -> Option<Holder> {
+    let port = address.port();
+    let holder = |which: String| {
+        let listening = parse_lsof(&answer(&["lsof", "-nP", &which, "-sTCP:LISTEN", "-FpcLn"])?);
+        listening.into_iter().find(|process| process.ports.contains(&port))
+    };
+    let holder = holder(format!("-iTCP@{address}")).or_else(|| holder(format!("-iTCP:{port}")))?;
     // `lsof` cuts the name of a program; `ps` has the whole command line.
     let line = answer(&["ps", "-ww", "-o", "command=", "-p", &holder.pid.to_string()]);
     let command = line.map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).or(holder.command);

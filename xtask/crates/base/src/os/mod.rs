@@ -22,6 +22,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How often a wait for the end of a process looks again.
@@ -142,21 +143,43 @@ pub struct Holder {
     pub user: Option<String>,
 }
 
+impl Holder {
+    /// The container that the port is published for, where the process is the one by which podman watches over it.
+    pub fn container(&self) -> Option<&str> {
+        let mut words = self.command.as_deref()?.split_whitespace();
+        let program = words.next()?;
+        let is_monitor = program.rsplit('/').next() == Some("conmon");
+        is_monitor.then(|| words.skip_while(|word| *word != "-n").nth(1)).flatten()
+    }
+}
+
 /// "`redis-server *:6379` (process 4711 of alice)"
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user = self.user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
+        if let Some(container) = self.container() {
+            return write!(f, "the container `{container}`{user}");
+        }
         match (self.pid, &self.command) {
-            (Some(pid), Some(command)) => write!(f, "`{command}` (process {pid}{user})"),
+            (Some(pid), Some(command)) => write!(f, "`{}` (process {pid}{user})", shortened(command)),
             (Some(pid), None) => write!(f, "process {pid}{user}"),
             (None, _) => write!(f, "a process{user}"),
         }
     }
 }
 
-/// Who listens on this TCP port of any local address, as far as this user may know.
-pub fn port_holder(port: u16) -> Option<Holder> {
-    platform::port_holder(port)
+/// As much of a command line as tells which program it is.
+fn shortened(command: &str) -> String {
+    const LONGEST: usize = 80;
+    match command.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", command[..at].trim_end()),
+        None => command.to_owned(),
+    }
+}
+
+/// Who listens on this TCP port, as far as this user may know: at this address, or else at any other of this machine.
+pub fn port_holder(address: SocketAddr) -> Option<Holder> {
+    platform::port_holder(address)
 }
 
 /// The TCP ports that a process or any of its descendants listens on.
@@ -254,14 +277,15 @@ mod tests {
     fn our_own_socket_is_found_with_its_holder() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let holder = port_holder(port).unwrap();
+        let address = listener.local_addr().unwrap();
+        let holder = port_holder(address).unwrap();
         assert_eq!(holder.pid, Some(std::process::id()));
         let own = std::env::args().next().unwrap();
         assert!(holder.command.is_some_and(|command| command.contains(&own)));
         assert!(holder.user.is_some());
         assert!(listening_ports(std::process::id()).contains(&port));
         drop(listener);
-        assert_eq!(port_holder(port), None);
+        assert_eq!(port_holder(address), None);
     }
 
     #[test]
@@ -273,5 +297,13 @@ mod tests {
         };
         assert_eq!(holder(Some(7), Some("nc -l 80")).to_string(), "`nc -l 80` (process 7 of alice)");
         assert_eq!(holder(None, None).to_string(), "a process of alice");
+        let long = format!("java {}", "-Dx ".repeat(100));
+        assert_eq!(
+            holder(Some(7), Some(&long)).to_string().chars().count(),
+            80 + "``… (process 7 of alice)".chars().count() - 1
+        );
+        let monitor = "/usr/bin/conmon --api-version 1 -c 3f9 -u 3f9 -r /usr/bin/crun -n shop-db --exit-dir /run/exits";
+        assert_eq!(holder(Some(7), Some(monitor)).to_string(), "the container `shop-db` of alice");
+        assert_eq!(holder(Some(7), Some("conmon -c 3f9")).to_string(), "`conmon -c 3f9` (process 7 of alice)");
     }
 }

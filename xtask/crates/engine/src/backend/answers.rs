@@ -121,6 +121,8 @@ pub struct ServiceStatus {
     pub url: Option<String>,
     /// `address:port` to connect to.
     pub via: Option<String>,
+    /// Why it is not on its declared port, and who else has that.
+    pub port_note: Option<String>,
     /// Why it is not as it should be.
     pub detail: Option<String>,
 }
@@ -137,6 +139,7 @@ impl ServiceStatus {
             restarts: 0,
             url: None,
             via: None,
+            port_note: None,
             detail: None,
         }
     }
@@ -153,7 +156,7 @@ impl SystemStatus {
     pub fn to_json(&self, deployment: &Deployment) -> Value {
         let service = |service: &ServiceStatus| {
             json!({
-                "name": service.name.as_str(), "declared": deployment.declares(&self.name, &service.name), "port_note": null,
+                "name": service.name.as_str(), "declared": deployment.declares(&self.name, &service.name), "port_note": service.port_note,
                 "state": service.state.word(), "version": service.version,
                 "replicas": {"ready": service.ready, "want": service.want}, "restarts": service.restarts,
                 "url": service.url, "via": service.via, "detail": service.detail,

@@ -100,7 +100,8 @@ pub(super) fn step(
         needs.push(pull::step_id(IMAGE));
     }
     let public = system.services.iter().filter(|service| service.public);
-    let names: Vec<String> = public.map(|service| format!("`{}`", service.name)).collect();
+    let addresses = core.addresses().unwrap_or_default();
+    let names: Vec<String> = public.map(|service| shown(core, service, addresses.get(&service.name))).collect();
     let does = match names.as_slice() {
         [] => "for the names of internal services".to_owned(),
         names => format!("for the public ports of {}", names.join(", ")),
@@ -120,6 +121,13 @@ pub(super) fn step(
             unpublished: None,
         }),
     })
+}
+
+/// "`web` on 127.0.0.1:81 (port 80 is held by …)"
+fn shown(core: &Supervised, service: &Service, address: Option<&SocketAddr>) -> String {
+    let place = address.map(|address| format!(" on {address}")).unwrap_or_default();
+    let why = core.displacement(service).map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("`{}`{place}{why}", service.name)
 }
 
 struct EdgeWork {

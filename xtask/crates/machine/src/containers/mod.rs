@@ -15,6 +15,7 @@ mod neighbor;
 mod prerequisites;
 mod provide;
 mod published;
+pub(crate) mod publisher;
 mod pull;
 mod remains;
 mod removal;
@@ -29,6 +30,7 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::Endpoint;
+use base::os;
 use engine::backend::Remains;
 use engine::deployment::{Deployment, Scope};
 use engine::identity::Identity;
@@ -175,8 +177,8 @@ impl Runtime for Containers {
         lost::find(self, core)
     }
 
-    fn publisher(&self, core: &Supervised, address: SocketAddr) -> Option<Publisher> {
-        prerequisites::publisher(core, &self.names, address)
+    fn publisher(&self, core: &Supervised, address: SocketAddr, _: Option<&os::Holder>) -> Option<Publisher> {
+        publisher::of_ours(core, &self.names, address)
     }
 
     fn opened(&self, core: &Supervised, service: &ServiceName, _: SocketAddr) -> Option<SocketAddr> {

@@ -6,7 +6,6 @@ use super::{Containers, edge, launch};
 use crate::supervised::Supervised;
 use crate::supervised::images::{note_engine, noted_engine};
 use crate::supervised::recipe::Recipe;
-use crate::supervised::runtime::Publisher;
 use crate::supervised::steps::{PORTS, SUPERVISOR};
 use crate::supervised::teardown::DATA;
 use anyhow::Result;
@@ -262,24 +261,4 @@ fn is_of(container: &Container, system: &System) -> bool {
 pub(super) fn of_system(engine: &Engine, proc: &Proc, names: &Names, system: &System) -> Result<Vec<String>> {
     let ours = of_deployment(engine, proc, names)?;
     Ok(ours.into_iter().filter(|container| is_of(container, system)).map(|container| container.name).collect())
-}
-
-/// What publishes an address that is taken: the process that holds it is the engine's, which says nothing of whose it
-/// is. A supervisor that was killed before it had recorded an edge leaves one of ours.
-pub(super) fn publisher(core: &Supervised, names: &Names, address: SocketAddr) -> Option<Publisher> {
-    let engine = core.found_engine().ok()?.engine;
-    let listed = oci::lines(&core.proc.read(&engine.containers_running()).ok()?);
-    let publishes = |container: &Container| {
-        let at = |at: &SocketAddr| {
-            at.port() == address.port()
-                && (at.ip() == address.ip() || at.ip().is_unspecified() || address.ip().is_unspecified())
-        };
-        container.published.values().flatten().any(at)
-    };
-    let container = engine.containers(&core.proc, &listed).ok()?.into_iter().find(publishes)?;
-    if names.owns(&container.labels) {
-        return Some(Publisher::Ours);
-    }
-    let owner = container.labels.get(HOME).map(|home| format!(" of the deployment whose state is in `{home}`"));
-    Some(Publisher::Other(format!("the container `{}`{}", container.name, owner.unwrap_or_default())))
 }

@@ -111,7 +111,12 @@ impl Work for BuildWork {
     }
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        let missing = self.missing();
+        let mut missing = self.missing();
+        // What cannot be started need not be built.
+        missing.retain(|wanted| !self.has_conflict(&wanted.service));
+        if missing.is_empty() {
+            return Ok(Outcome::DoneWith("nothing that could be started".to_owned()));
+        }
         self.core.enter_folder("built", None, &self.core.home().built())?;
         let compiled = build::compile(cx, &self.command(&missing))?;
         let changed = self.changed_meanwhile(cx, &missing)?;
@@ -133,7 +138,8 @@ impl Work for BuildWork {
             };
             self.errors.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.service.clone(), error);
         }
-        if built == 0 {
+        // While other systems have all that they need, those that failed are told by their own starts.
+        if built == 0 && missing.len() == self.wanted.len() {
             return Err(self.nothing_built(&compiled.said).into());
         }
         Ok(Outcome::DoneWith(format!("built {built} of {}", missing.len())))
@@ -141,6 +147,10 @@ impl Work for BuildWork {
 }
 
 impl BuildWork {
+    fn has_conflict(&self, service: &ServiceName) -> bool {
+        self.core.system_of(service).is_some_and(|system| self.core.conflict(&system.name).is_some())
+    }
+
     /// The services whose sources are not what they were when the build began, with the first change. What was built
     /// of them belongs to no key.
     fn changed_meanwhile(&self, cx: &StepCx<'_>, missing: &[&DesiredBinary]) -> Result<BTreeMap<ServiceName, String>> {

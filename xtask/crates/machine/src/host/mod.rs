@@ -10,11 +10,12 @@ use self::build::{BuildWork, DesiredBinary};
 use self::choice::{Choice, Choices};
 use self::install::InstallWork;
 use self::provision::{Obstacle, Provision};
+use super::containers::publisher;
 use super::supervised::addresses::reachable;
 use super::supervised::recipe::{Program, Recipe};
 use super::supervised::records::stored_in;
 use super::supervised::revision::Revision;
-use super::supervised::runtime::{Blocked, BuildErrors, Held, Planned, Provided, Runtime};
+use super::supervised::runtime::{Blocked, BuildErrors, Held, Planned, Provided, Publisher, Runtime};
 use super::supervised::start::Secrets;
 use super::supervised::steps::PORTS;
 use super::supervised::{Supervised, teardown};
@@ -143,7 +144,9 @@ impl Runtime for Processes {
         let shown = program.strip_prefix(&core.deployment.root).unwrap_or(&program);
         let address = core.addresses().ok().and_then(|all| all.get(&recipe.service).copied());
         let address = address.map_or_else(|| "<free port>".to_owned(), |address| address.to_string());
-        format!("under the supervisor, on {address}: {}", CommandLine::new(shown).args(args))
+        let why = core.service(&recipe.service).and_then(|service| core.displacement(service));
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        format!("under the supervisor, on {address}{why}: {}", CommandLine::new(shown).args(args))
     }
 
     fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
@@ -176,6 +179,10 @@ impl Runtime for Processes {
         let status = core.supervised()?;
         let serving = |service: &ServiceStatus| Some((service.service.clone(), service.current.as_ref()?.listen));
         Ok(Held { serving: status.iter().filter_map(serving).collect() })
+    }
+
+    fn publisher(&self, core: &Supervised, address: SocketAddr, holder: Option<&os::Holder>) -> Option<Publisher> {
+        publisher::of_others(core, address, holder)
     }
 
     fn opened(&self, _: &Supervised, _: &ServiceName, listen: SocketAddr) -> Option<SocketAddr> {

@@ -1,12 +1,12 @@
 //! The address each service listens on. Public services take the environment's `bind`, internal ones loopback; ports
-//! are the declared ones, or any free ones that are then kept for the deployment's life.
+//! are the declared ones, or others that are then kept.
 
 use anyhow::{Context, Result};
-use base::files;
+use base::{files, ports};
 use model::environment::{Environment, Ports};
 use model::name::ServiceName;
 use model::system::Service;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -30,42 +30,79 @@ pub(crate) fn from_json(value: &Value) -> Option<Addresses> {
     Some(value.as_object()?.iter().filter_map(read).collect())
 }
 
-/// The addresses that are known without choosing any: all of them where ports are declared, the kept ones otherwise.
-///
-/// # Errors
-/// When the kept ones cannot be read.
+/// The ports that services had last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Kept(BTreeMap<String, KeptPort>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KeptPort {
+    port: u16,
+    /// Why it is not the declared one, in words.
+    why: Option<String>,
+}
+
+impl Kept {
+    /// # Errors
+    /// When the file is there and cannot be read. An entry that cannot be understood is left out.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        let Some(Value::Object(ports)) = files::read_json(file)? else { return Ok(Self::default()) };
+        let number = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
+        let read = |(name, value): (String, Value)| {
+            let port = number(&value).or_else(|| number(&value["port"]))?;
+            Some((name, KeptPort { port, why: value["why"].as_str().map(str::to_owned) }))
+        };
+        Ok(Self(ports.into_iter().filter_map(read).collect()))
+    }
+
+    pub(crate) fn port(&self, service: &ServiceName) -> Option<u16> {
+        self.0.get(service.as_str()).map(|kept| kept.port)
+    }
+
+    pub(crate) fn why(&self, service: &ServiceName) -> Option<&str> {
+        self.0.get(service.as_str())?.why.as_deref()
+    }
+
+    pub(crate) fn keep(&mut self, service: &ServiceName, port: u16, why: Option<String>) {
+        self.0.insert(service.to_string(), KeptPort { port, why });
+    }
+
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let entry = |(name, KeptPort { port, why }): (&String, &KeptPort)| {
+            let value = why.as_ref().map_or_else(|| json!(port), |why| json!({"port": port, "why": why}));
+            (name.clone(), value)
+        };
+        files::write_json(file, &self.0.iter().map(entry).collect::<Map<_, _>>().into())
+    }
+}
+
+/// The addresses that are known without asking who has which: all of them where ports are declared, the kept ones where
+/// any will do.
 pub(crate) fn known<'a>(
     environment: &Environment,
     services: impl Iterator<Item = &'a Service>,
-    kept: &Path,
-) -> Result<Addresses> {
-    let kept = match environment.ports {
-        Ports::Declared => Map::new(),
-        Ports::Free => match files::read_json(kept)? {
-            Some(Value::Object(ports)) => ports,
-            _ => Map::new(),
-        },
-    };
+    kept: &Kept,
+) -> Addresses {
     let port = |service: &Service| match environment.ports {
         Ports::Declared => Some(service.host_port),
-        Ports::Free => kept.get(service.name.as_str()).and_then(Value::as_u64).and_then(|port| port.try_into().ok()),
+        Ports::Free | Ports::Prefer => kept.port(&service.name),
     };
     let address = |service: &Service| {
         port(service).map(|port| (service.name.clone(), SocketAddr::new(ip(environment, service), port)))
     };
-    Ok(services.filter_map(address).collect())
+    services.filter_map(address).collect()
 }
 
 /// Chooses a free port for every service that has no address yet, and for those whose kept one is `taken`.
 ///
 /// # Errors
-/// When the system has no port to give or the choice cannot be kept.
+/// When the system has no port to give.
 pub(crate) fn choose<'a>(
     environment: &Environment,
     services: impl Iterator<Item = &'a Service>,
     addresses: &mut Addresses,
     taken: &dyn Fn(&ServiceName, SocketAddr) -> bool,
-    keep: &Path,
 ) -> Result<()> {
     // Every socket is held until all are chosen, so that no two services are given the same port.
     let mut held = Vec::new();
@@ -77,15 +114,7 @@ pub(crate) fn choose<'a>(
             held.push(listener);
         }
     }
-    if held.is_empty() {
-        return Ok(());
-    }
-    let mut all = match files::read_json(keep)? {
-        Some(Value::Object(ports)) => ports,
-        _ => Map::new(),
-    };
-    all.extend(addresses.iter().map(|(name, address)| (name.to_string(), Value::from(address.port()))));
-    files::write_json(keep, &Value::Object(all))
+    Ok(())
 }
 
 /// A port that nothing listens on, below those that systems hand out by themselves (Linux from 32768 on): between the
@@ -97,14 +126,18 @@ fn free_port(ip: IpAddr) -> std::io::Result<TcpListener> {
             break;
         }
         let port = FIRST_PORT + u16::from_ne_bytes(bytes) % (LAST_PORT - FIRST_PORT);
-        if let Ok(listener) = TcpListener::bind((ip, port)) {
-            return Ok(listener);
+        // Whoever has it elsewhere would be taken for what is to listen there.
+        let elsewhere = ports::entries(SocketAddr::new(ip, port)).skip(1).any(ports::answers);
+        match TcpListener::bind((ip, port)) {
+            Ok(listener) if !elsewhere => return Ok(listener),
+            _ => {}
         }
     }
     TcpListener::bind((ip, 0))
 }
 
-fn ip(environment: &Environment, service: &Service) -> IpAddr {
+/// Where a service listens.
+pub(crate) fn ip(environment: &Environment, service: &Service) -> IpAddr {
     if service.public { environment.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) }
 }
 

@@ -57,9 +57,10 @@ impl Supervised {
     pub(super) fn with_addresses<T>(&self, there: &Addresses, look: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut all = (*self.addresses()?).clone();
         all.extend(there.iter().map(|(service, address)| (service.clone(), *address)));
-        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(all));
+        let replace = |by| std::mem::replace(&mut *self.addresses.lock().unwrap_or_else(PoisonError::into_inner), by);
+        let before = replace(Some(Arc::new(all)));
         let seen = look();
-        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        replace(before);
         seen
     }
 }

@@ -6,9 +6,12 @@ pub(crate) mod addresses;
 mod auto_rollback;
 mod earlier;
 mod facts;
+pub(crate) mod holder;
 pub(crate) mod images;
 mod moving;
+mod outlook;
 mod ports;
+mod preference;
 pub(crate) mod recipe;
 pub(crate) mod records;
 pub(crate) mod removal;
@@ -23,7 +26,7 @@ mod supervise;
 pub(crate) mod teardown;
 mod verify;
 
-use self::addresses::Addresses;
+use self::addresses::{Addresses, Kept};
 use self::records::Past;
 use self::runtime::{Blocked, Runtime};
 use self::secrets::Secrets;
@@ -44,6 +47,7 @@ use engine::plan::Step;
 use engine::reconcile::{Changes, Entrance, Observed, Recorded, Refusal, StateMove, UnitId};
 use engine::recorded_settings;
 use engine::smoke;
+use model::environment::Ports;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
@@ -78,6 +82,8 @@ pub(crate) struct Supervised {
     reshaped: Mutex<Vec<System>>,
     /// What has the images, and the containers where there are some.
     pub(super) engine: Arc<oci::Lazy>,
+    /// Systems whose ports somebody else has, and who.
+    conflicts: Mutex<BTreeMap<SystemName, Fault>>,
     runtime: Box<dyn Runtime>,
 }
 
@@ -94,6 +100,7 @@ impl Supervised {
             secrets: Secrets::new(deployment.home.secrets()),
             settled: Mutex::default(),
             addresses: Mutex::default(),
+            conflicts: Mutex::default(),
             own_program: Ctx::own_program()?,
             vars: ctx.vars.clone(),
             proc: ctx.proc.clone(),
@@ -146,11 +153,18 @@ impl Supervised {
         if let Some(known) = &*addresses {
             return Ok(Arc::clone(known));
         }
-        let declared = self.deployment.spec.systems.iter().flat_map(|system| &system.services);
-        let past = self.past.all().map(|(_, service)| service).filter(|service| service.host_port != 0);
-        // Of two with one name it is the declared one that counts.
-        let services = past.chain(declared).filter(|service| self.runtime.takes_port(service));
-        let mut all = addresses::known(&self.deployment.environment, services, &self.home().ports())?;
+        let kept = Kept::read(&self.home().ports())?;
+        let environment = &self.deployment.environment;
+        let mut all = match environment.ports {
+            Ports::Prefer => self.forecast(&kept)?,
+            Ports::Declared | Ports::Free => {
+                let declared = self.deployment.spec.systems.iter().flat_map(|system| &system.services);
+                let past = self.past.all().map(|(_, service)| service).filter(|service| service.host_port != 0);
+                // Of two with one name it is the declared one that counts.
+                let services = past.chain(declared).filter(|service| self.runtime.takes_port(service));
+                addresses::known(environment, services, &kept)
+            }
+        };
         all.extend(self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone());
         Ok(Arc::clone(addresses.insert(Arc::new(all))))
     }

@@ -12,6 +12,7 @@ use model::environment::Ports;
 use model::name::{ServiceName, SystemName};
 use model::system::{Service, System};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// How the ledger's entries for logs are called. Each service that was ever started has one.
@@ -179,7 +180,7 @@ impl Supervised {
             let Some(system) = self.made_for(&status.service) else { continue };
             let own = held.serving.iter().filter(|(service, _)| **service == status.service);
             let entrances = match self.deployment.environment.ports {
-                Ports::Declared => own.map(|(_, address)| Entrance::Port(address.port())).collect(),
+                Ports::Declared | Ports::Prefer => own.map(|(_, address)| Entrance::Port(address.port())).collect(),
                 // Nobody wants a port of another's where any will do.
                 Ports::Free => BTreeSet::new(),
             };
@@ -190,9 +191,18 @@ impl Supervised {
 
     /// The ports of this machine that a service is to have.
     pub(super) fn claims(&self, service: &Service) -> BTreeSet<Entrance> {
-        let declared = self.deployment.environment.ports == Ports::Declared && service.host_port != 0;
-        let takes = declared && self.runtime.takes_port(service);
-        takes.then_some(Entrance::Port(service.host_port)).into_iter().collect()
+        if !self.runtime.takes_port(service) {
+            return BTreeSet::new();
+        }
+        let port = match self.deployment.environment.ports {
+            Ports::Declared => (service.host_port != 0).then_some(service.host_port),
+            Ports::Prefer => {
+                let known = self.addresses().ok();
+                known.and_then(|known| known.get(&service.name).map(SocketAddr::port))
+            }
+            Ports::Free => None,
+        };
+        port.map(Entrance::Port).into_iter().collect()
     }
 
     /// Writes down what an earlier version of this program has not: what each service is that was made.

@@ -2,8 +2,9 @@
 
 use super::addresses::Addresses;
 use super::runtime::{Blocked, Planned, Provided};
-use super::{Supervised, addresses, start};
+use super::{Supervised, addresses, outlook, start};
 use anyhow::Result;
+use base::os;
 use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
 use engine::reconcile::Changes as Compared;
 use model::environment::Environment;
@@ -119,7 +120,8 @@ impl Supervised {
         let because = |reasons: Vec<String>| Ok(Some((service.clone(), reasons)));
         let status = supervised.iter().find(|status| status.service == *service);
         let Some(current) = status.and_then(|status| status.current.as_ref()) else {
-            return because(vec!["it does not run".to_owned()]);
+            let elsewhere = self.displacement(&planned.service).map(|why| self.told_place(service, &why));
+            return because(std::iter::once("it does not run".to_owned()).chain(elsewhere).collect());
         };
         let wanted = self.addresses()?.get(service).copied();
         let moved =
@@ -151,7 +153,9 @@ impl Supervised {
             State::Failed => ServiceState::Failed,
             State::Stopping => ServiceState::Stopped,
         };
-        let via = self.runtime.opened(self, &service.name, instance.listen).map(addresses::reachable);
+        let opened = self.runtime.opened(self, &service.name, instance.listen);
+        let via = opened.map(addresses::reachable);
+        let stranger = opened.and_then(outlook::stranger);
         let http = matches!(service.ready, Probe::Http { .. });
         let version = self.version(system, &service.name)(&instance.release);
         ServiceStatus {
@@ -161,7 +165,8 @@ impl Supervised {
             ready: u32::from(state == ServiceState::Running),
             want: 1,
             restarts: instance.restarts,
-            url: via.filter(|_| service.public && http).map(url),
+            url: via.filter(|_| service.public && http).map(|via| url(via, stranger.is_some())),
+            port_note: port_note(opened.and_then(|opened| self.port_note(service, opened)), stranger),
             via: via.as_ref().map(SocketAddr::to_string),
             detail: (state != ServiceState::Running).then(|| why(instance)),
         }
@@ -176,10 +181,20 @@ fn orphaned(service: &Service, orphan: &supervisor::Orphan, environment: &Enviro
     ServiceStatus { state: ServiceState::Failed, want: 1, detail: Some(detail), ..ServiceStatus::absent(&service.name) }
 }
 
-/// What a person opens.
-fn url(via: SocketAddr) -> String {
+/// What is worth knowing of the port of a service, with whoever is come to by the same name in its place.
+fn port_note(note: Option<String>, stranger: Option<SocketAddr>) -> Option<String> {
+    let stranger = stranger.map(|at| {
+        let holder = os::port_holder(at).map_or("somebody else".to_owned(), |holder| holder.to_string());
+        format!("`localhost:{}` may lead to {holder}", at.port())
+    });
+    let all: Vec<String> = note.into_iter().chain(stranger).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// What a person opens: a name, unless that leads to somebody else.
+fn url(via: SocketAddr, has_stranger: bool) -> String {
     let is_localhost = via.ip() == Ipv4Addr::LOCALHOST || via.ip() == Ipv6Addr::LOCALHOST;
-    if is_localhost { format!("http://localhost:{}/", via.port()) } else { format!("http://{via}/") }
+    if is_localhost && !has_stranger { format!("http://localhost:{}/", via.port()) } else { format!("http://{via}/") }
 }
 
 fn why(instance: &InstanceStatus) -> String {

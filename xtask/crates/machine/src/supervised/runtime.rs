@@ -8,6 +8,7 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::Endpoint;
+use base::os;
 use engine::backend::{Remains, SkippedSystem};
 use engine::deployment::Scope;
 use engine::identity::Identity;
@@ -155,10 +156,9 @@ pub(crate) trait Runtime: Send + Sync {
         Ok(Lost::new())
     }
 
-    /// What publishes an address that is taken, where the process that holds it belongs to an engine.
-    fn publisher(&self, _: &Supervised, _: SocketAddr) -> Option<Publisher> {
-        None
-    }
+    /// What publishes an address that is taken, where the process that holds it belongs to an engine. `holder` is that
+    /// process, as far as it can be seen.
+    fn publisher(&self, core: &Supervised, address: SocketAddr, holder: Option<&os::Holder>) -> Option<Publisher>;
 
     /// Where a service that listens there is open to this machine, if it is meant to be; a wildcard is given as such.
     fn opened(&self, core: &Supervised, service: &ServiceName, listen: SocketAddr) -> Option<SocketAddr>;

@@ -2,7 +2,7 @@
 
 use super::Supervised;
 use super::auto_rollback::Changes;
-use super::ports::PortsWork;
+use super::ports::{PortsWork, SystemPortsWork};
 use super::recipe::Recipe;
 use super::runtime::{Blocked, BuildErrors, Planned};
 use super::start::StartWork;
@@ -16,8 +16,10 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::reconcile::{Changes as Compared, UnitId};
 use engine::release::{VerifyWork, unchecked};
-use model::name::ServiceName;
+use model::environment::Ports;
+use model::name::{ServiceName, SystemName};
 use model::system::{Service, System};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The step after which every port is known to be free or ours.
@@ -33,13 +35,13 @@ const CHECKS: &str = "checks";
 pub(super) struct Steps<'a> {
     core: &'a Arc<Supervised>,
     errors: BuildErrors,
-    services: Vec<Service>,
+    services: BTreeMap<SystemName, Vec<Service>>,
     steps: Vec<Step>,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(core: &'a Arc<Supervised>, errors: BuildErrors) -> Self {
-        Self { core, errors, services: Vec::new(), steps: Vec::new() }
+        Self { core, errors, services: BTreeMap::new(), steps: Vec::new() }
     }
 
     pub(super) fn add_system(&mut self, system: &System, planned: Vec<Planned>, verify: bool, compared: &Compared) {
@@ -49,7 +51,9 @@ impl<'a> Steps<'a> {
     /// `provided`: in a deploy, not in a rollback.
     fn add(&mut self, system: &System, planned: Vec<Planned>, verify: bool, compared: &Compared, provided: bool) {
         let recipes: Vec<Recipe> = planned.iter().map(|planned| planned.recipe.clone()).collect();
-        let prerequisites = self.core.runtime.prerequisites(self.core, system, &recipes, provided);
+        let own_ports = self.add_own_ports(system);
+        let mut prerequisites = self.core.runtime.prerequisites(self.core, system, &recipes, provided);
+        prerequisites.iter_mut().for_each(|step| step.needs.extend(own_ports.clone()));
         let prerequisite_ids: Vec<StepId> = prerequisites.iter().map(|step| step.id.clone()).collect();
         self.steps.extend(prerequisites);
         let changes = Changes::default();
@@ -57,12 +61,31 @@ impl<'a> Steps<'a> {
             let started = |need: &&ServiceName| recipes.iter().any(|recipe| recipe.service == **need);
             let before = service.needs.iter().filter(started).map(start_id);
             let shared = [PORTS, SUPERVISOR].map(StepId::new);
-            let needs = shared.into_iter().chain(needs).chain(prerequisite_ids.iter().cloned()).chain(before).collect();
+            let needs = shared
+                .into_iter()
+                .chain(own_ports.clone())
+                .chain(needs)
+                .chain(prerequisite_ids.iter().cloned())
+                .chain(before)
+                .collect();
             let unit = UnitId::new(&system.name, &service.name);
             let succession = Succession::of(compared, &unit);
             self.add_start(system, &service, recipe, needs, (&changes, succession));
         }
         self.add_proof(system, recipes, changes, verify);
+    }
+
+    /// Where each service has to have its declared port, a system that cannot fails alone.
+    fn add_own_ports(&mut self, system: &System) -> Option<StepId> {
+        if self.core.deployment.environment.ports != Ports::Declared {
+            return None;
+        }
+        let id = PORTS.of(&system.name);
+        let work = SystemPortsWork { core: Arc::clone(self.core), system: system.name.clone() };
+        let title = format!("check that the ports of `{}` are free", system.name);
+        let preview = vec![Preview::Do("fails where somebody else has one".to_owned())];
+        self.push(id.clone(), title, Some(system), vec![StepId::new(PORTS)], preview, work);
+        Some(id)
     }
 
     /// The steps that start exactly these recipes; what they name is kept already. The number of checks that prove them.
@@ -99,7 +122,7 @@ impl<'a> Steps<'a> {
         needs: Vec<StepId>,
         (changes, succession): (&Changes, Succession),
     ) {
-        self.services.push(service.clone());
+        self.services.entry(system.name.clone()).or_default().push(service.clone());
         self.core.plan_entries(self.core.runtime.entries(self.core, &recipe, &system.name));
         let unit = UnitId::new(&system.name, &service.name);
         let mut preview = vec![Preview::Do(self.core.runtime.preview(self.core, &recipe))];
@@ -164,11 +187,16 @@ impl<'a> Steps<'a> {
         if self.services.is_empty() {
             return self.steps;
         }
-        let takes_port = |service: &&Service| self.core.runtime.takes_port(service);
-        let services: Vec<_> = self.services.iter().filter(takes_port).map(|service| service.name.clone()).collect();
-        let preview = vec![Preview::Do(format!("of {}", counted(services.len(), "service", "services")))];
+        let mut services = std::mem::take(&mut self.services);
+        services.values_mut().for_each(|services| services.retain(|service| self.core.runtime.takes_port(service)));
+        let count = services.values().map(Vec::len).sum();
+        let title = match self.core.deployment.environment.ports {
+            Ports::Declared => "check that the ports are free",
+            Ports::Prefer | Ports::Free => "choose ports that are free",
+        };
+        let preview = vec![Preview::Do(format!("of {}", counted(count, "service", "services")))];
         let ports = PortsWork { core: Arc::clone(self.core), services };
-        self.push(StepId::new(PORTS), "check that the ports are free".to_owned(), None, vec![], preview, ports);
+        self.push(StepId::new(PORTS), title.to_owned(), None, vec![], preview, ports);
         let supervisor = SupervisorWork { core: Arc::clone(self.core) };
         let preview = vec![Preview::Do(format!("in the background, for `{}`", self.core.deployment.environment.name))];
         let title = "start the supervisor".to_owned();

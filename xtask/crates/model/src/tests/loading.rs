@@ -220,7 +220,7 @@ fn containers_run_by_whatever_engine_answers_unless_one_is_named() {
         environment(root.path(), "containers", &sets).unwrap()
     };
     let plain = read(&[]);
-    assert_eq!((plain.target, plain.ports), (TargetKind::Containers, Ports::Declared));
+    assert_eq!((plain.target, plain.ports), (TargetKind::Containers, Ports::Prefer));
     assert_eq!((plain.engine, plain.registry, plain.platforms), (None, None, Vec::new()));
     root.write("deploy/environments/containers.local.toml", "engine = 'docker'\nregistry = 'localhost:5000/shop'\n");
     let local = read(&["platforms=linux/arm64, linux/amd64,linux/arm64"]);

@@ -1,6 +1,7 @@
 //! What is said about wrong files, word for word.
 
 use super::Root;
+use crate::system::TargetKind;
 use crate::{environment, environment_names, load};
 use std::fs;
 
@@ -76,12 +77,27 @@ fn what_two_systems_cannot_both_have_is_named_with_both_places() {
     assert_eq!(
         load(root.path()).unwrap_err().to_string(),
         "deploy/systems/other.toml:3: `services.epoch`: a second service named `epoch`; the first is in \
-         deploy/systems/epoch.toml:2, and services are named without their system\n\
-         deploy/systems/other.toml:5: `services.epoch.port`: port 1337 is that of `epoch` too \
-         (deploy/systems/epoch.toml:4); give one of them a `host_port` of its own\n\
-         deploy/systems/third.toml:5: `services.shortener.host_port`: port 1337 is that of `epoch` too \
-         (deploy/systems/epoch.toml:4); give one of them a `host_port` of its own"
+         deploy/systems/epoch.toml:2, and services are named without their system"
     );
+}
+
+#[test]
+fn a_port_that_two_services_declare_is_named_with_both_places_where_each_has_to_have_its_own() {
+    let root = root(EPOCH);
+    root.write(
+        "deploy/systems/third.toml",
+        "description = 'x'\n[services.shortener]\ncrate = 'shortener'\nport = 8000\nhost_port = 1337\n",
+    );
+    let spec = load(root.path()).unwrap();
+    let clash = "deploy/systems/third.toml:5: `services.shortener.host_port`: port 1337 is that of `epoch` too \
+                 (deploy/systems/epoch.toml:4); give one of them a `host_port` of its own";
+    let named = |name: &str| [name.parse().unwrap()];
+    assert_eq!(spec.check_ports(TargetKind::Host, &[]).unwrap_err().to_string(), clash);
+    assert_eq!(spec.check_ports(TargetKind::Host, &named("epoch")).unwrap_err().to_string(), clash);
+    spec.check_ports(TargetKind::Host, &named("elsewhere")).unwrap();
+    // In a container it is not published.
+    spec.check_ports(TargetKind::Containers, &[]).unwrap();
+    spec.check_ports(TargetKind::Kubernetes, &[]).unwrap();
 }
 
 #[test]
@@ -91,7 +107,7 @@ fn a_port_that_no_machine_shares_is_no_clash() {
         "deploy/systems/other.toml",
         "description = 'x'\n[services.a]\ncrate = 'epoch'\nport = 1337\ntargets = ['kubernetes', 'eks']\n",
     );
-    load(root.path()).unwrap();
+    load(root.path()).unwrap().check_ports(TargetKind::Host, &[]).unwrap();
 }
 
 #[test]
@@ -159,7 +175,7 @@ fn a_wrong_environment_file_is_said_with_its_place() {
         ),
         (
             "target = 'host'\nports = 'fre'\nbind = 'localhost'\ndeployment_id = 'A'",
-            "local.toml:2: `ports`: unknown value `fre`; did you mean `free`? valid values: `declared`, `free`\n\
+            "local.toml:2: `ports`: unknown value `fre`; did you mean `free`? valid values: `prefer`, `declared`, `free`\n\
              local.toml:3: `bind`: `localhost` is not an IP address such as `127.0.0.1`\n\
              local.toml:4: `deployment_id`: `A` is not a name: 1 to 40 lower-case letters, digits and inner hyphens",
         ),
@@ -262,7 +278,7 @@ fn a_wrong_flag_is_a_usage_error() {
         (
             "local",
             "ports=fre",
-            "`--set ports`: unknown value `fre`; did you mean `free`? valid values: `declared`, `free`",
+            "`--set ports`: unknown value `fre`; did you mean `free`? valid values: `prefer`, `declared`, `free`",
         ),
         ("local", "env.PORT=1", "`--set env.PORT`: set by the target, which knows where the service listens"),
         ("local", "env.A=\0", "`--set env.A`: holds a NUL character"),

@@ -2,6 +2,7 @@
 
 use super::dry_run::Rehearsal;
 use super::execute::{Execution, execute};
+use super::status::port_note;
 use super::unreadable;
 
 use crate::Backends;
@@ -149,8 +150,9 @@ fn print_outcome(ctx: &Ctx, target: &dyn Target, execution: &Execution) -> Resul
     for system in target.status(ctx)? {
         for service in system.services {
             if service.state != ServiceState::Absent {
+                let note = port_note(&service, target.deployment()).unwrap_or_default().to_owned();
                 let place = service.url.or(service.via).unwrap_or_default();
-                rows.push(vec![service.name.to_string(), service.state.word().to_owned(), place]);
+                rows.push(vec![service.name.to_string(), service.state.word().to_owned(), place, note]);
             }
         }
     }

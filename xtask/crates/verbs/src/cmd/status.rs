@@ -9,6 +9,7 @@ use base::error::Exit;
 use base::table;
 use engine::backend::{ServiceStatus, SystemStatus};
 use engine::deployment::Deployment;
+use model::environment::Ports;
 use model::system::TargetKind;
 use serde_json::json;
 
@@ -62,9 +63,15 @@ fn text(systems: &[SystemStatus], deployment: &Deployment) -> String {
     table::layout(&rows)
 }
 
+/// Why it is on another port than the declared one, where that is not as was asked for.
+pub(super) fn port_note<'s>(service: &'s ServiceStatus, deployment: &Deployment) -> Option<&'s str> {
+    service.port_note.as_deref().filter(|_| deployment.environment.ports != Ports::Free)
+}
+
 /// Why a service is not as it should be, and that the files do not ask for it any more.
 fn remarks(system: &SystemStatus, service: &ServiceStatus, deployment: &Deployment) -> String {
     let undeclared = (deployment.declares(&system.name, &service.name) == Some(false)).then_some("no longer declared");
-    let all: Vec<&str> = service.detail.as_deref().into_iter().chain(undeclared).collect();
+    let noted = port_note(service, deployment);
+    let all: Vec<&str> = service.detail.as_deref().into_iter().chain(noted).chain(undeclared).collect();
     all.join("; ")
 }
