@@ -213,7 +213,7 @@ fn a_taken_port_is_told_with_its_holder_before_anything_is_started() {
     std::fs::write(environment, "target = \"host\"\nports = \"declared\"\n").unwrap();
     let run = sandbox.xtask(["deploy", "--json"]).exits(1);
     let failure = failure(&run);
-    assert_eq!((&failure["step"], &failure["code"]), (&"ports".into(), &"port-in-use".into()));
+    assert_eq!((&failure["step"], &failure["code"]), (&"ports:teller".into(), &"port-in-use".into()));
     let cause = failure["cause"].as_str().unwrap();
     assert!(cause.starts_with(&format!("port {port} of `teller` is held by `")), "{cause}");
     assert!(cause.contains(&format!("(process {}", std::process::id())), "{cause}");
@@ -223,8 +223,10 @@ fn a_taken_port_is_told_with_its_holder_before_anything_is_started() {
     let named = sandbox.xtask(["deploy", "teller"]).exits(1);
     let again = "`cargo xtask deploy teller --set ports=free --env port-taken`";
     assert!(named.stderr.contains(again), "{}", named.stderr);
-    assert!(!sandbox.root.join("target").exists(), "something was built");
-    assert!(sandbox.processes().is_empty(), "{:?}", sandbox.processes());
+    // Nothing of it is built or started, and the other goes on.
+    assert!(!sandbox.home().join("artifacts/teller").exists(), "something was built");
+    assert_eq!((count(sandbox, "/teller/"), count(sandbox, "/other/")), (0, 1));
+    assert_eq!(get(&sandbox.via("other"), "/").unwrap(), (200, "one".to_owned()));
 
     drop(holder);
     sandbox.xtask(["deploy"]).success();

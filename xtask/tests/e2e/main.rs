@@ -23,6 +23,7 @@ mod killed;
 mod life;
 mod many;
 mod planted;
+mod ports;
 mod records;
 mod render;
 mod secrets;

@@ -90,6 +90,11 @@ struct Wish {
 
 fn judge(scene: &Scene, wish: &Wish) -> Finding {
     let (want, address) = ("free", wish.address);
+    if !ports::has_address(address.ip()) {
+        let fix = Fix::by_hand("set `bind` to an address of this machine, such as 127.0.0.1");
+        let detail = "nothing can listen on the address that `bind` names";
+        return Finding::fail(detail).found(format!("no address `{}`", address.ip())).want(want).fix([fix]);
+    }
     if scene.own_ports().contains(&address.port()) {
         return Finding::pass("held by this deployment").want(want);
     }
