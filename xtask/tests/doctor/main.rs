@@ -205,6 +205,10 @@ fn a_taken_port_names_its_holder() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     scratch.service_port(listener.local_addr().unwrap().port());
     scratch.write("deploy/environments/local.toml", "target = \"host\"\n");
+    let preferred = scratch.doctor(&["--json"]).check("port.epoch");
+    let detail = "the deploy takes another port and says which";
+    assert_eq!((&preferred["outcome"], &preferred["detail"]), (&json!("warn"), &json!(detail)), "{preferred:#}");
+    scratch.write("deploy/environments/local.toml", "target = \"host\"\nports = \"declared\"\n");
     let doctor = scratch.doctor(&["--json"]);
     let port = doctor.check("port.epoch");
     assert_eq!((&port["outcome"], doctor.code()), (&json!("fail"), 1), "{port:#}");
@@ -218,7 +222,7 @@ fn a_service_that_will_not_run_here_needs_no_port() {
     let scratch = Scratch::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    scratch.write("deploy/environments/local.toml", "target = \"host\"\n");
+    scratch.write("deploy/environments/local.toml", "target = \"host\"\nports = \"declared\"\n");
     scratch.write("deploy/images.toml", "mock = \"docker.io/library/mock:1\"\n");
     let service =
         format!("description = \"x\"\n[services.mock]\nimage = \"mock\"\nport = {port}\nready = {{ http = \"/\" }}\n");

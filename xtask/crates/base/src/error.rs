@@ -2,6 +2,7 @@
 
 use nix::sys::signal::Signal;
 use std::fmt;
+use std::io::ErrorKind;
 
 /// How the program ends. The numbers are part of the interface and documented in `--help` and the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +73,20 @@ impl Fault {
         match error.downcast_ref::<Self>() {
             // Context added on the way up says what was being done; it belongs in front of the cause.
             Some(fault) => Self { cause: format!("{error:#}"), ..fault.clone() },
-            None => Self::failed("error", format!("{error:#}")),
+            None => Self { hint: refused(error), ..Self::failed("error", format!("{error:#}")) },
         }
     }
+}
+
+/// What tells more of a file that may not be written or run.
+fn refused(error: &anyhow::Error) -> Option<String> {
+    let denied = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    error
+        .chain()
+        .any(denied)
+        .then(|| "`cargo xtask doctor` says what may not be written or run, and what mends it".to_owned())
 }
 
 impl fmt::Display for Fault {
@@ -99,6 +111,14 @@ mod tests {
         assert_eq!(fault.code, "port-in-use");
         assert_eq!(fault.cause, "start `epoch`: port 1337 is held by `nc`");
         assert_eq!(fault.hint.as_deref(), Some("stop it"));
+    }
+
+    #[test]
+    fn what_the_file_system_refuses_is_doctors_to_explain() {
+        let refused =
+            |kind: ErrorKind| Fault::of(&anyhow::Error::from(std::io::Error::from(kind)).context("write `x`"));
+        assert!(refused(ErrorKind::PermissionDenied).hint.is_some_and(|hint| hint.contains("doctor")));
+        assert_eq!(refused(ErrorKind::NotFound).hint, None);
     }
 
     #[test]

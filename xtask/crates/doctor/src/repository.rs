@@ -2,6 +2,7 @@
 
 use super::fix::Fix;
 use super::{Check, Finding, Group, Outcome, Scene};
+use base::os;
 use base::proc::CommandLine;
 use model::SpecErrors;
 use model::version::Version;
@@ -97,10 +98,83 @@ fn writable(scene: &Scene) -> Finding {
         access(folder, AccessFlags::W_OK | AccessFlags::X_OK).err().filter(|error| *error != Errno::ENOENT)
     };
     let folders = folders(scene);
-    let Some((folder, error)) = folders.iter().find_map(|folder| Some((folder, refused(folder)?))) else {
-        return Finding::pass("yes").want("yes");
-    };
-    judge_refusal(folder, error)
+    let made = folders.iter().filter(|folder| **folder != scene.root);
+    let foreign: Vec<Foreign> = made.filter_map(|folder| foreign_in(folder)).collect();
+    if !foreign.is_empty() {
+        return judge_foreign(scene, &foreign);
+    }
+    if let Some((folder, error)) = folders.iter().find_map(|folder| Some((folder, refused(folder)?))) {
+        return judge_refusal(folder, error);
+    }
+    match folders.iter().find(|folder| !os::runs_programs(folder)) {
+        Some(folder) => no_programs(folder),
+        None if scene.is_root => as_root(&scene.root),
+        None => Finding::pass("yes").want("yes"),
+    }
+}
+
+fn no_programs(folder: &Path) -> Finding {
+    let detail = format!("nothing in `{}` can be run: its file system is mounted `noexec`", folder.display());
+    let fix = "use a checkout on another file system; only `target/` may be elsewhere with CARGO_TARGET_DIR";
+    Finding::fail(detail).found("no").want("yes").fix([Fix::by_hand(fix)])
+}
+
+/// Something in a folder that belongs to somebody else and that this user cannot change.
+struct Foreign {
+    folder: PathBuf,
+    path: PathBuf,
+    owner: String,
+}
+
+fn foreign_in(folder: &Path) -> Option<Foreign> {
+    let (path, owner) = foreign(folder, DEPTH)?;
+    Some(Foreign { folder: folder.to_owned(), path, owner })
+}
+
+/// How far below a folder files of others are looked for: a run with other rights leaves some near the top.
+const DEPTH: usize = 3;
+
+/// The first that belongs to somebody else and that this user cannot change, with its owner.
+fn foreign(path: &Path, depth: usize) -> Option<(PathBuf, String)> {
+    let is_folder = path.symlink_metadata().ok()?.is_dir();
+    let rights = if is_folder { AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK } else { AccessFlags::W_OK };
+    if let Some(owner) = os::foreign_owner(path).filter(|_| access(path, rights).is_err()) {
+        return Some((path.to_owned(), owner));
+    }
+    let entries = if is_folder && depth > 0 { std::fs::read_dir(path).ok() } else { None };
+    entries?.flatten().find_map(|entry| foreign(&entry.path(), depth - 1))
+}
+
+/// What was deployed with other rights goes with those, and its files then change hands.
+fn judge_foreign(scene: &Scene, foreign: &[Foreign]) -> Finding {
+    let state = scene.root.join(".slipway");
+    let told = |Foreign { path, owner, .. }: &Foreign| format!("`{}` belongs to `{owner}`", path.display());
+    let detail = foreign.iter().map(told).collect::<Vec<_>>().join(", ");
+    let teardown = foreign.iter().any(|foreign| foreign.folder == state).then(|| {
+        let flag = scene.subject.environment.as_ref().map(|known| super::render::env_flag(known.name.as_str()));
+        Fix::by_hand(format!("sudo -E cargo xtask teardown --keep-data{}", flag.unwrap_or_default()))
+    });
+    let take = foreign.iter().map(|foreign| take_over(&foreign.folder));
+    Finding::fail(format!("{detail}, as after a run under sudo"))
+        .found("no")
+        .want("yes")
+        .fix(teardown.into_iter().chain(take))
+}
+
+/// What root makes in somebody else's checkout, that person cannot change.
+fn as_root(root: &Path) -> Finding {
+    match os::foreign_owner(root) {
+        None => Finding::pass("yes").want("yes"),
+        Some(owner) => Finding::warn(format!("as root, in a checkout of `{owner}`: what is made here will be root's"))
+            .found("yes")
+            .want("yes")
+            .fix([Fix::by_hand(format!("run it as `{owner}`"))]),
+    }
+}
+
+fn take_over(folder: &Path) -> Fix {
+    // Not everywhere is `USER` set.
+    Fix::by_hand(format!("sudo chown -R \"$(id -un)\" {}", CommandLine::new(folder)))
 }
 
 fn judge_refusal(folder: &Path, error: Errno) -> Finding {
@@ -108,11 +182,7 @@ fn judge_refusal(folder: &Path, error: Errno) -> Finding {
     let (detail, fix) = match error {
         // Whoever owns it cannot write to it, either.
         Errno::EROFS => (format!("`{shown}` is on a read-only file system; use a checkout elsewhere"), None),
-        _ => {
-            // Not everywhere is `USER` set.
-            let take = Fix::by_hand(format!("sudo chown -R \"$(id -un)\" {}", CommandLine::new(folder)));
-            (format!("`{shown}` cannot be written to: {}", error.desc().to_lowercase()), Some(take))
-        }
+        _ => (format!("`{shown}` cannot be written to: {}", error.desc().to_lowercase()), Some(take_over(folder))),
     };
     Finding::fail(detail).found("no").want("yes").fix(fix)
 }
@@ -180,6 +250,16 @@ mod tests {
         let read_only = judge_refusal(Path::new("/shop"), Errno::EROFS);
         let detail = "`/shop` is on a read-only file system; use a checkout elsewhere";
         assert_eq!((read_only.detail.as_deref(), read_only.fix), (Some(detail), Vec::new()));
+    }
+
+    #[test]
+    fn what_belongs_to_others_is_found_where_it_cannot_be_changed() {
+        let folder = std::env::temp_dir().join(format!("doctor-foreign-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("local/logs")).unwrap();
+        std::fs::write(folder.join("local/lease.json"), "").unwrap();
+        assert_eq!(foreign(&folder, DEPTH), None);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(foreign(&folder, DEPTH), None, "what is gone belongs to nobody");
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Scene {
         Arc::new(Self {
             root: ctx.root.clone(),
             vars: ctx.vars.clone(),
-            is_root: nix::unistd::geteuid().is_root(),
+            is_root: base::os::is_root(),
             subject,
             interrupts: ctx.interrupts.clone(),
             proc: Proc::new(ctx.proc.children().clone(), ctx.interrupts.clone(), ctx.vars.path()),

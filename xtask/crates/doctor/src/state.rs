@@ -9,8 +9,10 @@ use engine::ledger::Ledger;
 use model::Spec;
 use model::system::{Source, TargetKind};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::time::SystemTime;
 use supervisor::{Client, Connection};
+use tools::python::{Runner, Script};
 
 pub(super) const SUPERVISOR: &str = "state.supervisor";
 
@@ -31,6 +33,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     ];
     if environment.target == TargetKind::Host {
         checks.extend(scene.subject.spec.iter().flat_map(|spec| stores(spec, &home, &flag)));
+        checks.extend(scene.subject.spec.iter().flat_map(|spec| installed(spec, &home, &deploy)));
         checks.push(Check::new(Group::State, SUPERVISOR, "supervisor", move |_| supervisor(&home, &deploy)));
     }
     checks
@@ -51,8 +54,13 @@ fn stores(spec: &Spec, home: &Home, flag: &str) -> Vec<Check> {
         let moves = Fix::by_hand(format!("cargo xtask deploy{flag} --move-state {name}"));
         let id = format!("state.store.{}", service.name);
         let ask = move |scene: &Scene| {
-            let found = programs.iter().find(|program| scene.find(program).is_some());
-            match (present, found) {
+            let found: Vec<&String> = programs.iter().filter(|program| scene.find(program).is_some()).collect();
+            match (present, found.first()) {
+                (true, Some(_)) if found.len() > 1 => {
+                    let names: Vec<String> = found.iter().map(|program| format!("`{program}`")).collect();
+                    Finding::pass(format!("`{name}` keeps its state with the one that it began with"))
+                        .detail(format!("there are several: {}", names.join(", ")))
+                }
                 (true, Some(program)) => Finding::pass(format!("`{name}` keeps its state with `{program}`")),
                 (false, None) => Finding::pass(format!("`{name}` keeps its state without")),
                 (true, None) => {
@@ -66,6 +74,29 @@ fn stores(spec: &Spec, home: &Home, flag: &str) -> Vec<Check> {
             }
         };
         checks.push(Check::new(Group::State, id, format!("store {}", service.name), ask));
+    }
+    checks
+}
+
+/// The Python packages that were installed for this deployment alone.
+fn installed(spec: &Spec, home: &Home, deploy: &Fix) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for service in spec.systems.iter().flat_map(|system| &system.services) {
+        let folder = home.tools().join(service.name.as_str());
+        let Source::Image { host: Some(host), .. } = &service.source else { continue };
+        let (Some(requirement), Some(name)) = (&host.python, host.programs.first()) else { continue };
+        if !folder.is_dir() {
+            continue;
+        }
+        let (script, deploy) = (Script { requirement: requirement.clone(), name: name.clone() }, deploy.clone());
+        let runner = Runner::Venv { python: PathBuf::new(), folder };
+        let ask = move |_: &Scene| match runner.is_usable(&script) {
+            true => Finding::pass("installed"),
+            false => Finding::warn("the Python that it was made with is gone; the next deploy makes it anew")
+                .found("broken")
+                .fix([deploy.clone()]),
+        };
+        checks.push(Check::new(Group::State, format!("state.venv.{}", service.name), requirement.clone(), ask));
     }
     checks
 }

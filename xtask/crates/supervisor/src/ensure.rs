@@ -91,7 +91,7 @@ fn spawn(state_dir: &Path, env: &BTreeMap<String, String>, log: &File, deadline:
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
                 std::thread::sleep(POLL);
             }
-            outcome => return outcome.with_context(|| format!("cannot start `{}`", program.display())),
+            outcome => return outcome.map_err(|error| proc::cannot_start(&program, error)),
         }
     }
 }

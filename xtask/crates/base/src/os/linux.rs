@@ -1,10 +1,12 @@
 //! What `/proc` says. Fields are those of proc(5).
 
 use super::{Holder, Process, ProcessId, Row};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 pub(super) fn process(pid: u32) -> Option<Row> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, &boot()?)
@@ -146,6 +148,11 @@ fn command(pid: u32) -> Option<String> {
     let text = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).ok()?).replace('\0', " ");
     let text = text.trim().to_owned();
     (!text.is_empty()).then_some(text)
+}
+
+/// A folder that cannot be asked about keeps nothing from being run.
+pub(super) fn runs_programs(folder: &Path) -> bool {
+    !statvfs(folder).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOEXEC))
 }
 
 pub(super) fn processes_with_env(name: &str, value: &str) -> Vec<Process> {

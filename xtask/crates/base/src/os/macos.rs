@@ -12,6 +12,8 @@ use super::question::answer;
 use super::{Holder, Process};
 #[cfg(target_os = "macos")]
 use std::net::SocketAddr;
+#[cfg(target_os = "macos")]
+use std::path::Path;
 
 #[cfg(target_os = "macos")]
 pub(super) fn process(pid: u32) -> Option<Row> {
@@ -66,6 +68,21 @@ pub(super) fn processes_with_env(name: &str, value: &str) -> Vec<Process> {
         Some(Process { id: row.id, command })
     };
     parse_environments(&text, name, value).into_iter().filter_map(found).collect()
+}
+
+#[cfg(target_os = "macos")]
+pub(super) fn runs_programs(folder: &Path) -> bool {
+    let found = || Some((answer(&["df", "-P", folder.to_str()?])?, answer(&["mount"])?));
+    found().is_none_or(|(df, mounts)| !parse_noexec(&df, &mounts))
+}
+
+/// Whether the mount point that ends the last line of `df -P` stands in `mount` as one that runs no programs:
+/// `/dev/disk4s1 on /Volumes/USB (msdos, local, nodev, nosuid, noexec)`.
+fn parse_noexec(df: &str, mounts: &str) -> bool {
+    let Some((_, point)) = df.lines().last().and_then(|line| line.split_once("% ")) else { return false };
+    let at = format!(" on {} (", point.trim());
+    let options = mounts.lines().find_map(|line| line.split_once(&at)).map(|(_, options)| options);
+    options.is_some_and(|options| options.trim_end_matches(')').split(", ").any(|option| option == "noexec"))
 }
 
 /// `PID PPID PGID STAT LSTART`, where the last is five words: `Tue Nov 14 22:13:20 2023`.
@@ -167,6 +184,17 @@ mod tests {
         assert_eq!(list[1].command.as_deref(), Some("redis-server"));
         assert_eq!(list[1].user.as_deref(), Some("alice"));
         assert_eq!(list[1].ports, BTreeSet::from([6379]));
+    }
+
+    #[test]
+    fn a_mount_that_runs_no_programs_is_known() {
+        let df = |point: &str| {
+            format!("Filesystem 512-blocks Used Available Capacity  Mounted on\n/dev/disk4s1 3 2 1 67%    {point}\n")
+        };
+        let mounts = "/dev/disk3s1 on / (apfs, local, journaled)\n\
+                      /dev/disk4s1 on /Volumes/My USB (msdos, local, nodev, nosuid, noexec)\n";
+        assert!(parse_noexec(&df("/Volumes/My USB"), mounts));
+        assert!(!parse_noexec(&df("/"), mounts) && !parse_noexec("", mounts));
     }
 
     #[test]

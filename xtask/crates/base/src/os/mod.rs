@@ -18,11 +18,13 @@ mod question;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::time::ClockId;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid, User, geteuid};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often a wait for the end of a process looks again.
@@ -196,6 +198,25 @@ fn with_descendants(mut family: BTreeSet<u32>, table: &[Row]) -> BTreeSet<u32> {
         }
         family = grown;
     }
+}
+
+/// Whether programs in a folder can be run: a file system may be mounted so that none can.
+pub fn runs_programs(folder: &Path) -> bool {
+    platform::runs_programs(folder)
+}
+
+/// Whether this process may change whatever it likes.
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// The name of the user that a file or folder belongs to, where that is somebody else.
+pub fn foreign_owner(path: &Path) -> Option<String> {
+    let uid = std::fs::symlink_metadata(path).ok()?.uid();
+    (uid != geteuid().as_raw()).then(|| {
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        user.map_or_else(|| format!("user {uid}"), |user| user.name)
+    })
 }
 
 /// A process and its command line.

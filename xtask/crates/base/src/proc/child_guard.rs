@@ -5,7 +5,7 @@
 //! when that closes, because we let go or were killed, it ends the program. Both are in a process group of their own,
 //! so that a Ctrl-C, after which we still have things to finish, does not reach them.
 
-use super::{CommandLine, Proc, expression, start};
+use super::{CommandLine, Proc, cannot_start, expression, start};
 use crate::error::Fault;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
@@ -115,7 +115,7 @@ pub fn guard(command: &[OsString]) -> Result<u8> {
         .args(args)
         .stdin(Stdio::null())
         .spawn()
-        .with_context(|| format!("cannot start `{}`", program.display()))?;
+        .map_err(|error| cannot_start(Path::new(program), error))?;
     let (sender, ended) = channel();
     std::thread::spawn(move || {
         let mut rest = Vec::new();

@@ -17,16 +17,17 @@ pub use crate::children::{Child, Children};
 
 use crate::error::Fault;
 use crate::fence::Fence;
+use crate::os;
 use crate::redact;
 use crate::signal::Interrupts;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use duct::Handle;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, PipeReader};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many lines of a failed tool's last words an error carries.
@@ -266,4 +267,13 @@ fn failure(command: &CommandLine, status: &str, stderr: &str) -> Fault {
     let tail = redact::foreign(&tail);
     let separator = if tail.is_empty() { "" } else { ":\n" };
     Fault::failed("tool-failed", format!("`{command}` ended with {status}{separator}{tail}"))
+}
+/// Why a program could not be started: the system's words, and what they leave out.
+pub fn cannot_start(program: &Path, error: std::io::Error) -> anyhow::Error {
+    let denied = error.kind() == ErrorKind::PermissionDenied;
+    let why = match program.parent().filter(|folder| denied && !os::runs_programs(folder)) {
+        Some(_) => ": its file system is mounted `noexec`, so nothing there can be run",
+        None => "",
+    };
+    anyhow!(error).context(format!("cannot start `{}`{why}", program.display()))
 }

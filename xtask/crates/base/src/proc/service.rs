@@ -4,6 +4,7 @@
 //! Passing a socket under a certain number takes a step in the new process before the program runs. That step is
 //! [`exec_service`], a hidden command of this same binary. A container has another as its shim.
 
+use super::cannot_start;
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, killpg};
@@ -55,8 +56,8 @@ impl ServiceCommand<'_> {
         command.args(self.args);
         let (out, err) = outputs(self.log);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        let cause = || format!("cannot start `{}`", self.program.display());
-        Ok(ServiceChild { child: self.apart(&mut command)?.spawn().with_context(cause)?, refusal: None })
+        let child = self.apart(&mut command)?.spawn().map_err(|error| cannot_start(self.program, error))?;
+        Ok(ServiceChild { child, refusal: None })
     }
 
     /// Starts the program with two listening sockets passed in systemd's way: `http`, which others may hold as well,
@@ -74,7 +75,7 @@ impl ServiceCommand<'_> {
         let mut command = Command::new(exec);
         command.arg(EXEC).arg("--log").arg(self.log).arg("--").arg(self.program).args(self.args);
         command.stdin(OwnedFd::from(http.try_clone()?)).stdout(OwnedFd::from(admin)).stderr(OwnedFd::from(theirs));
-        let child = self.apart(&mut command)?.spawn().with_context(|| format!("cannot start `{}`", exec.display()))?;
+        let child = self.apart(&mut command)?.spawn().map_err(|error| cannot_start(exec, error))?;
         Ok((ServiceChild { child, refusal: Some(refusal) }, address))
     }
 
@@ -93,7 +94,7 @@ impl ServiceCommand<'_> {
         let mut command = Command::new(exec);
         command.arg(CONTAINER).arg("--log").arg(self.log).arg(spec);
         command.stdin(OwnedFd::from(admin)).stdout(Stdio::null()).stderr(OwnedFd::from(theirs));
-        let child = self.apart(&mut command)?.spawn().with_context(|| format!("cannot start `{}`", exec.display()))?;
+        let child = self.apart(&mut command)?.spawn().map_err(|error| cannot_start(exec, error))?;
         Ok((ServiceChild { child, refusal: Some(refusal) }, address))
     }
 
@@ -209,7 +210,7 @@ fn replace_process(log: &Path, command: &[OsString]) -> anyhow::Error {
         .stdout(out)
         .stderr(err)
         .exec();
-    anyhow!(error).context(format!("cannot start `{}`", program.to_string_lossy()))
+    cannot_start(Path::new(program), error)
 }
 
 /// The listening socket that [`ServiceCommand::spawn_shim`] has given this process.
@@ -233,7 +234,7 @@ pub fn spawn_beside(program: &Path, args: &[String], log: &Path) -> Result<std::
     let (out, err) = outputs(log);
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(out).stderr(err);
-    command.spawn().with_context(|| format!("cannot start `{}`", program.display()))
+    command.spawn().map_err(|error| cannot_start(program, error))
 }
 
 /// Starts the supervisor of `state_dir`. It leaves the session of its own accord, so it is no group leader yet.

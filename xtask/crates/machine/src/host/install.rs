@@ -33,7 +33,7 @@ impl InstallWork {
 impl Work for InstallWork {
     fn is_done(&self, _: &StepCx<'_>) -> Result<Option<String>> {
         let installed = std::fs::read_to_string(self.marker()).unwrap_or_default();
-        let there = installed == self.complete() && self.runner.invocation(&self.script).0.is_file();
+        let there = installed == self.complete() && self.runner.is_usable(&self.script);
         Ok(there.then(|| format!("{} is installed", self.script.requirement)))
     }
 

@@ -13,7 +13,7 @@ use self::provision::{Obstacle, Provision};
 use super::containers::publisher;
 use super::supervised::addresses::reachable;
 use super::supervised::recipe::{Program, Recipe};
-use super::supervised::records::stored_in;
+use super::supervised::records::{newest_recipe, stored_in};
 use super::supervised::revision::Revision;
 use super::supervised::runtime::{Blocked, BuildErrors, Held, Planned, Provided, Publisher, Runtime};
 use super::supervised::start::Secrets;
@@ -65,7 +65,8 @@ impl Runtime for Processes {
         for system in core.deployment.systems() {
             let moves = core.deployment.consent.move_state.contains(&system.name);
             let decided = if moves { Choice::new() } else { choice::recorded(core, system)? };
-            match provision::of_system(system, &decided, ctx, core.home()) {
+            let used = |service: &ServiceName| used_program(core, system, service);
+            match provision::of_system(system, &decided, ctx, core.home(), &used) {
                 Ok(provisions) => {
                     let has = |service: &Service| (service.name.clone(), provisions.found.contains_key(&service.name));
                     self.choices.decide(&system.name, choice::optional(system).map(has).collect());
@@ -247,6 +248,14 @@ impl Runtime for Processes {
 
     fn find_remains(&self, _: &Supervised, _: &Scope, _: bool, _: &mut Remains) -> Result<()> {
         Ok(())
+    }
+}
+
+/// The program of this machine that a service was last started with.
+fn used_program(core: &Supervised, system: &System, service: &ServiceName) -> Option<PathBuf> {
+    match newest_recipe(core.home(), &system.name, service).ok()??.program {
+        Program::Native { path, .. } => Some(path),
+        Program::Artifact { .. } | Program::Image(_) => None,
     }
 }
 

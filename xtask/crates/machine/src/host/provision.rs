@@ -11,6 +11,7 @@ use model::name::ServiceName;
 use model::system::{HostProgram, Presence, Service, Source, System, TargetKind};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tools::python::{Runner, Script};
 
@@ -49,7 +50,14 @@ pub(super) enum Obstacle {
 }
 
 /// `decided` says of the optional services which ones the system has; where it says nothing, it has what can be had.
-pub(super) fn of_system(system: &System, decided: &Choice, ctx: &Ctx, home: &Home) -> Result<Provisions, Obstacle> {
+/// `used` is the program that a service was last started with.
+pub(super) fn of_system(
+    system: &System,
+    decided: &Choice,
+    ctx: &Ctx,
+    home: &Home,
+    used: &dyn Fn(&ServiceName) -> Option<PathBuf>,
+) -> Result<Provisions, Obstacle> {
     let mut provisions = Provisions::default();
     for service in &system.services {
         // One process is all that a laptop runs of each service, so what only several replicas need is absent.
@@ -58,7 +66,7 @@ pub(super) fn of_system(system: &System, decided: &Choice, ctx: &Ctx, home: &Hom
         }
         let optional = service.presence == Presence::WhenAvailable;
         let decided = decided.get(&service.name).filter(|_| optional);
-        match (of_service(service, ctx, home), decided) {
+        match (of_service(service, ctx, home, used), decided) {
             (Ok(_), Some(false)) => provisions.unused.push(service.name.clone()),
             (Ok(provision), _) => {
                 provisions.found.insert(service.name.clone(), provision);
@@ -71,21 +79,37 @@ pub(super) fn of_system(system: &System, decided: &Choice, ctx: &Ctx, home: &Hom
     Ok(provisions)
 }
 
-fn of_service(service: &Service, ctx: &Ctx, home: &Home) -> Result<Provision, String> {
+fn of_service(
+    service: &Service,
+    ctx: &Ctx,
+    home: &Home,
+    used: &dyn Fn(&ServiceName) -> Option<PathBuf>,
+) -> Result<Provision, String> {
     match &service.source {
         Source::Crate(name) => Ok(Provision::Built { name: name.clone() }),
         Source::Image { host: None, .. } => {
             Err(format!("`{}` is a public image, which only runs in containers", service.name))
         }
-        Source::Image { host: Some(program), .. } => of_program(service, program, ctx, home),
+        Source::Image { host: Some(program), .. } => of_program(service, program, ctx, home, used(&service.name)),
     }
 }
 
-fn of_program(service: &Service, host: &HostProgram, ctx: &Ctx, home: &Home) -> Result<Provision, String> {
+fn of_program(
+    service: &Service,
+    host: &HostProgram,
+    ctx: &Ctx,
+    home: &Home,
+    used: Option<PathBuf>,
+) -> Result<Provision, String> {
     if let Some(address) = host.running.as_deref().and_then(running) {
         return Ok(Provision::External(address));
     }
-    if let Some(path) = host.programs.iter().find_map(|program| ctx.proc.find(program)) {
+    // What one program has stored, another may not read.
+    let is_used = |program: &&String| {
+        used.as_ref().and_then(|path| path.file_name()).is_some_and(|name| name == program.as_str())
+    };
+    let programs = host.programs.iter().filter(is_used).chain(&host.programs);
+    if let Some(path) = programs.into_iter().find_map(|program| ctx.proc.find(program)) {
         return Ok(Provision::Native(Program::Native { path, prefix: Vec::new() }));
     }
     if let (Some(requirement), Some(name)) = (&host.python, host.programs.first())

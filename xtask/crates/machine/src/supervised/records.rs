@@ -61,7 +61,11 @@ impl Past {
     }
 }
 
-pub(super) fn newest_recipe(home: &Home, system: &SystemName, service: &ServiceName) -> Result<Option<Recipe>> {
+/// How a service was started when it was last proven.
+///
+/// # Errors
+/// When the revisions cannot be read.
+pub(crate) fn newest_recipe(home: &Home, system: &SystemName, service: &ServiceName) -> Result<Option<Recipe>> {
     let history = revision::history(&home.releases(system))?;
     let recipes = history.into_iter().rev().flat_map(|revision| revision.recipes);
     Ok(recipes.into_iter().find(|recipe| recipe.service == *service))

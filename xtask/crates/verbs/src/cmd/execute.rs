@@ -4,6 +4,7 @@ use crate::ui;
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::{Exit, Fault};
+use base::os;
 use engine::backend::{Guard, SkippedSystem, Target};
 use engine::home::Home;
 use engine::journal::{Event, Journal, StepEnd, StepResult};
@@ -72,6 +73,7 @@ fn execute_guarded(
     guard: &dyn Fn(&Claim<'_>, &Journal) -> Result<Guard>,
     plan: impl FnOnce(&Journal) -> Result<Plan>,
 ) -> Result<Execution> {
+    warn_of_root(ctx);
     let journal = Journal::open(Some(&home.runs()), command, environment, ui::watcher(ctx))?;
     let claim = Claim { who: ctx.vars.who(), command, run: journal.run() };
     let lease = Lease::take(home, &claim, ctx.proc.children(), &ctx.interrupts, &journal)?;
@@ -86,6 +88,15 @@ fn execute_guarded(
     let execution = Execution { run, ends, systems, interrupted, lost, journal, _guard: guard, _lease: lease };
     execution.journal.record(Event::Finished { result: execution.result().to_owned() });
     Ok(execution)
+}
+
+/// What root makes in somebody else's checkout, that person can neither change nor end.
+fn warn_of_root(ctx: &Ctx) {
+    if let Some(owner) = os::foreign_owner(&ctx.root).filter(|_| os::is_root()) {
+        let paint = ui::Paint::new(ctx);
+        let told = format!("running as root in a checkout of `{owner}`, who cannot change what is made now");
+        ui::say(&format!("{} {told}; run it as `{owner}`", paint.warn("warning:")));
+    }
 }
 
 /// What was measured while each step replaced something.
