@@ -30,6 +30,7 @@ mod failure;
 mod interrupt;
 mod life;
 mod lost;
+mod ports;
 mod replacement;
 mod undeclared;
 mod upgrade;

@@ -201,6 +201,18 @@ fn a_crate_that_stops_compiling_leaves_what_runs_alone() {
 }
 
 #[test]
+fn what_does_not_compile_is_no_matter_of_those_that_are_built_already() {
+    let stage = Stage::new("compile-alone", &["sound", "broken"]);
+    let sandbox = &stage.sandbox;
+    sandbox.xtask(["deploy"]).success();
+    stage.source("broken", "fn main() { nonsense }\n");
+    let document = sandbox.xtask(["deploy", "--json"]).exits(1).json();
+    let results: Vec<_> = document["systems"].as_array().unwrap().iter().map(|system| &system["result"]).collect();
+    assert_eq!(results, ["failed", "unchanged"], "{document:#}");
+    assert_eq!(document["failure"]["step"], "start:broken", "{document:#}");
+}
+
+#[test]
 fn a_taken_port_is_told_with_its_holder_before_anything_is_started() {
     let stage = Stage::new("port-taken", &["teller", "other"]);
     let sandbox = &stage.sandbox;
