@@ -2,7 +2,9 @@
 
 use super::sandbox::{Run, Sandbox, checkout, eventually, failure, get, scratch};
 use super::stage::Stage;
+use base::os;
 use base::scratch::copy_repository;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::net::TcpListener;
 
@@ -145,6 +147,40 @@ fn what_nothing_declares_any_more_passes_its_port_on() {
     deploy(sandbox);
     assert_eq!((port(sandbox, "clerk"), note(sandbox, "clerk")), (declared, None));
     assert_eq!(deploy(sandbox)["result"], "unchanged");
+}
+
+/// One that binds its port by itself loses it with its process.
+#[test]
+fn one_whose_port_was_taken_while_it_was_down_gets_another() {
+    skip::unless!(skip::program(&["python3"], "XTASK_REQUIRE_PYTHON"));
+    let stage = preferring("prefer-lost", &["teller"]);
+    let sandbox = &stage.sandbox;
+    let declared = unused();
+    std::fs::write(sandbox.root.join("deploy/images.toml"), "plain = \"docker.io/library/plain:1\"\n").unwrap();
+    let text = format!(
+        "description = \"x\"\n[services.plain]\nimage = \"plain\"\nport = {declared}\nready = {{ http = \"/\" }}\n\
+         args = [\"-m\", \"http.server\", \"${{port}}\", \"--bind\", \"${{address}}\"]\n\
+         [services.plain.host]\nprograms = [\"python3\"]\nenable = \"install it\"\n"
+    );
+    std::fs::write(sandbox.root.join("deploy/systems/plain.toml"), text).unwrap();
+    sandbox.xtask(["deploy", "plain"]).success();
+    assert_eq!(port(sandbox, "plain"), declared);
+    let process = |word: &str| {
+        let all = sandbox.processes();
+        all.into_iter().find(|process| process.command.contains(word)).unwrap().id
+    };
+    let supervisor = process("__supervise");
+    os::signal(&supervisor, Signal::SIGSTOP);
+    os::signal(&process("http.server"), Signal::SIGKILL);
+    let _holder =
+        eventually("a port to take", || TcpListener::bind(("127.0.0.1", declared)).map_err(|error| error.to_string()));
+    os::signal(&supervisor, Signal::SIGCONT);
+    eventually("a failed service", || match sandbox.status("plain") {
+        status if status["state"] == "failed" => Ok(()),
+        status => Err(status.to_string()),
+    });
+    sandbox.xtask(["deploy", "plain"]).success();
+    assert_eq!(port(sandbox, "plain"), declared + 1);
 }
 
 #[test]

@@ -5,11 +5,12 @@ use crate::supervised::addresses::reachable;
 use crate::supervised::recipe::{Program, Recipe};
 use crate::supervised::start::Secrets;
 use anyhow::Result;
+use base::{os, ports};
 use engine::home::Home;
 use model::name::ServiceName;
 use model::system::Reference;
 use std::path::PathBuf;
-use supervisor::{LaunchSpec, LaunchStrategy};
+use supervisor::{InstanceStatus, LaunchSpec, LaunchStrategy, State};
 
 /// The recipe with addresses, secrets and paths filled in; `None` while one of them is not known yet.
 pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
@@ -52,6 +53,13 @@ pub(super) fn invocation(recipe: &Recipe, home: &Home) -> (PathBuf, Vec<String>)
         // A deployment keeps its target, so no revision of it names an image.
         Program::Image(image) => (PathBuf::from(&image.reference), Vec::new()),
     }
+}
+
+/// Whether somebody else listens where a service that has failed did: it cannot come back there by itself.
+pub(super) fn has_lost_port(core: &Supervised, current: &InstanceStatus) -> bool {
+    let is_ours = |pid| supervisor::processes(core.home().dir()).contains(&pid);
+    let by_others = || os::port_holder(current.listen).is_none_or(|holder| !holder.pid.is_some_and(is_ours));
+    current.state == State::Failed && ports::answers(current.listen) && by_others()
 }
 
 pub(super) fn refer(core: &Supervised, service: &ServiceName, reference: &Reference) -> Result<Option<String>> {

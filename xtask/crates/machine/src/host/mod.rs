@@ -178,8 +178,9 @@ impl Runtime for Processes {
 
     fn held(&self, core: &Supervised) -> Result<Held> {
         let status = core.supervised()?;
-        let serving = |service: &ServiceStatus| Some((service.service.clone(), service.current.as_ref()?.listen));
-        Ok(Held { serving: status.iter().filter_map(serving).collect() })
+        let current = |service: &ServiceStatus| Some((service.service.clone(), service.current.clone()?));
+        let held = status.iter().filter_map(current).filter(|(_, current)| !launch::has_lost_port(core, current));
+        Ok(Held { serving: held.map(|(service, current)| (service, current.listen)).collect() })
     }
 
     fn publisher(&self, core: &Supervised, address: SocketAddr, holder: Option<&os::Holder>) -> Option<Publisher> {
