@@ -144,6 +144,9 @@ fn what_nothing_declares_any_more_passes_its_port_on() {
     assert_eq!(port(sandbox, "teller"), declared);
     away("teller");
     stage.declare("clerk", declared, "");
+    let shown = sandbox.xtask(["deploy", "--dry-run"]).success().stdout;
+    assert!(shown.contains(&format!("on 127.0.0.1:{declared}: ")), "{shown}");
+    assert!(shown.contains("in the place of `teller/teller`"), "{shown}");
     deploy(sandbox);
     assert_eq!((port(sandbox, "clerk"), note(sandbox, "clerk")), (declared, None));
     assert_eq!(deploy(sandbox)["result"], "unchanged");
