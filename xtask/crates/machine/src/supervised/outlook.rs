@@ -72,12 +72,15 @@ impl Supervised {
         if self.deployment.environment.ports != Ports::Prefer {
             return None;
         }
-        let (all, ours) = (self.addresses().ok()?, Ours::now(self).ok()?);
+        let all = self.addresses().ok()?;
         let address = *all.get(&service.name)?;
         let wanted = SocketAddr::new(address.ip(), service.host_port);
-        // Why it is where it serves was found out when it started.
-        let displaced = address != wanted && !ours.serves(&service.name, address);
-        let why = displaced.then(|| ours.displaced(service, wanted, &all, &Ours::seen_nearby)).flatten()?;
+        // Why one that runs is where it is was found out when it started.
+        let runs = || self.supervised_of(std::slice::from_ref(&service.name)).is_ok_and(|status| !status.is_empty());
+        if address == wanted || runs() {
+            return None;
+        }
+        let why = Ours::now(self).ok()?.displaced(service, wanted, &all, &Ours::seen_nearby)?;
         Some(format!("port {} is {why}", wanted.port()))
     }
 
