@@ -163,7 +163,10 @@ impl fmt::Display for Holder {
             return write!(f, "the container `{container}`{user}");
         }
         match (self.pid, &self.command) {
-            (Some(pid), Some(command)) => write!(f, "`{}` (process {pid}{user})", shortened(command)),
+            (Some(pid), Some(command)) => {
+                // It is somebody else's, and may have a password among its arguments.
+                write!(f, "`{}` (process {pid}{user})", shortened(&crate::redact::foreign(command)))
+            }
             (Some(pid), None) => write!(f, "process {pid}{user}"),
             (None, _) => write!(f, "a process{user}"),
         }
