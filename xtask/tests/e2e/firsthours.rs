@@ -2,7 +2,7 @@
 //! programs, a Python that is gone, a second program that could be used.
 
 use super::machine::PathWithout;
-use super::sandbox::{Run, Sandbox, get};
+use super::sandbox::{Run, Sandbox, eventually, get};
 use super::stage::Stage;
 use serde_json::Value;
 use skip::{Found, Missing};
@@ -170,6 +170,10 @@ fn an_environment_whose_python_is_gone_is_made_anew() {
     assert_eq!((&found["outcome"], &found["found"]), (&"warn".into(), &"broken".into()), "{found:#}");
     let process = sandbox.processes().into_iter().find(|process| process.command.contains("fake_server")).unwrap();
     base::os::signal(&process.id, nix::sys::signal::Signal::SIGKILL);
+    eventually("its end is noticed", || {
+        let status = sandbox.status("fake");
+        if status["state"] == "running" { Err(status.to_string()) } else { Ok(()) }
+    });
     fake_python(&new, &real);
     assert_eq!(deploy(&new).success().json()["result"], "deployed");
     assert_eq!(get(&sandbox.via("fake"), "/").unwrap(), (200, "one".to_owned()));
