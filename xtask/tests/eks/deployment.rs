@@ -77,7 +77,8 @@ impl Deployment {
 
     fn in_copy(copy: PathBuf, name: &str, own: bool, more: &str) -> Found<Self> {
         let account = account()?;
-        let id = format!("t{}-{name}", mark());
+        // Not as the tests of a cluster call theirs, which may be the same one.
+        let id = format!("a{}-{name}", mark());
         let prefix = format!("{id}-");
         let Account { id: number, region, in_pods, charts, .. } = account;
         let settings = format!(
