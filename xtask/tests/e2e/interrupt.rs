@@ -120,7 +120,10 @@ fn an_interrupted_deploy_says_so_and_is_followed_by_one_that_converges() {
             _ => (Signal::SIGINT, 130),
         };
         let mut run = sandbox.start(deploy());
-        assert!(run.wait_for(|record| boundary.is(record)), "{boundary:?} never came");
+        if !run.wait_for(|record| boundary.is(record)) {
+            let end = run.finish();
+            panic!("{boundary:?} never came: {}\n{}", end.stdout, end.stderr);
+        }
         cut_short += usize::from(is_cut_short(run, signal, code, boundary));
         assert!(!sandbox.home().join("lease.json").exists(), "{boundary:?}: the lease was not given back");
         converges(&sandbox, boundary);

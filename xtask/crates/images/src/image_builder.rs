@@ -26,6 +26,9 @@ use tools::oci::{BuildSpec, Engine, Found, Labels, candidates};
 /// How much of what an engine said an error repeats.
 const LAST_LINES: usize = 20;
 
+/// How often a build is begun that another one breaks.
+const ATTEMPTS: u32 = 3;
+
 /// Everything that the making of one image takes.
 pub(super) struct ImageBuilder<'a> {
     images: &'a Images,
@@ -149,18 +152,36 @@ impl<'a> ImageBuilder<'a> {
         self.describe(cx.proc)?;
         self.images.enter_image(&self.engine, &self.image)?;
         cx.status(format!("builds {}", self.image.why_location));
-        let finished = cx.try_run(&self.command(), &|_, line| cx.status(line.trim()))?;
-        let id = std::fs::read_to_string(context.id()).unwrap_or_default();
-        if !finished.success || id.trim().is_empty() {
-            let said = format!("{}\n{}", finished.stdout, finished.stderr);
-            let cause = format!("the image of `{}` cannot be built:\n{}", self.image.service, last_lines(&said));
-            return Err(Fault::failed("image-failed", cause).into());
-        }
+        let id = self.run_build(cx, context)?;
         let id = id.trim();
         let id = if id.starts_with("sha256:") { id.to_owned() } else { format!("sha256:{id}") };
         let built = self.images.as_built(&self.image, id, fit);
         self.images.remember(&self.image, &built, fit)?;
         Ok(built)
+    }
+
+    /// The ID that the engine gives the image. What its own builds beside this one have broken is tried again.
+    fn run_build(&self, cx: &StepCx<'_>, context: &Context) -> Result<String> {
+        let command = self.command();
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            let finished = cx.try_run(&command, &|_, line| cx.status(line.trim()))?;
+            let id = std::fs::read_to_string(context.id()).unwrap_or_default();
+            if finished.success && !id.trim().is_empty() {
+                return Ok(id);
+            }
+            let said = format!("{}\n{}", finished.stdout, finished.stderr);
+            if left == 0 || !is_race(&finished.stderr) {
+                let cause = format!("the image of `{}` cannot be built:\n{}", self.image.service, last_lines(&said));
+                return Err(Fault::failed("image-failed", cause).into());
+            }
+            let last = finished.stderr.trim_end().lines().last().unwrap_or_default();
+            cx.news(format!(
+                "another build took a layer from that of `{}`, which begins again: {last}",
+                self.image.service
+            ));
+        }
     }
 
     /// What the image says of itself.
@@ -269,7 +290,27 @@ impl Images {
     }
 }
 
+/// Whether podman lost what another of its builds shares with this one or has just removed: the errors of its store that
+/// tell so (github.com/containers/storage, `errors.go`).
+fn is_race(said: &str) -> bool {
+    ["layer not known", "image not known", "container not known"].iter().any(|race| said.contains(race))
+}
+
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_build_broke_is_told_from_what_cannot_be_built() {
+        let race = "Error: committing container for step {Command:healthcheck}: copying layers and metadata for container \
+                    \"a7bc\": committing the finished image: creating image \"91fb\": layer not known";
+        assert!(is_race(race));
+        assert!(!is_race("Error: building at STEP \"COPY x /x\": checking on sources: no such file or directory"));
+        assert!(!is_race(""));
+    }
 }

@@ -29,22 +29,21 @@ const fn check(binary: &'static str, title: &'static str, holds: Holds) -> OwnCh
 /// What is done to the engine alone. Those that build as well do not hold it: they name what they make so that nobody
 /// else's is meant.
 const ENGINE: Holds = Holds::Lock("engine");
-/// What waits for others most of the time goes beside the builds, for which cargo lets it wait by itself. In a cluster each
-/// has names of its own.
-const CLUSTER: Holds = Holds::Nothing;
 
-/// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out.
+/// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out. AWS
+/// goes beside the builds, since it waits nearly all the time and cargo lets it wait by itself; in a cluster it has names of
+/// its own. What of the others waits most comes first, while AWS has work for the processors.
 pub(super) const OWN_CHECKS: [OwnCheck; 8] = [
     check("engine", "docker and podman are asked and understood", ENGINE),
     check("shim", "a container is watched, ended and explained", ENGINE),
     check("registry", "images are pushed, resumed and proven", ENGINE),
     check("images", "images are built, small, and built only when something changed", SERVICES),
     check("chart", "the chart is right with every Helm and for the cluster", ENGINE),
-    check("containers", "deploy, smoke and teardown of all systems in containers", SERVICES),
     OwnCheck {
         pace: Pace::Waiting,
-        ..check("cluster", "deploy, smoke, update and teardown of all systems in a cluster", CLUSTER)
+        ..check("cluster", "deploy, smoke, update and teardown of all systems in a cluster", SERVICES)
     },
+    check("containers", "deploy, smoke and teardown of all systems in containers", SERVICES),
     check("eks", "an empty AWS account to all systems proven, and back to empty", ENGINE),
 ];
 
@@ -85,7 +84,7 @@ pub(super) fn common(crates: &[String], binaries: &[String]) -> Vec<String> {
 }
 
 /// As many tests that wait go at once, at least.
-const WAITING: usize = 3;
+const WAITING: usize = 4;
 
 /// Arguments of `cargo test` for the binary of a check, on a machine with so many processors.
 pub(super) fn only(check: &OwnCheck, processors: usize) -> Vec<String> {
@@ -128,7 +127,7 @@ mod tests {
         assert_eq!(only(&check("images", "", SERVICES), 2).join(" "), "--test images -- --show-output");
         let paced = |binary, pace| OwnCheck { pace, ..check(binary, "", SERVICES) };
         let waiting = paced("cluster", Pace::Waiting);
-        assert_eq!(only(&waiting, 2).join(" "), "--test cluster -- --show-output --test-threads=3");
+        assert_eq!(only(&waiting, 2).join(" "), "--test cluster -- --show-output --test-threads=4");
         assert_eq!(only(&waiting, 8).join(" "), "--test cluster -- --show-output");
         assert_eq!(binaries(Path::new("/nowhere")), Vec::<String>::new());
     }
