@@ -1,6 +1,6 @@
 //! The tool's test binaries: which are there, and which of them are checks of their own.
 
-use super::checks::SERVICES;
+use super::checks::{BUILDS, SERVICES};
 use engine::plan::Holds;
 use std::path::Path;
 
@@ -29,22 +29,24 @@ const fn check(binary: &'static str, title: &'static str, holds: Holds) -> OwnCh
 /// What is done to the engine alone. Those that build as well do not hold it: they name what they make so that nobody
 /// else's is meant.
 const ENGINE: Holds = Holds::Lock("engine");
+/// What measures load, for which the cluster has to be its own and the processors nearly.
+const LOAD: Holds = Holds::Locks(&[BUILDS, "cluster"]);
+/// What waits for AWS and the cluster nearly all the time goes beside the builds, for which cargo lets it wait by itself.
+const AWS: Holds = Holds::Locks(&["engine", "cluster"]);
 
-/// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out. AWS
-/// goes beside the builds, since it waits nearly all the time and cargo lets it wait by itself; in a cluster it has names of
-/// its own. What of the others waits most comes first, while AWS has work for the processors.
+/// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out.
 pub(super) const OWN_CHECKS: [OwnCheck; 8] = [
     check("engine", "docker and podman are asked and understood", ENGINE),
     check("shim", "a container is watched, ended and explained", ENGINE),
     check("registry", "images are pushed, resumed and proven", ENGINE),
     check("images", "images are built, small, and built only when something changed", SERVICES),
-    check("chart", "the chart is right with every Helm and for the cluster", ENGINE),
+    check("chart", "the chart is right with every Helm and for the cluster", AWS),
+    check("containers", "deploy, smoke and teardown of all systems in containers", SERVICES),
     OwnCheck {
         pace: Pace::Waiting,
-        ..check("cluster", "deploy, smoke, update and teardown of all systems in a cluster", SERVICES)
+        ..check("cluster", "deploy, smoke, update and teardown of all systems in a cluster", LOAD)
     },
-    check("containers", "deploy, smoke and teardown of all systems in containers", SERVICES),
-    check("eks", "an empty AWS account to all systems proven, and back to empty", ENGINE),
+    check("eks", "an empty AWS account to all systems proven, and back to empty", AWS),
 ];
 
 /// The names of the test binaries, sorted. Without a folder there are none.
