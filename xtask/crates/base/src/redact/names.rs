@@ -1,21 +1,10 @@
 //! Which names say that what goes by them is a secret.
 
-/// Anywhere in a name.
-const ANYWHERE: [&str; 13] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "credential",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "requirepass",
-    "authorization",
-    "connectionstring",
-    "connstr",
-];
+/// Words that tell a secret wherever they stand.
+pub(super) const TELLING: [&str; 9] =
+    ["password", "passwd", "passphrase", "secret", "token", "credential", "apikey", "requirepass", "authorization"];
+/// The same in a name, without what parts its words.
+const JOINED: [&str; 4] = ["accesskey", "privatekey", "connectionstring", "connstr"];
 /// Only as a word of a name: `STRIPE_KEY` and `signingKey`, not `KEYBOARD` and `MONKEY`.
 const WORDS: [&str; 21] = [
     "pass", "pwd", "pw", "pin", "key", "keys", "auth", "dsn", "private", "creds", "cred", "jwt", "bearer", "cookie",
@@ -37,7 +26,7 @@ pub fn is_name(text: &str) -> bool {
         return false;
     }
     let plain = text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
-    ANYWHERE.iter().any(|name| plain.contains(name))
+    TELLING.iter().chain(&JOINED).any(|name| plain.contains(name))
         || ENDINGS.iter().any(|ending| plain.ends_with(ending))
         || has(&WORDS)
 }

@@ -1,22 +1,10 @@
 //! What looks like a secret: the user and the password of an address, and what stands behind a telling name.
 
 use super::HIDDEN;
+use super::names::TELLING;
 
-/// A value behind one of these, with `=` or `:` between them, is taken for a secret.
-const NAMES: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "credential",
-    "api_key",
-    "apikey",
-    "requirepass",
-    "authorization",
-    "access_key",
-    "private_key",
-];
+/// Beside [`TELLING`]: a value behind one of these, with `=` or `:` between them, is taken for a secret.
+const PARTED: [&str; 3] = ["api_key", "access_key", "private_key"];
 
 /// The addresses of a line: where the user of each begins, and where the `@` behind it is.
 fn users(line: &str) -> Vec<(usize, usize)> {
@@ -74,7 +62,8 @@ pub(super) fn named(line: &str) -> String {
 }
 
 fn first(lower: &str, from: usize) -> Option<(usize, &'static str)> {
-    let found = NAMES.iter().filter_map(|name| Some((from + lower.get(from..)?.find(name)?, *name)));
+    let names = TELLING.iter().chain(&PARTED);
+    let found = names.filter_map(|name| Some((from + lower.get(from..)?.find(name)?, *name)));
     found.min()
 }
 
