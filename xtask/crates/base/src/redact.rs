@@ -10,6 +10,7 @@ pub use names::is_name;
 pub use shape::userinfo;
 
 use crate::base64;
+use crate::http::percent_encode;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -57,7 +58,7 @@ impl Redactor {
         let forms = [
             value.to_owned(),
             escaped.trim_matches('"').to_owned(),
-            percent(value),
+            percent_encode(value, b""),
             unpercent(value).unwrap_or_default(),
             base64::encode(value.as_bytes()),
         ];
@@ -150,12 +151,7 @@ fn without(text: &str, value: &str) -> String {
     out + &text[done..]
 }
 
-/// As addresses have it.
-fn percent(text: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
+/// What an address has encoded.
 fn unpercent(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text;

@@ -1,6 +1,6 @@
 //! Paths of the API (kubernetes.io/docs/reference/using-api/api-concepts).
 
-use std::fmt::Write;
+use base::http::percent_encode;
 
 /// The kinds that are asked for, by the API group and the plural that their paths have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,13 +105,7 @@ pub fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
         text.push(if text.contains('?') { '&' } else { '?' });
         text.push_str(name);
         text.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                text.push(char::from(byte));
-            } else {
-                let _ = write!(text, "%{byte:02X}");
-            }
-        }
+        text.push_str(&percent_encode(value, b""));
     }
     text
 }

@@ -9,7 +9,7 @@ mod secure;
 mod stream;
 mod url;
 
-pub use url::{Endpoint, Scheme, Url, Via, is_here, is_path};
+pub use url::{Endpoint, Scheme, Url, Via, is_here, is_path, percent_encode};
 
 use answer::Incoming;
 use std::fmt;

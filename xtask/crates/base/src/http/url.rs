@@ -153,6 +153,13 @@ pub fn is_here(host: &str) -> bool {
     !authority.contains('@') && (name == "localhost" || loopback)
 }
 
+/// A text as a part of an address: as `%XX` stands what is not unreserved (RFC 3986 section 2.3) and not to be `kept`.
+pub fn percent_encode(text: &str, kept: &[u8]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte);
+    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

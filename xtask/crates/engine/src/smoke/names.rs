@@ -1,5 +1,6 @@
 //! The names that checks refer to: `${random}`, and what earlier checks captured.
 
+use base::http::percent_encode;
 use model::smoke::{Kind, RANDOM};
 use model::template::{Part, split};
 use serde_json::Value;
@@ -29,7 +30,7 @@ impl Names {
 
     /// Fills in a path; what is filled in is one segment of it, or one value of its query.
     pub(super) fn path(&self, text: &str) -> Result<String, Unknown> {
-        self.fill(text, |value| percent_encode(&value))
+        self.fill(text, |value| percent_encode(&value, b""))
     }
 
     /// Fills in the strings of a JSON value. One that is a name and nothing else becomes what the name stands for,
@@ -77,19 +78,6 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// Source: the unreserved characters of RFC 3986 section 2.3.
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

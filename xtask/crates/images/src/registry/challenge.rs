@@ -1,5 +1,10 @@
 //! What a registry demands before it answers: the header `WWW-Authenticate`.
 
+use base::http::percent_encode;
+
+/// What names of services and scopes have and a query may have as it is.
+const KEPT: &[u8] = b":/";
+
 /// One demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -40,8 +45,8 @@ impl Demand {
     pub(super) fn url(&self, scope: &str) -> Option<String> {
         let graphic = self.realm.chars().all(|c| c.is_ascii_graphic() && !"\"\\#".contains(c));
         let separator = if self.realm.contains('?') { '&' } else { '?' };
-        let service = self.service.as_ref().map(|service| format!("service={}&", percent(service)));
-        let scope = percent(self.scope.as_deref().unwrap_or(scope));
+        let service = self.service.as_ref().map(|service| format!("service={}&", percent_encode(service, KEPT)));
+        let scope = percent_encode(self.scope.as_deref().unwrap_or(scope), KEPT);
         graphic.then(|| format!("{}{separator}{}scope={scope}", self.realm, service.unwrap_or_default()))
     }
 }
@@ -69,12 +74,6 @@ fn parameters(text: &str) -> Vec<(String, String)> {
         parameters.push((name.trim().to_ascii_lowercase(), value));
     }
     parameters
-}
-
-fn percent(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
-    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(encode).collect()
 }
 
 #[cfg(test)]
