@@ -104,6 +104,7 @@ fn a_renamed_service_takes_the_place_of_the_old_one() {
     contract::a_renamed_service_takes_the_place_of_the_old_one(&deployment, |old| {
         assert_eq!(get(old, "/").unwrap().0, 200, "the old one serves until the new one is proven");
     });
+    contract::a_system_without_a_file_goes_by_its_name(&deployment);
 }
 
 #[test]

@@ -117,6 +117,7 @@ fn kept_data_is_found_again_by_a_later_deploy() {
 fn a_renamed_service_takes_the_place_of_the_old_one() {
     let deployment = skip::unless!(Deployment::with_own_copy("rename"));
     contract::a_renamed_service_takes_the_place_of_the_old_one(&deployment, |_| {});
+    contract::a_system_without_a_file_goes_by_its_name(&deployment);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod life;
 mod undeclared;
 
 pub(crate) use life::*;
-pub(crate) use undeclared::a_renamed_service_takes_the_place_of_the_old_one;
+pub(crate) use undeclared::*;
 
 use super::client::Hammer;
 use super::sandbox::{Sandbox, eventually};

@@ -4,15 +4,20 @@ use super::Deployed;
 use super::document::{edit, system};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-/// In a copy of its own: `epoch` is called `clock` from now on, then `epoch` again, then nothing of it is declared. What has
-/// to be so once `clock` is proven is given the place where `epoch` was asked.
+/// The file of the system whose service is renamed.
+fn file<D: Deployed>(deployment: &D) -> PathBuf {
+    deployment.sandbox().root.join("deploy/systems/epoch.toml")
+}
+
+/// In a copy of its own: `epoch` is called `clock` from now on, then it runs as `epoch` again. What has to be so once `clock`
+/// is proven is given the place where `epoch` was asked.
 #[track_caller]
 pub(crate) fn a_renamed_service_takes_the_place_of_the_old_one<D: Deployed>(deployment: &D, proven: impl FnOnce(&str)) {
-    let file = deployment.sandbox().root.join("deploy/systems/epoch.toml");
     deployment.deploy(&["epoch"]);
     let place = deployment.place("epoch");
-    edit(&file, "[services.epoch", "[services.clock");
+    edit(&file(deployment), "[services.epoch", "[services.clock");
     let plan = deployment.sandbox().xtask(["plan", "--json"]).success().json();
     let removed = &plan["removed"][0];
     assert_eq!((&removed["system"], &removed["service"]), (&json!("epoch"), &json!("epoch")), "{plan:#}");
@@ -34,13 +39,12 @@ pub(crate) fn a_renamed_service_takes_the_place_of_the_old_one<D: Deployed>(depl
     deployment.sandbox().xtask(["rollback", "epoch", "--yes"]).success();
     deployment.runs_only("clock", &BTreeSet::new());
     assert_eq!(deployment.get("epoch", "/").unwrap().0, 200);
-    nobody_declares_it(deployment, &file);
 }
 
-/// Without its file a system is known by the records, and goes by its name.
+/// Without its file a system, the last one, is known by the records, and goes by its name.
 #[track_caller]
-fn nobody_declares_it<D: Deployed>(deployment: &D, file: &std::path::Path) {
-    std::fs::remove_file(file).unwrap();
+pub(crate) fn a_system_without_a_file_goes_by_its_name<D: Deployed>(deployment: &D) {
+    std::fs::remove_file(file(deployment)).unwrap();
     let status = deployment.sandbox().xtask(["status", "epoch", "--json"]).success().json();
     assert_eq!(system(&status, "epoch")["declared"], json!(false), "{status:#}");
     assert!(!deployment.sandbox().xtask(["logs", "epoch"]).success().stdout.is_empty());

@@ -136,6 +136,7 @@ fn kept_data_is_found_again_by_a_later_deploy() {
 fn a_renamed_service_takes_the_place_of_the_old_one() {
     let sandbox = Sandbox::with_own_copy("life-rename");
     contract::a_renamed_service_takes_the_place_of_the_old_one(&sandbox, |_| {});
+    contract::a_system_without_a_file_goes_by_its_name(&sandbox);
 }
 
 /// The code of a new short link.

@@ -6,6 +6,7 @@ use super::proxy::{Fate, Proxy};
 use super::sandbox::{Run, eventually, failure, get};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::process::Command;
 
 /// What a run that could not be tried says.
 #[track_caller]
@@ -40,16 +41,21 @@ fn who_may_not_deploy_is_told_before_anything_is_made() {
 
 #[test]
 fn what_goes_wrong_is_told_and_mended() {
-    let deployment = skip::unless!(Deployment::new("faults"));
+    let deployment = skip::unless!(Deployment::with_own_copy("faults", &["epoch", "web"], ""));
     a_throttled_api_is_asked_again_and_a_lost_answer_is_no_second_bucket(&deployment);
+    contract::a_change_is_made_and_taken_back(&deployment);
     nobody_else_deploys_at_the_same_time(&deployment);
     a_lock_that_was_left_is_told_and_removed(&deployment);
     what_would_destroy_the_network_is_refused(&deployment);
     a_subnet_without_tags_is_the_cause(&deployment);
     keys_that_expire_on_the_way_lose_nothing(&deployment);
+    contract::a_renamed_service_takes_the_place_of_the_old_one(&deployment, |old| {
+        assert_eq!(get(old, "/").unwrap().0, 200, "the old one serves until the new one is proven");
+    });
     a_controller_that_was_removed_by_hand_leaves_nothing_behind(&deployment);
 }
 
+/// The first deploy, which is interrupted where Terraform has its lock.
 fn a_throttled_api_is_asked_again_and_a_lost_answer_is_no_second_bucket(deployment: &Deployment) {
     let (mut throttled, mut lost) = (0, 0);
     let proxy = Proxy::start(move |service, text| {
@@ -64,11 +70,29 @@ fn a_throttled_api_is_asked_again_and_a_lost_answer_is_no_second_bucket(deployme
         }
         Fate::Passes
     });
-    let run = deployment.through(&proxy.url(), &["deploy", "epoch", "--yes", "--json"]).success();
-    assert_eq!(run.json()["result"], "deployed", "{}", run.stdout);
+    let mut command = deployment.sandbox.command(["deploy", "epoch", "--yes"]);
+    command.env("AWS_ENDPOINT_URL", proxy.url());
+    a_first_ctrl_c_lets_terraform_give_its_lock_back(deployment, command);
     let buckets = deployment.account.list(["s3api", "list-buckets"], "Buckets");
     let own = buckets.iter().filter(|bucket| bucket["Name"].as_str().unwrap().contains(&deployment.base())).count();
     assert_eq!(own, 1, "{buckets:?}");
+    // What it has begun is gone on with.
+    assert_eq!(deployment.deploy(&["epoch"])["result"], "deployed");
+}
+
+fn a_first_ctrl_c_lets_terraform_give_its_lock_back(deployment: &Deployment, deploy: Command) {
+    let mut running = deployment.sandbox.start_command(deploy);
+    let applies = |record: &Value| record["event"] == "command" && record["argv"].to_string().contains("\"apply\"");
+    assert!(running.wait_for(applies));
+    running.signal(Signal::SIGINT);
+    let run = running.finish().exits(130);
+    assert!(run.stderr.contains("interrupted"), "{}", run.stderr);
+    let bucket = deployment.account.bucket(&deployment.base());
+    eventually("the lock is given back", || {
+        let objects = deployment.account.list(["s3api", "list-objects-v2", "--bucket", &bucket], "Contents");
+        let locked = objects.iter().any(|object| object["Key"].as_str().is_some_and(|key| key.ends_with(".tflock")));
+        if locked { Err("locked".to_owned()) } else { Ok(()) }
+    });
 }
 
 fn nobody_else_deploys_at_the_same_time(deployment: &Deployment) {
@@ -158,27 +182,5 @@ fn a_controller_that_was_removed_by_hand_leaves_nothing_behind(deployment: &Depl
     );
     deployment.account.helm(["uninstall", release, "--namespace", &namespace, "--wait"]).success();
     // Nobody but the controller removes what it has made: it is brought back for that, and removed after it.
-    contract::with_the_last_goes_what_they_shared(deployment, "epoch");
-}
-
-#[test]
-fn a_first_ctrl_c_lets_terraform_give_its_lock_back() {
-    let deployment = skip::unless!(Deployment::with_own_copy("ctrlc", &["epoch"], ""));
-    let mut running = deployment.sandbox.start(["deploy", "epoch", "--yes"]);
-    let applies = |record: &Value| record["event"] == "command" && record["argv"].to_string().contains("\"apply\"");
-    assert!(running.wait_for(applies));
-    running.signal(Signal::SIGINT);
-    let run = running.finish().exits(130);
-    assert!(run.stderr.contains("interrupted"), "{}", run.stderr);
-    let bucket = deployment.account.bucket(&deployment.base());
-    eventually("the lock is given back", || {
-        let objects = deployment.account.list(["s3api", "list-objects-v2", "--bucket", &bucket], "Contents");
-        let locked = objects.iter().any(|object| object["Key"].as_str().is_some_and(|key| key.ends_with(".tflock")));
-        if locked { Err("locked".to_owned()) } else { Ok(()) }
-    });
-    // What it has begun is gone on with.
-    contract::a_change_is_made_and_taken_back(&deployment);
-    contract::a_renamed_service_takes_the_place_of_the_old_one(&deployment, |old| {
-        assert_eq!(get(old, "/").unwrap().0, 200, "the old one serves until the new one is proven");
-    });
+    contract::a_system_without_a_file_goes_by_its_name(deployment);
 }
