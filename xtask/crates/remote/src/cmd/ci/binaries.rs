@@ -29,10 +29,9 @@ const fn check(binary: &'static str, title: &'static str, holds: Holds) -> OwnCh
 /// What is done to the engine alone. Those that build as well do not hold it: they name what they make so that nobody
 /// else's is meant.
 const ENGINE: Holds = Holds::Lock("engine");
-/// What measures load, for which the cluster has to be its own and the processors nearly.
-const LOAD: Holds = Holds::Locks(&[BUILDS, "cluster"]);
-/// What waits for AWS and the cluster nearly all the time goes beside the builds, for which cargo lets it wait by itself.
-const AWS: Holds = Holds::Locks(&["engine", "cluster"]);
+/// What waits for a cluster nearly all the time goes beside the builds, for which cargo lets it wait by itself. Two of these at
+/// once are more than a small cluster starts in time.
+const CLUSTER: Holds = Holds::Locks(&["engine", "cluster"]);
 
 /// What needs an engine or a cluster, most of it for long, so that it can be told from the rest, chosen and left out.
 pub(super) const OWN_CHECKS: [OwnCheck; 8] = [
@@ -40,13 +39,13 @@ pub(super) const OWN_CHECKS: [OwnCheck; 8] = [
     check("shim", "a container is watched, ended and explained", ENGINE),
     check("registry", "images are pushed, resumed and proven", ENGINE),
     check("images", "images are built, small, and built only when something changed", SERVICES),
-    check("chart", "the chart is right with every Helm and for the cluster", AWS),
+    check("chart", "the chart is right with every Helm and for the cluster", CLUSTER),
     check("containers", "deploy, smoke and teardown of all systems in containers", SERVICES),
     OwnCheck {
         pace: Pace::Waiting,
-        ..check("cluster", "deploy, smoke, update and teardown of all systems in a cluster", LOAD)
+        ..check("cluster", "deploy, smoke, update and teardown of all systems in a cluster", CLUSTER)
     },
-    check("eks", "an empty AWS account to all systems proven, and back to empty", AWS),
+    check("eks", "an empty AWS account to all systems proven, and back to empty", CLUSTER),
 ];
 
 /// The names of the test binaries, sorted. Without a folder there are none.
@@ -86,7 +85,7 @@ pub(super) fn common(crates: &[String], binaries: &[String]) -> Vec<String> {
 }
 
 /// As many tests that wait go at once, at least.
-const WAITING: usize = 4;
+const WAITING: usize = 6;
 
 /// Arguments of `cargo test` for the binary of a check, on a machine with so many processors.
 pub(super) fn only(check: &OwnCheck, processors: usize) -> Vec<String> {
@@ -129,7 +128,7 @@ mod tests {
         assert_eq!(only(&check("images", "", SERVICES), 2).join(" "), "--test images -- --show-output");
         let paced = |binary, pace| OwnCheck { pace, ..check(binary, "", SERVICES) };
         let waiting = paced("cluster", Pace::Waiting);
-        assert_eq!(only(&waiting, 2).join(" "), "--test cluster -- --show-output --test-threads=4");
+        assert_eq!(only(&waiting, 2).join(" "), "--test cluster -- --show-output --test-threads=6");
         assert_eq!(only(&waiting, 8).join(" "), "--test cluster -- --show-output");
         assert_eq!(binaries(Path::new("/nowhere")), Vec::<String>::new());
     }
