@@ -57,6 +57,12 @@ impl Deployment {
         Ok(Self::in_copy(cluster, shared_copy().to_owned(), name, false, Turn::shared()))
     }
 
+    /// With images in a registry of its own.
+    pub(crate) fn with_registry(name: &str, registry: &str) -> Found<Self> {
+        let cluster = Cluster { registry: registry.to_owned(), ..cluster()?.clone() };
+        Ok(Self::in_copy(Box::leak(Box::new(cluster)), shared_copy().to_owned(), name, false, Turn::shared()))
+    }
+
     /// With no other one at the same time: for those whose requests are counted or whose load is measured, or which take
     /// most of the room.
     pub(crate) fn alone(name: &str) -> Found<Self> {

@@ -16,6 +16,9 @@ mod contract;
 mod earlier;
 #[path = "../e2e/instants.rs"]
 mod instants;
+#[path = "../registry/place.rs"]
+#[allow(dead_code, reason = "tests of registries use more of it")]
+mod registry;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, reason = "tests on the host use more of it")]
 mod sandbox;
@@ -32,6 +35,7 @@ mod drift;
 mod failure;
 mod killed;
 mod life;
+mod pulling;
 mod render;
 mod replacement;
 mod scale;
