@@ -3,7 +3,10 @@
 //! Whatever a handler, an extractor or the router refuses leaves as JSON: a handler returns an [`ApiError`], and
 //! [`render`] gives every other error without a JSON body the same form.
 
-use axum::extract::rejection::JsonRejection;
+use std::error::Error as _;
+
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -11,6 +14,9 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+/// The largest body a service reads, in bytes.
+pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// A status and a sentence for whoever called. The kit renders it in the service's own error field.
 #[derive(Debug, Clone)]
@@ -64,15 +70,32 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         // Read as an object first: a struct could be read from an array as well, which no client means.
         let object = match axum::Json::<Map<String, Value>>::from_request(request, state).await {
             Ok(axum::Json(object)) => object,
-            // One status for all bad content: callers need not care at which stage it was found.
-            Err(JsonRejection::JsonDataError(_)) => {
-                return Err(ApiError::bad_request("the body is not a JSON object"));
-            }
-            Err(error) => return Err(ApiError::new(error.status(), error.body_text())),
+            Err(error) => return Err(refusal(&error)),
         };
         serde_path_to_error::deserialize(Value::Object(object))
             .map(Self)
             .map_err(|error| ApiError::bad_request(describe(&error)))
+    }
+}
+
+fn refusal(error: &JsonRejection) -> ApiError {
+    match error {
+        // One status for all bad content: callers need not care at which stage it was found.
+        JsonRejection::JsonDataError(_) => ApiError::bad_request("the body is not a JSON object"),
+        JsonRejection::JsonSyntaxError(error) => {
+            // Where it stopped is said by line and column; the path of fields to there says it once more.
+            let mut causes = std::iter::successors(error.source(), |&error| error.source());
+            let inner = causes.find_map(|error| error.downcast_ref::<serde_path_to_error::Error<serde_json::Error>>());
+            let words = inner.map_or_else(|| error.body_text(), |error| error.inner().to_string());
+            ApiError::bad_request(format!("the body is not JSON: {words}"))
+        }
+        JsonRejection::MissingJsonContentType(_) => {
+            ApiError::new(error.status(), "the body has to be JSON, sent with `Content-Type: application/json`")
+        }
+        _ if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(error.status(), format!("the body is larger than {} KiB", BODY_LIMIT / 1024))
+        }
+        _ => ApiError::new(error.status(), "the body could not be read to its end"),
     }
 }
 
@@ -92,7 +115,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(parameters)) => Ok(Self(parameters)),
-            Err(error) => Err(ApiError::new(error.status(), error.body_text())),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => Err(match error.kind() {
+                ErrorKind::InvalidUtf8InPathParam { key } => {
+                    ApiError::bad_request(format!("`{key}` in the path is not text in UTF-8"))
+                }
+                kind => ApiError::new(error.status(), format!("the path cannot be used: {kind}")),
+            }),
+            Err(error) => Err(ApiError::new(error.status(), "the path cannot be used")),
         }
     }
 }
@@ -128,6 +157,8 @@ fn default_message(status: StatusCode, method: &Method, path: &str, allowed: Opt
         }
         (StatusCode::METHOD_NOT_ALLOWED, None) => format!("`{method}` is not allowed on `{path}`"),
         (StatusCode::INTERNAL_SERVER_ERROR, _) => "the service failed on this request; its log says why".to_owned(),
-        _ => status.canonical_reason().unwrap_or("the request failed").to_lowercase(),
+        _ => {
+            format!("the request was refused: {}", status.canonical_reason().unwrap_or(status.as_str()).to_lowercase())
+        }
     }
 }

@@ -13,9 +13,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::context::Context;
 use crate::{error, operations};
 
-/// The largest body a service reads, in bytes.
-const BODY_LIMIT: usize = 64 * 1024;
-
 #[derive(Clone)]
 struct Wrapping {
     context: Context,
@@ -28,7 +25,7 @@ pub(crate) fn wrap(routes: Router, context: &Context, error_field: &'static str)
     let routes = routes
         .layer(CatchPanicLayer::custom(internal_error))
         .layer(from_fn(remember_route))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT));
+        .layer(DefaultBodyLimit::max(error::BODY_LIMIT));
     // The outer router has nothing but a fallback: layers on it also see what the inner router adds to a refusal, such
     // as `Allow`.
     Router::new().fallback_service(routes).layer(from_fn_with_state(wrapping, observe))

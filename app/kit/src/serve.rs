@@ -3,8 +3,13 @@
 //! At a stop the listener closes at once: behind a shared socket the next version takes over what waits in it. Open
 //! connections are told to close with their next answer, and those that stay silent are closed after [`LINGER`]; so a
 //! client that was just about to send a request on an idle connection does not meet a reset.
+//!
+//! A request that is answered before its body was read to the end closes its connection. Closing a socket that has
+//! unread bytes resets it, and a client that is still writing never sees the answer; so what it sends is read on and
+//! thrown away, within [`DRAIN_BYTES`] and [`DRAIN_TIME`].
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +31,12 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a client may take for the head of a request, and a kept-alive connection be idle. Longer than the minute
 /// after which load balancers close theirs: the one who sends requests has to be the first to close.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How much of a body that nobody wants is read, so that its sender gets to the answer.
+const DRAIN_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// The pause after an accept that failed for want of memory or descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -59,21 +71,26 @@ impl Connections {
         // Answers are small; waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         self.open.spawn(async move {
-            let service = service_fn(|request| connections.answer(app.clone(), request));
-            let connection = http1::Builder::new()
+            let service = service_fn(|request| Box::pin(connections.answer(app.clone(), request)));
+            let mut connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service);
-            let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
                 () = connections.hang_up.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    Pin::new(&mut connection).graceful_shutdown();
+                    poll_fn(|cx| connection.poll_without_shutdown(cx)).await
                 }
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended early");
+                return;
+            }
+            let mut stream = connection.into_parts().io.into_inner();
+            // A client that has gone has nothing more to say.
+            if stream.shutdown().await.is_ok() {
+                let _ = connections.hang_up.run_until_cancelled(drain(stream)).await;
             }
         });
     }
@@ -95,4 +112,9 @@ impl Connections {
             self.open.wait().await;
         }
     }
+}
+
+/// Reads until the other side closes, or has sent or taken too much.
+async fn drain(stream: impl AsyncRead + Unpin) {
+    let _ = tokio::time::timeout(DRAIN_TIME, tokio::io::copy(&mut stream.take(DRAIN_BYTES), &mut sink())).await;
 }

@@ -90,9 +90,9 @@ async fn whatever_is_wrong_is_said_in_json() {
         (r#"{"id":"P","value":1,"currency":["EUR"]}"#, 400, "`currency`: invalid type"),
         (r#"["P",1,"EUR"]"#, 400, "not a JSON object"),
         (r#""P""#, 400, "not a JSON object"),
-        (r#"{"id":"P","#, 400, "EOF"),
-        ("", 400, "EOF"),
-        (&large, 413, "length limit"),
+        (r#"{"id":"P","#, 400, "the body is not JSON: EOF"),
+        ("", 400, "the body is not JSON: EOF"),
+        (&large, 413, "the body is larger than 64 KiB"),
     ] {
         let answer = post_raw(&url, "application/json", body).await;
         assert_eq!(answer.status, status, "{body}: {answer:?}");

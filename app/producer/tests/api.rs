@@ -106,12 +106,12 @@ async fn whatever_is_wrong_is_said_in_json() {
         ("application/json", &b"{}"[..], 400, "missing field `text`"),
         ("application/json", br#"{"text":5}"#, 400, "`text`: invalid type"),
         ("application/json", br#"["x"]"#, 400, "JSON object"),
-        ("application/json", br#"{"text""#, 400, "EOF"),
-        ("application/json", b"", 400, "EOF"),
+        ("application/json", br#"{"text""#, 400, "the body is not JSON: EOF"),
+        ("application/json", b"", 400, "the body is not JSON: EOF"),
         ("application/json", b"{\"text\":\"\xff\"}", 400, "unicode"),
         ("application/json", b"{\"text\":\"\xef\xbf\xbf\"}", 400, "U+FFFF"),
-        ("text/plain", br#"{"text":"x"}"#, 415, "application/json"),
-        ("application/json", large.as_bytes(), 413, "length limit"),
+        ("text/plain", br#"{"text":"x"}"#, 415, "the body has to be JSON, sent with `Content-Type: application/json`"),
+        ("application/json", large.as_bytes(), 413, "the body is larger than 64 KiB"),
     ] {
         let answer = post_raw(&url, kind, body).await;
         assert_eq!(answer.status, status, "{answer:?}");

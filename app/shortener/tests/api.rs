@@ -140,11 +140,16 @@ async fn whatever_is_wrong_is_said_in_json() {
         (json_type, br#"{"url":null}"#, 400, "expected a string"),
         (json_type, br#"{"target":"https://example.com"}"#, 400, "missing field `url`"),
         (json_type, br#"["https://example.com"]"#, 400, "JSON object"),
-        (json_type, br#"{"url":"#, 400, "EOF"),
-        (json_type, b"", 400, "EOF"),
+        (json_type, br#"{"url":"#, 400, "the body is not JSON: EOF"),
+        (json_type, b"", 400, "the body is not JSON: EOF"),
         (json_type, b"{\"url\":\"https://example.com/\xff\"}", 400, "unicode"),
-        ("text/plain", br#"{"url":"https://example.com"}"#, 415, "application/json"),
-        (json_type, large.as_bytes(), 413, "length limit"),
+        (
+            "text/plain",
+            br#"{"url":"https://example.com"}"#,
+            415,
+            "the body has to be JSON, sent with `Content-Type: application/json`",
+        ),
+        (json_type, large.as_bytes(), 413, "the body is larger than 64 KiB"),
     ] {
         let answer = post_raw(&urls, kind, body).await;
         assert_eq!(answer.status, status, "{answer:?}");
@@ -208,6 +213,25 @@ async fn a_redis_behind_tls_is_used_by_those_who_trust_it() {
         Some(get(&wary.url("/readyz")).await).filter(|answer| answer.text.contains("invalid peer certificate"))
     })
     .await;
+}
+
+/// Some clients write all of a body before they read anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_far_too_much_reads_why() {
+    let scratch = TempDir::new().unwrap();
+    let shortener = Running::start_ready(SHORTENER, &[("DATA_DIR", scratch.path().to_str().unwrap())]).await;
+    for (path, status) in [("/api/urls", "413 Payload Too Large"), ("/no/such/path", "404 Not Found")] {
+        let mut stream = TcpStream::connect(shortener.address("http")).await.unwrap();
+        let body = vec![b'x'; 5_000_000];
+        let kind = "content-type: application/json";
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert!(answer.contains("\"detail\":\""), "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
