@@ -131,6 +131,7 @@ impl Place {
             hosts: BTreeMap::new(),
             publish: Vec::new(),
             env: Vec::new(),
+            proxied: true,
             mounts: Vec::new(),
             user: "4711:4712".parse().ok(),
             writable: Vec::new(),

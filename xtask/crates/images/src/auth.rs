@@ -190,6 +190,15 @@ fn docker_folder(vars: &Vars) -> Option<PathBuf> {
     own.or_else(|| vars.get("HOME").map(|home| Path::new(home).join(".docker")))
 }
 
+/// What docker's client tells every container to ask without a proxy, where its configuration has proxies at all. One that
+/// cannot be read is for the client to complain about.
+pub fn docker_no_proxy(vars: &Vars) -> Option<String> {
+    let document = base::files::read_json(&docker_folder(vars)?.join("config.json")).ok()??;
+    let proxies = document["proxies"].as_object()?.values();
+    let without: Vec<&str> = proxies.filter_map(|proxy| proxy["noProxy"].as_str()).collect();
+    Some(without.join(","))
+}
+
 /// A folder of its own would hide from docker's client where the user's engine is: the context in use, and how it is
 /// reached. All else of the user's configuration stays in force, too, but for where other credentials are.
 fn keep_the_way(own: &Path, folder: &Path, document: &mut Map<String, Value>) -> Result<()> {
@@ -224,6 +233,21 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_docker_asks_without_a_proxy_is_read_from_its_configuration() {
+        let folder = scratch("proxies");
+        fs::create_dir_all(&folder).unwrap();
+        let vars = Vars::of([("DOCKER_CONFIG", folder.to_str().unwrap())]);
+        let read = |text: &str| {
+            fs::write(folder.join("config.json"), text).unwrap();
+            docker_no_proxy(&vars)
+        };
+        let proxies = r#"{"proxies": {"default": {"httpProxy": "http://p:1", "noProxy": "a,b"}, "tcp://d:1": {}}}"#;
+        assert_eq!(read(proxies).as_deref(), Some("a,b"));
+        assert_eq!(read(r#"{"auths": {}}"#), None);
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

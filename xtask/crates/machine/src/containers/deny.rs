@@ -106,6 +106,7 @@ impl<'a> Attempt<'a> {
             hosts: BTreeMap::new(),
             publish: Vec::new(),
             env: Vec::new(),
+            proxied: false,
             mounts: Vec::new(),
             user: None,
             writable: Vec::new(),

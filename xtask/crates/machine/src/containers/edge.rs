@@ -306,6 +306,7 @@ impl EdgeWork {
             aliases: edge.fronted.iter().flat_map(|fronted| fronted.aliases.clone()).collect(),
             publish,
             env: Vec::new(),
+            proxied: false,
             mounts: vec![Mount::Bind { source: routes(&self.core, system), at: ROUTES.to_owned() }],
             user: Some(NONROOT),
             writable: vec!["/tmp".to_owned()],

@@ -6,20 +6,21 @@ use super::{Containers, current_container, edge, fronted, neighbor, published};
 use crate::supervised::Supervised;
 use crate::supervised::addresses::reachable;
 use crate::supervised::recipe::{Image, Program, Recipe, keep_data};
-use crate::supervised::start::{Filled, Secrets};
+use crate::supervised::start::Secrets;
 use anyhow::Result;
 use base::ctx::Vars;
 use base::http::Endpoint;
 use base::proc::CommandLine;
+use images::auth::docker_no_proxy;
 use keys::Digest;
-use model::container::FILES;
+use model::container::{EngineKind, FILES};
 use model::name::ServiceName;
 use model::system::{Reference, Service, System};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use supervisor::container::{NAME, Place, Reach};
 use supervisor::{LaunchSpec, LaunchStrategy};
-use tools::oci::{Found, Mount, RunSpec};
+use tools::oci::{Found, Mount, PROXIES, RunSpec};
 
 /// How images of this repository tell whether they are well.
 const OWN_HEALTH: [&str; 2] = ["/service", "healthcheck"];
@@ -41,9 +42,10 @@ pub(super) fn spec(
     let fixed = containers.fixed.of(core, &containers.names, system)?;
     let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
     let release = Digest::of(format!("{}\n{id}", filled.release(recipe)));
-    let run = part.run(recipe, &filled, id);
+    let variables = part.variables(filled.env);
+    let run = part.run(recipe, &variables, &filled.args, id);
     let mut env = surroundings(core);
-    env.extend(part.variables(filled));
+    env.extend(variables);
     Ok(Some(LaunchSpec {
         service: recipe.service.clone(),
         release: format!("{release:.16}"),
@@ -79,16 +81,17 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn variables(&self, filled: Filled) -> BTreeMap<String, String> {
-        let mut variables = filled.env;
+    fn variables(&self, mut variables: BTreeMap<String, String>) -> BTreeMap<String, String> {
         variables.insert("PORT".to_owned(), self.image.port.to_string());
         variables.insert("LISTEN_ADDRESS".to_owned(), Ipv4Addr::UNSPECIFIED.to_string());
+        let docker = self.found.engine.kind == EngineKind::Docker;
+        let configured = docker.then(|| docker_no_proxy(&self.core.vars)).flatten();
+        without_proxy(&mut variables, configured, self.system);
         variables
     }
 
-    fn run(&self, recipe: &Recipe, filled: &Filled, id: String) -> RunSpec {
+    fn run(&self, recipe: &Recipe, variables: &BTreeMap<String, String>, args: &[String], id: String) -> RunSpec {
         let container = &self.image.container;
-        let names = ["PORT", "LISTEN_ADDRESS"].map(str::to_owned).into_iter();
         // Behind an edge the name is the edge's, which knows the version that is to serve.
         let own_name = (!fronted::is_fronted(self.system, self.service)).then(|| self.service.name.to_string());
         RunSpec {
@@ -104,14 +107,15 @@ impl Part<'_> {
             hosts: self.fixed.hosts(self.system, self.service),
             aliases: own_name.into_iter().collect(),
             publish: Vec::new(),
-            env: names.chain(filled.env.keys().cloned()).collect(),
+            env: variables.keys().cloned().collect(),
+            proxied: true,
             mounts: self.mounts(recipe),
             user: container.user,
             writable: container.writable.clone(),
             memory: container.memory,
             cpu: container.cpu,
             low_ports: container.low_ports,
-            args: container.command.iter().chain(&filled.args).cloned().collect(),
+            args: container.command.iter().chain(args).cloned().collect(),
         }
     }
 
@@ -145,6 +149,21 @@ impl Part<'_> {
     }
 }
 
+/// Where there are proxies, they are for what is outside: the services of a system ask each other without.
+fn without_proxy(variables: &mut BTreeMap<String, String>, configured: Option<String>, system: &System) {
+    let is_proxy = |name: &String| PROXIES.contains(&name.to_uppercase().as_str());
+    if configured.is_none() && !variables.keys().any(is_proxy) {
+        return;
+    }
+    let near = ["localhost", "127.0.0.1", "::1"].into_iter();
+    let near: Vec<&str> = near.chain(system.services.iter().map(|service| service.name.as_str())).collect();
+    for name in ["NO_PROXY", "no_proxy"] {
+        let own = variables.remove(name).or_else(|| configured.clone()).filter(|own| !own.is_empty());
+        let all = own.iter().map(String::as_str).chain(near.iter().copied()).collect::<Vec<_>>().join(",");
+        variables.insert(name.to_owned(), all);
+    }
+}
+
 /// Whether a version of a service has a folder that outlives it.
 pub(super) fn stores(recipe: &Recipe) -> bool {
     keep_data(recipe.templates())
@@ -158,9 +177,12 @@ pub(super) fn surroundings(core: &Supervised) -> BTreeMap<String, String> {
 }
 
 fn client_variables(vars: &Vars) -> impl Iterator<Item = (String, String)> {
-    let names = ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS"];
-    let named = names.iter().filter_map(|name| Some(((*name).to_owned(), vars.get(name)?.to_owned())));
-    let prefixed = ["DOCKER_", "CONTAINER_", "CONTAINERS_", "PODMAN_"].iter().flat_map(|p| vars.starting_with(p));
+    let names = ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS"];
+    // An engine at `ssh://…` is reached with the user's agent.
+    let names = names.into_iter().chain(["SSH_AUTH_SOCK", "NETAVARK_FW"]);
+    let named = names.filter_map(|name| Some((name.to_owned(), vars.get(name)?.to_owned())));
+    let prefixed =
+        ["DOCKER_", "CONTAINER_", "CONTAINERS_", "PODMAN_", "STORAGE_"].iter().flat_map(|p| vars.starting_with(p));
     named.collect::<Vec<_>>().into_iter().chain(prefixed.collect::<Vec<_>>())
 }
 
@@ -185,13 +207,10 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
         let id = known.unwrap_or_else(|| format!("<digest of {}>", recipe.service));
         let fixed = Fixed::default();
         let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
-        let shown = Filled {
-            env: recipe.env.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
-            args: recipe.args.iter().map(ToString::to_string).collect(),
-            files: BTreeMap::new(),
-        };
+        let variables = recipe.env.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        let shown: Vec<String> = recipe.args.iter().map(ToString::to_string).collect();
         let name = format!("{}-<number>", containers.names.container(&recipe.service));
-        let args = found.engine.run(&name, &part.run(recipe, &shown, id));
+        let args = found.engine.run(&name, &part.run(recipe, &part.variables(variables), &shown, id));
         Some(CommandLine::new(found.engine.kind.as_str()).args(args).to_string())
     };
     let line = line().unwrap_or_else(|| recipe.version());

@@ -20,7 +20,7 @@ pub use facts::{Facts, Here};
 pub use inspect::{Container, Image, Named, lines, says_absent};
 pub use mend::{By, Mend, mend};
 pub use push::Access;
-pub use run::{Mount, RunSpec};
+pub use run::{Mount, PROXIES, RunSpec};
 
 use base::proc::CommandLine;
 use model::container::EngineKind;

@@ -25,6 +25,8 @@ pub struct RunSpec {
     pub publish: Vec<(SocketAddr, u16)>,
     /// Variables by name alone: the client has the values in its own environment, so no argument shows them.
     pub env: Vec<String>,
+    /// Whether it has the proxies of docker's configuration, for what it asks beyond its networks.
+    pub proxied: bool,
     pub mounts: Vec<Mount>,
     pub user: Option<User>,
     /// Paths that are file systems in memory.
@@ -48,6 +50,8 @@ pub enum Mount {
 const PIDS: &str = "256";
 /// What a writable path in memory may hold. It counts against the container's memory, too.
 const WRITABLE: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
+/// What docker's client gives containers of its configuration, in capitals and without.
+pub const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY"];
 const LOW_PORTS: &str = "net.ipv4.ip_unprivileged_port_start=0";
 
 /// The hardware address that comes with an address that must not change, as docker derives it by itself.
@@ -93,14 +97,39 @@ impl Engine {
         for name in &spec.env {
             args.extend(words(&["--env", name]));
         }
+        if !spec.proxied && self.kind == EngineKind::Docker {
+            // The client gives every container those of its configuration that are not set to nothing.
+            args.extend(
+                PROXIES
+                    .iter()
+                    .flat_map(|name| [name.to_string(), name.to_lowercase()])
+                    .flat_map(|name| [String::from("--env"), format!("{name}=")]),
+            );
+        }
         for mount in &spec.mounts {
-            args.extend(words(&["--volume", &mount.to_string()]));
+            args.extend(self.mount(mount));
         }
         args.extend(self.confinement(spec));
         args.extend(self.own_log());
         args.push(spec.image.clone());
         args.extend(spec.args.iter().cloned());
         args
+    }
+
+    fn mount(&self, mount: &Mount) -> [String; 2] {
+        let (flag, value) = match mount {
+            Mount::Volume { name, at } => ("--volume", format!("{name}:{at}")),
+            // A colon would end the path. What is between commas is quoted as in a table of values.
+            Mount::Bind { source, at } if source.to_string_lossy().contains(':') => {
+                let source = source.to_string_lossy().replace('"', "\"\"");
+                // docker labels nothing for SELinux that is mounted like this.
+                let label = if self.kind == EngineKind::Podman { ",relabel=shared" } else { "" };
+                ("--mount", format!("type=bind,\"source={source}\",target={at},readonly{label}"))
+            }
+            // `z` lets containers read it where SELinux would keep them from it.
+            Mount::Bind { source, at } => ("--volume", format!("{}:{at}:ro,z", source.display())),
+        };
+        [flag.to_owned(), value]
     }
 
     /// What the container may not do.
@@ -138,16 +167,6 @@ impl Engine {
     }
 }
 
-impl std::fmt::Display for Mount {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Volume { name, at } => write!(f, "{name}:{at}"),
-            // `z` lets containers read it where SELinux would keep them from it.
-            Self::Bind { source, at } => write!(f, "{}:{at}:ro,z", source.display()),
-        }
-    }
-}
-
 fn cores(cpu: Cpu) -> String {
     format!("{}.{:03}", cpu.0 / 1000, cpu.0 % 1000)
 }
@@ -170,6 +189,7 @@ mod tests {
             aliases: vec!["redis".to_owned()],
             publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
             env: vec!["PORT".to_owned()],
+            proxied: true,
             mounts: vec![
                 Mount::Volume { name: "data".to_owned(), at: "/data".to_owned() },
                 Mount::Bind { source: PathBuf::from("/etc/edge"), at: "/conf".to_owned() },
@@ -207,6 +227,23 @@ mod tests {
             run(EngineKind::Podman, &spec()),
             format!("{BEGIN} --network net --network-alias redis {COMMON} {own} {LIMITS} {podman}")
         );
+    }
+
+    #[test]
+    fn what_asks_its_neighbours_alone_has_no_proxies() {
+        let spec = RunSpec { proxied: false, ..spec() };
+        let line = run(EngineKind::Docker, &spec);
+        assert!(line.contains("--env HTTP_PROXY= --env http_proxy= --env HTTPS_PROXY= --env https_proxy="), "{line}");
+        assert!(!run(EngineKind::Podman, &spec).contains("HTTP_PROXY"));
+    }
+
+    #[test]
+    fn any_path_can_be_mounted() {
+        let mount = Mount::Bind { source: PathBuf::from("/a:b, \"c\"/d"), at: "/x".to_owned() };
+        let spec = RunSpec { mounts: vec![mount], ..spec() };
+        let wanted = "--mount type=bind,\"source=/a:b, \"\"c\"\"/d\",target=/x,readonly";
+        assert!(run(EngineKind::Docker, &spec).contains(&format!("{wanted} --read-only")));
+        assert!(run(EngineKind::Podman, &spec).contains(&format!("{wanted},relabel=shared --read-only")));
     }
 
     #[test]
