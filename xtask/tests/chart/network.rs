@@ -82,3 +82,21 @@ fn a_target_names_addresses_where_no_pod_stands_behind_them() {
     assert_eq!(peers(&rules("ledger", "egress"), "to", Some(443)), set([&block("0.0.0.0/0")]));
     assert_eq!(peers(&rules("payment-provider", "egress"), "to", Some(443)), set([]));
 }
+
+#[test]
+fn name_servers_are_reached_where_the_environment_says_that_they_are() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("epoch", 2);
+    let labels = json!({"dns.operator.openshift.io/daemonset-dns": "default"});
+    values["dns"] = json!({"servers": [
+        {"namespace": "openshift-dns", "labels": labels, "port": 5353}, {"cidr": "fd00::10/128", "port": 53}]});
+    let egress = &find(&helm.objects(&values), "NetworkPolicy", "epoch")["spec"]["egress"].clone();
+    let pods = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}},
+        "podSelector": {"matchLabels": labels},
+    });
+    assert_eq!(peers(egress, "to", Some(5353)), set([&pods.to_string()]));
+    let usual = peers(egress, "to", Some(53));
+    assert!(usual.contains(&json!({"ipBlock": {"cidr": "fd00::10/128"}}).to_string()) && usual.len() == 4, "{usual:?}");
+    assert_eq!(egress[1]["ports"][0]["protocol"], "UDP");
+}

@@ -42,6 +42,24 @@ fn epoch_grows_under_load_and_shrinks_again() {
 }
 
 #[test]
+fn an_autoscaler_begins_with_what_runs() {
+    let deployment = skip::unless!(Deployment::with_own_copy("takeover"));
+    let declared = deployment.sandbox.root.join("deploy/systems/epoch.toml");
+    let scaled = std::fs::read_to_string(&declared).unwrap();
+    let (before, after) = scaled.split_once("[services.epoch.scale]").unwrap();
+    let rest = after.find("\n[").map_or("", |at| &after[at..]);
+    std::fs::write(&declared, format!("{before}{rest}")).unwrap();
+    deployment.deploy(&["epoch", "--set", "replicas=3"]);
+    // Had the number fallen in between, one of these would have gone.
+    let pods = Deployed::running(&deployment, "epoch");
+    assert_eq!(pods.len(), 3);
+    std::fs::write(&declared, scaled).unwrap();
+    deployment.deploy(&["epoch", "--set", "replicas=1"]);
+    let there = Deployed::running(&deployment, "epoch");
+    assert!(pods.is_subset(&there), "{pods:?} {there:?}");
+}
+
+#[test]
 fn a_pod_that_is_not_well_is_started_again() {
     let deployment = skip::unless!(Deployment::new("unwell"));
     deployment.deploy(&["epoch", "--set", "env.FAULT=unhealthy-after=15"]);

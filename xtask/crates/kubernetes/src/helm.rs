@@ -32,6 +32,7 @@ const WEBHOOK_EVERY: Duration = Duration::from_secs(3);
 pub(super) fn upgrade(run: &ReleaseContext, desired: &DesiredRelease, cx: &StepCx<'_>) -> Result<()> {
     let system = &desired.wanted.system;
     files::write_json(&run.core.deployment.home.values(system), &desired.values)?;
+    scale::keep_running(&run.core, system)?;
     execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system, &desired.stamp), cx)?;
     scale::to_minimum(&run.core, system)
 }
@@ -57,6 +58,7 @@ pub(super) fn upgrade_line(
 /// # Errors
 /// Those of [`upgrade`].
 pub(super) fn roll_back(run: &ReleaseContext, system: &SystemName, revision: u64, cx: &StepCx<'_>) -> Result<()> {
+    scale::keep_running(&run.core, system)?;
     execute(&roll_back_line(run, run.core.access.helm()?, run.helm()?, system, revision), cx)?;
     scale::to_minimum(&run.core, system)
 }

@@ -283,6 +283,7 @@ impl ReleaseContext {
             annotations: BTreeMap::new(),
             exposure: None,
             pull_secrets: Vec::new(),
+            dns: environment.cluster.dns.clone(),
             storage_class: environment.cluster.storage_class.clone(),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::platform::ServiceBindings;
 use super::records::StatePlace;
-use model::cluster::Cluster;
+use model::cluster::{Cluster, NameServer};
 use model::container::FILES;
 use model::environment::{Environment, is_secret};
 use model::name::{ServiceName, SystemName};
@@ -282,6 +282,8 @@ pub(super) struct ReleaseSpec {
     /// `None` when no service of the system is public.
     pub(super) exposure: Option<Exposure>,
     pub(super) storage_class: Option<String>,
+    /// Who answers for names, besides what the chart knows.
+    pub(super) dns: Vec<NameServer>,
     /// The Secrets in its namespace that nodes sign in to registries with.
     pub(super) pull_secrets: Vec<String>,
 }

@@ -106,6 +106,7 @@ fn wanted(
         exposure: (!candidate.public().is_empty()).then(|| assumed.exposure.clone()),
         // No cluster is asked, so they have to be in the namespace by these names.
         pull_secrets: environment.cluster.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+        dns: environment.cluster.dns.clone(),
         storage_class: environment.cluster.storage_class.clone(),
         parts: candidate.parts.clone(),
     })

@@ -40,6 +40,7 @@ pub fn sample_values(system: &System, environment: &Environment) -> Result<Value
         grants: BTreeMap::new(),
         annotations: BTreeMap::new(),
         pull_secrets: environment.cluster.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+        dns: environment.cluster.dns.clone(),
         storage_class: environment.cluster.storage_class.clone(),
         parts,
     };

@@ -4,12 +4,40 @@
 use super::Kubernetes;
 use super::names::INSTANCE;
 use anyhow::Result;
-use kube::path::{AUTOSCALER, Kind};
+use kube::path::{AUTOSCALER, DEPLOYMENT, Kind};
 use model::name::SystemName;
 use serde_json::{Value, json};
-use tools::object::{number, text};
+use tools::object::{name, number, text};
 
 const TARGET: &str = "/spec/scaleTargetRef";
+
+/// Says of each of a system's Deployments that has no autoscaler yet how many there are, as a release is about to: once one
+/// leaves that to an autoscaler, Helm takes its own number back, and what nobody else has said falls to one. Whoever names
+/// another number afterwards has it.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub(super) fn keep_running(core: &Kubernetes, system: &SystemName) -> Result<()> {
+    let api = core.access.api()?;
+    let namespace = core.names.namespace(system);
+    let selector = format!("{INSTANCE}={system},{}", core.names.selector());
+    let keep = || {
+        let scaled = api.list(&AUTOSCALER.within(&namespace), &selector)?;
+        let workloads = api.list(&DEPLOYMENT.within(&namespace), &selector)?;
+        unscaled(&workloads, &scaled).try_for_each(|workload| {
+            let said = json!({"apiVersion": DEPLOYMENT.version(), "kind": DEPLOYMENT.name,
+                "metadata": {"name": name(workload)}, "spec": {"replicas": workload["spec"]["replicas"]}});
+            api.apply(&DEPLOYMENT.at(&namespace, name(workload)), &said).map(drop)
+        })
+    };
+    keep().map_err(|refusal| kube::fault(&format!("keep as many of `{system}` as there are"), &refusal).into())
+}
+
+fn unscaled<'w>(workloads: &'w [Value], scaled: &'w [Value]) -> impl Iterator<Item = &'w Value> {
+    let is_scaled =
+        |workload: &Value| scaled.iter().any(|scaler| text(scaler, &format!("{TARGET}/name")) == name(workload));
+    workloads.iter().filter(move |workload| !is_scaled(workload))
+}
 
 /// Raises what a system's autoscalers have not raised yet.
 ///

@@ -1,6 +1,7 @@
 //! The values of a release, as the chart in `helm/app` takes them (`values.schema.json` there says the same).
 
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
+use model::cluster::{NameServer, NameServerPlace};
 use model::container::FILES;
 use model::container::{Container, Cpu, Memory, NONROOT, User};
 use model::name::ServiceName;
@@ -39,6 +40,9 @@ pub(super) fn of(wanted: &ReleaseSpec) -> Value {
             values["ingress"]["class"] = json!(exposure.class);
         }
     }
+    if !wanted.dns.is_empty() {
+        values["dns"] = json!({"servers": wanted.dns.iter().map(name_server).collect::<Vec<_>>()});
+    }
     if !wanted.pull_secrets.is_empty() {
         values["imagePullSecrets"] = json!(wanted.pull_secrets);
     }
@@ -46,6 +50,15 @@ pub(super) fn of(wanted: &ReleaseSpec) -> Value {
         values["storageClass"] = json!(class);
     }
     values
+}
+
+fn name_server(server: &NameServer) -> Value {
+    match &server.place {
+        NameServerPlace::Pods { namespace, label, value } => {
+            json!({"namespace": namespace, "labels": {label: value}, "port": server.port})
+        }
+        NameServerPlace::Network(cidr) => json!({"cidr": cidr, "port": server.port}),
+    }
 }
 
 fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {

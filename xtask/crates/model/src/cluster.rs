@@ -24,6 +24,8 @@ pub struct Cluster {
     pub domain: Option<Domain>,
     /// Before the name of every namespace and every host, so that deployments live side by side.
     pub namespace_prefix: Prefix,
+    /// Who answers for names in the cluster, besides what most clusters have.
+    pub dns: Vec<NameServer>,
     /// What nodes sign in to registries with.
     pub pull_secrets: Vec<PullSecret>,
     /// How many of each service that can have several.
@@ -80,6 +82,73 @@ impl FromStr for PullSecret {
                 Err(format!("{} is not the name of a Secret such as `regcred` or `NAMESPACE/regcred`", quoted(text)))
             }
         }
+    }
+}
+
+/// `NAMESPACE/LABEL=VALUE` or `CIDR`, with `:PORT` behind it where that is not 53.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameServer {
+    pub place: NameServerPlace,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameServerPlace {
+    Pods {
+        namespace: String,
+        label: String,
+        value: String,
+    },
+    /// Such as `169.254.20.10/32`.
+    Network(String),
+}
+
+impl fmt::Display for NameServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            NameServerPlace::Pods { namespace, label, value } => write!(f, "{namespace}/{label}={value}"),
+            NameServerPlace::Network(cidr) if cidr.contains(':') => write!(f, "[{cidr}]"),
+            NameServerPlace::Network(cidr) => f.write_str(cidr),
+        }?;
+        if self.port == 53 { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+impl FromStr for NameServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!("{} is no name server such as `openshift-dns/KEY=VALUE:5353` or `169.254.20.10/32`", quoted(text))
+        };
+        let (place, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((network, port)) => (network, port.strip_prefix(':')),
+            None if text.matches(':').count() == 1 => {
+                text.split_once(':').map(|(place, port)| (place, Some(port))).ok_or_else(wrong)?
+            }
+            None => (text, None),
+        };
+        let port = port.map_or(Ok(53), str::parse).map_err(|_| wrong())?;
+        let (first, rest) = place.split_once('/').ok_or_else(wrong)?;
+        let place = match rest.split_once('=') {
+            Some((label, value)) => {
+                let plain = |part: &str| {
+                    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+                };
+                let (namespace, label, value) = (first.to_owned(), label.to_owned(), value.to_owned());
+                if ![&namespace, &label, &value].into_iter().all(|part| plain(part)) {
+                    return Err(wrong());
+                }
+                NameServerPlace::Pods { namespace, label, value }
+            }
+            None => {
+                let address: IpAddr = first.parse().map_err(|_| wrong())?;
+                let most = if address.is_ipv4() { 32 } else { 128 };
+                rest.parse().ok().filter(|bits: &u8| *bits <= most).ok_or_else(wrong)?;
+                NameServerPlace::Network(place.to_owned())
+            }
+        };
+        Ok(Self { place, port })
     }
 }
 
@@ -179,6 +248,23 @@ mod tests {
         }
         for text in ["-a", "1a", "A", "a.b", "abcdefghijklmnopqrstu"] {
             assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn name_servers_are_pods_or_networks() {
+        let openshift = "openshift-dns/dns.operator.openshift.io/daemonset-dns=default:5353";
+        for text in [openshift, "kube-system/k8s-app=coredns", "169.254.20.10/32", "10.0.0.0/8:5353", "[fd00::/64]:54"]
+        {
+            assert_eq!(text.parse::<NameServer>().unwrap().to_string(), text);
+        }
+        assert_eq!("fd00::10/128".parse::<NameServer>().unwrap().to_string(), "[fd00::10/128]");
+        let pods = openshift.parse::<NameServer>().unwrap();
+        let (label, value) = ("dns.operator.openshift.io/daemonset-dns".to_owned(), "default".to_owned());
+        let place = NameServerPlace::Pods { namespace: "openshift-dns".to_owned(), label, value };
+        assert_eq!(pods, NameServer { place, port: 5353 });
+        for text in ["", "10.0.0.1", "10.0.0.0/33", "a/b", "a/=c", "a/b=c:x", "a/b=c d", "/b=c", "fd00::/129"] {
+            assert!(text.parse::<NameServer>().is_err(), "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What an environment can set, and what was set parsed into types.
 
 use super::aws::{self, Aws, Compute};
-use super::cluster::{Cluster, PullSecret};
+use super::cluster::{Cluster, NameServer, PullSecret};
 use super::container::{EngineKind, Platform, Registry};
 use super::decode::choose;
 use super::environment::{BuildPlace, Environment, Origin, Ports, Setting};
@@ -20,7 +20,7 @@ pub(super) const FOLDER: &str = "deploy/environments";
 
 /// Every setting, and the targets on which it does something. `env.NAME` is one on all of them,
 /// `terraform.NAME` on `eks`.
-pub(super) const SETTINGS: [(&str, &[TargetKind]); 27] = [
+pub(super) const SETTINGS: [(&str, &[TargetKind]); 28] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
@@ -36,6 +36,7 @@ pub(super) const SETTINGS: [(&str, &[TargetKind]); 27] = [
     ("storage_class", &[Kubernetes, Eks]),
     ("domain", &[Kubernetes, Eks]),
     ("namespace_prefix", &[Kubernetes, Eks]),
+    ("dns", &[Kubernetes, Eks]),
     ("pull_secrets", &[Kubernetes, Eks]),
     ("replicas", &[Kubernetes, Eks]),
     ("max_failed", &[Kubernetes, Eks]),
@@ -54,7 +55,7 @@ pub(super) const VARIABLE_PREFIX: &str = "env.";
 pub(super) const TERRAFORM_PREFIX: &str = "terraform.";
 pub(super) const PREFIXES: [&str; 2] = [VARIABLE_PREFIX, TERRAFORM_PREFIX];
 /// Those that can be written as a list, too.
-pub(super) const LISTS: [&str; 1] = ["pull_secrets"];
+pub(super) const LISTS: [&str; 2] = ["dns", "pull_secrets"];
 /// Where the load balancer controller's chart is published.
 const EKS_CHARTS: &str = "https://aws.github.io/eks-charts";
 
@@ -128,8 +129,8 @@ fn parse_platforms(text: &str) -> Result<Vec<Platform>, String> {
     Ok(platforms.into_iter().collect())
 }
 
-/// Names between commas, in the order in which they are tried.
-fn parse_pull_secrets(text: &str) -> Result<Vec<PullSecret>, String> {
+/// What stands between commas, in its order.
+fn parse_list<T: FromStr>(text: &str) -> Result<Vec<T>, T::Err> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(str::parse).collect()
 }
@@ -242,7 +243,8 @@ impl Settings<'_> {
         let storage_class = self.parse("storage_class", "", |text| optional(text, parse_name));
         let domain = self.parse("domain", "", |text| optional(text, FromStr::from_str));
         let namespace_prefix = self.parse("namespace_prefix", "", FromStr::from_str);
-        let pull_secrets = self.parse("pull_secrets", "", parse_pull_secrets);
+        let dns = self.parse("dns", "", parse_list::<NameServer>);
+        let pull_secrets = self.parse("pull_secrets", "", parse_list::<PullSecret>);
         let replicas = self.parse("replicas", "2", |text| parse_count(text, 1..=100));
         let max_failed = self.parse("max_failed", "0", |text| parse_count(text, 0..=u32::MAX));
         let probe_rate = self.parse("probe_rate", "20", |text| parse_count(text, 1..=1000));
@@ -254,6 +256,7 @@ impl Settings<'_> {
             storage_class: storage_class?,
             domain: domain?,
             namespace_prefix: namespace_prefix?,
+            dns: dns?,
             pull_secrets: pull_secrets?,
             replicas: replicas?,
             max_failed: max_failed?,

@@ -107,6 +107,15 @@ fn what_fits_no_service_is_said_with_its_place() {
 }
 
 #[test]
+fn name_servers_are_named_in_a_list() {
+    let (_, environment) = laid("target = 'kubernetes'\ndns = ['a/b=c:5353', '10.0.0.10/32']", &[]).unwrap();
+    let names: Vec<String> = environment.cluster.dns.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["a/b=c:5353", "10.0.0.10/32"]);
+    let wrong = said("target = 'kubernetes'\ndns = 'coredns'", &[]);
+    assert!(wrong.starts_with("try.toml:2: `dns`: `coredns` is no name server such as `openshift-dns/"), "{wrong}");
+}
+
+#[test]
 fn pull_secrets_are_named_in_a_list_or_between_commas() {
     for text in ["pull_secrets = ['regcred', 'ci/ghcr.io']", "pull_secrets = 'regcred, ci/ghcr.io'"] {
         let (_, environment) = laid(&format!("target = 'kubernetes'\n{text}"), &[]).unwrap();

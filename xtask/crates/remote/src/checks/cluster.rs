@@ -7,6 +7,7 @@ mod admission;
 mod ask;
 mod capacity;
 mod judge;
+mod names;
 mod rights;
 
 mod supply;
@@ -41,6 +42,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
         of_facts(&subject, "cluster.platform", "platform of the nodes", judge::platform),
         of_api(&subject, "cluster.ingress", "ingress", judge::ingress),
         of_facts(&subject, "cluster.storage", "storage class", judge::storage),
+        of_api(&subject, "cluster.names", "name servers", names::judge),
         of_facts(&subject, "cluster.metrics", "metrics of pods", judge::metrics),
         of_api(&subject, "cluster.room", "capacity of the nodes", capacity::nodes),
         of_api(&subject, "cluster.quota", "quotas", capacity::quota),
