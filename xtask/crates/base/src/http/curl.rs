@@ -1,7 +1,9 @@
-//! `curl`, for what goes over TLS. What a request carries is read from standard input, so that no argument shows it.
+//! `curl`, for what goes over TLS or by way of a proxy. What a request carries is read from standard input, so that no argument shows it.
 
-use crate::http::{Endpoint, Request, Via};
+use crate::ctx::Vars;
+use crate::http::{Endpoint, Request, Scheme, Via};
 use crate::proc::CommandLine;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Its exit code when `--max-time` has passed (everything.curl.dev/cmdline/exitcode).
@@ -18,12 +20,34 @@ pub fn request(request: &Request) -> Result<CommandLine, String> {
     // `--disable` has to be the first: it keeps the user's own settings out.
     let line = CommandLine::new("curl")
         .args(["--disable", "--silent", "--show-error", "--include", "--http1.1"])
-        .args(["--noproxy", "*", "--globoff", "--path-as-is"])
+        .args(["--suppress-connect-headers", "--globoff", "--path-as-is"])
         .args(["--max-time", &format!("{:.3}", request.timeout.as_secs_f64().clamp(0.001, 86_400.0))]);
     Ok(by_way_of(line, &request.url.endpoint).args(["--config", "-"]).stdin(config(request)?))
 }
 
+/// Names that lead to addresses of this machine or its network, whoever resolves them.
+const NEAR: [&str; 6] = ["localhost", ".local", ".internal", ".sslip.io", ".nip.io", ".localhost"];
+
+/// Whether it is a public name that is connected to, which a proxy may have to be asked for.
+fn goes_out(endpoint: &Endpoint) -> bool {
+    let name = match &endpoint.via {
+        None => &endpoint.host,
+        Some(Via::Name(name, _)) => name,
+        Some(Via::Address(_) | Via::Socket(_)) => return false,
+    };
+    let name = name.trim_end_matches('.');
+    name.contains('.') && name.parse::<IpAddr>().is_err() && !NEAR.iter().any(|near| name.ends_with(near))
+}
+
+/// The proxy for what is asked without TLS, where one leads to it. For what is asked over TLS curl looks by itself.
+pub(super) fn proxy(endpoint: &Endpoint, vars: &Vars) -> Option<String> {
+    let named = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().find_map(|name| vars.get(name));
+    named.filter(|_| endpoint.scheme == Scheme::Http && goes_out(endpoint)).map(str::to_owned)
+}
+
 fn by_way_of(line: CommandLine, endpoint: &Endpoint) -> CommandLine {
+    // What goes out heeds `HTTPS_PROXY` and `NO_PROXY`.
+    let line = if goes_out(endpoint) { line } else { line.args(["--noproxy", "*"]) };
     match &endpoint.via {
         None => line,
         Some(Via::Address(address)) => line.args(["--connect-to", &format!("::{address}")]),
@@ -34,7 +58,7 @@ fn by_way_of(line: CommandLine, endpoint: &Endpoint) -> CommandLine {
 
 /// A look at the certificate that is shown; what is said goes to standard error. With `trusting` it may be any.
 pub fn look(endpoint: &Endpoint, within: Duration, trusting: bool) -> CommandLine {
-    let line = CommandLine::new("curl").args(["--disable", "--silent", "--show-error", "--http1.1", "--noproxy", "*"]);
+    let line = CommandLine::new("curl").args(["--disable", "--silent", "--show-error", "--http1.1"]);
     let line = line.args(["--max-time", &within.as_secs().to_string(), "--output", "/dev/null"]);
     let line = if trusting { line.args(["--insecure", "--verbose"]) } else { line };
     by_way_of(line, endpoint).arg(endpoint.url())
@@ -131,7 +155,7 @@ mod tests {
         let line = request(&post).unwrap();
         assert_eq!(
             line.to_string(),
-            "curl --disable --silent --show-error --include --http1.1 --noproxy '*' --globoff --path-as-is \
+            "curl --disable --silent --show-error --include --http1.1 --suppress-connect-headers --globoff --path-as-is \
              --max-time 1.500 --connect-to ::lb.example:443 --config -"
         );
         assert_eq!(
@@ -140,6 +164,31 @@ mod tests {
              header = \"Accept:\"\nheader = \"Content-Type:\"\nheader = \"Expect:\"\n\
              header = \"Authorization: Bearer \\\"s\\\"\"\ndata-raw = \"@{\\\"a\\\": 1}\\n\"\n"
         );
+    }
+
+    #[test]
+    fn only_public_names_are_asked_by_way_of_a_proxy() {
+        let out = |url: &str| goes_out(&url.parse::<crate::http::Url>().unwrap().endpoint);
+        for url in ["https://epoch.shop.example/", "http://a.elb.amazonaws.com/"] {
+            assert!(out(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:1/",
+            "https://localhost/",
+            "http://a.localhost/",
+            "http://[::1]:1/",
+            "http://redis:1/",
+            "http://epoch.172.31.77.1.sslip.io/",
+            "https://10.0.0.1/",
+        ] {
+            assert!(!out(url), "{url}");
+            assert!(request(&of(url)).unwrap().to_string().contains("--noproxy '*'"), "{url}");
+        }
+        let mut near = of("http://epoch.shop.example/");
+        let vars = Vars::of([("HTTP_PROXY", "http://proxy:1")]);
+        assert_eq!(proxy(&near.url.endpoint, &vars).as_deref(), Some("http://proxy:1"));
+        near.url.endpoint.via = Some(Via::Address("127.0.0.1:80".parse().unwrap()));
+        assert_eq!(proxy(&near.url.endpoint, &vars), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client: one request, one answer, no redirects, no proxies; what goes over TLS is handed to `curl`.
+//! A small HTTP/1.1 client: one request, one answer, no redirects; what goes over TLS or by way of a proxy is handed to
+//! `curl`.
 //!
 //! It connects where it is told to and names whichever host it is told to, so a public name can be asked before it
 //! resolves; its waits end early when the caller says so. Looking up a name is the system's and knows no deadline.
@@ -11,6 +12,7 @@ mod url;
 
 pub use url::{Endpoint, Scheme, Url, Via, is_here, is_path, percent_encode};
 
+use crate::ctx::Vars;
 use answer::Incoming;
 use std::fmt;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -127,8 +129,9 @@ impl std::error::Error for HttpError {}
 /// Sends a request and reads its answer, whatever its status. `stop` is asked all the while; once it says yes,
 /// waiting ends with an error.
 pub fn send(request: &Request, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
-    if request.url.endpoint.scheme == Scheme::Https {
-        return secure::send(request, stop);
+    let proxy = curl::proxy(&request.url.endpoint, &Vars::of_process());
+    if proxy.is_some() || request.url.endpoint.scheme == Scheme::Https {
+        return secure::send(request, proxy, stop);
     }
     begin(request, stop)?.read_response(request.method == "HEAD")
 }

@@ -1,4 +1,5 @@
-//! Requests over TLS, which `curl` makes: it has the machine's certificates, and does not follow its user's settings.
+//! Requests over TLS or by way of a proxy, which `curl` makes: it has the machine's certificates, and does not follow its
+//! user's settings.
 
 use super::answer::whole;
 use super::{HttpError, Request, Response, check};
@@ -9,13 +10,16 @@ use std::time::Duration;
 /// How much longer than the request the program may take to say what came of it.
 const GRACE: Duration = Duration::from_secs(2);
 
-pub(super) fn send(request: &Request, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
+/// With the proxy for what is not behind TLS.
+pub(super) fn send(request: &Request, proxy: Option<String>, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
     check(request).map_err(HttpError::unsent)?;
     if stop() {
         return Err(HttpError::new("interrupted".to_owned()).unsent());
     }
     let late = || HttpError::new(format!("no answer within {}", humantime::format_duration(request.timeout)));
     let command = curl::request(request).map_err(HttpError::new).map_err(HttpError::unsent)?;
+    // By this name alone it takes one for what is not behind TLS.
+    let command = proxy.into_iter().fold(command, |command, proxy| command.env("http_proxy", proxy));
     let output = proc::brief(&command, request.timeout.saturating_add(GRACE), stop);
     let output = output.map_err(|error| HttpError::new(format!("{error:#}")))?;
     match output {
