@@ -10,6 +10,8 @@ use model::name::{ServiceName, SystemName};
 use model::system::{Piece, Presence, Reference, Service, System, TargetKind, Template};
 use std::collections::{BTreeMap, BTreeSet};
 
+const LISTEN_ADDRESS: &str = "LISTEN_ADDRESS";
+
 /// A service as it is to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkloadSpec {
@@ -100,7 +102,8 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
         Some(name) if there.managed.iter().any(|other| other.name == *name) => StatePlace::Managed(name.clone()),
         Some(name) => StatePlace::Service(name.clone()),
     };
-    let filler = Filler { service, present: there.present };
+    let listen = environment.cluster.listen.to_string();
+    let filler = Filler { listen: &listen, service, present: there.present };
     let mut part = WorkloadSpec {
         replicas: if stores { 1 } else { wanted_replicas(service, &environment.cluster) },
         stores,
@@ -130,7 +133,7 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
     }
     part.give(environment.env_of(&service.name));
     part.env.insert("PORT".to_owned(), service.port.to_string());
-    part.env.insert("LISTEN_ADDRESS".to_owned(), "0.0.0.0".to_owned());
+    part.env.insert(LISTEN_ADDRESS.to_owned(), listen);
     part
 }
 
@@ -164,7 +167,7 @@ impl WorkloadSpec {
     /// the platform has something it is what that provides.
     pub(super) fn secrets(&self, present: &[WorkloadSpec]) -> BTreeSet<(ServiceName, String)> {
         let services: Vec<&Service> = present.iter().map(|part| &part.service).collect();
-        let filler = Filler { service: &self.service, present: &services };
+        let filler = Filler { listen: self.listen(), service: &self.service, present: &services };
         let wanted = std::cell::RefCell::new(BTreeSet::new());
         for template in self.secret_env.values().chain(self.secret_files.values()) {
             filler.fill(template, &|service, name| {
@@ -183,12 +186,17 @@ impl WorkloadSpec {
         secret: &dyn Fn(&ServiceName, &str) -> Option<String>,
     ) -> Option<String> {
         let services: Vec<&Service> = present.iter().map(|part| &part.service).collect();
-        Filler { service: &self.service, present: &services }.fill(template, secret)
+        Filler { listen: self.listen(), service: &self.service, present: &services }.fill(template, secret)
+    }
+
+    fn listen(&self) -> &str {
+        self.env.get(LISTEN_ADDRESS).map(String::as_str).unwrap_or_default()
     }
 }
 
 /// Fills in templates as they are in a cluster, where services find each other by name.
 struct Filler<'a> {
+    listen: &'a str,
     service: &'a Service,
     present: &'a [&'a Service],
 }
@@ -208,7 +216,7 @@ impl Filler<'_> {
         secret: &dyn Fn(&ServiceName, &str) -> Option<String>,
     ) -> Option<String> {
         match reference {
-            Reference::Address => Some("0.0.0.0".to_owned()),
+            Reference::Address => Some(self.listen.to_owned()),
             Reference::Host => Some(self.service.name.to_string()),
             Reference::Port => Some(self.service.port.to_string()),
             Reference::Data => Some(self.service.data().to_owned()),
@@ -220,7 +228,7 @@ impl Filler<'_> {
                     return secret(service, name);
                 };
                 let template = provider.provides.get(name)?;
-                Filler { service: provider, present: self.present }.fill(template, secret)
+                Filler { service: provider, ..*self }.fill(template, secret)
             }
         }
     }

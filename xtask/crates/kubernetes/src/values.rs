@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn services_listen_where_the_cluster_has_its_addresses() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
+        let environment = model::environment(root, "cluster", &["listen=::".to_owned()]).unwrap();
+        let spec = model::load(root).unwrap();
+        let system = |name: &str| spec.systems.iter().find(|known| known.name.as_str() == name).unwrap();
+        let values = sample_values(system("messages"), &environment).unwrap();
+        assert_eq!(values["services"]["producer"]["env"]["LISTEN_ADDRESS"], "::");
+        assert_eq!(values["services"]["emulator"]["args"][1], "::");
+        assert_eq!(services("messages", 2)["producer"]["env"]["LISTEN_ADDRESS"], "0.0.0.0");
+    }
+
+    #[test]
     fn a_service_grows_from_what_the_environment_says() {
         let scale = |replicas| services("epoch", replicas)["epoch"]["scale"].clone();
         assert_eq!(scale(2), json!({"max": 6, "cpuUtilization": 70, "settleSeconds": 300}));

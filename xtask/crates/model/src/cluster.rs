@@ -24,6 +24,8 @@ pub struct Cluster {
     pub domain: Option<Domain>,
     /// Before the name of every namespace and every host, so that deployments live side by side.
     pub namespace_prefix: Prefix,
+    /// Where services listen in their pods: on every address of IPv4 or, as `::`, of both.
+    pub listen: IpAddr,
     /// Who answers for names in the cluster, besides what most clusters have.
     pub dns: Vec<NameServer>,
     /// What nodes sign in to registries with.

@@ -12,7 +12,7 @@ use super::source;
 use super::system::TargetKind::{self, Containers, Eks, Host, Kubernetes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ pub(super) const FOLDER: &str = "deploy/environments";
 
 /// Every setting, and the targets on which it does something. `env.NAME` is one on all of them,
 /// `terraform.NAME` on `eks`.
-pub(super) const SETTINGS: [(&str, &[TargetKind]); 28] = [
+pub(super) const SETTINGS: [(&str, &[TargetKind]); 29] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
@@ -36,6 +36,7 @@ pub(super) const SETTINGS: [(&str, &[TargetKind]); 28] = [
     ("storage_class", &[Kubernetes, Eks]),
     ("domain", &[Kubernetes, Eks]),
     ("namespace_prefix", &[Kubernetes, Eks]),
+    ("listen", &[Kubernetes, Eks]),
     ("dns", &[Kubernetes, Eks]),
     ("pull_secrets", &[Kubernetes, Eks]),
     ("replicas", &[Kubernetes, Eks]),
@@ -108,6 +109,9 @@ pub(super) fn resolve(name: EnvironmentName, path: &str, layered: Layered, sink:
 }
 
 const PORTS: [(&str, Ports); 3] = [("prefer", Ports::Prefer), ("declared", Ports::Declared), ("free", Ports::Free)];
+
+const EVERYWHERE: [(&str, IpAddr); 2] =
+    [("0.0.0.0", IpAddr::V4(Ipv4Addr::UNSPECIFIED)), ("::", IpAddr::V6(Ipv6Addr::UNSPECIFIED))];
 
 const ENGINES: [(&str, Option<EngineKind>); 3] =
     [("any", None), ("docker", Some(EngineKind::Docker)), ("podman", Some(EngineKind::Podman))];
@@ -243,6 +247,7 @@ impl Settings<'_> {
         let storage_class = self.parse("storage_class", "", |text| optional(text, parse_name));
         let domain = self.parse("domain", "", |text| optional(text, FromStr::from_str));
         let namespace_prefix = self.parse("namespace_prefix", "", FromStr::from_str);
+        let listen = self.parse("listen", "0.0.0.0", |text| choose(text, &EVERYWHERE));
         let dns = self.parse("dns", "", parse_list::<NameServer>);
         let pull_secrets = self.parse("pull_secrets", "", parse_list::<PullSecret>);
         let replicas = self.parse("replicas", "2", |text| parse_count(text, 1..=100));
@@ -256,6 +261,7 @@ impl Settings<'_> {
             storage_class: storage_class?,
             domain: domain?,
             namespace_prefix: namespace_prefix?,
+            listen: listen?,
             dns: dns?,
             pull_secrets: pull_secrets?,
             replicas: replicas?,

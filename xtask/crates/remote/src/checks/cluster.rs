@@ -81,6 +81,7 @@ fn required_of(subject: &Arc<Subject>) -> Vec<Check> {
             .after(CONTEXT)
             .slow(true),
         check(subject, "cluster.version", "Kubernetes", judge::version),
+        of_api(subject, "cluster.family", "family of addresses", judge::family),
         of_api(subject, "cluster.rights", "rights in the cluster", rights::judge),
     ];
     if !subject.environment.cluster.pull_secrets.is_empty() {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How long an engine may take to say what it is.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// The same where no other may take its place: that which a deployment runs in, or that an environment names.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl fmt::Display for Silent {
 pub fn detect(proc: &Proc, wanted: Option<EngineKind>) -> Result<Found> {
     let mut silent = Vec::new();
     for kind in candidates(wanted) {
-        match ask(proc, kind) {
+        match ask(proc, kind, if wanted.is_some() { PATIENCE } else { DEADLINE }) {
             Ok(found) => return Ok(found),
             Err(why) => silent.push(Silent { kind, why }),
         }
@@ -64,12 +66,12 @@ pub fn candidates(wanted: Option<EngineKind>) -> Vec<EngineKind> {
     wanted.map_or_else(|| vec![EngineKind::Docker, EngineKind::Podman], |kind| vec![kind])
 }
 
-fn ask(proc: &Proc, kind: EngineKind) -> Result<Found, Why> {
+fn ask(proc: &Proc, kind: EngineKind, within: Duration) -> Result<Found, Why> {
     let program = proc.find(kind.as_str()).ok_or(Why::Missing)?;
     let engine = Engine { kind, program };
-    match proc.ask(&engine.info(), DEADLINE) {
+    match proc.ask(&engine.info(), within) {
         Ok(Some(answer)) => engine.found(&answer, &Here::look()),
-        Ok(None) => Err(Why::Refused(format!("it gave no answer within {} s", DEADLINE.as_secs()))),
+        Ok(None) => Err(Why::Refused(format!("it gave no answer within {} s", within.as_secs()))),
         Err(error) => Err(Why::Refused(format!("{error:#}"))),
     }
 }

@@ -128,7 +128,9 @@ fn elsewhere(evidence: &Evidence, service: &Expected, container: Container<'_>) 
     if sockets.inside.contains(&port) {
         let cause =
             format!("`{who}` listens on port {port} of 127.0.0.1 alone, where nothing outside of its pod reaches it");
-        return Some(Finding::new("wrong-port", cause).hint("it has to listen on 0.0.0.0, as `LISTEN_ADDRESS` says"));
+        return Some(
+            Finding::new("wrong-port", cause).hint("it has to listen on every address, as `LISTEN_ADDRESS` says"),
+        );
     }
     let all: BTreeSet<u16> = &sockets.open | &sockets.inside;
     if all.is_empty() {

@@ -5,10 +5,12 @@ use base::error::Fault;
 use doctor::fix::Fix;
 use doctor::{Finding, Scene};
 use kube::Api;
+use kube::path::SERVICE;
 use kubernetes::exposure;
 use kubernetes::facts::Facts;
 use model::container::Platform;
 use model::version::Version;
+use tools::object;
 
 /// The first that lets a container sleep before it ends without a shell (KEP-3960).
 const OLDEST: (u64, u64) = (1, 30);
@@ -51,6 +53,25 @@ pub(super) fn reachable(subject: &Subject, scene: &Scene) -> Finding {
             Finding::fail(cause).found("does not answer").want(want).fix([Fix::by_hand(hint.unwrap_or(look))])
         }
     }
+}
+
+/// In a cluster whose addresses are those of IPv6, nobody reaches what listens on those of IPv4.
+pub(super) fn family(subject: &Subject, api: &Api) -> Finding {
+    let families = match api.get(&SERVICE.at("default", "kubernetes")) {
+        Ok(Some(service)) => object::list(&service, "/spec/ipFamilies").to_vec(),
+        _ => Vec::new(),
+    };
+    let Some(first) = families.first().and_then(|family| family.as_str()) else {
+        return Finding::skip("its Services name no family of addresses");
+    };
+    if first == "IPv4" || subject.environment.cluster.listen.is_ipv6() {
+        return Finding::pass(first);
+    }
+    let file = format!("deploy/environments/{}.local.toml", subject.environment.name);
+    Finding::fail("services listen on 0.0.0.0, where nobody would reach them")
+        .found(first)
+        .want("an address of IPv4, or `listen = \"::\"`")
+        .fix([Fix::by_hand(format!("put `listen = \"::\"` into `{file}`"))])
 }
 
 pub(super) fn version(subject: &Subject, scene: &Scene) -> Finding {
