@@ -68,14 +68,6 @@ fn files_of_the_crate_count() {
         ("not executable", &|s| s.chmod("app/web/run.sh", 0o644), &["app/web/run.sh is no longer executable"]),
         ("read-only", &|s| s.chmod("app/web/run.sh", 0o555), &["app/web/run.sh changed its mode: 0700 → 0500"]),
         (
-            "nested and ignored by git",
-            &|s| {
-                s.write("app/web/src/deep/.gitignore", "*\n");
-                s.write("app/web/src/deep/secret.local", "1");
-            },
-            &["app/web/src/deep/.gitignore added", "app/web/src/deep/secret.local added"],
-        ),
-        (
             "a link's target",
             &|s| s.link("page.html", "app/web/assets/start"),
             &["app/web/assets/start leads elsewhere"],
@@ -130,12 +122,17 @@ fn what_sources_include_counts_wherever_it_is_in_the_repository() {
     sample.write("pages/index.html", "first");
     sample.write("app/web/src/page.rs", "include_str!(\"../../../pages/index.html\"); option_env!(\"LABEL\");");
     let included = sample.manifest("web");
-    let sentences = |before, after| diff(before, after).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let sentences =
+        |before: &Manifest, after: &Manifest| diff(before, after).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(sentences(&before, &included), ["app/web/src/page.rs changed", "pages/index.html added"]);
     assert_eq!(included.variables().iter().collect::<Vec<_>>(), ["LABEL"]);
     sample.write("pages/index.html", "second");
     sample.write("pages/other.html", "nobody includes it");
     assert_eq!(sentences(&included, &sample.manifest("web")), ["pages/index.html changed"]);
+    let before = sample.manifest("web");
+    sample.write("pages/.gitignore", "*");
+    sample.write("pages/index.html", "third, which git ignores");
+    assert_eq!(sentences(&before, &sample.manifest("web")), ["pages/index.html changed"]);
 }
 
 #[test]
@@ -263,6 +260,14 @@ fn what_the_build_cannot_see_does_not_count() {
             &|s| {
                 s.write("app/web/out/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# cargo");
                 s.write("app/web/out/debug/web", "program");
+            },
+            &[],
+        ),
+        (
+            "nested and ignored by git",
+            &|s| {
+                s.write("app/web/src/deep/.gitignore", "*\n");
+                s.write("app/web/src/deep/secret.local", "1");
             },
             &[],
         ),

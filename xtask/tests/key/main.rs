@@ -5,6 +5,7 @@ mod model;
 mod sample;
 
 mod counts;
+mod ignored;
 mod workspace;
 
 use keys::diff;

@@ -167,6 +167,8 @@ impl Sample {
         sample.write(".cargo/config.toml", "include = [\"more.toml\"]\n");
         sample.write(".cargo/more.toml", "[env]\nA = \"1\"\n");
         sample.write("README.md", "A sample.");
+        // Enough for what git ignores to be known.
+        sample.write(".git/HEAD", "ref: refs/heads/main");
         sample.write("LICENSE", "Terms.");
         sample.write("deploy/systems/web.toml", "");
         sample.package("app/web", "web", WEB);

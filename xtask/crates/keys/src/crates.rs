@@ -25,6 +25,8 @@ pub(super) struct Crate {
     pub(super) packages: BTreeSet<String>,
     /// Parts of the root manifest that it inherits.
     pub(super) sections: BTreeSet<String>,
+    /// Where sources of its targets lie that are not in its folder.
+    pub(super) sources: BTreeSet<PathBuf>,
 }
 
 /// What the root manifest says for all.
@@ -122,6 +124,7 @@ impl Crate {
             folders: BTreeSet::new(),
             packages: BTreeSet::new(),
             sections: inherited_fields(table, package),
+            sources: sources_elsewhere(manifest, table)?,
         };
         let targets = document::entries(table, "target").filter_map(|(_, value)| value.as_table());
         for holder in std::iter::once(table).chain(targets) {
@@ -158,6 +161,24 @@ fn inherited_fields(table: &DeTable<'_>, package: &DeTable<'_>) -> BTreeSet<Stri
         .map(|(field, _)| format!("workspace.package.{field}"))
         .chain(lints.map(|_| "workspace.lints".to_owned()))
         .collect()
+}
+
+/// The folders of the targets' own files, with the modules beside them; a file alone where its folder is around the crate.
+fn sources_elsewhere(manifest: &Path, table: &DeTable<'_>) -> Result<BTreeSet<PathBuf>> {
+    let folder = manifest.parent().unwrap_or(manifest);
+    let binaries = table.get("bin").and_then(|value| value.get_ref().as_array());
+    let binaries = binaries.into_iter().flat_map(|array| array.iter()).filter_map(|value| value.get_ref().as_table());
+    let targets = binaries.chain(document::table(table, "lib")).filter_map(|target| document::string(target, "path"));
+    let script = document::table(table, "package").and_then(|package| document::string(package, "build"));
+    let mut found = BTreeSet::new();
+    for path in targets.chain(script) {
+        let path = below_root(manifest, path)?;
+        let beside = path.parent().filter(|beside| !folder.starts_with(beside)).map(Path::to_path_buf);
+        if !path.starts_with(folder) {
+            found.insert(beside.unwrap_or(path));
+        }
+    }
+    Ok(found)
 }
 
 fn is_inherited(value: &DeValue<'_>) -> bool {

@@ -5,10 +5,9 @@
 //!
 //! What counts:
 //! - every file and symlink in the folder of the crate and of the crates of this repository that it depends on
-//!   (build dependencies, optional ones and those of every platform included, dev-dependencies not), whether git
-//!   ignores it or not;
-//! - what a symlink among them leads to and what their sources include (`include_str!` and the like), as long as it lies
-//!   in this repository;
+//!   (build dependencies, optional ones and those of every platform included, dev-dependencies not) that git would add;
+//! - what a symlink among them leads to and what their sources read (`include_str!` and the like), as long as it lies
+//!   in this repository, whether git ignores it or not;
 //! - the entries of `Cargo.lock` that those crates need, and the parts of the root `Cargo.toml` that they see;
 //! - `.cargo/config.toml` with what it includes, and `rust-toolchain.toml`;
 //! - what the caller adds: the toolchain, build arguments, a base image, a platform.
@@ -47,6 +46,7 @@ mod crates;
 mod diff;
 mod document;
 mod excerpt;
+mod git;
 mod input;
 mod lock;
 mod manifest;

@@ -1,4 +1,4 @@
-//! The folders that a pattern in `workspace.members` means.
+//! Patterns of paths, as cargo and git have them, and the folders that one in `workspace.members` means.
 
 use anyhow::{Context, Result, bail};
 use std::io::ErrorKind;
@@ -51,14 +51,55 @@ fn children(root: &Path, folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => matches(rest, name) || (!name.is_empty() && matches(pattern, &name[1..])),
-        (Some((b'?', pattern)), Some((_, name))) => matches(pattern, name),
-        (Some((expected, pattern)), Some((found, name))) if expected == found => matches(pattern, name),
-        _ => false,
+/// `*` and `?` match within one name, `**` in the place of a name any number of names, `[…]` one of several characters; a `\\`
+/// takes the meaning from what follows it.
+pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
+    matches_from(pattern, path, true)
+}
+
+fn matches_from(pattern: &[u8], path: &[u8], begins_name: bool) -> bool {
+    let behind = |at: usize| path.get(at..).unwrap_or_default();
+    match (pattern, path.first()) {
+        ([], first) => first.is_none(),
+        ([b'*', b'*'], _) if begins_name => true,
+        ([b'*', b'*', b'/', rest @ ..], _) if begins_name => {
+            let mut slashes = (0..path.len()).filter(|at| path[*at] == b'/');
+            matches_from(rest, path, true) || slashes.any(|at| matches_from(rest, behind(at + 1), true))
+        }
+        ([b'*', rest @ ..], first) => {
+            let goes_on = first.is_some_and(|first| *first != b'/');
+            matches_from(rest, path, false) || (goes_on && matches_from(pattern, behind(1), false))
+        }
+        (_, None) => false,
+        ([b'?', rest @ ..], Some(first)) => *first != b'/' && matches_from(rest, behind(1), false),
+        ([b'[', rest @ ..], Some(first)) => match class(rest, *first) {
+            Some((true, rest)) => *first != b'/' && matches_from(rest, behind(1), false),
+            _ => false,
+        },
+        ([b'\\', literal, rest @ ..] | [literal, rest @ ..], Some(first)) => {
+            literal == first && matches_from(rest, behind(1), *literal == b'/')
+        }
     }
+}
+
+/// Whether a class has a byte, and the pattern behind it; its opening bracket is gone.
+fn class(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
+    let (is_negated, body) = match pattern {
+        [b'!' | b'^', body @ ..] => (true, body),
+        body => (false, body),
+    };
+    // A closing bracket that comes first is one of the characters.
+    let end = body.iter().skip(1).position(|byte| *byte == b']')? + 1;
+    let (mut left, mut found) = (&body[..end], false);
+    while let [low, rest @ ..] = left {
+        let (high, rest) = match rest {
+            [b'-', high, rest @ ..] => (high, rest),
+            rest => (low, rest),
+        };
+        found |= (*low..=*high).contains(&byte);
+        left = rest;
+    }
+    Some((found != is_negated, &body[end + 1..]))
 }
 
 #[cfg(test)]
@@ -77,6 +118,21 @@ mod tests {
             ("v?", "v1", true),
             ("v?", "v", false),
             ("v?", "v12", false),
+            ("*", "a/b", false),
+            ("a/*/c", "a/b/c", true),
+            ("**/c", "a/b/c", true),
+            ("**/c", "c", true),
+            ("a/**", "a/b/c", true),
+            ("a/**", "a", false),
+            ("a/**/c", "a/c", true),
+            ("a**c", "abc", true),
+            ("a**c", "a/c", false),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[]x]", "]", true),
+            ("[a", "a", false),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
         ] {
             assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
         }

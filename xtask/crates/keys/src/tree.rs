@@ -3,6 +3,7 @@
 //! Directories are walked by one thread, which takes a few milliseconds for ten thousand files; reading and hashing
 //! the files takes longer and is shared among all cores. Nothing is followed, opened or read but regular files.
 
+use super::git::Git;
 use super::input::{Digest, Input, Kind, printable};
 use super::mentions::Mentions;
 use anyhow::{Context, Result};
@@ -85,27 +86,40 @@ impl<'a> Forest<'a> {
         separate: &dyn Fn(&Path, &Path) -> bool,
     ) -> Result<BTreeMap<PathBuf, Tree>> {
         let mut found = Vec::new();
+        let git = Git::around(&self.real_root);
         for (tree, path) in paths.iter().enumerate() {
             let metadata = fs::symlink_metadata(self.root.join(path));
             if let Some(metadata) = unless_gone(metadata).with_context(|| cannot_read(path))? {
                 let entry = Found { tree, path: path.clone(), file_type: metadata.file_type() };
-                self.walk(entry, &|folder| separate(path, folder), &mut found)?;
+                self.walk(entry, git.as_ref(), &|folder| separate(path, folder), &mut found)?;
             }
         }
         // Sorted once here, the manifests of several services have little left to sort.
         found.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
         let mut trees: Vec<Tree> = paths.iter().map(|_| Tree::default()).collect();
-        for (tree, hashed) in self.hash_all(&found)? {
+        for (tree, hashed) in self.hash_all(paths, &found)? {
             trees[tree].inputs.push(hashed.input);
             trees[tree].leads.extend(hashed.leads);
             trees[tree].variables.extend(hashed.variables);
         }
+        for tree in trees.iter_mut().filter(|tree| !tree.leads.is_empty()) {
+            let own: BTreeSet<PathBuf> = tree.inputs.iter().map(Input::path).collect();
+            tree.leads.retain(|lead| !own.contains(lead));
+        }
         Ok(paths.iter().cloned().zip(trees).collect())
     }
 
-    fn walk(&self, start: Found, separate: &dyn Fn(&Path) -> bool, found: &mut Vec<Found>) -> Result<()> {
-        let mut pending = vec![start];
-        while let Some(entry) = pending.pop() {
+    /// Begins with what is asked for, whether git ignores it or not.
+    fn walk(
+        &self,
+        start: Found,
+        git: Option<&Git>,
+        separate: &dyn Fn(&Path) -> bool,
+        found: &mut Vec<Found>,
+    ) -> Result<()> {
+        // Each with whether git ignores it; then only what was added to it counts.
+        let mut pending = vec![(start, false)];
+        while let Some((entry, is_ignored)) = pending.pop() {
             if !entry.file_type.is_dir() {
                 found.push(entry);
                 continue;
@@ -118,9 +132,13 @@ impl<'a> Forest<'a> {
             for child in children {
                 let child = child.with_context(|| cannot_read(&entry.path))?;
                 let path = entry.path.join(child.file_name());
-                if child.file_name() != ".git" && !is_dropping(child.file_name().as_bytes()) {
-                    let file_type = child.file_type().with_context(|| cannot_read(&path))?;
-                    pending.push(Found { tree: entry.tree, path, file_type });
+                if child.file_name() == ".git" || is_dropping(child.file_name().as_bytes()) {
+                    continue;
+                }
+                let file_type = child.file_type().with_context(|| cannot_read(&path))?;
+                let is_ignored = is_ignored || git.is_some_and(|git| git.ignores(&path, file_type.is_dir()));
+                if !is_ignored || git.is_some_and(|git| git.has(&path, file_type.is_dir())) {
+                    pending.push((Found { tree: entry.tree, path, file_type }, is_ignored));
                 }
             }
         }
@@ -139,7 +157,7 @@ impl<'a> Forest<'a> {
     }
 
     /// Hashes on all cores. The result has the order of `found`, whichever thread took what.
-    fn hash_all(&self, found: &[Found]) -> Result<Vec<(usize, Hashed)>> {
+    fn hash_all(&self, paths: &[PathBuf], found: &[Found]) -> Result<Vec<(usize, Hashed)>> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(found.len() / FILES_WORTH_A_THREAD).max(1);
         let next = AtomicUsize::new(0);
@@ -149,7 +167,7 @@ impl<'a> Forest<'a> {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(entry) = found.get(index) else { return done };
-                let hashed = unless_gone(self.hash(entry, &mut buffer));
+                let hashed = unless_gone(self.hash(&paths[entry.tree], entry, &mut buffer));
                 done.push((index, hashed.with_context(|| cannot_read(&entry.path))));
             }
         };
@@ -169,12 +187,13 @@ impl<'a> Forest<'a> {
         Ok(hashed)
     }
 
-    fn hash(&self, entry: &Found, buffer: &mut [u8]) -> std::io::Result<Hashed> {
+    /// `top` is where the walk that found it began: the folder of its crate.
+    fn hash(&self, top: &Path, entry: &Found, buffer: &mut [u8]) -> std::io::Result<Hashed> {
         let path = self.root.join(&entry.path);
         let name = entry.path.as_os_str().as_bytes();
         if entry.file_type.is_file() {
             if entry.path.extension().is_some_and(|extension| extension == "rs") {
-                return self.hash_source(&path, name);
+                return self.hash_source(top, &path, name);
             }
             let (mode, digest) = hash_file(&path, buffer)?;
             return Ok(Input::with_digest(Kind::File { mode }, name, digest).into());
@@ -191,15 +210,21 @@ impl<'a> Forest<'a> {
         Ok(Input::new(Kind::Special, name, special(entry.file_type)).into())
     }
 
-    /// A source file says what else its compilation reads.
-    fn hash_source(&self, path: &Path, name: &[u8]) -> std::io::Result<Hashed> {
+    /// A source file says what else its compilation reads. Of folders only those of its own crate count, which something
+    /// else may leave out.
+    fn hash_source(&self, top: &Path, path: &Path, name: &[u8]) -> std::io::Result<Hashed> {
         let mut file = File::open(path)?;
         let mode = counting_mode(&file.metadata()?);
         let mut content = Vec::new();
         file.read_to_end(&mut content)?;
-        let Mentions { files, variables } = std::str::from_utf8(&content).map(Mentions::of).unwrap_or_default();
-        let folder = path.parent().unwrap_or(path);
-        let leads = files.iter().filter_map(|file| self.destination(&folder.join(file))).collect();
+        let folders = [path.parent().unwrap_or(path).to_path_buf(), self.root.join(top)];
+        // A build script may have any name, and lies beside the manifest.
+        let mentions = std::str::from_utf8(&content).map(|text| Mentions::of(text, folders[0] == folders[1]));
+        let Mentions { paths, variables } = mentions.unwrap_or_default();
+        let places = paths.iter().flat_map(|path| folders.iter().map(move |folder| folder.join(path)));
+        let leads = places.filter(|place| place.exists()).filter_map(|place| self.destination(&place));
+        let counts = |lead: &PathBuf| !self.root.join(lead).is_dir() || (lead.starts_with(top) && lead != top);
+        let leads = leads.filter(counts).collect();
         Ok(Hashed { input: Input::with_digest(Kind::File { mode }, name, Digest::of(content)), leads, variables })
     }
 

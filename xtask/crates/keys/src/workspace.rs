@@ -186,7 +186,12 @@ impl Workspace {
         for &name in names {
             let closure = self.resolve(name)?;
             inputs.insert(name, self.declared(&closure));
-            seen.insert(name, closure.folders.into_iter().chain(self.settings.iter().cloned()).collect());
+            let members = closure.folders.iter().filter_map(|folder| self.crates.get(folder));
+            let sources: BTreeSet<PathBuf> = members.flat_map(|member| &member.sources).cloned().collect();
+            seen.insert(
+                name,
+                closure.folders.into_iter().chain(sources).chain(self.settings.iter().cloned()).collect(),
+            );
         }
         let trees = self.read_trees(&mut seen)?;
         let manifest = |(name, mut inputs): (&str, Vec<Input>)| {
