@@ -6,6 +6,7 @@ mod sample;
 
 mod counts;
 mod ignored;
+mod truth;
 mod workspace;
 
 use keys::diff;

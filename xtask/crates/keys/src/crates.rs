@@ -208,6 +208,19 @@ pub(super) fn included_files<'a>(table: &'a DeTable<'_>) -> Vec<&'a str> {
     }
 }
 
+/// The programs of the repository that a file of its configuration has cargo call. A name without a slash is one on `PATH`.
+pub(super) fn configured_programs(table: &DeTable<'_>) -> Vec<PathBuf> {
+    let build = document::table(table, "build").into_iter();
+    let compilers = ["rustc", "rustc-wrapper", "rustc-workspace-wrapper"];
+    let compilers = build.flat_map(|build| compilers.into_iter().filter_map(|key| document::string(build, key)));
+    let targets = document::entries(table, "target").filter_map(|(_, target)| target.as_table());
+    let programs = compilers.chain(targets.filter_map(|target| document::string(target, "linker")));
+    programs
+        .filter(|path| path.contains('/'))
+        .filter_map(|path| below_root(Path::new("Cargo.toml"), path).ok())
+        .collect()
+}
+
 /// The path relative to the root that `path` has when it starts from the folder of `manifest`.
 ///
 /// # Errors

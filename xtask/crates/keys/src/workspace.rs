@@ -134,6 +134,7 @@ impl Workspace {
             for included in crates::included_files(&table) {
                 pending.push(crates::below_root(&path, included)?);
             }
+            self.settings.extend(crates::configured_programs(&table));
             // Unlike those of `include`, paths of `[patch]` start from the folder that holds `.cargo`.
             patched.extend(crates::patched_folders(Path::new("Cargo.toml"), &table)?);
         }

@@ -99,22 +99,38 @@ fn no_member(root: &Path, name: &str) -> Fault {
 }
 
 fn compiler_inputs(root: &Path, vars: &Vars, proc: &Proc) -> Result<Vec<Input>> {
-    let toolchain = Input::toolchain(&proc.read(&rustc::version(vars))?);
-    let variables = build_variables(vars).into_iter().map(|(name, value)| Input::new(Kind::Argument, name, value));
+    let toolchain = Input::toolchain(&proc.read(&rustc::version(vars).dir(root))?);
+    let variables = build_variables(vars).into_iter().map(|(name, value)| {
+        // A program of the repository is a script as a rule, and what it does may change.
+        let program = Some(root.join(&value)).filter(|path| name.contains("RUSTC") && path.starts_with(root));
+        let content = program.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+        Input::new(Kind::Argument, name, [value.as_bytes(), &content].concat())
+    });
     let configuration = keys::configuration_outside(root, &vars.cargo_home()).context("read cargo's configuration")?;
     Ok(std::iter::once(toolchain).chain(variables).chain(configuration).collect())
 }
 
 /// Variables that change what cargo builds (doc.rust-lang.org/cargo/reference/environment-variables.html), and those
-/// that the C compiler is called by.
+/// that compilers and linkers are called by.
 fn build_variables(vars: &Vars) -> Vec<(String, String)> {
-    let prefixes =
-        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CFLAGS"];
+    let prefixes = [
+        "RUSTC",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_INCREMENTAL",
+        "CARGO_BUILD_",
+        "CARGO_PROFILE_",
+        "CARGO_TARGET_",
+        "CARGO_UNSTABLE_",
+        "CFLAGS",
+        "CXX",
+        "MACOSX_DEPLOYMENT_TARGET",
+    ];
     let all = prefixes.iter().flat_map(|prefix| vars.starting_with(prefix));
     // Where the output goes and how many compilers run at once does not change what they make.
     let passing = ["CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR", "CARGO_BUILD_JOBS", "CARGO_TARGET_DIR"];
     let compiler = vars.get("CC").map(|compiler| ("CC".to_owned(), compiler.to_owned()));
-    all.filter(|(name, _)| !passing.contains(&name.as_str())).chain(compiler).collect()
+    all.filter(|(name, value)| !value.is_empty() && !passing.contains(&name.as_str())).chain(compiler).collect()
 }
 
 #[cfg(test)]
