@@ -43,7 +43,7 @@ fn stamp(other: &Path) -> PathBuf {
 /// What it is made of, as far as cargo has said so, and it itself.
 fn inputs(other: &Path) -> Vec<PathBuf> {
     let list = std::fs::read_to_string(other.with_extension("d")).unwrap_or_default();
-    let mut inputs = prerequisites(&list);
+    let mut inputs = cargo::dependencies(&list);
     inputs.extend([other.to_owned(), Path::new(PACKAGE).join("../Cargo.lock")]);
     inputs
 }
@@ -55,22 +55,6 @@ fn is_newer(seen: Option<SystemTime>, inputs: &[PathBuf]) -> bool {
 
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).ok()?.modified().ok()
-}
-
-/// The files behind the colon of a rule that cargo wrote, in which a space of a name has a backslash before it.
-fn prerequisites(list: &str) -> Vec<PathBuf> {
-    let Some((_, behind)) = list.lines().next().and_then(|line| line.split_once(": ")) else { return Vec::new() };
-    let mut names = vec![String::new()];
-    let mut letters = behind.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match (letter, letters.peek(), names.last_mut()) {
-            ('\\', Some(' '), Some(name)) => name.extend(letters.next()),
-            (' ', _, _) => names.push(String::new()),
-            (_, _, Some(name)) => name.push(letter),
-            (_, _, None) => {}
-        }
-    }
-    names.into_iter().filter(|name| !name.is_empty()).map(PathBuf::from).collect()
 }
 
 fn build(ctx: &Ctx, own: &Path, other: &Path) -> Result<()> {
@@ -96,16 +80,4 @@ fn place(own: &Path) -> Option<(&str, &Path)> {
     let is_root = |above: &&Path| [".rustc_info.json", "CACHEDIR.TAG"].iter().any(|file| above.join(file).is_file());
     let target = folder.ancestors().skip(1).find(is_root).or(folder.parent())?;
     Some((profile, target))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_a_rule_may_have_spaces() {
-        let list = "/t/remote: /a/b.rs /with\\ space/c.rs\n\nother: x\n";
-        assert_eq!(prerequisites(list), [PathBuf::from("/a/b.rs"), PathBuf::from("/with space/c.rs")]);
-        assert_eq!(prerequisites(""), Vec::<PathBuf>::new());
-    }
 }

@@ -41,15 +41,26 @@ fn what_sources_read_from_elsewhere_is_noticed() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    let answer = "text: format!(\"{epoch} {} {}\", option_env!(\"BUILD_LABEL\").unwrap_or(\"plain\"), \
-                  include_str!(\"../../../notes/label.txt\"))";
-    edit(&sandbox.root.join("app/epoch/src/main.rs"), "text: epoch.to_string()", answer);
+    let answer = "text: format!(\"{epoch} {} {} {}\", option_env!(\"BUILD_LABEL\").unwrap_or(\"plain\"), \
+                  include_str!(\"../../../notes/label.txt\"), note!(third))";
+    let source = sandbox.root.join("app/epoch/src/main.rs");
+    edit(&source, "text: epoch.to_string()", answer);
+    // What it includes is known once it was compiled.
+    let note = "macro_rules! note { ($name:ident) => { \
+                include_str!(concat!(\"../../../notes/\", stringify!($name), \".txt\")) } }\n";
+    edit(&source, "fn main()", &format!("{note}\nfn main()"));
     write("notes/label.txt", "first");
+    write("notes/third.txt", "and more");
     xtask(&sandbox, None, &["deploy", "epoch", "--json"]);
     is_built_again(&sandbox, Some("blue"), "BUILD_LABEL", " blue first");
     is_built_again(&sandbox, Some("green"), "BUILD_LABEL", " green first");
     write("notes/label.txt", "second");
     is_built_again(&sandbox, Some("green"), "notes/label.txt", " green second");
+    is_used_again(&sandbox, Some("green"));
+    write("notes/third.txt", "and less");
+    is_built_again(&sandbox, Some("green"), "notes/third.txt changed", " green second and less");
+    write("notes/third.txt", "and more");
+    is_built_again(&sandbox, Some("green"), "notes/third.txt changed", " green second and more");
     write("notes/other.txt", "nobody includes it");
     write("app/epoch/.DS_Store", "the Finder's");
     write("app/epoch/src/.main.rs.swp", "an editor's");

@@ -2,7 +2,7 @@
 
 use super::build_location::{BuildLocation, Circumstances, LocationChoice};
 use super::record::Records;
-use crate::build::{Compiler, Manner, Sources};
+use crate::build::{Compiler, Manner, Sources, beyond};
 use anyhow::{Context, Result};
 use base::ctx::Vars;
 use base::error::Fault;
@@ -54,7 +54,7 @@ impl DesiredImage {
     pub(super) fn built_inside(&self, why_location: String) -> Self {
         let mut manifest = self.manifest.clone();
         manifest.retain(|input| match input.kind() {
-            Kind::Toolchain => false,
+            Kind::Toolchain | Kind::Read => false,
             Kind::Argument => ARGUMENTS.contains(&input.name()),
             _ => true,
         });
@@ -175,7 +175,7 @@ impl Order<'_> {
             BuildLocation::Inside => sources.of(self.name).cloned(),
         };
         let Some(manifest) = manifest else { return Ok(None) };
-        let image = self.complete(manifest, platform, location, why);
+        let image = self.complete(manifest, platform, location, why)?;
         // That a binary built here does not suit the base is known once it was built.
         let record = Records::new(&self.deployment.home, self.service).read(&image.key());
         let Some(fit) = record.and_then(|record| record.fit).filter(|_| location == BuildLocation::Host) else {
@@ -200,7 +200,7 @@ impl Order<'_> {
         platform: Platform,
         location: BuildLocation,
         why_location: String,
-    ) -> DesiredImage {
+    ) -> Result<DesiredImage> {
         let builder = base_input(&self.bases.builder);
         manifest.add(self.recipe.clone());
         manifest.add(Input::new(Kind::Platform, platform.as_str(), ""));
@@ -213,7 +213,10 @@ impl Order<'_> {
         for (name, value) in ARGUMENTS.into_iter().zip(values) {
             manifest.add(argument(name, value));
         }
-        DesiredImage {
+        if location == BuildLocation::Host {
+            beyond::complete(&self.deployment.home, &self.deployment.root, &mut manifest)?;
+        }
+        Ok(DesiredImage {
             service: self.service.clone(),
             name: self.name.to_owned(),
             system: self.system.clone(),
@@ -224,7 +227,7 @@ impl Order<'_> {
             whole_key: manifest.key(),
             manifest,
             builder,
-        }
+        })
     }
 }
 

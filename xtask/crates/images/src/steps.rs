@@ -152,6 +152,7 @@ impl Work for BinariesWork {
         for wanted in &missing {
             let error = match (compiled.binary(&wanted.name), changed.get(&wanted.service)) {
                 (Ok(binary), None) => {
+                    build::beyond::learn(&images.deployment.home, &images.deployment.root, &wanted.manifest, binary)?;
                     images.state().binaries.insert(wanted.name.clone(), PathBuf::from(binary));
                     built.insert(&wanted.name);
                     continue;

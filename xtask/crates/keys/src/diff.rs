@@ -63,6 +63,10 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // It is one only while it is not what it was.
+            Self::Added(input) | Self::Removed(input) if input.kind() == Kind::Read => {
+                write!(f, "{} changed", subject(input))
+            }
             Self::Added(input) => write!(f, "{} added", subject(input)),
             Self::Removed(input) => write!(f, "{} removed", subject(input)),
             Self::Changed { old, new } => match new.kind() {
@@ -114,7 +118,7 @@ fn release<'a>(toolchain: &'a Input, other: &Input) -> &'a str {
 fn subject(input: &Input) -> String {
     let name = input.name();
     match input.kind() {
-        Kind::File { .. } | Kind::Link | Kind::Special => name.to_owned(),
+        Kind::File { .. } | Kind::Link | Kind::Special | Kind::Read => name.to_owned(),
         Kind::Config => format!("Cargo.toml: {name}"),
         Kind::Lock => format!("lock: {name}"),
         kind => format!("{} {name}", word(kind)),
@@ -123,7 +127,7 @@ fn subject(input: &Input) -> String {
 
 fn word(kind: Kind) -> &'static str {
     match kind {
-        Kind::File { .. } => "a file",
+        Kind::File { .. } | Kind::Read => "a file",
         Kind::Link => "a symlink",
         Kind::Special => "a socket, pipe or device",
         Kind::Config => "Cargo.toml",

@@ -69,6 +69,8 @@ pub enum Kind {
     Link,
     /// A socket, a pipe or a device. Only what it is counts: reading it could wait for ever.
     Special,
+    /// What a build has read beyond its key, a file or a folder. It counts, and is given to no other build.
+    Read,
     /// A part of the root `Cargo.toml`, by its key: `profile.dev`.
     Config,
     /// An entry of `Cargo.lock`: `tokio 1.48.0`.
@@ -89,9 +91,10 @@ pub enum Kind {
 
 impl Kind {
     /// All but files, whose mode is theirs.
-    const OTHERS: [Self; 10] = [
+    const OTHERS: [Self; 11] = [
         Self::Link,
         Self::Special,
+        Self::Read,
         Self::Config,
         Self::Lock,
         Self::Toolchain,
@@ -107,6 +110,7 @@ impl Kind {
             Self::File { .. } => "file",
             Self::Link => "link",
             Self::Special => "special",
+            Self::Read => "read",
             Self::Config => "config",
             Self::Lock => "lock",
             Self::Toolchain => "toolchain",

@@ -18,8 +18,8 @@
 //! sticky; those of group and others follow the umask of whoever made the checkout.
 //!
 //! Limits: what a build reads from elsewhere is the caller's to add: variables, of which [`Manifest::variables`] has the
-//! names that sources mention, and cargo's configuration above the repository, for which there is
-//! [`configuration_outside`]. A name that a macro puts together is not seen. Features and platforms are
+//! names that sources mention, cargo's configuration above the repository, for which there is
+//! [`configuration_outside`], and what is known of a build only afterwards, for which there is [`read_beyond`]. Features and platforms are
 //! not resolved: an optional dependency counts whether or not it is switched on, and so does what the lock lists for
 //! another system. Every profile of the root `Cargo.toml` counts, unless the one that is built
 //! with was named.
@@ -59,4 +59,5 @@ pub use configuration::outside as configuration_outside;
 pub use diff::{Change, diff};
 pub use input::{Digest, Input, Kind};
 pub use manifest::{Key, Manifest};
+pub use tree::read_beyond;
 pub use workspace::{UnknownCrate, Workspace};

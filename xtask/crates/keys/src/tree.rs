@@ -240,6 +240,19 @@ impl<'a> Forest<'a> {
     }
 }
 
+/// What lies at these paths of a repository at this moment, one input for each.
+///
+/// # Errors
+/// When something is there and cannot be read; the message names it.
+pub fn read_beyond(root: &Path, paths: &[PathBuf]) -> Result<Vec<Input>> {
+    let trees = Forest::new(root)?.read(paths, &|_, _| false)?;
+    let read = |(path, tree): (PathBuf, Tree)| {
+        let digest = Digest::of_fields(tree.inputs.iter().map(ToString::to_string));
+        Input::with_digest(Kind::Read, path.as_os_str().as_bytes(), digest)
+    };
+    Ok(trees.into_iter().map(read).collect())
+}
+
 /// Whether a name is that of what desktops and editors leave beside a file that is looked at or edited: Finder's, Vim's
 /// backups, swap files and the one by which it tries whether it may write, Emacs's locks and copies.
 fn is_dropping(name: &[u8]) -> bool {

@@ -97,9 +97,33 @@ fn package(message: &Value) -> &str {
     }
 }
 
+/// The files that something was built from, as cargo writes them beside it: behind the colon of a rule, where a space of a
+/// name has a backslash before it (doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files).
+pub fn dependencies(list: &str) -> Vec<PathBuf> {
+    let Some((_, behind)) = list.lines().next().and_then(|line| line.split_once(": ")) else { return Vec::new() };
+    let mut names = vec![String::new()];
+    let mut letters = behind.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (letter, letters.peek(), names.last_mut()) {
+            ('\\', Some(' '), Some(name)) => name.extend(letters.next()),
+            (' ', _, _) => names.push(String::new()),
+            (_, _, Some(name)) => name.push(letter),
+            (_, _, None) => {}
+        }
+    }
+    names.into_iter().filter(|name| !name.is_empty()).map(PathBuf::from).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_a_rule_may_have_spaces() {
+        let list = "/t/remote: /a/b.rs /with\\ space/c.rs\n\nother: x\n";
+        assert_eq!(dependencies(list), [PathBuf::from("/a/b.rs"), PathBuf::from("/with space/c.rs")]);
+        assert_eq!(dependencies(""), Vec::<PathBuf>::new());
+    }
 
     #[test]
     fn all_crates_are_built_in_one_go() {

@@ -3,7 +3,6 @@
 use crate::supervised::Supervised;
 use crate::supervised::runtime::BuildErrors;
 use anyhow::{Context, Result};
-use base::ctx::Vars;
 use base::error::Fault;
 use base::files;
 use base::proc::{CommandLine, Proc};
@@ -12,7 +11,7 @@ use engine::home::Home;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Preview, Work};
 use images::build;
-use images::build::{Compiler, Manner, Sources};
+use images::build::{Compiler, Manner, Sources, beyond};
 use keys::Manifest;
 use model::name::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,21 +56,18 @@ impl DesiredBinary {
 ///
 /// # Errors
 /// When the sources cannot be read or the compiler does not say what it is.
-pub(super) fn wanted(
-    root: &Path,
-    vars: &Vars,
-    proc: &Proc,
-    crates: &[(ServiceName, String)],
-) -> Result<Vec<DesiredBinary>> {
+pub(super) fn wanted(core: &Supervised, proc: &Proc, crates: &[(ServiceName, String)]) -> Result<Vec<DesiredBinary>> {
+    let root = &core.deployment.root;
     let names: BTreeSet<&str> = crates.iter().map(|(_, name)| name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let manner = Manner { compiler: Compiler::Here, profile: None };
-    let sources = Sources::read(root, vars, proc, manner, &names)?;
+    let sources = Sources::read(root, &core.vars, proc, manner, &names)?;
     let wanted = |(service, name): &(ServiceName, String)| {
-        let manifest = sources.built_here(name)?;
-        Some(DesiredBinary { service: service.clone(), name: name.clone(), manifest })
+        let mut manifest = sources.built_here(name)?;
+        let completed = beyond::complete(core.home(), root, &mut manifest);
+        Some(completed.map(|()| DesiredBinary { service: service.clone(), name: name.clone(), manifest }))
     };
-    Ok(crates.iter().filter_map(wanted).collect())
+    crates.iter().filter_map(wanted).collect()
 }
 
 pub(super) struct BuildWork {
@@ -129,6 +125,7 @@ impl Work for BuildWork {
                     let same = kept.entry((&wanted.name, wanted.key()));
                     let file = wanted.folder(self.core.home()).join(wanted.service.as_str());
                     let from = same.or_insert(file);
+                    beyond::learn(self.core.home(), &self.core.deployment.root, &wanted.manifest, binary)?;
                     keep(wanted, binary, from, self.core.home())?;
                     built += 1;
                     continue;
@@ -155,7 +152,7 @@ impl BuildWork {
     /// of them belongs to no key.
     fn changed_meanwhile(&self, cx: &StepCx<'_>, missing: &[&DesiredBinary]) -> Result<BTreeMap<ServiceName, String>> {
         let crates: Vec<_> = missing.iter().map(|wanted| (wanted.service.clone(), wanted.name.clone())).collect();
-        let now = wanted(&self.core.deployment.root, &self.core.vars, cx.proc, &crates)?;
+        let now = wanted(&self.core, cx.proc, &crates)?;
         let first_change = |now: &DesiredBinary| {
             let before = missing.iter().find(|before| before.service == now.service)?;
             let change = keys::diff(&before.manifest, &now.manifest).into_iter().next()?;

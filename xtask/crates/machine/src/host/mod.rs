@@ -296,7 +296,7 @@ fn wanted<'a>(
         _ => None,
     };
     let crates: Vec<_> = provisions.flatten().filter_map(built).collect();
-    build::wanted(&core.deployment.root, &core.vars, &ctx.proc, &crates)
+    build::wanted(core, &ctx.proc, &crates)
 }
 
 /// What a system starts; the steps that fetch what it needs join the others.
