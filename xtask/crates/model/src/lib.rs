@@ -37,6 +37,6 @@ mod tests;
 pub use environment_file::{environment, environment_names, recorded_environment};
 pub use error::SpecErrors;
 pub use image_file::{IMAGES, LOCAL_IMAGES, public_images};
-pub use load::{Readable, Spec, load, load_readable};
+pub use load::{Readable, Spec, load, load_readable, programs};
 pub use price::{PRICES, prices};
 pub use tool::tools;

@@ -11,7 +11,7 @@ use super::system::{Presence, Service, System, TargetKind};
 use super::system_file::{self, Draft};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub(super) const SYSTEMS: &str = "deploy/systems";
@@ -98,7 +98,7 @@ pub fn load(root: &Path) -> Result<Spec, SpecErrors> {
 pub fn load_readable(root: &Path) -> Readable {
     let sink = Sink::default();
     let (images, image_names) = image_file::read(root, &sink);
-    let known = Known { crates: programs(root), images: image_names };
+    let known = Known { crates: programs(root).into_keys().collect(), images: image_names };
     let sources = read_systems(root, &sink);
     let documents: Vec<(SystemName, Document<'_>)> = sources
         .iter()
@@ -143,12 +143,12 @@ fn read_systems(root: &Path, sink: &Sink) -> Vec<(SystemName, Source)> {
     sources
 }
 
-/// The packages below `app/` that are programs, whatever their folders are called. A folder that cannot be listed has none.
-fn programs(root: &Path) -> Vec<String> {
+/// The packages below `app/` that are programs, with their folders, whatever those are called. A folder that cannot be
+/// listed has none.
+pub fn programs(root: &Path) -> BTreeMap<String, PathBuf> {
     let entries = fs::read_dir(root.join(CRATES)).into_iter().flatten();
-    let mut names: Vec<String> = entries.flatten().filter_map(|entry| program(&entry.path())).collect();
-    names.sort();
-    names
+    let named = |entry: fs::DirEntry| Some((program(&entry.path())?, Path::new(CRATES).join(entry.file_name())));
+    entries.flatten().filter_map(named).collect()
 }
 
 /// The name of the package in a folder, if it has a program. A manifest that cannot be read is cargo's to complain of.

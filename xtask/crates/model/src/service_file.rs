@@ -141,7 +141,7 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
                 host.report("only for a service with `image`; a crate runs as it is");
             }
             let crates = known.crates.iter().map(String::as_str);
-            read_known(&name, "crate", "crates in `app` with a `src/main.rs`", crates).map(Source::Crate)
+            read_known(&name, "crate", "programs in `app`", crates).map(Source::Crate)
         }
         (None, Some(name)) => {
             let host = host.map(|value| value.table(read_host_program));
@@ -164,7 +164,7 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
             None
         }
         (None, None) => {
-            table.missing("key `crate` (a folder in `app`) or `image` (a name in `deploy/images.toml`)");
+            table.missing("key `crate` (a package in `app`) or `image` (a name in `deploy/images.toml`)");
             None
         }
     }

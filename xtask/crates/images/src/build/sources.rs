@@ -83,7 +83,7 @@ impl Sources {
     }
 }
 
-/// The fault of the file that names a crate which cargo does not know. Its folder is there: the spec is checked for that.
+/// The fault of the file that names a crate which cargo does not know. Its package is there: the spec is checked for that.
 fn no_member(root: &Path, name: &str) -> Fault {
     let systems = model::load_readable(root).spec.systems;
     let named_by = systems.iter().find_map(|system| {
@@ -93,9 +93,9 @@ fn no_member(root: &Path, name: &str) -> Fault {
     });
     let service = named_by.as_deref().unwrap_or("a service");
     let cause = format!("{service} is built from the crate `{name}`, which is not in the workspace");
-    Fault::could_not_run("unknown-crate", cause).hint(format!(
-        "add `\"app/{name}\"` to `members` in `Cargo.toml`, and in `app/{name}/Cargo.toml` let it have the name `{name}`"
-    ))
+    let folder = model::programs(root).remove(name).unwrap_or_else(|| Path::new("app").join(name));
+    let hint = format!("add `\"{}\"` to `members` in `Cargo.toml`", folder.display());
+    Fault::could_not_run("unknown-crate", cause).hint(hint)
 }
 
 fn compiler_inputs(root: &Path, vars: &Vars, proc: &Proc) -> Result<Vec<Input>> {
@@ -147,8 +147,8 @@ mod tests {
         let root = std::env::temp_dir().join(format!("xtask-sources-{}", std::process::id()));
         let write = |path: &str, text: &str| files::write_private(&root.join(path), text.as_bytes()).unwrap();
         write("Cargo.toml", "[workspace]\nmembers = []\n");
-        write("app/hello/Cargo.toml", "[package]\nname = 'hello'\n");
-        write("app/hello/src/main.rs", "");
+        write("app/greeter/Cargo.toml", "[package]\nname = 'hello'\n");
+        write("app/greeter/src/main.rs", "");
         write("deploy/images.toml", "");
         write("deploy/systems/greeting.toml", "description = 'x'\n[services.hi]\ncrate = 'hello'\nport = 1\n");
         let proc = Proc::new(Children::default(), Interrupts::default(), OsString::new());
@@ -162,6 +162,6 @@ mod tests {
                 "`deploy/systems/greeting.toml`: `services.hi` is built from the crate `hello`, which is not in the workspace"
             )
         );
-        assert!(fault.hint.unwrap().starts_with("add `\"app/hello\"` to `members` in `Cargo.toml`"));
+        assert_eq!(fault.hint.unwrap(), "add `\"app/greeter\"` to `members` in `Cargo.toml`");
     }
 }
