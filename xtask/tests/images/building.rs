@@ -24,7 +24,7 @@ fn an_image_is_built_once_and_holds_what_was_promised() {
     for found in skip::unless!(engines()) {
         let mut place = Place::on(&found);
         let built = place.images(&[]);
-        for (service, word, port) in [("one", "hello\n", 1001), ("two", "two\n", 1002)] {
+        for (service, word) in [("one", "hello\n"), ("two", "two\n")] {
             let image = &built[service];
             assert_eq!(
                 (text(image, "result"), image["why"][0].as_str()),
@@ -38,7 +38,7 @@ fn an_image_is_built_once_and_holds_what_was_promised() {
             assert_eq!(config["user"], "65532:65532");
             assert_eq!(config["entrypoint"], json!(["/service"]));
             assert_eq!(config["health"], json!(["CMD", "/service", "healthcheck"]));
-            assert_eq!(config["ports"], json!({format!("{port}/tcp"): {}}));
+            assert!(config["ports"].is_null(), "{config:#}");
             assert_eq!(place.run(id, &[]), word);
             assert_eq!(place.run(id, &["healthcheck"]), "well\n");
             assert!(["127.0.0.1\n", "::1\n"].contains(&place.run(id, &["resolve"]).as_str()));

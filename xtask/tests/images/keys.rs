@@ -30,7 +30,9 @@ fn a_line_changes_the_images_whose_closure_has_it() {
             ("a line of what tests use", &|p| p.edit("app/tests-alone/src/lib.rs", "hello", "hi"), false, false),
             ("an empty file", &|p| p.write("app/one/empty", ""), true, false),
             ("the recipe", &|p| p.edit("app/Dockerfile", "USER", "# As nobody.\nUSER"), true, true),
-            ("the port", &|p| p.edit("deploy/systems/both.toml", "1001", "1003"), true, false),
+            ("the port", &|p| p.edit("deploy/systems/both.toml", "1001", "1003"), false, false),
+            ("a recipe that asks for the port", &|p| p.edit("app/Dockerfile", "USER", "ARG PORT=1\nUSER"), true, true),
+            ("the port that it asks for", &|p| p.edit("deploy/systems/both.toml", "1003", "1004"), true, false),
             ("the base", &|p| p.edit("deploy/images.toml", ":nonroot", ":debug-nonroot"), true, true),
             (
                 "the digest of the base",

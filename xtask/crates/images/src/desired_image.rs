@@ -25,7 +25,8 @@ pub struct DesiredImage {
     /// The crate, whose binary has the same name.
     pub name: String,
     pub system: SystemName,
-    pub port: u16,
+    /// Where it listens, if the recipe asks for it: by itself it is no part of an image.
+    pub port: Option<u16>,
     pub platform: Platform,
     pub location: BuildLocation,
     /// "on this machine", "inside a container: this machine is macOS"
@@ -38,7 +39,7 @@ pub struct DesiredImage {
 }
 
 /// The arguments that all images are built with, the location first.
-const ARGUMENTS: [&str; 5] = ["way", "profile", "service", "port", "crate"];
+const ARGUMENTS: [&str; 5] = ["way", "profile", "service", "crate", "port"];
 
 impl DesiredImage {
     /// Also its tag.
@@ -128,10 +129,12 @@ pub(super) fn plan(
     let sources = Sources::read(&deployment.root, vars, proc, manner, &crates)?;
     let recipe = std::fs::read(deployment.root.join(DOCKERFILE)).with_context(|| format!("read `{DOCKERFILE}`"))?;
     let input = Input::new(Kind::Dockerfile, DOCKERFILE, &recipe);
+    let asks_for_port = String::from_utf8_lossy(&recipe).lines().any(|line| line.trim().starts_with("ARG PORT"));
     let mut images = Vec::new();
     for (service, name) in services {
         let Some((system, declared)) = find(deployment, service) else { continue };
-        let order = Order { deployment, bases: &bases, recipe: &input, service, name, port: declared, system };
+        let port = Some(declared).filter(|_| asks_for_port);
+        let order = Order { deployment, bases: &bases, recipe: &input, service, name, port, system };
         for &platform in &platforms {
             images.extend(order.desired(&sources, platform)?);
         }
@@ -163,7 +166,7 @@ struct Order<'a> {
     service: &'a ServiceName,
     name: &'a str,
     system: &'a SystemName,
-    port: u16,
+    port: Option<u16>,
 }
 
 impl Order<'_> {
@@ -208,9 +211,9 @@ impl Order<'_> {
         if location == BuildLocation::Inside {
             manifest.add(builder.clone());
         }
-        let port = self.port.to_string();
-        let values = [location.as_str(), PROFILE, self.service.as_str(), &port, self.name];
-        for (name, value) in ARGUMENTS.into_iter().zip(values) {
+        let port = self.port.map(|port| port.to_string());
+        let values = [location.as_str(), PROFILE, self.service.as_str(), self.name];
+        for (name, value) in ARGUMENTS.into_iter().zip(values.into_iter().chain(port.as_deref())) {
             manifest.add(argument(name, value));
         }
         if location == BuildLocation::Host {

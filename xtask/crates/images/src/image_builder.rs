@@ -221,10 +221,10 @@ impl<'a> ImageBuilder<'a> {
         let bases = &self.images.plan.bases;
         let mut arguments = vec![
             ("BASE", base_image::reference(&bases.base)),
-            ("PORT", self.image.port.to_string()),
             ("CRATE", self.image.name.clone()),
             ("PROFILE", PROFILE.to_owned()),
         ];
+        arguments.extend(self.image.port.map(|port| ("PORT", port.to_string())));
         if self.image.location == BuildLocation::Inside {
             arguments.push(("BUILDER", base_image::reference(&bases.builder)));
         }
