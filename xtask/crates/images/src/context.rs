@@ -139,6 +139,7 @@ mod tests {
     use super::*;
 
     use keys::Workspace;
+    use std::collections::BTreeSet;
 
     /// A repository of one crate, in a folder of its own.
     fn repository(name: &str) -> PathBuf {
@@ -147,7 +148,12 @@ mod tests {
         let write = |path: &str, text: &str| write_file(&root.join(path), text.as_bytes(), 0o640).unwrap();
         write("Cargo.toml", "[workspace]\nmembers = ['app/*']\n# Why.\n[profile.dev]\ndebug = 1\n");
         write("app/a/Cargo.toml", "[package]\nname = 'a'\nversion = '1.0.0'\n[dev-dependencies]\nx = '1'\n");
-        write("app/a/src/main.rs", "fn main() {}");
+        write("app/a/src/main.rs", "include_str!(\"../read.made\"); include_str!(\"../../../notes/label\");");
+        write(".git/HEAD", "ref: refs/heads/main");
+        write("app/a/.gitignore", "*.made");
+        for path in ["app/a/read.made", "app/a/unread.made", "app/a/.DS_Store", "notes/label", "notes/other"] {
+            write(path, "");
+        }
         write("app/b/Cargo.toml", "[package]\nname = 'b'\nversion = '1.0.0'\n");
         write("app/a/100%.txt", "odd name");
         write_file(&root.join("app/a/run"), b"#!", 0o700).unwrap();
@@ -181,16 +187,22 @@ mod tests {
         let tree = context.tree();
         let mut found = Vec::new();
         files(&tree, &mut found, &tree);
+        let covered = manifest.inputs().iter().filter(|input| input.kind().is_path()).map(Input::path);
+        let covered: BTreeSet<PathBuf> = covered.chain(written.keys().cloned()).collect();
+        assert_eq!(found.iter().map(PathBuf::from).collect::<BTreeSet<_>>(), covered);
         let expected = [
             "Cargo.lock",
             "Cargo.toml",
+            "app/a/.gitignore",
             "app/a/100%.txt",
             "app/a/Cargo.toml",
             "app/a/assets",
             "app/a/logo",
             "app/a/nowhere",
+            "app/a/read.made",
             "app/a/run",
             "app/a/src/main.rs",
+            "notes/label",
             "shared/logo",
         ];
         assert_eq!(found, expected);
