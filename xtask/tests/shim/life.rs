@@ -1,20 +1,34 @@
 //! A container is started, watched, restarted and ended as a process is. The engine is the fake one.
 
 use crate::fake::{Fake, placed};
-use crate::scratch::{await_candidate, await_current, await_that, eventually, get, service, status};
-use base::http;
-use base::http::{Endpoint, Request, Url};
-use base::os;
+use crate::scratch::{await_candidate, await_current, await_that, eventually, service, status};
+use base::http::{Endpoint, Request, Response, Url, Via};
+use base::{http, os, socket};
 use nix::sys::signal::Signal;
-use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use supervisor::container;
 use supervisor::container::{Explained, Reach};
-use supervisor::{LaunchSpec, LaunchStrategy, State};
+use supervisor::{Client, LaunchSpec, LaunchStrategy, State};
 
 fn declared(spec: &LaunchSpec) -> u16 {
     let LaunchStrategy::Container { place, .. } = &spec.style else { panic!("not a container") };
     place.port
+}
+
+/// Where the shim of the current instance listens.
+fn socket_of(client: &Client) -> PathBuf {
+    match status(client).current.unwrap().admin {
+        Some(Via::Socket(socket)) => socket,
+        other => panic!("a shim at {other:?}"),
+    }
+}
+
+fn ask(shim: &Path, method: &'static str, path: &str) -> Response {
+    let url = Url { endpoint: Endpoint::socket(shim), path: path.to_owned() };
+    http::send(&Request { method, ..Request::get(url, Duration::from_secs(30)) }, &|| false).unwrap()
 }
 
 /// Why a candidate fails, and that it leaves nothing.
@@ -37,11 +51,11 @@ fn a_container_is_probed_through_its_shim_and_leaves_nothing() {
     assert_eq!(current.last_probe.as_deref(), Some("GET /readyz: 200"));
     let name = format!("fixture-{number}");
     assert_eq!(fake.containers(), [name.as_str()]);
-    let admin = current.admin.unwrap();
-    let explained = container::explain(admin).unwrap();
+    let shim = socket_of(&client);
+    let explained = container::explain(&shim).unwrap();
     assert_eq!((explained.container, explained.declared), (name, declared(&spec)));
     assert_eq!(explained.address, "127.0.0.1".parse().ok());
-    assert!(get(admin).unwrap().is_empty(), "its shim is no way to the service");
+    assert_eq!(ask(&shim, "GET", "/").status, 404, "its shim is no way to the service");
     let log = fake.scratch.log_lines();
     assert!(log.iter().any(|line| line.ends_with(" starting")), "{log:?}");
 
@@ -51,51 +65,61 @@ fn a_container_is_probed_through_its_shim_and_leaves_nothing() {
 }
 
 #[test]
-fn a_shim_does_something_for_its_supervisor_alone() {
+fn a_shim_is_its_owner_s_alone_and_its_socket_goes_with_it() {
     let fake = Fake::new("owner");
     let client = fake.scratch.supervisor();
     let spec = placed(fake.spec("v1"), |place| place.relays = vec!["/slipway/".to_owned()]);
     fake.scratch.deploy(&client, &spec);
-    let shim = Endpoint::from(status(&client).current.unwrap().admin.unwrap());
-    let reload = |token: Option<String>| {
-        let url = Url { endpoint: shim.clone(), path: "/reload".to_owned() };
-        let headers = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
-        let request = Request {
-            method: "POST",
-            headers: headers.into_iter().collect(),
-            ..Request::get(url, Duration::from_secs(30))
-        };
-        http::send(&request, &|| false).unwrap().status
-    };
-    assert_eq!([None, Some(String::new()), Some("0".repeat(64))].map(reload), [403; 3]);
-    assert_eq!(fake.signals(), "");
-    // The stand-in for an engine passes its whole environment on to what it runs.
+    let shim = socket_of(&client);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(shim.parent().unwrap()), mode(&shim)), (0o700, 0o600));
+    assert_eq!(ask(&shim, "POST", "/reload").status, 200);
     let number = status(&client).current.unwrap().instance;
-    let process = fake.pid(&format!("fixture-{number}")).unwrap();
-    let environ = format!("/proc/{process}/environ");
-    let variables = std::fs::read_to_string(&environ);
-    let variables = skip::unless!(variables.map_err(|error| skip::Missing::new(format!("`{environ}`: {error}"))));
-    let token = variables.split('\0').find_map(|variable| variable.strip_prefix("SLIPWAY_SHIM_TOKEN=")).unwrap();
-    assert_eq!(reload(Some(token.to_owned())), 200);
     assert_eq!(fake.signals(), format!("HUP fixture-{number}\n"));
+
+    let process = os::identity(fake.pid(&format!("fixture-{number}")).unwrap()).unwrap();
+    os::signal(&process, Signal::SIGKILL);
+    await_current(&client, |current| current.restarts == 1 && current.state == State::Ready);
+    let next = socket_of(&client);
+    assert!(next != shim && next.exists() && !shim.parent().unwrap().exists());
+    client.stop(&service()).unwrap();
+    assert!(!next.parent().unwrap().exists());
 }
 
 #[test]
-fn strangers_cannot_take_a_shim_s_places() {
+fn a_shim_answers_as_many_as_come() {
     let fake = Fake::new("crowd");
     let client = fake.scratch.supervisor();
     fake.scratch.deploy(&client, &fake.spec("v1"));
-    let current = status(&client).current.unwrap();
-    let admin = current.admin.unwrap();
-    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(admin).unwrap()).collect();
-    assert!(container::explain(admin).is_some());
-    // As its supervisor sees it, all is well: an answer that comes now was asked for behind all of these.
+    let shim = socket_of(&client);
+    let silent: Vec<_> = (0..200).map(|_| UnixStream::connect(&shim).unwrap()).collect();
+    assert!(container::explain(&shim).is_some());
+    // An answer that comes now was asked for behind all of these.
     fake.scratch.tell("v1", "unready");
     await_current(&client, |current| current.last_probe.as_deref().is_some_and(|seen| seen.contains("503")));
     fake.scratch.untell("v1", "unready");
     let now = await_current(&client, |current| current.state == State::Ready);
     assert_eq!(now.restarts, 0);
     drop(silent);
+}
+
+#[test]
+fn a_shim_whose_socket_was_cleaned_away_listens_again_and_its_container_runs_on() {
+    let fake = Fake::new("cleaned");
+    let client = fake.scratch.supervisor();
+    fake.scratch.deploy(&client, &fake.spec("v1"));
+    let before = status(&client).current.unwrap();
+    let shim = socket_of(&client);
+    socket::remove(shim.parent().unwrap());
+    assert!(container::explain(&shim).is_none());
+    eventually("it listens again", || container::explain(&shim));
+    fake.scratch.tell("v1", "unready");
+    await_current(&client, |current| current.last_probe.as_deref().is_some_and(|seen| seen.contains("503")));
+    fake.scratch.untell("v1", "unready");
+    let now = await_current(&client, |current| current.state == State::Ready);
+    assert_eq!((now.pid, now.restarts), (before.pid, 0));
+    client.stop(&service()).unwrap();
+    assert!(!shim.parent().unwrap().exists());
 }
 
 #[test]
@@ -210,9 +234,10 @@ fn a_container_that_listens_elsewhere_says_where() {
     let other = placed(spec, |place| place.port = 9);
     let client = fake.scratch.supervisor();
     let number = client.start(&other).unwrap();
-    let admin = await_that(&client, "the shim", |status| status.candidate.as_ref()?.admin);
+    let admin = await_that(&client, "the shim", |status| status.candidate.as_ref()?.admin.clone());
+    let Via::Socket(shim) = admin else { panic!("a shim at {admin}") };
     let explained = eventually("the container listens", || {
-        container::explain(admin).filter(|explained| !explained.elsewhere.is_empty())
+        container::explain(&shim).filter(|explained| !explained.elsewhere.is_empty())
     });
     let (container, address) = (format!("fixture-{number}"), "127.0.0.1".parse().ok());
     assert_eq!(explained, Explained { container, declared: 9, elsewhere: [3000].into(), address });
@@ -246,10 +271,11 @@ fn the_next_supervisor_ends_what_a_killed_one_has_left() {
     let client = fake.scratch.supervisor();
     let number = fake.scratch.deploy(&client, &fake.spec("v1"));
     let process = os::identity(fake.pid(&format!("fixture-{number}")).unwrap()).unwrap();
+    let shim = socket_of(&client);
     fake.scratch.kill(&client);
-    assert!(os::is_alive(&process), "it serves on");
+    assert!(os::is_alive(&process) && container::explain(&shim).is_some(), "it serves on");
     let ensured = fake.scratch.ensure();
     assert_eq!(ensured.orphans.len(), 1);
-    assert!(!os::is_alive(&process));
+    assert!(!os::is_alive(&process) && !shim.parent().unwrap().exists());
     fake.assert_nothing_left();
 }

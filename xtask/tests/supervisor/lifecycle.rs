@@ -118,9 +118,20 @@ fn the_socket_of_one_that_was_killed_is_removed() {
     scratch.deploy(&client, &scratch.spec("v1"));
     let folder = socket_of(&scratch);
     scratch.kill(&client);
-    assert!(folder.exists());
     supervisor::end_orphans(&scratch.dir);
     assert!(!folder.exists());
+}
+
+#[test]
+fn a_supervisor_removes_the_socket_of_one_whose_folder_is_gone() {
+    let (lost, scratch) = (Scratch::new("lost"), Scratch::new("sweep"));
+    let client = lost.supervisor();
+    let folder = socket_of(&lost);
+    os::signal(client.process(), Signal::SIGKILL);
+    assert!(os::wait_gone(client.process(), Instant::now() + Duration::from_secs(10)));
+    std::fs::remove_dir_all(&lost.dir).unwrap();
+    scratch.supervisor();
+    assert!(!folder.exists() && socket_of(&scratch).exists());
 }
 
 #[test]

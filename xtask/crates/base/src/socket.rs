@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 /// Where the folders are made, which is there on Linux and macOS.
 const PLACE: &str = "/tmp";
 const PREFIX: &str = "slipway-";
-/// The socket's name in its folder.
+/// The socket's name in its folder, and the one it has until it is its owner's alone and listens.
 const NAME: &str = "socket";
+const BESIDE: &str = "new";
 
 /// Listens in a new folder, whose name nobody can guess and so nobody can have made before.
 ///
@@ -20,19 +21,28 @@ const NAME: &str = "socket";
 /// When that cannot be made.
 pub fn listen() -> Result<(UnixListener, PathBuf)> {
     let folder = Path::new(PLACE).join(format!("{PREFIX}{}", random::hex::<8>().map_err(Error::other)?));
-    DirBuilder::new().mode(0o700).create(&folder)?;
-    let listener = UnixListener::bind(folder.join(NAME));
-    let private = |listener| {
-        std::fs::set_permissions(folder.join(NAME), Permissions::from_mode(0o600))?;
+    Ok((listen_in(&folder)?, folder))
+}
+
+/// Listens in a folder of that name, which must not be there: it may be anybody's.
+///
+/// # Errors
+/// When that cannot be made.
+pub fn listen_in(folder: &Path) -> Result<UnixListener> {
+    DirBuilder::new().mode(0o700).create(folder)?;
+    let listen = || {
+        let beside = folder.join(BESIDE);
+        let listener = UnixListener::bind(&beside)?;
+        std::fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
+        std::fs::rename(&beside, file(folder))?;
         Ok(listener)
     };
-    match listener.and_then(private) {
-        Ok(listener) => Ok((listener, folder)),
-        Err(error) => {
-            remove(&folder);
-            Err(error)
-        }
-    }
+    listen().inspect_err(|_| remove(folder))
+}
+
+/// The socket in such a folder.
+pub fn file(folder: &Path) -> PathBuf {
+    folder.join(NAME)
 }
 
 /// Whether the way to who listens in a folder is still open, and still ours: what cleans up in such places may have removed
@@ -41,7 +51,7 @@ pub fn is_ours(folder: &Path) -> bool {
     let is_private = |found: std::fs::Metadata| {
         found.is_dir() && found.uid() == nix::unistd::Uid::effective().as_raw() && found.mode() & 0o077 == 0
     };
-    std::fs::symlink_metadata(folder).is_ok_and(is_private) && folder.join(NAME).exists()
+    std::fs::symlink_metadata(folder).is_ok_and(is_private) && file(folder).exists()
 }
 
 /// # Errors
@@ -50,17 +60,31 @@ pub fn connect(folder: &Path) -> Result<UnixStream> {
     if !is_ours(folder) {
         return Err(Error::new(ErrorKind::NotFound, "its socket is gone"));
     }
-    UnixStream::connect(folder.join(NAME))
+    UnixStream::connect(file(folder))
 }
 
 /// Removes such a folder with its socket, and nothing else.
 pub fn remove(folder: &Path) {
-    let is_one = folder.parent() == Some(Path::new(PLACE))
-        && folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
-    if is_one {
-        let _ = std::fs::remove_file(folder.join(NAME));
+    if is_one(folder) {
+        let _ = std::fs::remove_file(folder.join(BESIDE));
+        let _ = std::fs::remove_file(file(folder));
         let _ = std::fs::remove_dir(folder);
     }
+}
+
+/// Removes what processes of ours that were killed have left: sockets on which nobody listens any more.
+pub fn sweep() {
+    let found = std::fs::read_dir(PLACE).into_iter().flatten().flatten().map(|entry| entry.path());
+    for folder in found.filter(|folder| is_one(folder) && is_ours(folder)) {
+        if UnixStream::connect(file(&folder)).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            remove(&folder);
+        }
+    }
+}
+
+fn is_one(folder: &Path) -> bool {
+    folder.parent() == Some(Path::new(PLACE))
+        && folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX))
 }
 
 #[cfg(test)]
@@ -72,7 +96,7 @@ mod tests {
     fn it_is_its_owner_s_alone_and_goes_without_a_trace() {
         let (listener, folder) = listen().unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
-        assert_eq!((mode(&folder), mode(&folder.join(NAME))), (0o700, 0o600));
+        assert_eq!((mode(&folder), mode(&file(&folder))), (0o700, 0o600));
         let mut stream = connect(&folder).unwrap();
         let (mut accepted, _) = listener.accept().unwrap();
         accepted.write_all(b"hi").unwrap();
@@ -88,5 +112,22 @@ mod tests {
         // What is no such folder is left alone.
         remove(Path::new(PLACE));
         assert!(Path::new(PLACE).is_dir());
+        // It can be had again under its name, which whoever uses it knows.
+        let again = listen_in(&folder).unwrap();
+        connect(&folder).unwrap();
+        assert_eq!(listen_in(&folder).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        drop(again);
+        remove(&folder);
+    }
+
+    #[test]
+    fn what_was_left_by_the_dead_is_swept_away_and_nothing_else() {
+        let (listener, living) = listen().unwrap();
+        let (left, dead) = listen().unwrap();
+        drop(left);
+        sweep();
+        assert!(connect(&living).is_ok() && !dead.exists());
+        drop(listener);
+        remove(&living);
     }
 }

@@ -6,18 +6,18 @@ use super::backoff::Backoff;
 use super::launch::LaunchSpec;
 use super::launch_strategy::LaunchStrategy;
 use super::question::{Answer, Question};
-use super::route::{Shim, Switch};
+use super::route::Switch;
 use super::status::{Ending, InstanceStatus, State};
-use super::watch::token;
 use crate::container;
 use anyhow::{Result, anyhow};
+use base::http::Via;
 use base::os;
 use base::os::ProcessId;
 use base::proc::{ServiceChild, ServiceCommand};
 use nix::sys::signal::Signal;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,9 +56,7 @@ pub(super) struct Instance {
 struct Process {
     child: ServiceChild,
     id: Option<ProcessId>,
-    admin: Option<SocketAddr>,
-    /// What the shim of a container knows its owner by.
-    token: Option<String>,
+    admin: Option<Via>,
     started: Instant,
     /// Set when it was told to end: when it is killed.
     kill_at: Option<Instant>,
@@ -133,19 +131,17 @@ impl Instance {
         self.misses = 0;
         self.probing = false;
         self.next_probe = now;
-        let token = matches!(self.spec.style, LaunchStrategy::Container { .. }).then(token).transpose()?;
-        let (child, admin) = self.spawn(exec, token.as_deref())?;
+        let (child, admin) = self.spawn(exec)?;
         let id = os::identity(child.pid());
-        self.process = Some(Process { child, id, admin, token, started: now, kill_at: None });
+        self.process = Some(Process { child, id, admin, started: now, kill_at: None });
         self.enter(Phase::Starting);
         Ok(())
     }
 
-    /// The process, and the address for its probes if it has one of its own.
-    fn spawn(&mut self, exec: &Path, token: Option<&str>) -> Result<(ServiceChild, Option<SocketAddr>)> {
+    /// The process, and where its probes go if it has a place of its own for them.
+    fn spawn(&mut self, exec: &Path) -> Result<(ServiceChild, Option<Via>)> {
         let mut env = self.spec.env.clone();
         env.insert(container::INSTANCE.to_owned(), self.number.to_string());
-        env.extend(token.map(|token| (container::TOKEN.to_owned(), token.to_owned())));
         let LaunchSpec { program, args, dir, log, .. } = &self.spec;
         let command = ServiceCommand { program, args, dir, env: &env, log };
         match &self.spec.style {
@@ -161,12 +157,12 @@ impl Instance {
                 };
                 let (child, admin) = command.spawn_with_sockets(exec, &socket)?;
                 self.socket = Some(socket);
-                Ok((child, Some(admin)))
+                Ok((child, Some(Via::Address(admin))))
             }
             LaunchStrategy::Container { place, .. } => {
                 let shim = self.spec.shim(place.clone()).to_json().to_string();
-                let (child, admin) = command.spawn_shim(exec, &shim)?;
-                Ok((child, Some(admin)))
+                let (child, socket) = command.spawn_shim(exec, &shim)?;
+                Ok((child, Some(Via::Socket(socket))))
             }
         }
     }
@@ -247,12 +243,16 @@ impl Instance {
         }
         let starting = self.phase == Phase::Starting;
         let age = now.saturating_duration_since(process.started);
-        let own = || std::iter::once(self.spec.listen).chain(process.admin).map(|address| address.port()).collect();
+        let address = match &process.admin {
+            Some(Via::Address(address)) => *address,
+            _ => self.spec.local_address(),
+        };
+        let own = || vec![self.spec.listen.port(), address.port()];
         let question = Question {
             number: self.number,
             starts: self.starts,
             pid: process.child.pid(),
-            address: process.admin.unwrap_or_else(|| self.spec.local_address()),
+            address,
             shim: self.shim(),
             live: (!starting).then(|| self.spec.live.clone()),
             ready: self.spec.ready.clone(),
@@ -294,16 +294,17 @@ impl Instance {
         (self.misses >= MISSES).then(|| format!("{MISSES} liveness probes failed: {}", live.text))
     }
 
-    /// The shim of its container, while that runs.
-    pub(super) fn shim(&self) -> Option<Shim> {
-        let process = self.process.as_ref()?;
-        Some(Shim { address: process.admin?, token: process.token.clone()? })
+    /// The socket of the shim of its container, while that runs.
+    pub(super) fn shim(&self) -> Option<PathBuf> {
+        match &self.process.as_ref()?.admin {
+            Some(Via::Socket(socket)) => Some(socket.clone()),
+            _ => None,
+        }
     }
 
     /// What has to be written somewhere for this instance to be sent requests.
     pub(super) fn switch(&self) -> Option<Switch> {
-        let shim = self.process.as_ref().and_then(|process| process.admin);
-        Switch::of(&self.spec.style, self.number, shim)
+        Switch::of(&self.spec.style, self.number, self.shim())
     }
 
     /// Its route was written for the process that it has.
@@ -356,7 +357,7 @@ impl Instance {
             last_probe: self.last_probe.clone(),
             overdue: self.overdue.clone(),
             listen: self.spec.listen,
-            admin: self.process.as_ref().and_then(|process| process.admin),
+            admin: self.process.as_ref().and_then(|process| process.admin.clone()),
         }
     }
 }

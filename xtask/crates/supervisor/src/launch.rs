@@ -1,6 +1,6 @@
 //! What the supervisor is told about a service that it is to run.
 //!
-//! The environment may hold secrets. A specification therefore travels only over the loopback connection and stays in
+//! The environment may hold secrets. A specification therefore travels only over its owner's socket and stays in
 //! memory: no state file and no log has it, and its debug form leaves the values out.
 
 use super::launch_strategy::LaunchStrategy;

@@ -1,12 +1,12 @@
 //! Asks a running instance how it is. Every probe ends within [`TIMEOUT`] and says what it saw in one line.
 
-use super::container;
-use super::route::Shim;
 use base::http;
 use base::http::{Endpoint, HttpError, Request, Response, Url};
+use base::socket;
 use model::system::Probe;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Connection and answer together, as Kubernetes has it by default.
@@ -38,13 +38,18 @@ pub fn ask(probe: &Probe, address: SocketAddr) -> Seen {
 }
 
 /// Has the shim of a container ask it; what the shim saw is what it answers.
-pub(super) fn ask_shim(path: &str, shim: &Shim) -> Seen {
-    let url = Url { endpoint: Endpoint::from(shim.address), path: path.to_owned() };
-    // It has a place for its supervisor however many others ask.
-    let headers = vec![("Authorization".to_owned(), container::authorization(&shim.token))];
-    match http::send(&Request { headers, ..Request::get(url, SHIM_TIMEOUT) }, &|| false) {
-        Ok(response) => Seen { ok: response.is_success(), text: printable(&response.body) },
-        Err(error) => Seen { ok: false, text: format!("its shim: {error}") },
+///
+/// # Errors
+/// When the shim cannot be asked, which says nothing about its container.
+pub(super) fn ask_shim(path: &str, shim: &Path) -> Result<Seen, String> {
+    if !shim.parent().is_some_and(socket::is_ours) {
+        return Err("its shim: its socket is gone".to_owned());
+    }
+    let url = Url { endpoint: Endpoint::socket(shim), path: path.to_owned() };
+    match http::send(&Request::get(url, SHIM_TIMEOUT), &|| false) {
+        Ok(response) => Ok(Seen { ok: response.is_success(), text: printable(&response.body) }),
+        Err(error) if error.is_unsent() => Err(format!("its shim: {error}")),
+        Err(error) => Ok(Seen { ok: false, text: format!("its shim: {error}") }),
     }
 }
 
@@ -111,7 +116,9 @@ fn printable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
     use std::net::TcpListener;
+    use std::os::unix::fs::PermissionsExt;
 
     fn answered(reply: &'static str, probe: &Probe) -> Seen {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -157,6 +164,18 @@ mod tests {
     fn nothing_there_is_said_with_the_address() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_eq!(ask(&http(), address).text, format!("GET /readyz: connect to {address}: connection refused"));
+    }
+
+    #[test]
+    fn a_shim_whose_socket_others_may_have_made_is_not_asked() {
+        let (listener, folder) = socket::listen().unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        let shim = socket::file(&folder);
+        assert_eq!(ask_shim("/ready", &shim).unwrap_err(), "its shim: its socket is gone");
+        assert_eq!(crate::container::explain(&shim), None);
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        socket::remove(&folder);
     }
 
     #[test]

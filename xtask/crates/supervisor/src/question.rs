@@ -2,11 +2,11 @@
 
 use super::launch::LaunchSpec;
 use super::probe::{self, Seen};
-use super::route::Shim;
 use crate::container;
 use base::os;
 use model::system::Probe;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A question to a running instance, to be asked without holding anything.
 pub(super) struct Question {
@@ -15,8 +15,8 @@ pub(super) struct Question {
     pub(super) starts: u64,
     pub(super) pid: u32,
     pub(super) address: SocketAddr,
-    /// The shim at that address, which asks in our place.
-    pub(super) shim: Option<Shim>,
+    /// The socket of a container's shim, which asks in our place.
+    pub(super) shim: Option<PathBuf>,
     /// Not asked before it was ready once.
     pub(super) live: Option<Probe>,
     pub(super) ready: Probe,
@@ -36,30 +36,34 @@ pub(super) struct Answer {
 }
 
 impl Question {
-    /// Takes a few seconds at most.
-    pub(super) fn ask(self) -> Answer {
-        let live = self.live.as_ref().map(|live| self.ask_for(live, container::LIVE));
+    /// Takes a few seconds at most. `None` when it cannot be asked.
+    pub(super) fn ask(self) -> Option<Answer> {
+        let live = match &self.live {
+            Some(live) => Some(self.ask_for(live, container::LIVE)?),
+            None => None,
+        };
         let ready = match &live {
             Some(seen) if !seen.ok || self.live.as_ref() == Some(&self.ready) => seen.clone(),
-            _ => self.ask_for(&self.ready, container::READY),
+            _ => self.ask_for(&self.ready, container::READY)?,
         };
         let elsewhere = match &self.overdue {
             Some(own) if !ready.ok => self.elsewhere(own),
             _ => Vec::new(),
         };
-        Answer { number: self.number, starts: self.starts, live, ready, elsewhere, overdue: self.overdue.is_some() }
+        let overdue = self.overdue.is_some();
+        Some(Answer { number: self.number, starts: self.starts, live, ready, elsewhere, overdue })
     }
 
-    fn ask_for(&self, probe: &Probe, at_shim: &str) -> Seen {
+    fn ask_for(&self, probe: &Probe, at_shim: &str) -> Option<Seen> {
         match &self.shim {
-            Some(shim) => probe::ask_shim(at_shim, shim),
-            None => probe::ask(probe, self.address),
+            Some(shim) => probe::ask_shim(at_shim, shim).ok(),
+            None => Some(probe::ask(probe, self.address)),
         }
     }
 
     fn elsewhere(&self, own: &[u16]) -> Vec<u16> {
-        if self.shim.is_some() {
-            return container::explain(self.address).into_iter().flat_map(|explained| explained.elsewhere).collect();
+        if let Some(shim) = &self.shim {
+            return container::explain(shim).into_iter().flat_map(|explained| explained.elsewhere).collect();
         }
         os::listening_ports(self.pid).into_iter().filter(|port| !own.contains(port)).collect()
     }

@@ -7,6 +7,7 @@
 use super::launch::millis;
 use anyhow::{Context, Result};
 use base::files;
+use base::http::Via;
 use base::os;
 use base::os::ProcessId;
 use base::socket;
@@ -94,15 +95,6 @@ impl Contact {
         Self::read(state_dir).filter(|contact| os::is_alive(&contact.process))
     }
 
-    /// Removes the socket that a supervisor has left which was killed.
-    pub(super) fn forget_socket(state_dir: &Path) {
-        if let Some(Self { process, listens: Listens::Socket(folder), .. }) = Self::read(state_dir)
-            && !os::is_alive(&process)
-        {
-            socket::remove(&folder);
-        }
-    }
-
     /// What the file says; nothing when it is not there or was damaged.
     pub(super) fn read(state_dir: &Path) -> Option<Self> {
         let value = files::read_json(&contact_file(state_dir)).ok()??;
@@ -122,7 +114,7 @@ pub(super) struct Record {
     pub(super) release: String,
     pub(super) process: ProcessId,
     pub(super) listen: SocketAddr,
-    pub(super) admin: Option<SocketAddr>,
+    pub(super) admin: Option<Via>,
     pub(super) state: &'static str,
     pub(super) restarts: u64,
     pub(super) stop_within: Duration,
@@ -132,7 +124,7 @@ impl Record {
     fn to_json(&self) -> Value {
         json!({
             "service": self.service.as_str(), "release": self.release, "process": self.process.to_json(),
-            "listen": self.listen.to_string(), "admin": self.admin.map(|address| address.to_string()),
+            "listen": self.listen.to_string(), "admin": self.admin.as_ref().map(Via::to_string),
             "state": self.state, "restarts": self.restarts, "stop_within_ms": millis(self.stop_within),
         })
     }
@@ -227,7 +219,7 @@ pub fn end_orphans(state_dir: &Path) -> Vec<Orphan> {
     end(&orphans);
     if Contact::of_live(state_dir).is_none() && !is_held(state_dir) {
         end_strays(state_dir);
-        Contact::forget_socket(state_dir);
+        socket::sweep();
     }
     orphans
 }
@@ -236,7 +228,7 @@ pub fn end_orphans(state_dir: &Path) -> Vec<Orphan> {
 pub(super) fn end_recorded(state_dir: &Path) {
     end(&recorded(state_dir));
     end_strays(state_dir);
-    Contact::forget_socket(state_dir);
+    socket::sweep();
 }
 
 fn end(orphans: &[Orphan]) {

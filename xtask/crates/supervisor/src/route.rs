@@ -12,7 +12,7 @@ use model::container::EngineKind;
 use model::name::ServiceName;
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,14 +32,8 @@ pub(super) struct Switch {
     file: PathBuf,
     text: String,
     confirm: Option<Confirm>,
-    /// Where the shim of the instance is asked.
-    shim: Option<SocketAddr>,
-}
-
-/// How the supervisor talks to the shim of a container.
-pub(super) struct Shim {
-    pub(super) address: SocketAddr,
-    pub(super) token: String,
+    /// The socket of the instance's shim.
+    shim: Option<PathBuf>,
 }
 
 /// A route that was written, and what it replaced.
@@ -49,8 +43,8 @@ pub(super) struct Made {
 }
 
 impl Switch {
-    /// The route to an instance of this style, if it has one; `shim` is where that is asked.
-    pub(super) fn of(style: &LaunchStrategy, instance: u64, shim: Option<SocketAddr>) -> Option<Self> {
+    /// The route to an instance of this style, if it has one; `shim` is its socket.
+    pub(super) fn of(style: &LaunchStrategy, instance: u64, shim: Option<PathBuf>) -> Option<Self> {
         let LaunchStrategy::Container { place, route: Some(route), .. } = style else { return None };
         let number = instance.to_string();
         let name = place.name(instance);
@@ -70,7 +64,7 @@ impl Switch {
     ///
     /// # Errors
     /// When it cannot be written, or is not in force in time; it is then as it was before.
-    pub(super) fn make(self, shim: impl Fn(&ServiceName) -> Option<Shim>) -> Result<Made, String> {
+    pub(super) fn make(self, shim: impl Fn(&ServiceName) -> Option<PathBuf>) -> Result<Made, String> {
         let made = self.write()?;
         if let Some(confirm) = &self.confirm
             && let Err(seen) = await_force(confirm, &shim)
@@ -112,7 +106,7 @@ impl Switch {
         if !self.text.contains(HOST) {
             return Ok(self.text.clone());
         }
-        match self.shim.and_then(container::explain).and_then(|explained| explained.address) {
+        match self.shim.as_deref().and_then(container::explain).and_then(|explained| explained.address) {
             Some(IpAddr::V4(address)) => Ok(self.text.replace(HOST, &address.to_string())),
             Some(IpAddr::V6(address)) => Ok(self.text.replace(HOST, &format!("[{address}]"))),
             None => Err(format!("the route `{}` cannot be written: the container has no address", self.file.display())),
@@ -149,15 +143,16 @@ fn file_of(style: &LaunchStrategy) -> Option<&Path> {
 }
 
 /// Asks until the answer is good; else returns the last one.
-fn await_force(confirm: &Confirm, shim: &dyn Fn(&ServiceName) -> Option<Shim>) -> Result<(), String> {
+fn await_force(confirm: &Confirm, shim: &dyn Fn(&ServiceName) -> Option<PathBuf>) -> Result<(), String> {
     let started = Instant::now();
     let mut nudged = false;
     loop {
         let shim = shim(&confirm.edge);
-        let Seen { ok, text } = match &shim {
+        let seen = match &shim {
             Some(shim) => probe::ask_shim(&confirm.path, shim),
-            None => Seen { ok: false, text: format!("`{}` does not run", confirm.edge) },
+            None => Err(format!("`{}` does not run", confirm.edge)),
         };
+        let Seen { ok, text } = seen.unwrap_or_else(|text| Seen { ok: false, text });
         if ok {
             return Ok(());
         }
@@ -173,10 +168,9 @@ fn await_force(confirm: &Confirm, shim: &dyn Fn(&ServiceName) -> Option<Shim>) -
 }
 
 /// Whether that helps shows in the next answer.
-fn nudge(shim: &Shim) {
-    let url = Url { endpoint: Endpoint::from(shim.address), path: RELOAD.to_owned() };
-    let headers = vec![("Authorization".to_owned(), container::authorization(&shim.token))];
-    let request = Request { method: "POST", headers, ..Request::get(url, NUDGE_WITHIN) };
+fn nudge(shim: &Path) {
+    let url = Url { endpoint: Endpoint::socket(shim), path: RELOAD.to_owned() };
+    let request = Request { method: "POST", ..Request::get(url, NUDGE_WITHIN) };
     let _ = http::send(&request, &|| false);
 }
 

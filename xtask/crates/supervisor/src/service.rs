@@ -4,11 +4,11 @@ use super::instance::{Instance, Phase};
 use super::launch::LaunchSpec;
 use super::launch_strategy::LaunchStrategy;
 use super::question::{Answer, Question};
-use super::route::{self, Shim, Switch};
+use super::route::{self, Switch};
 use super::status::ServiceStatus;
 use model::name::ServiceName;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -83,8 +83,8 @@ impl Service {
         self.current.as_mut()?.renewal()
     }
 
-    /// That of the current instance's container.
-    pub(super) fn shim(&self) -> Option<Shim> {
+    /// The socket of the current instance's shim.
+    pub(super) fn shim(&self) -> Option<PathBuf> {
         self.current.as_ref()?.shim()
     }
 

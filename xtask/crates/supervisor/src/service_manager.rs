@@ -5,7 +5,7 @@ use super::launch::LaunchSpec;
 use super::note;
 use super::question::{Answer, Question};
 use super::records::{self, Record};
-use super::route::{Shim, Switch};
+use super::route::Switch;
 use super::service::Service;
 use super::status::{InstanceStatus, ServiceStatus};
 use model::name::ServiceName;
@@ -88,8 +88,8 @@ impl ServiceManager {
         known.switch(number)
     }
 
-    /// The shim of a service's current instance.
-    pub(super) fn shim(&self, service: &ServiceName) -> Option<Shim> {
+    /// The socket of the shim of a service's current instance.
+    pub(super) fn shim(&self, service: &ServiceName) -> Option<PathBuf> {
         self.services.get(service)?.shim()
     }
 

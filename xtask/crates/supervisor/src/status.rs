@@ -1,5 +1,6 @@
 //! What the supervisor says about its services.
 
+use base::http::Via;
 use model::name::ServiceName;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -39,8 +40,8 @@ pub struct InstanceStatus {
     /// Set when it was given up for not being ready in time: the other ports it listened on then.
     pub overdue: Option<Vec<u16>>,
     pub listen: SocketAddr,
-    /// Where the probes of an instance with handover go, or those of a container to its shim.
-    pub admin: Option<SocketAddr>,
+    /// Where the probes of an instance with handover go, or those of a container to its shim, which has a socket.
+    pub admin: Option<Via>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,7 @@ impl InstanceStatus {
             "instance": self.instance, "release": self.release, "pid": self.pid, "state": self.state.as_str(),
             "restarts": self.restarts, "since_ms": super::launch::millis(since), "reason": self.reason,
             "last_exit": self.last_exit.map(Ending::to_json), "last_probe": self.last_probe,
-            "overdue": self.overdue, "listen": self.listen.to_string(), "admin": self.admin.map(|address| address.to_string()),
+            "overdue": self.overdue, "listen": self.listen.to_string(), "admin": self.admin.as_ref().map(Via::to_string),
         })
     }
 
@@ -161,9 +162,13 @@ impl InstanceStatus {
             last_probe: text("last_probe"),
             overdue: value["overdue"].as_array().and_then(|ports| ports.iter().map(port).collect()),
             listen: value["listen"].as_str()?.parse().ok()?,
-            admin: value["admin"].as_str().and_then(|address| address.parse().ok()),
+            admin: value["admin"].as_str().and_then(admin),
         })
     }
+}
+
+fn admin(text: &str) -> Option<Via> {
+    if text.starts_with('/') { Some(Via::Socket(text.into())) } else { text.parse().ok().map(Via::Address) }
 }
 
 #[cfg(test)]
@@ -186,8 +191,9 @@ mod tests {
             listen: "127.0.0.1:1337".parse().unwrap(),
             admin: None,
         };
-        for state in State::ALL {
-            let current = Some(InstanceStatus { state, ..instance.clone() });
+        let admins = [Some(Via::Socket("/tmp/x/socket".into())), "[::1]:7".parse().ok().map(Via::Address)];
+        for (state, admin) in State::ALL.into_iter().zip(admins.into_iter().chain(std::iter::repeat(None))) {
+            let current = Some(InstanceStatus { state, admin, ..instance.clone() });
             let status = ServiceStatus { service: "epoch".parse().unwrap(), current, candidate: None };
             let text = status.to_json().to_string();
             assert_eq!(ServiceStatus::from_json(&serde_json::from_str(&text).unwrap()), Some(status));

@@ -51,7 +51,8 @@ pub fn run(state_dir: &Path, program: &Path) -> Result<()> {
 
     let (listener, folder) = socket::listen().context("listen on a socket")?;
     let process = os::identity(std::process::id()).ok_or_else(|| anyhow!("the system does not list this process"))?;
-    let token: Arc<str> = token()?.into();
+    // What nobody guesses.
+    let token: Arc<str> = base::random::hex::<32>()?.into();
     let contact = Contact { protocol: PROTOCOL, process, listens: Listens::Socket(folder), token: token.to_string() };
     let shared = Arc::new(Shared::new(ServiceManager::new(state_dir.to_owned(), program.to_owned())));
     shared.with(ServiceManager::tend);
@@ -116,7 +117,10 @@ fn ask(shared: &Arc<Shared>, service: ServiceName, question: Question) {
     let thread = std::thread::Builder::new().spawn(move || {
         let answer = question.ask();
         // Nobody is woken for it: what follows from most answers is nothing, and the loop comes round soon.
-        other.lock().learn(&service, answer, Instant::now());
+        match answer {
+            Some(answer) => other.lock().learn(&service, answer, Instant::now()),
+            None => other.lock().unasked(&service, number),
+        }
         other.renew(&service);
     });
     if thread.is_err() {
@@ -227,9 +231,4 @@ fn lock(state_dir: &Path) -> Result<File> {
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("lock `{}`", path.display())),
         }
     }
-}
-
-/// What nobody guesses.
-pub(super) fn token() -> Result<String> {
-    base::random::hex::<32>()
 }

@@ -5,6 +5,7 @@
 //! [`exec_service`], a hidden command of this same binary. A container has another as its shim.
 
 use super::cannot_start;
+use crate::socket;
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, killpg};
@@ -16,9 +17,9 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// The hidden command that passes sockets on, see [`exec_service`].
@@ -57,7 +58,7 @@ impl ServiceCommand<'_> {
         let (out, err) = outputs(self.log);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = self.apart(&mut command)?.spawn().map_err(|error| cannot_start(self.program, error))?;
-        Ok(ServiceChild { child, refusal: None })
+        Ok(ServiceChild { child, refusal: None, socket: None })
     }
 
     /// Starts the program with two listening sockets passed in systemd's way: `http`, which others may hold as well,
@@ -76,26 +77,27 @@ impl ServiceCommand<'_> {
         command.arg(EXEC).arg("--log").arg(self.log).arg("--").arg(self.program).args(self.args);
         command.stdin(OwnedFd::from(http.try_clone()?)).stdout(OwnedFd::from(admin)).stderr(OwnedFd::from(theirs));
         let child = self.apart(&mut command)?.spawn().map_err(|error| cannot_start(exec, error))?;
-        Ok((ServiceChild { child, refusal: Some(refusal) }, address))
+        Ok((ServiceChild { child, refusal: Some(refusal), socket: None }, address))
     }
 
-    /// Starts a shim for a container, with a listening socket on a free loopback port for its probes as standard input;
-    /// what it writes to standard error before it ends says why.
+    /// Starts a shim for a container, with a listening socket of its owner's alone as standard input; what it writes to
+    /// standard error before it ends says why.
     ///
     /// `exec` is this binary and `spec` what the shim is told.
     ///
     /// # Errors
     /// When it cannot be started.
     #[expect(clippy::disallowed_methods, reason = "this module is part of the one that spawns")]
-    pub fn spawn_shim(&self, exec: &Path, spec: &str) -> Result<(ServiceChild, SocketAddr)> {
-        let admin = TcpListener::bind("127.0.0.1:0").context("bind a loopback port for the probes")?;
-        let address = admin.local_addr()?;
+    pub fn spawn_shim(&self, exec: &Path, spec: &str) -> Result<(ServiceChild, PathBuf)> {
         let (refusal, theirs) = UnixStream::pair().context("make a socket pair")?;
+        let (listener, folder) = socket::listen().context("make a socket for the probes")?;
         let mut command = Command::new(exec);
         command.arg(CONTAINER).arg("--log").arg(self.log).arg(spec);
-        command.stdin(OwnedFd::from(admin)).stdout(Stdio::null()).stderr(OwnedFd::from(theirs));
-        let child = self.apart(&mut command)?.spawn().map_err(|error| cannot_start(exec, error))?;
-        Ok((ServiceChild { child, refusal: Some(refusal) }, address))
+        command.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(OwnedFd::from(theirs));
+        let spawned = self.apart(&mut command).and_then(|it| it.spawn().map_err(|error| cannot_start(exec, error)));
+        let child = spawned.inspect_err(|_| socket::remove(&folder))?;
+        let path = socket::file(&folder);
+        Ok((ServiceChild { child, refusal: Some(refusal), socket: Some(folder) }, path))
     }
 
     fn apart<'a>(&self, command: &'a mut Command) -> Result<&'a mut Command> {
@@ -120,6 +122,8 @@ pub struct ServiceChild {
     /// What is written here before the program runs says why it does not, and running the program closes the other end.
     /// A shim keeps it, and writes why its container has ended.
     refusal: Option<UnixStream>,
+    /// The folder of a shim's socket.
+    socket: Option<PathBuf>,
 }
 
 impl ServiceChild {
@@ -127,7 +131,8 @@ impl ServiceChild {
         self.child.id()
     }
 
-    /// How it ended, once it has. What it leaves of its process group is then killed: a service is over as a whole.
+    /// How it ended, once it has. What it leaves of its process group is then killed, and its socket removed: a service
+    /// is over as a whole.
     ///
     /// # Errors
     /// When the system cannot say.
@@ -135,6 +140,7 @@ impl ServiceChild {
         let status = self.child.try_wait()?;
         if status.is_some() {
             self.signal_group(Signal::SIGKILL);
+            self.socket.take().iter().for_each(|folder| socket::remove(folder));
         }
         Ok(status)
     }
@@ -219,9 +225,9 @@ fn replace_process(log: &Path, command: &[OsString]) -> anyhow::Error {
 ///
 /// # Errors
 /// When there is none.
-pub fn shim_socket() -> Result<TcpListener> {
+pub fn shim_socket() -> Result<UnixListener> {
     close_inherited();
-    Ok(TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned().context("take the socket for the probes")?))
+    Ok(UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned().context("take the socket for the probes")?))
 }
 
 /// Starts the engine's client for a shim: in its process group, so that what ends the one is for the other, too, and with

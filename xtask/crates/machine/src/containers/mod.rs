@@ -29,7 +29,7 @@ use super::supervised::start::Secrets;
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
-use base::http::Endpoint;
+use base::http::{Endpoint, Via};
 use base::os;
 use engine::backend::Remains;
 use engine::deployment::{Deployment, Scope};
@@ -144,8 +144,9 @@ impl Runtime for Containers {
     }
 
     fn elsewhere(&self, _: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
-        let explained = candidate.admin.and_then(container::explain);
-        explained.map(|explained| explained.elsewhere.into_iter().collect()).unwrap_or_default()
+        // The supervisor of an earlier version tells no socket.
+        let Some(Via::Socket(shim)) = &candidate.admin else { return Vec::new() };
+        container::explain(shim).map(|explained| explained.elsewhere.into_iter().collect()).unwrap_or_default()
     }
 
     fn prune(&self, core: &Supervised, service: &ServiceName, kept: &[Revision]) {

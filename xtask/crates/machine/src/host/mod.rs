@@ -22,7 +22,7 @@ use super::supervised::{Supervised, teardown};
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::Fault;
-use base::http::Endpoint;
+use base::http::{Endpoint, Via};
 use base::os;
 use base::proc::CommandLine;
 use base::text::counted;
@@ -151,8 +151,8 @@ impl Runtime for Processes {
     }
 
     fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
-        let admin = candidate.admin.map(|admin| admin.port());
-        let known = |port: &u16| *port == spec.listen.port() || Some(*port) == admin;
+        let is_admin = |port: u16| matches!(candidate.admin, Some(Via::Address(address)) if address.port() == port);
+        let known = |port: &u16| *port == spec.listen.port() || is_admin(*port);
         let ports = candidate.pid.map(os::listening_ports).unwrap_or_default();
         ports.into_iter().filter(|port| !known(port)).collect()
     }

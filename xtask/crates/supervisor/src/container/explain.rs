@@ -2,9 +2,11 @@
 
 use base::http;
 use base::http::{Endpoint, Request, Url};
+use base::socket;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// The path at which a shim explains.
@@ -44,9 +46,10 @@ impl Explained {
     }
 }
 
-/// Asks the shim behind the admin address of an instance. `None` when it does not answer.
-pub fn explain(admin: SocketAddr) -> Option<Explained> {
-    let url = Url { endpoint: Endpoint::from(admin), path: PATH.to_owned() };
+/// Asks the shim of an instance, by its socket. `None` when it does not answer.
+pub fn explain(shim: &Path) -> Option<Explained> {
+    socket::is_ours(shim.parent()?).then_some(())?;
+    let url = Url { endpoint: Endpoint::socket(shim), path: PATH.to_owned() };
     let answer = http::send(&Request::get(url, TIMEOUT), &|| false).ok()?;
     Explained::from_json(&serde_json::from_slice(&answer.body).ok()?)
 }

@@ -14,8 +14,7 @@ mod serve;
 mod shim;
 mod spec;
 
-pub use serve::{LIVE, READY, RELOAD, authorization};
-pub use spec::TOKEN;
+pub use serve::{LIVE, READY, RELOAD};
 
 pub use explain::{Explained, explain};
 pub use place::{Place, Reach};

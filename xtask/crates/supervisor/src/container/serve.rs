@@ -1,40 +1,38 @@
-//! The answers that a shim gives on its private address, and to nobody but this machine. It is no way to the service:
-//! besides how the container is, only paths that its [`Place`](super::Place) names are passed on. Anybody on this machine
-//! may ask; to have something done takes the token of the supervisor.
+//! The answers that a shim gives on its socket, which is its owner's alone. It is no way to the service: besides how the
+//! container is, only paths that its [`Place`](super::Place) names are passed on.
 
 use super::explain;
 use super::shim::Shim;
 use crate::probe::Seen;
 use base::http;
 use base::http::{Endpoint, Request, Url};
-use std::collections::VecDeque;
+use base::socket;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the container is.
 pub const READY: &str = "/ready";
 pub const LIVE: &str = "/live";
-/// Has a proxy look for its routes, where the file system does not tell it of changes. For the shim's owner alone.
+/// Has a proxy look for its routes, where the file system does not tell it of changes.
 pub const RELOAD: &str = "/reload";
 
 /// How long a connection may take to say what it wants, and to take the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the container may take for what is passed on.
 const RELAY_WITHIN: Duration = Duration::from_secs(2);
-/// So many may be silent at a time, and so many be answered, of those who are not known: anyone on the machine can come.
-const MOST_STRANGERS: usize = 32;
 /// More than any question here has.
 const LARGEST_HEAD: u64 = 8 * 1024;
 /// The pause after an accept that failed for want of memory or descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether the socket is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 struct Question {
     method: String,
     path: String,
-    authorization: Option<String>,
 }
 
 struct Answer {
@@ -42,87 +40,52 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// The value of the header `Authorization` by which the owner of a shim is known.
-pub fn authorization(token: &str) -> String {
-    format!("Bearer {token}")
+/// Answers for the life of the process. Something that cleans up may remove the socket, and whoever asks knows no other: it
+/// is then made again.
+pub(super) fn serve(mut listener: UnixListener, shim: &Arc<Shim>) {
+    let folder = listener.local_addr().ok().and_then(|address| Some(address.as_pathname()?.parent()?.to_owned()));
+    let folder = folder.unwrap_or_default();
+    loop {
+        let answering = Arc::clone(shim);
+        if std::thread::Builder::new().spawn(move || accept(&listener, &answering)).is_err() {
+            socket::remove(&folder);
+        }
+        listener = loop {
+            std::thread::sleep(LOOK_EVERY);
+            if !socket::is_ours(&folder) {
+                socket::remove(&folder);
+                if let Ok(again) = socket::listen_in(&folder) {
+                    break again;
+                }
+            }
+        };
+    }
 }
 
-/// Answers for the life of the process.
-pub(super) fn serve(listener: &TcpListener, shim: &Arc<Shim>) {
-    let places = Arc::new(Places::default());
-    for number in 0.. {
+/// Nobody else can open the socket, so there is room for as many as come.
+fn accept(listener: &UnixListener, shim: &Arc<Shim>) {
+    loop {
         let Ok((stream, _)) = listener.accept() else {
             std::thread::sleep(ACCEPT_PAUSE);
             continue;
         };
-        if places.admit(number, &stream).is_err() {
-            continue;
-        }
-        let (shim, here) = (Arc::clone(shim), Arc::clone(&places));
-        let thread = std::thread::Builder::new().spawn(move || {
-            // A peer that has gone away is none of our concern.
-            let _ = converse(&stream, &shim, &here, number);
-            here.leave(number);
-        });
-        if thread.is_err() {
-            places.leave(number);
-        }
+        let shim = Arc::clone(shim);
+        // Without a thread for it the connection is closed, and a peer that has gone away is none of our concern.
+        let _ = std::thread::Builder::new().spawn(move || converse(&stream, &shim));
     }
 }
 
-/// The places of those who are not known to be the supervisor. It has as many as it likes, once it has said who it is.
-#[derive(Default)]
-struct Places {
-    /// Who has not said anything yet, the one that has been silent longest first.
-    silent: Mutex<VecDeque<(u64, TcpStream)>>,
-    /// How many strangers are being answered.
-    answered: AtomicUsize,
-}
-
-impl Places {
-    /// Where there are too many, the one that has been silent longest makes room: whoever means to ask asks at once.
-    fn admit(&self, number: u64, stream: &TcpStream) -> std::io::Result<()> {
-        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        silent.push_back((number, stream.try_clone()?));
-        if silent.len() > MOST_STRANGERS
-            && let Some((_, oldest)) = silent.pop_front()
-        {
-            let _ = oldest.shutdown(Shutdown::Both);
-        }
-        Ok(())
-    }
-
-    fn leave(&self, number: u64) {
-        self.silent.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| *other != number);
-    }
-
-    /// Answers a stranger, unless too many are being answered.
-    fn answer(&self, answer: impl FnOnce() -> Answer) -> Answer {
-        let before = self.answered.fetch_add(1, Ordering::SeqCst);
-        let answer = match before < MOST_STRANGERS {
-            true => answer(),
-            false => Answer { status: 503, body: b"too many ask at this moment".to_vec() },
-        };
-        self.answered.fetch_sub(1, Ordering::SeqCst);
-        answer
-    }
-}
-
-fn converse(mut stream: &TcpStream, shim: &Shim, places: &Places, number: u64) -> std::io::Result<()> {
+fn converse(mut stream: &UnixStream, shim: &Shim) -> std::io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let Some(question) = read_question(stream)? else { return Ok(()) };
-    places.leave(number);
-    let Answer { status, body } = match shim.is_owner(question.authorization.as_deref()) {
-        true => answer(&question, shim),
-        false => places.answer(|| answer(&question, shim)),
-    };
+    let Answer { status, body } = answer(&question, shim);
     let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     stream.write_all(&[head.as_bytes(), &body].concat())
 }
 
 /// `None` for what is no HTTP.
-fn read_question(stream: &TcpStream) -> std::io::Result<Option<Question>> {
+fn read_question(stream: &UnixStream) -> std::io::Result<Option<Question>> {
     let mut head = Vec::new();
     let mut reader = stream.take(LARGEST_HEAD);
     let mut buffer = [0; 1024];
@@ -134,10 +97,7 @@ fn read_question(stream: &TcpStream) -> std::io::Result<Option<Question>> {
         match question.parse(&head) {
             Ok(httparse::Status::Complete(_)) => {
                 let Some((method, path)) = question.method.zip(question.path) else { return Ok(None) };
-                let (method, path) = (method.to_owned(), path.to_owned());
-                let authorization = question.headers.iter().find(|h| h.name.eq_ignore_ascii_case("authorization"));
-                let authorization = authorization.and_then(|header| std::str::from_utf8(header.value).ok());
-                return Ok(Some(Question { method, path, authorization: authorization.map(str::to_owned) }));
+                return Ok(Some(Question { method: method.to_owned(), path: path.to_owned() }));
             }
             Ok(httparse::Status::Partial) if count > 0 => {}
             _ => return Ok(None),
@@ -151,9 +111,6 @@ fn answer(question: &Question, shim: &Shim) -> Answer {
         ("GET", READY) => judged(shim.ask(&shim.spec.ready)),
         ("GET", LIVE) => judged(shim.ask_live()),
         ("GET", explain::PATH) => Answer { status: 200, body: shim.explain().to_json().to_string().into_bytes() },
-        ("POST", RELOAD) if !shim.is_owner(question.authorization.as_deref()) => {
-            Answer { status: 403, body: b"only the supervisor may do this".to_vec() }
-        }
         ("POST", RELOAD) if !place.relays.is_empty() => {
             Answer { status: if shim.client.hang_up() { 200 } else { 502 }, body: Vec::new() }
         }

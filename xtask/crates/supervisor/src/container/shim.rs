@@ -22,7 +22,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -44,8 +45,6 @@ const LONGEST_WORDS: u64 = 16 * 1024;
 pub(super) struct Shim {
     pub(super) spec: ShimSpec,
     pub(super) client: Client,
-    /// None but for what a supervisor has started.
-    token: Option<String>,
     found: Mutex<Found>,
     told: AtomicBool,
     /// The container as it was seen to have ended before this process was told to.
@@ -75,16 +74,16 @@ enum Event {
     Ended(std::io::Result<ExitStatus>),
 }
 
-/// Runs the container of an instance to its end, and answers on `admin` meanwhile.
+/// Runs the container of an instance to its end, and answers on `listener` meanwhile.
 ///
 /// # Errors
 /// When the engine's client cannot be started.
-pub fn run(spec: ShimSpec, instance: u64, admin: TcpListener, log: &Path, vars: &Vars) -> Result<End> {
+pub fn run(spec: ShimSpec, instance: u64, listener: UnixListener, log: &Path, vars: &Vars) -> Result<End> {
     let (events, incoming) = mpsc::channel();
     let shim = Arc::new(Shim::new(spec, instance, vars));
     watch_signals(Arc::clone(&shim), events.clone())?;
     let answering = Arc::clone(&shim);
-    std::thread::Builder::new().spawn(move || serve::serve(&admin, &answering)).context("start a thread")?;
+    std::thread::Builder::new().spawn(move || serve::serve(listener, &answering)).context("start a thread")?;
     shim.client.remove();
     let log_start = std::fs::metadata(log).map_or(0, |log| log.len());
     let mut child = proc::spawn_beside(&shim.client.engine.program, &shim.arguments(), log)?;
@@ -120,25 +119,13 @@ impl Shim {
         let proc = Proc::new(Children::default(), Interrupts::default(), vars.path());
         let engine = Engine { kind: spec.place.engine, program: spec.program.clone() };
         let name = spec.place.name(instance);
-        let token = vars.get(super::TOKEN).map(str::to_owned);
         Self {
             client: Client::new(proc, engine, name),
             spec,
-            token,
             found: Mutex::default(),
             told: AtomicBool::default(),
             ended_by_itself: OnceLock::new(),
         }
-    }
-
-    /// Whether a request with this header comes from who started this shim.
-    pub(super) fn is_owner(&self, authorization: Option<&str>) -> bool {
-        let wanted = self.token.as_deref().map(serve::authorization);
-        // It takes as long for a wrong text of the right length wherever it differs.
-        wanted.zip(authorization).is_some_and(|(wanted, given)| {
-            let pairs = wanted.bytes().zip(given.bytes());
-            wanted.len() == given.len() && pairs.fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
-        })
     }
 
     fn arguments(&self) -> Vec<String> {

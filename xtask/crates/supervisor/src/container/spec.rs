@@ -13,10 +13,6 @@ pub const NAME: &str = "{name}";
 /// The variable in which a supervisor gives a shim the number of its instance.
 pub const INSTANCE: &str = "SLIPWAY_INSTANCE";
 
-/// The variable in which a supervisor gives a shim what only the two of them know. Others may ask a shim how its container
-/// is; only who knows this may have it do something.
-pub const TOKEN: &str = "SLIPWAY_SHIM_TOKEN";
-
 /// What a shim runs and how it asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimSpec {

@@ -32,12 +32,12 @@ pub fn exec(args: &ExecArgs) -> Result<Exit> {
 /// # Errors
 /// When the engine's client cannot be started.
 pub fn container(args: &ContainerArgs) -> Result<u8> {
-    let admin = proc::shim_socket()?;
+    let listener = proc::shim_socket()?;
     let vars = Vars::of_process();
     let spec = serde_json::from_str(&args.spec).ok().as_ref().and_then(ShimSpec::from_json);
     let instance = vars.get(container::INSTANCE).and_then(|number| number.parse().ok());
     let (spec, instance) = spec.zip(instance).context("only a supervisor starts a shim")?;
-    let End { code, reason } = container::run(spec, instance, admin, &args.log, &vars)?;
+    let End { code, reason } = container::run(spec, instance, listener, &args.log, &vars)?;
     let _ = write!(std::io::stderr(), "{}", reason.unwrap_or_default());
     Ok(u8::try_from(code).unwrap_or(1))
 }
