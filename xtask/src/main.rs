@@ -1,4 +1,4 @@
-//! What `cargo xtask` builds: the backends of this machine. Everything else is in another binary, which is built when it is
+//! What `cargo xtask` builds: the backend `host`. Everything else is in another binary, which is built when it is
 //! first asked for, so that a newcomer does not wait for it.
 
 mod other;
@@ -33,15 +33,19 @@ fn is_elsewhere(command: &Command) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let Some(environment) = command.environment() else { return Ok(false) };
-    let found = recorded_settings::environment(&Ctx::repository()?, environment);
-    Ok(found.is_ok_and(|found| matches!(found.environment.target, TargetKind::Kubernetes | TargetKind::Eks)))
+    let Ok(found) = recorded_settings::environment(&Ctx::repository()?, environment) else { return Ok(false) };
+    Ok(match found.environment.target {
+        TargetKind::Host => false,
+        // What there is to check of an engine is known here: only what deploys to it is elsewhere.
+        TargetKind::Containers => !matches!(command, Command::Doctor(_)),
+        TargetKind::Kubernetes | TargetKind::Eks => true,
+    })
 }
 
 fn open(deployment: Deployment, ctx: &Ctx) -> anyhow::Result<Arc<dyn Target>> {
     engine::identity::check(&deployment.home, &deployment.environment)?;
     match deployment.environment.target {
         TargetKind::Host => machine::host(deployment, ctx),
-        TargetKind::Containers => machine::containers(deployment, ctx),
-        TargetKind::Kubernetes | TargetKind::Eks => match other::become_it(ctx)? {},
+        TargetKind::Containers | TargetKind::Kubernetes | TargetKind::Eks => match other::become_it(ctx)? {},
     }
 }

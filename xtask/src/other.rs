@@ -26,7 +26,9 @@ pub(crate) fn become_it(ctx: &Ctx) -> Result<Infallible> {
     let other = own.with_file_name(NAME);
     let seen = modified(&stamp(&other));
     if !is_newer(seen, &inputs(&other)) {
-        terminal::say("building the part of the tool that is for clusters, AWS and checks; this happens once");
+        terminal::say(
+            "building the part of the tool that is for containers, clusters, AWS and checks; this happens once",
+        );
         build(ctx, &own, &other)?;
     } else if !is_newer(seen, std::slice::from_ref(&own)) {
         // We were built anew, perhaps by another compiler. As a rule cargo finds nothing to do.

@@ -270,7 +270,7 @@ impl Drop for Place {
         if let Some(found) = &self.found {
             let ledger = Ledger::open(&self.root.join(".slipway/local/ledger.json")).unwrap();
             let left: Vec<_> = ledger.entries().iter().filter(|entry| entry.kind == "container").collect();
-            for entry in ledger.entries().iter().filter(|entry| entry.kind == images::IMAGE) {
+            for entry in ledger.entries().iter().filter(|entry| entry.kind == builds::cleanup::IMAGE) {
                 let _ = remove(&proc(), &found.engine.image_remove(&entry.id));
             }
             for entry in left {

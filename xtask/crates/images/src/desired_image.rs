@@ -2,11 +2,11 @@
 
 use super::build_location::{BuildLocation, Circumstances, LocationChoice};
 use super::record::Records;
-use crate::build::{Compiler, Manner, Sources, beyond};
 use anyhow::{Context, Result};
 use base::ctx::Vars;
 use base::error::Fault;
 use base::proc::Proc;
+use builds::{Compiler, Manner, Sources, beyond};
 use engine::deployment::Deployment;
 use keys::{Input, Key, Kind, Manifest};
 use model::container::Platform;

@@ -11,9 +11,7 @@
 
 pub mod auth;
 mod base_image;
-pub mod build;
 mod build_location;
-pub mod cleanup;
 mod context;
 mod desired_image;
 mod elf;
@@ -58,9 +56,6 @@ use tools::oci::Engine;
 /// Writes a ledger entry before something is made.
 pub type Enter = Arc<dyn Fn(ledger::Entry) -> Result<()> + Send + Sync>;
 
-/// The kind that images have in the ledger. The ID of an entry is the reference, its identity holds that, too, and the
-/// engine.
-pub const IMAGE: &str = "image";
 /// The label that holds an image's whole key.
 pub const KEY_LABEL: &str = "dev.slipway.key";
 /// The label of what is made for one deployment alone.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::files;
+use builds::cleanup::IMAGE;
 use engine::ledger;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
@@ -280,7 +281,7 @@ impl Work for IndexWork {
         let engine = pushes.images.engine.get(cx.proc)?.engine;
         // podman keeps a list like an image until it is pushed.
         (pushes.images.enter)(ledger::Entry {
-            kind: super::IMAGE.to_owned(),
+            kind: IMAGE.to_owned(),
             id: name.to_string(),
             system: None,
             identity: json!({"engine": engine.kind.as_str(), "reference": name.to_string()}),

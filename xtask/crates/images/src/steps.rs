@@ -2,7 +2,6 @@
 
 use super::image_builder::ImageBuilder;
 use super::{BuildLocation, DesiredImage, Images, PROFILE};
-use crate::build;
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::CommandLine;
@@ -145,14 +144,14 @@ impl Work for BinariesWork {
         let images = &self.images;
         let missing = self.missing(cx)?;
         images.enter_built()?;
-        let compiled = build::compile(cx, &images.cargo())?;
+        let compiled = builds::compile(cx, &images.cargo())?;
         let changed = images.changed_meanwhile(cx.proc, &missing)?;
         let mut errors = images.errors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut built: BTreeSet<&str> = BTreeSet::new();
         for wanted in &missing {
             let error = match (compiled.binary(&wanted.name), changed.get(&wanted.service)) {
                 (Ok(binary), None) => {
-                    build::beyond::learn(&images.deployment.home, &images.deployment.root, &wanted.manifest, binary)?;
+                    builds::beyond::learn(&images.deployment.home, &images.deployment.root, &wanted.manifest, binary)?;
                     images.state().binaries.insert(wanted.name.clone(), PathBuf::from(binary));
                     built.insert(&wanted.name);
                     continue;

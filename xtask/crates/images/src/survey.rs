@@ -1,10 +1,11 @@
 //! Which of the wanted images the engine has, whoever built them.
 
 use super::record::{Made, Record};
-use super::{Built, DesiredImage, IMAGE, Images, KEY_LABEL};
+use super::{Built, DesiredImage, Images, KEY_LABEL};
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::Proc;
+use builds::cleanup::IMAGE;
 use engine::ledger;
 use serde_json::json;
 use std::collections::BTreeMap;

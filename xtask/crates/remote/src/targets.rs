@@ -19,7 +19,7 @@ pub(crate) fn of(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
     engine::identity::check(&deployment.home, &deployment.environment)?;
     match deployment.environment.target {
         TargetKind::Host => machine::host(deployment, ctx),
-        TargetKind::Containers => machine::containers(deployment, ctx),
+        TargetKind::Containers => containers::open(deployment, ctx),
         TargetKind::Kubernetes => Ok(Arc::new(Kubernetes::of_context(deployment, ctx)?)),
         TargetKind::Eks => Ok(Arc::new(Eks::new(deployment, ctx)?)),
     }

@@ -1,8 +1,8 @@
 //! The images that this machine has built for the deployment. What a registry was given is the registry's to clean up.
 
 use crate::Kubernetes;
-use ::images::cleanup::{self, RemoveImages};
 use anyhow::Result;
+use builds::cleanup::{self, RemoveImages};
 use engine::backend::Survivor;
 use engine::deployment::Scope;
 use engine::plan::Preview;

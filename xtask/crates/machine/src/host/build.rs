@@ -7,11 +7,10 @@ use base::error::Fault;
 use base::files;
 use base::proc::{CommandLine, Proc};
 use base::text::counted;
+use builds::{Compiler, Manner, Sources, beyond};
 use engine::home::Home;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Preview, Work};
-use images::build;
-use images::build::{Compiler, Manner, Sources, beyond};
 use keys::Manifest;
 use model::name::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,7 +113,7 @@ impl Work for BuildWork {
             return Ok(Outcome::DoneWith("nothing that could be started".to_owned()));
         }
         self.core.enter_folder("built", None, &self.core.home().built())?;
-        let compiled = build::compile(cx, &self.command(&missing))?;
+        let compiled = builds::compile(cx, &self.command(&missing))?;
         let changed = self.changed_meanwhile(cx, &missing)?;
         let mut built = 0;
         // What has the same key is the same binary; nobody writes to one that is kept.

@@ -16,16 +16,16 @@ const FIRST_PORT: u16 = 10_000;
 const LAST_PORT: u16 = 32_767;
 const ATTEMPTS: u32 = 100;
 
-pub(crate) type Addresses = BTreeMap<ServiceName, SocketAddr>;
+pub type Addresses = BTreeMap<ServiceName, SocketAddr>;
 
 /// As they are written down: `{"epoch": "127.0.0.1:1337"}`.
-pub(crate) fn to_json(addresses: &Addresses) -> Value {
+pub fn to_json(addresses: &Addresses) -> Value {
     let text = |(name, address): (&ServiceName, &SocketAddr)| (name.to_string(), Value::from(address.to_string()));
     addresses.iter().map(text).collect::<Map<_, _>>().into()
 }
 
 /// What was written down; `None` where that was nothing. An entry that cannot be understood is left out.
-pub(crate) fn from_json(value: &Value) -> Option<Addresses> {
+pub fn from_json(value: &Value) -> Option<Addresses> {
     let read = |(name, address): (&String, &Value)| Some((name.parse().ok()?, address.as_str()?.parse().ok()?));
     Some(value.as_object()?.iter().filter_map(read).collect())
 }
@@ -142,7 +142,7 @@ pub(crate) fn ip(environment: &Environment, service: &Service) -> IpAddr {
 }
 
 /// The address that reaches a listener from this machine.
-pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),

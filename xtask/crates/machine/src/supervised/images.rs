@@ -3,10 +3,10 @@
 use super::Supervised;
 use anyhow::Result;
 use base::files;
+use builds::cleanup::{self, RemoveImages};
 use engine::home::Home;
 use engine::plan::Preview;
 use engine::teardown::Removal;
-use images::cleanup::{self, RemoveImages};
 use model::container::EngineKind;
 use model::name::SystemName;
 use serde_json::json;
@@ -19,12 +19,12 @@ fn engine_file(home: &Home) -> PathBuf {
 }
 
 /// The engine in which something was made for the deployment.
-pub(crate) fn noted_engine(home: &Home) -> Result<Option<EngineKind>> {
+pub fn noted_engine(home: &Home) -> Result<Option<EngineKind>> {
     let note = files::read_json(&engine_file(home))?.unwrap_or_default();
     Ok(note["engine"].as_str().and_then(|name| name.parse().ok()))
 }
 
-pub(crate) fn note_engine(home: &Home, kind: EngineKind) -> Result<()> {
+pub fn note_engine(home: &Home, kind: EngineKind) -> Result<()> {
     files::write_json(&engine_file(home), &json!({"engine": kind.as_str()}))
 }
 

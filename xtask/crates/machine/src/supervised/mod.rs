@@ -2,28 +2,29 @@
 //! folder of the checkout, each version beside the one it follows, revisions to go back to, and a teardown that looks
 //! everything up again. A [`Runtime`] says what differs.
 
-pub(crate) mod addresses;
+pub mod addresses;
 mod auto_rollback;
 mod earlier;
 mod facts;
-pub(crate) mod holder;
-pub(crate) mod images;
+mod holder;
+pub mod images;
 mod moving;
 mod outlook;
 mod ports;
 mod preference;
-pub(crate) mod recipe;
-pub(crate) mod records;
-pub(crate) mod removal;
+pub mod publisher;
+pub mod recipe;
+pub mod records;
+pub mod removal;
 mod report;
-pub(crate) mod revision;
-pub(crate) mod runtime;
-pub(crate) mod secrets;
-pub(crate) mod start;
-pub(crate) mod steps;
+pub mod revision;
+pub mod runtime;
+mod secrets;
+pub mod start;
+pub mod steps;
 mod succession;
 mod supervise;
-pub(crate) mod teardown;
+pub mod teardown;
 mod verify;
 
 use self::addresses::{Addresses, Kept};
@@ -59,11 +60,11 @@ use supervisor::{Client, Connection, ServiceStatus};
 use tools::oci;
 use tools::oci::Found;
 
-pub(crate) struct Supervised {
-    pub(super) deployment: Deployment,
-    pub(super) vars: Vars,
+pub struct Supervised {
+    pub deployment: Deployment,
+    pub vars: Vars,
     /// For questions that are asked outside of a run's steps.
-    pub(super) proc: Proc,
+    pub proc: Proc,
     own_program: PathBuf,
     ledger: Mutex<Ledger>,
     /// What the steps of this run will make, to be entered at once by the first that makes something.
@@ -81,14 +82,14 @@ pub(crate) struct Supervised {
     /// Systems that this run starts otherwise than the files declare them.
     reshaped: Mutex<Vec<System>>,
     /// What has the images, and the containers where there are some.
-    pub(super) engine: Arc<oci::Lazy>,
+    pub engine: Arc<oci::Lazy>,
     /// Systems whose ports somebody else has, and who.
     conflicts: Mutex<BTreeMap<SystemName, Fault>>,
     runtime: Box<dyn Runtime>,
 }
 
 impl Supervised {
-    pub(crate) fn new(deployment: Deployment, ctx: &Ctx, runtime: Box<dyn Runtime>) -> Result<Self> {
+    pub fn new(deployment: Deployment, ctx: &Ctx, runtime: Box<dyn Runtime>) -> Result<Self> {
         let ledger = Ledger::open(&deployment.home.ledger())?;
         Ok(Self {
             identity: runtime.identity().map_or_else(|| Identity::of(&deployment.home), Ok)?,
@@ -111,7 +112,7 @@ impl Supervised {
     }
 
     /// What the supervisor says of its services; nothing when none runs.
-    pub(crate) fn supervised(&self) -> Result<Vec<ServiceStatus>> {
+    pub fn supervised(&self) -> Result<Vec<ServiceStatus>> {
         match Client::connect(self.home().dir()) {
             Connection::Live(client) => unless_ended(&client, client.status()),
             // One of another version is replaced by the next deploy; what it runs cannot be asked for.
@@ -120,7 +121,7 @@ impl Supervised {
     }
 
     /// What it says of some services alone, which costs the same however many there are.
-    pub(crate) fn supervised_of(&self, services: &[ServiceName]) -> Result<Vec<ServiceStatus>> {
+    pub fn supervised_of(&self, services: &[ServiceName]) -> Result<Vec<ServiceStatus>> {
         match Client::connect(self.home().dir()) {
             Connection::Live(client) if !services.is_empty() => unless_ended(&client, client.status_of(services)),
             _ => Ok(Vec::new()),
@@ -129,11 +130,11 @@ impl Supervised {
 
     /// # Errors
     /// When no engine answers.
-    pub(crate) fn found_engine(&self) -> Result<Found> {
+    pub fn found_engine(&self) -> Result<Found> {
         self.engine.get(&self.proc)
     }
 
-    pub(crate) fn client(&self) -> Result<Client> {
+    pub fn client(&self) -> Result<Client> {
         match Client::connect(self.home().dir()) {
             Connection::Live(client) => Ok(client),
             Connection::Absent | Connection::Foreign(_) => {
@@ -143,12 +144,12 @@ impl Supervised {
         }
     }
 
-    pub(crate) fn home(&self) -> &Home {
+    pub fn home(&self) -> &Home {
         &self.deployment.home
     }
 
     /// Every address that is known at this moment.
-    pub(crate) fn addresses(&self) -> Result<Arc<Addresses>> {
+    pub fn addresses(&self) -> Result<Arc<Addresses>> {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*addresses {
             return Ok(Arc::clone(known));
@@ -181,7 +182,7 @@ impl Supervised {
     }
 
     /// Whether this run gives a service what another has stored.
-    pub(crate) fn inherits(&self, service: &ServiceName) -> bool {
+    pub fn inherits(&self, service: &ServiceName) -> bool {
         self.inheriting.lock().unwrap_or_else(PoisonError::into_inner).contains(service)
     }
 
@@ -202,11 +203,11 @@ impl Supervised {
         self.reshaped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(&self, entry: Entry) -> Result<()> {
+    pub fn enter(&self, entry: Entry) -> Result<()> {
         self.ledger().enter(entry)
     }
 
@@ -222,13 +223,13 @@ impl Supervised {
     }
 
     /// Enters a folder and makes it.
-    pub(crate) fn enter_folder(&self, id: &str, system: Option<&str>, path: &Path) -> Result<()> {
+    pub fn enter_folder(&self, id: &str, system: Option<&str>, path: &Path) -> Result<()> {
         self.enter(self.path_entry("folder", id, system, path))?;
         std::fs::create_dir_all(path).with_context(|| format!("make `{}`", path.display()))
     }
 
     /// Enters the log of a service and makes the folder it is in.
-    pub(crate) fn enter_log(&self, service: &ServiceName, system: &str) -> Result<()> {
+    pub fn enter_log(&self, service: &ServiceName, system: &str) -> Result<()> {
         let log = self.home().log(service);
         self.enter(self.log_entry(service, system))?;
         match log.parent() {
@@ -238,11 +239,11 @@ impl Supervised {
     }
 
     /// The entry of a service's log.
-    pub(crate) fn log_entry(&self, service: &ServiceName, system: &str) -> Entry {
+    pub fn log_entry(&self, service: &ServiceName, system: &str) -> Entry {
         self.path_entry("file", &format!("log of {service}"), Some(system), &self.home().log(service))
     }
 
-    pub(crate) fn path_entry(&self, kind: &str, id: &str, system: Option<&str>, path: &Path) -> Entry {
+    pub fn path_entry(&self, kind: &str, id: &str, system: Option<&str>, path: &Path) -> Entry {
         let inside = path.strip_prefix(&self.deployment.root).unwrap_or(path);
         Entry {
             kind: kind.to_owned(),

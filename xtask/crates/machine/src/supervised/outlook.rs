@@ -68,7 +68,7 @@ impl Supervised {
     }
 
     /// What keeps a service from its declared port: "port 80 is held by …". `None` where it has it, or any will do.
-    pub(crate) fn displacement(&self, service: &Service) -> Option<String> {
+    pub fn displacement(&self, service: &Service) -> Option<String> {
         if self.deployment.environment.ports != Ports::Prefer {
             return None;
         }

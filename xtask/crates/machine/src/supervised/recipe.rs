@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// What is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Program {
+pub enum Program {
     /// A binary that was built here and is kept under its content key.
     Artifact {
         key: String,
@@ -28,34 +28,34 @@ pub(crate) enum Program {
 
 /// An image, and what its container is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Image {
+pub struct Image {
     /// Its name with tag or digest, for people.
-    pub(crate) reference: String,
+    pub reference: String,
     /// The content key of what was built here; `None` for a public image.
-    pub(crate) key: Option<String>,
+    pub key: Option<String>,
     /// The port it listens on.
-    pub(crate) port: u16,
-    pub(crate) container: Container,
+    pub port: u16,
+    pub container: Container,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Recipe {
-    pub(crate) service: ServiceName,
-    pub(crate) program: Program,
-    pub(crate) args: Vec<Template>,
-    pub(crate) env: BTreeMap<String, Template>,
-    pub(crate) files: BTreeMap<String, Template>,
+pub struct Recipe {
+    pub service: ServiceName,
+    pub program: Program,
+    pub args: Vec<Template>,
+    pub env: BTreeMap<String, Template>,
+    pub files: BTreeMap<String, Template>,
     /// It takes a listening socket that is passed to it, and a private one for probes beside it.
-    pub(crate) handover: bool,
-    pub(crate) ready: Probe,
-    pub(crate) live: Probe,
-    pub(crate) ready_within: Duration,
-    pub(crate) stop_within: Duration,
+    pub handover: bool,
+    pub ready: Probe,
+    pub live: Probe,
+    pub ready_within: Duration,
+    pub stop_within: Duration,
 }
 
 impl Recipe {
     /// The recipe for a service as the spec has it now. Variables that refer to a service that is absent are left out.
-    pub(crate) fn new(service: &Service, program: Program, environment: &Environment, present: &[ServiceName]) -> Self {
+    pub fn new(service: &Service, program: Program, environment: &Environment, present: &[ServiceName]) -> Self {
         let extra = environment
             .env_of(&service.name)
             .into_iter()
@@ -82,12 +82,12 @@ impl Recipe {
     }
 
     /// All that is filled in when it is started.
-    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
         self.env.values().chain(&self.args).chain(self.files.values())
     }
 
     /// The version that people see: the content key of what was built, or the program's name.
-    pub(crate) fn version(&self) -> String {
+    pub fn version(&self) -> String {
         match &self.program {
             Program::Artifact { key } => key.clone(),
             Program::Native { path, prefix } => {
@@ -140,7 +140,7 @@ impl Recipe {
 }
 
 /// Whether these refer to a place that outlives what is started.
-pub(crate) fn keep_data<'t>(mut templates: impl Iterator<Item = &'t Template>) -> bool {
+pub fn keep_data<'t>(mut templates: impl Iterator<Item = &'t Template>) -> bool {
     templates.any(|template| template.references().any(|reference| *reference == Reference::Data))
 }
 

@@ -99,12 +99,12 @@ fn made(entries: &[Entry]) -> BTreeMap<SystemName, BTreeMap<ServiceName, Made>> 
 
 impl Supervised {
     /// A service as the files declare it, or as it was when it was last started.
-    pub(crate) fn service(&self, name: &ServiceName) -> Option<&Service> {
+    pub fn service(&self, name: &ServiceName) -> Option<&Service> {
         self.deployment.find_service(name).or_else(|| self.past.service(name))
     }
 
     /// A system as the files declare it, and with it what was made for it and is declared no longer.
-    pub(crate) fn known_system(&self, name: &SystemName) -> System {
+    pub fn known_system(&self, name: &SystemName) -> System {
         let declared = self.deployment.spec.systems.iter().find(|system| system.name == *name);
         let mut system = declared.cloned().unwrap_or_else(|| System {
             name: name.clone(),
@@ -119,7 +119,7 @@ impl Supervised {
     }
 
     /// All systems that are declared or were made, in the order of their names.
-    pub(crate) fn known_systems(&self) -> Vec<System> {
+    pub fn known_systems(&self) -> Vec<System> {
         let declared = self.deployment.spec.systems.iter().map(|system| system.name.clone());
         let made = made(self.ledger().entries()).into_keys();
         let names: BTreeSet<SystemName> = declared.chain(made).collect();
@@ -127,7 +127,7 @@ impl Supervised {
     }
 
     /// The system that has a service: as declared, or as it was when it was made.
-    pub(crate) fn system_of(&self, service: &ServiceName) -> Option<System> {
+    pub fn system_of(&self, service: &ServiceName) -> Option<System> {
         let reshaped = self.reshaped();
         if let Some(system) = reshaped.iter().find(|system| has(system, service)) {
             return Some(system.clone());
@@ -234,7 +234,7 @@ fn has(system: &System, service: &ServiceName) -> bool {
 }
 
 /// What is in a folder, in bytes; `None` when it is empty or not there.
-pub(crate) fn stored_in(folder: &Path) -> Option<Stored> {
+pub fn stored_in(folder: &Path) -> Option<Stored> {
     if !folder.is_dir() || teardown::paths::is_empty(folder) {
         return None;
     }

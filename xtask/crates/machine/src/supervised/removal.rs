@@ -149,7 +149,7 @@ fn unit_step(
 }
 
 /// " (12.3 KB)"
-pub(crate) fn size(bytes: Option<u64>) -> String {
+pub fn size(bytes: Option<u64>) -> String {
     bytes.map(|bytes| format!(" ({})", base::text::bytes(bytes))).unwrap_or_default()
 }
 

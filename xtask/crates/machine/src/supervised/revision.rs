@@ -13,11 +13,11 @@ const KEPT: usize = 5;
 
 /// A set of recipes that passed their smoke contract together.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Revision {
+pub struct Revision {
     pub(crate) number: u64,
     /// When it was proven, UTC.
     pub(crate) at: String,
-    pub(crate) recipes: Vec<Recipe>,
+    pub recipes: Vec<Recipe>,
     /// Where its services were open to this machine when it was proven last; `None` where that was not written down.
     pub(crate) places: Option<Addresses>,
 }

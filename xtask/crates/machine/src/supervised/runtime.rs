@@ -28,51 +28,51 @@ use std::sync::{Arc, Mutex};
 use supervisor::{InstanceStatus, LaunchSpec};
 
 /// What a deploy starts here, and what it has to make for that.
-pub(crate) struct Provided {
+pub struct Provided {
     /// What each system starts, in an order in which every service comes after those it needs.
-    pub(crate) systems: Vec<(System, Vec<Planned>)>,
-    pub(crate) skipped: Vec<SkippedSystem>,
-    pub(crate) blocked: Vec<Blocked>,
+    pub systems: Vec<(System, Vec<Planned>)>,
+    pub skipped: Vec<SkippedSystem>,
+    pub blocked: Vec<Blocked>,
     /// What is worth knowing of systems beside their changes.
-    pub(crate) notes: BTreeMap<SystemName, String>,
+    pub notes: BTreeMap<SystemName, String>,
     /// What is built and fetched.
-    pub(crate) steps: Vec<Step>,
+    pub steps: Vec<Step>,
     /// Something has to be built, for which the machine has to be ready.
-    pub(crate) builds: bool,
-    pub(crate) errors: BuildErrors,
+    pub builds: bool,
+    pub errors: BuildErrors,
 }
 
 /// A system that cannot be deployed as it was decided, which is its failure and no other's.
-pub(crate) struct Blocked {
-    pub(crate) system: SystemName,
+pub struct Blocked {
+    pub system: SystemName,
     /// The one that cannot, where it is one.
-    pub(crate) service: Option<ServiceName>,
-    pub(crate) fault: Fault,
+    pub service: Option<ServiceName>,
+    pub fault: Fault,
 }
 
 /// A service as it will be started.
-pub(crate) struct Planned {
-    pub(crate) service: Service,
-    pub(crate) recipe: Recipe,
+pub struct Planned {
+    pub service: Service,
+    pub recipe: Recipe,
     /// Steps that make what the recipe names.
-    pub(crate) needs: Vec<StepId>,
+    pub needs: Vec<StepId>,
 }
 
 /// Why a service has nothing to start, as the compiler or the engine said it.
-pub(crate) type BuildErrors = Arc<Mutex<BTreeMap<ServiceName, String>>>;
+pub type BuildErrors = Arc<Mutex<BTreeMap<ServiceName, String>>>;
 
 /// What holds ports of this machine for the deployment.
 #[derive(Default)]
-pub(crate) struct Held {
+pub struct Held {
     /// The services that are served, and where.
-    pub(crate) serving: BTreeMap<ServiceName, SocketAddr>,
+    pub serving: BTreeMap<ServiceName, SocketAddr>,
 }
 
 /// Systems that no record names, and the services of each that have stored something.
-pub(crate) type Lost = BTreeMap<SystemName, BTreeSet<ServiceName>>;
+pub type Lost = BTreeMap<SystemName, BTreeSet<ServiceName>>;
 
 /// What publishes a port of this machine where it is not the process that holds it that tells.
-pub(crate) enum Publisher {
+pub enum Publisher {
     /// Something of this deployment, which its next start of a system removes.
     Ours,
     /// Somebody else's, in words for people.
@@ -80,7 +80,7 @@ pub(crate) enum Publisher {
 }
 
 /// A place to run services under a supervisor. `core` is what all places share.
-pub(crate) trait Runtime: Send + Sync {
+pub trait Runtime: Send + Sync {
     /// # Errors
     /// When what is there cannot be read.
     fn provide(&self, core: &Arc<Supervised>, ctx: &Ctx) -> Result<Provided>;

@@ -108,7 +108,7 @@ impl StartWork {
 
 /// Whether a launch may make secrets that do not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Secrets {
+pub enum Secrets {
     Make,
     /// Without them there is no launch to speak of.
     Known,
@@ -135,7 +135,7 @@ pub(super) fn launch(
 
 impl Supervised {
     /// Starts what a specification says beside what runs, and lets it take over once it is ready.
-    pub(crate) fn switch(&self, spec: &LaunchSpec, cx: &StepCx<'_>) -> Result<()> {
+    pub fn switch(&self, spec: &LaunchSpec, cx: &StepCx<'_>) -> Result<()> {
         let service = &spec.service;
         let log_start = std::fs::metadata(&spec.log).map_or(0, |log| log.len());
         let client = self.client()?;
@@ -253,7 +253,7 @@ fn last_words(log: &Path, start: u64) -> String {
 
 impl Supervised {
     /// What every service is given of this machine's environment, and the mark by which it is found again.
-    pub(crate) fn surroundings(&self) -> BTreeMap<String, String> {
+    pub fn surroundings(&self) -> BTreeMap<String, String> {
         let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "TZ", "SSL_CERT_FILE"];
         let value = |name: &&str| Some(((*name).to_owned(), self.vars.get(name)?.to_owned()));
         let mut env: BTreeMap<_, _> = inherited.iter().filter_map(value).collect();
@@ -304,7 +304,7 @@ impl Supervised {
     }
 
     /// A recipe's variables, arguments and files, filled in; `None` while something is not known yet.
-    pub(crate) fn fill(&self, recipe: &Recipe, secrets: Secrets) -> Result<Option<Filled>> {
+    pub fn fill(&self, recipe: &Recipe, secrets: Secrets) -> Result<Option<Filled>> {
         let mut filled = Filled::default();
         for (name, template) in &recipe.env {
             let Some(value) = self.render(&recipe.service, template, secrets)? else { return Ok(None) };
@@ -322,7 +322,7 @@ impl Supervised {
     }
 
     /// Writes the files of a service where its arguments name them.
-    pub(crate) fn write_files(&self, recipe: &Recipe, mode: u32) -> Result<()> {
+    pub fn write_files(&self, recipe: &Recipe, mode: u32) -> Result<()> {
         for (name, template) in &recipe.files {
             let text = self.render(&recipe.service, template, Secrets::Make)?.unwrap_or_default();
             let path = self.home().files(&recipe.service).join(name);
@@ -334,17 +334,17 @@ impl Supervised {
 
 /// What a recipe comes to at this moment.
 #[derive(Default)]
-pub(crate) struct Filled {
+pub struct Filled {
     /// The service's own variables.
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) args: Vec<String>,
-    pub(crate) files: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
+    pub args: Vec<String>,
+    pub files: BTreeMap<String, String>,
 }
 
 impl Filled {
     /// Names what runs: equal releases are started alike to the last byte. What merely surrounds a service (PATH and
     /// the like) does not count, since it differs between the terminals of one user.
-    pub(crate) fn release(&self, recipe: &Recipe) -> String {
+    pub fn release(&self, recipe: &Recipe) -> String {
         let [env, args, files] = [lasting::text(&self.env), lasting::text(&self.args), lasting::text(&self.files)];
         let text = format!("{}\n{env}\n{args}\n{files}", recipe.to_json());
         Digest::of(text).to_string().chars().take(16).collect()

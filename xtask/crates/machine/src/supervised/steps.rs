@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The step after which every port is known to be free or ours.
-pub(crate) const PORTS: Action = Action::new("ports");
+pub const PORTS: Action = Action::new("ports");
 /// The step after which a supervisor runs.
-pub(crate) const SUPERVISOR: Action = Action::new("supervisor");
+pub const SUPERVISOR: Action = Action::new("supervisor");
 
 /// What starts and checks take turns for, each among themselves.
 const STARTS: &str = "starts";

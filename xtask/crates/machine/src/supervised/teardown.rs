@@ -27,7 +27,7 @@ const FOREIGN_WITHIN: Duration = Duration::from_secs(120);
 const STRAY_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the ledger's entries for stored data are called.
-pub(crate) const DATA: &str = "data of ";
+pub const DATA: &str = "data of ";
 
 /// What is done to a system, and to what all of them share.
 const STOP: Action = Action::new("stop");
@@ -216,7 +216,7 @@ impl Supervised {
 
     /// The services that were made for a system, in the order in which they need each other; one that was never made is
     /// among them, and one that was made for another system is not.
-    pub(crate) fn services_made_for(&self, system: &System) -> Vec<ServiceName> {
+    pub fn services_made_for(&self, system: &System) -> Vec<ServiceName> {
         let services = system.services.iter().map(|service| service.name.clone());
         services.filter(|name| self.made_for(name).is_none_or(|made_for| made_for == system.name)).collect()
     }

@@ -3,13 +3,13 @@
 use super::names::{Names, SERVICE, SYSTEM};
 use super::prerequisites;
 use super::{Containers, edge, lost};
-use crate::supervised::Supervised;
-use crate::supervised::images::noted_engine;
 use anyhow::Result;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Preview, Work};
 use engine::reconcile::UnitId;
 use engine::teardown::Removal;
+use machine::supervised::Supervised;
+use machine::supervised::images::noted_engine;
 use model::system::System;
 use std::sync::Arc;
 use supervisor::{Client, Connection};

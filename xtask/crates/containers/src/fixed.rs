@@ -6,8 +6,8 @@
 
 use super::fronted;
 use super::names::Names;
-use crate::supervised::Supervised;
 use anyhow::Result;
+use machine::supervised::Supervised;
 use model::name::{ServiceName, SystemName};
 use model::system::{Presence, Service, System};
 use std::collections::BTreeMap;

@@ -1,13 +1,8 @@
 //! What every start of a system needs: its networks, the volumes of its services, and no container that an earlier run
 //! has left.
 
-use super::names::{HOME, Names, SYSTEM};
+use super::names::{Names, SYSTEM};
 use super::{Containers, edge, launch};
-use crate::supervised::Supervised;
-use crate::supervised::images::{note_engine, noted_engine};
-use crate::supervised::recipe::Recipe;
-use crate::supervised::steps::{PORTS, SUPERVISOR};
-use crate::supervised::teardown::DATA;
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::Proc;
@@ -15,6 +10,12 @@ use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::reconcile::UnitId;
+use machine::supervised::Supervised;
+use machine::supervised::images::{note_engine, noted_engine};
+use machine::supervised::publisher::HOME;
+use machine::supervised::recipe::Recipe;
+use machine::supervised::steps::{PORTS, SUPERVISOR};
+use machine::supervised::teardown::DATA;
 use model::container::EngineKind;
 use model::name::ServiceName;
 use model::system::System;

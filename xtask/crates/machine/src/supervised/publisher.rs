@@ -1,31 +1,33 @@
 //! Which container publishes a port that is taken. The process that holds it is the engine's, which says nothing of whose
 //! it is.
 
-use super::names::{HOME, Names};
-use crate::supervised::Supervised;
-use crate::supervised::holder::deployment_in;
-use crate::supervised::runtime::Publisher;
+use super::Supervised;
+use super::holder::deployment_in;
+use super::runtime::Publisher;
 use base::os;
 use std::net::SocketAddr;
 use tools::oci;
-use tools::oci::Container;
+use tools::oci::{Container, Labels};
+
+/// The label of a container with the folder that its deployment's state was in when it was made.
+pub const HOME: &str = "dev.slipway.home";
 
 /// The programs by which engines hold the ports of containers.
 const HELPERS: [&str; 7] =
     ["conmon", "docker-proxy", "rootlessport", "slirp4netns", "pasta", "pasta.avx2", "com.docker.backend"];
 
-/// What publishes an address, seen from a deployment in containers. A supervisor that was killed before it had recorded an
-/// edge leaves one of ours.
-pub(super) fn of_ours(core: &Supervised, names: &Names, address: SocketAddr) -> Option<Publisher> {
+/// What publishes an address, seen from a deployment in containers, which are ours by their labels. A supervisor that was
+/// killed before it had recorded an edge leaves one.
+pub fn at(core: &Supervised, address: SocketAddr, ours: impl Fn(&Labels) -> bool) -> Option<Publisher> {
     let container = container_at(core, address)?;
-    Some(if names.owns(&container.labels) { Publisher::Ours } else { Publisher::Other(told(&container)) })
+    Some(if ours(&container.labels) { Publisher::Ours } else { Publisher::Other(told(&container)) })
 }
 
 /// The same, seen from one that has none: engines take their time, and are asked only where the process is one of theirs.
 pub(crate) fn of_others(core: &Supervised, address: SocketAddr, holder: Option<&os::Holder>) -> Option<Publisher> {
     let is_unseen = holder.is_none_or(|holder| holder.pid.is_none());
     let is_helper = holder.and_then(|holder| holder.command.as_deref()).is_some_and(is_helper);
-    (is_unseen || is_helper).then(|| Some(Publisher::Other(told(&container_at(core, address)?)))).flatten()
+    (is_unseen || is_helper).then(|| at(core, address, |_| false)).flatten()
 }
 
 fn is_helper(command: &str) -> bool {

@@ -15,23 +15,17 @@ mod neighbor;
 mod prerequisites;
 mod provide;
 mod published;
-pub(crate) mod publisher;
 mod pull;
 mod remains;
 mod removal;
 
 use self::names::Names;
-use super::supervised::Supervised;
-use super::supervised::recipe::{Image, Program, Recipe};
-use super::supervised::revision::Revision;
-use super::supervised::runtime::{Held, Lost, Provided, Publisher, Runtime};
-use super::supervised::start::Secrets;
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::{Endpoint, Via};
 use base::os;
-use engine::backend::Remains;
+use engine::backend::{Remains, Target};
 use engine::deployment::{Deployment, Scope};
 use engine::identity::Identity;
 use engine::ledger::Entry;
@@ -41,6 +35,12 @@ use engine::reconcile::{Stored, UnitId};
 use engine::smoke;
 use engine::teardown::Removal;
 use images::Images;
+use machine::supervised::Supervised;
+use machine::supervised::publisher;
+use machine::supervised::recipe::{Image, Program, Recipe};
+use machine::supervised::revision::Revision;
+use machine::supervised::runtime::{Held, Lost, Provided, Publisher, Runtime};
+use machine::supervised::start::Secrets;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Reference, Service, System};
@@ -51,7 +51,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use supervisor::{InstanceStatus, LaunchSpec, container};
 
 /// Services in containers.
-pub(crate) struct Containers {
+struct Containers {
     names: Names,
     /// What this run wants of images.
     images: Mutex<Option<Arc<Images>>>,
@@ -60,8 +60,17 @@ pub(crate) struct Containers {
     trying: Mutex<()>,
 }
 
+/// Services in containers of docker or podman.
+///
+/// # Errors
+/// When the environment's state on this machine cannot be read.
+pub fn open(deployment: Deployment, ctx: &Ctx) -> Result<Arc<dyn Target>> {
+    let containers = Containers::new(&deployment)?;
+    Ok(Arc::new(Supervised::new(deployment, ctx, Box::new(containers))?))
+}
+
 impl Containers {
-    pub(crate) fn new(deployment: &Deployment) -> Result<Self> {
+    fn new(deployment: &Deployment) -> Result<Self> {
         let names = Names::new(&deployment.environment, &deployment.home)?;
         Ok(Self { names, images: Mutex::new(None), fixed: Arc::default(), trying: Mutex::default() })
     }
@@ -179,7 +188,7 @@ impl Runtime for Containers {
     }
 
     fn publisher(&self, core: &Supervised, address: SocketAddr, _: Option<&os::Holder>) -> Option<Publisher> {
-        publisher::of_ours(core, &self.names, address)
+        publisher::at(core, address, |labels| self.names.owns(labels))
     }
 
     fn opened(&self, core: &Supervised, service: &ServiceName, _: SocketAddr) -> Option<SocketAddr> {

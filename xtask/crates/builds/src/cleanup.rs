@@ -1,7 +1,6 @@
 //! Which of the images that were built for a deployment can go. They are shared: a checkout's environments give the same
 //! image the same name, and so may another checkout. One that somebody else still needs stays, and is theirs.
 
-use super::IMAGE;
 use anyhow::Result;
 use base::proc::Proc;
 use engine::backend::Survivor;
@@ -15,6 +14,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tools::oci;
 use tools::oci::Engine;
+
+/// The kind that images have in the ledger. The ID of an entry is the reference, its identity holds that, too, and the
+/// engine.
+pub const IMAGE: &str = "image";
 
 /// Those that are there, and that no container and no other environment of this checkout needs.
 fn own(home: &Home, engine: &Engine, proc: &Proc, references: &[String]) -> Result<Vec<String>> {

@@ -1,12 +1,13 @@
 //! What everything of a deployment is called in an engine, and by which labels it is found again.
 
 use super::prerequisites::VOLUME;
-use crate::supervised::Supervised;
-use crate::supervised::teardown::DATA;
 use anyhow::Result;
 use engine::home::Home;
 use engine::identity::{Identity, has_state, mark_at};
 use engine::ledger::Entry;
+use machine::supervised::Supervised;
+use machine::supervised::publisher::HOME;
+use machine::supervised::teardown::DATA;
 use model::environment::{Environment, Origin, Setting};
 use model::name::{DeploymentId, ServiceName, SystemName};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,6 @@ use tools::oci::{Label, Labels};
 pub(super) const DEPLOYMENT: &str = "dev.slipway.deployment";
 /// Which of the deployments with that name: two checkouts may use one.
 pub(super) const MARK: &str = "dev.slipway.mark";
-/// The folder that its state was in when it was made, for people; and for what was made before there were marks.
-pub(super) const HOME: &str = "dev.slipway.home";
 pub(super) const SYSTEM: &str = "dev.slipway.system";
 pub(super) const SERVICE: &str = "dev.slipway.service";
 

@@ -5,9 +5,9 @@
 mod program;
 use self::program::Program;
 use super::{Containers, current_container, edge, pull};
-use crate::supervised::Supervised;
 use anyhow::{Context, Result, anyhow};
 use engine::smoke::Outcome;
+use machine::supervised::Supervised;
 use model::container::{Cpu, EngineKind, Memory};
 use model::name::ServiceName;
 use model::smoke::{DeniedPath, Origin};

@@ -2,13 +2,13 @@
 
 use super::Containers;
 use super::names::SYSTEM;
-use crate::supervised::Supervised;
-use crate::supervised::images::noted_engine;
-use crate::supervised::records::stored_in;
-use crate::supervised::removal;
 use anyhow::Result;
 use engine::backend::{Remains, Survivor};
 use engine::deployment::Scope;
+use machine::supervised::Supervised;
+use machine::supervised::images::noted_engine;
+use machine::supervised::records::stored_in;
+use machine::supervised::removal;
 use model::name::ServiceName;
 use tools::oci;
 use tools::oci::{Engine, Labels, Named};

@@ -1,7 +1,6 @@
 //! Sees to it that a public image is here, and notes what its name stood for: that is what runs, and runs again after
 //! a rollback.
 
-use crate::supervised::Supervised;
 use anyhow::{Result, anyhow};
 use base::error::Fault;
 use base::files;
@@ -10,6 +9,7 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use images::{check_user, fits};
 use keys::Digest;
+use machine::supervised::Supervised;
 use model::container::Platform;
 use model::image::ImagePin;
 use model::name::ServiceName;

@@ -2,15 +2,15 @@
 
 use super::pull::{self, Public};
 use super::{Containers, edge, fronted, prerequisites};
-use crate::supervised::Supervised;
-use crate::supervised::recipe::{Image, Program, Recipe};
-use crate::supervised::runtime::{BuildErrors, Planned, Provided};
-use crate::supervised::steps::PORTS;
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::SkippedSystem;
 use engine::plan::StepId;
 use images::{Enter, Images};
+use machine::supervised::Supervised;
+use machine::supervised::recipe::{Image, Program, Recipe};
+use machine::supervised::runtime::{BuildErrors, Planned, Provided};
+use machine::supervised::steps::PORTS;
 use model::name::ServiceName;
 use model::system::{Presence, Service, Source, System, TargetKind};
 use std::collections::BTreeMap;

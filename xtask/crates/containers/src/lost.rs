@@ -2,11 +2,11 @@
 
 use super::Containers;
 use super::names::{Names, SERVICE, SYSTEM};
-use crate::supervised::Supervised;
-use crate::supervised::runtime::Lost;
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::Proc;
+use machine::supervised::Supervised;
+use machine::supervised::runtime::Lost;
 use tools::oci;
 use tools::oci::{Engine, Labels, Named};
 

@@ -2,11 +2,11 @@
 //! not what the settings would have it publish now.
 
 use super::edge;
-use crate::supervised::Supervised;
-use crate::supervised::addresses::{self, Addresses};
-use crate::supervised::runtime::Held;
 use anyhow::Result;
 use base::files;
+use machine::supervised::Supervised;
+use machine::supervised::addresses::{self, Addresses};
+use machine::supervised::runtime::Held;
 use model::name::{ServiceName, SystemName};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
