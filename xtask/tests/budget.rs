@@ -22,10 +22,10 @@ const OTHERS: usize = 56;
 const OWN: usize = 30;
 
 /// Lines of our own code: without tests, comments and empty lines. A thousand of them take half a second of processor time
-/// to compile without optimisation, so this many take about as long as all crates of others together, and a cold start is
-/// close to the 2.3 times that it may take of the seven packages alone. There is no room above it: more capability has to
-/// come from less code in what exists, or be built when it is first used.
-const LINES: usize = 30_000;
+/// to compile without optimisation, so this many take less than all crates of others together, and a cold start stays
+/// below the 2.3 times that it may take of the seven packages alone. There are 2,500 more than today. What needs more has
+/// to come from less code in what exists, or be built when it is first used.
+const LINES: usize = 27_500;
 
 /// A crate that the tool is built of: its name, and its folder when it is ours.
 type Crate = (String, Option<PathBuf>);
