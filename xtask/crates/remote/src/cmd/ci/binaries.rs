@@ -1,6 +1,6 @@
 //! The tool's test binaries: which are there, and which of them are checks of their own.
 
-use super::checks::{BUILDS, SERVICES};
+use super::checks::SERVICES;
 use engine::plan::Holds;
 use std::path::Path;
 

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use tools::{actionlint, cargo};
 
 /// cargo's lock on `target/debug`, which the services are built in.
-pub(super) const BUILDS: &str = "target/debug";
+const BUILDS: &str = "target/debug";
 pub(super) const SERVICES: Holds = Holds::Lock(BUILDS);
 /// As many of a failed check's last lines as its failure repeats; all of them are in its log.
 const TAIL_LINES: usize = 60;
