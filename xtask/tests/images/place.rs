@@ -133,7 +133,7 @@ impl Place {
         place.write("Cargo.toml", ROOT);
         place.write("Cargo.lock", LOCK);
         place.package("one", "[dependencies]\nshared.workspace = true\n[dev-dependencies]\ntests-alone = { path = \"../tests-alone\" }\n");
-        place.package("two", "");
+        place.package("two", "[[bin]]\nname = \"second\"\npath = \"src/main.rs\"\n");
         for library in ["shared", "tests-alone"] {
             place.package(library, "");
             place.write(&format!("app/{library}/src/lib.rs"), "pub const WORD: &str = \"hello\";\n");

@@ -22,7 +22,7 @@ pub const PROFILE: &str = "image";
 #[derive(Debug, Clone)]
 pub struct DesiredImage {
     pub service: ServiceName,
-    /// The crate, whose binary has the same name.
+    /// The crate: the name of its package.
     pub name: String,
     pub system: SystemName,
     /// Where it listens, if the recipe asks for it: by itself it is no part of an image.
