@@ -261,7 +261,7 @@ fn another_binary_has_another_key() {
         ("a build script", Another, &|c| c.edit("app/web/build.rs", "SCRIPT={}", "SCRIPT=x{}")),
         ("a feature", Another, &|c| c.edit("app/web/Cargo.toml", "default = []", "default = ['loud']")),
         ("a feature of an inherited dependency", Another, &|c| {
-            c.edit("Cargo.toml", "'app/kit' }", "'app/kit', features = ['loud'] }")
+            c.edit("Cargo.toml", "'app/kit' }", "'app/kit', features = ['loud'] }");
         }),
         ("another dependency of that name", Another, &|c| {
             c.edit("Cargo.toml", "'app/kit' }", "'lib/kit' }");
@@ -304,7 +304,7 @@ fn another_binary_by_variables_and_configuration_has_another_key() {
         ("configuration", Another, &|c| c.edit(".cargo/config.toml", "[build]\n", FLAGS)),
         ("a profile in it", Another, &|c| c.append(".cargo/config.toml", "[profile.dev]\nopt-level = 1\n")),
         ("flags of a target", Another, &|c| {
-            c.append(".cargo/config.toml", "[target.'cfg(all())']\nrustflags = ['--cfg', 'extra']\n")
+            c.append(".cargo/config.toml", "[target.'cfg(all())']\nrustflags = ['--cfg', 'extra']\n");
         }),
         ("configuration in a file of the old name", Another, &|c| {
             fs::remove_file(c.root.join(".cargo/config.toml")).unwrap();
@@ -339,7 +339,7 @@ fn the_same_binary_has_the_same_key_whatever_lies_beside_its_sources() {
         ("what editors leave", TheSame, &|c| {
             ["src/.main.rs.swp", "src/main.rs~", "4913"]
                 .iter()
-                .for_each(|name| c.write(&format!("app/web/{name}"), "x"))
+                .for_each(|name| c.write(&format!("app/web/{name}"), "x"));
         }),
         ("what git ignores", TheSame, &|c| c.write("app/web/src/unread.made", "other")),
         ("a target folder in the crate", TheSame, &|c| {
@@ -356,7 +356,7 @@ fn the_same_binary_has_the_same_key_whatever_lies_beside_its_sources() {
             c.write("../../home/config.toml", "[net]\noffline = true\n[term]\nverbose = false\n[build]\njobs = 1\n");
         }),
         ("variables of others", TheSame, &|c| {
-            ["EDITOR", "SSH_AUTH_SOCK", "PORT"].iter().for_each(|name| c.set(name, "x"))
+            ["EDITOR", "SSH_AUTH_SOCK", "PORT"].iter().for_each(|name| c.set(name, "x"));
         }),
         ("another crate", TheSame, &|c| c.write("app/other/src/lib.rs", "pub fn f() {}")),
         ("a page", TheSame, &|c| c.write("README.md", "Another.")),
