@@ -97,6 +97,6 @@ fn name_servers_are_reached_where_the_environment_says_that_they_are() {
     });
     assert_eq!(peers(egress, "to", Some(5353)), set([&pods.to_string()]));
     let usual = peers(egress, "to", Some(53));
-    assert!(usual.contains(&json!({"ipBlock": {"cidr": "fd00::10/128"}}).to_string()) && usual.len() == 4, "{usual:?}");
+    assert!(usual.contains(&json!({"ipBlock": {"cidr": "fd00::10/128"}}).to_string()) && usual.len() == 3, "{usual:?}");
     assert_eq!(egress[1]["ports"][0]["protocol"], "UDP");
 }
