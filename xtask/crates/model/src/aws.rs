@@ -24,7 +24,7 @@ pub struct Aws {
     pub compute: Compute,
     /// Where the load balancer controller's chart comes from: a chart repository or an `oci://` location.
     pub controller_repository: ChartRepository,
-    /// The networks that reach the cluster's API. Empty: the address that this machine is seen with.
+    /// The networks that reach the cluster's API. Empty: the addresses that the machines are seen with which have deployed.
     pub access_cidrs: Vec<Cidr>,
     /// `terraform.NAME`: further variables of `terraform/`, as Terraform reads them (`-var`).
     pub terraform: BTreeMap<String, String>,

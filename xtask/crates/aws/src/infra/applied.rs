@@ -24,8 +24,23 @@ pub(super) struct Applied {
     pub(super) stamp: Digest,
     /// Who has applied first.
     pub(super) owner: String,
+    /// From where the cluster's API is reached, where nobody has said so: the addresses of all who have applied, those of
+    /// the last behind the others.
+    pub(super) cidrs: Vec<String>,
     /// As Terraform gives them.
     pub(super) outputs: Value,
+}
+
+/// More addresses than this are not kept; EKS takes no more than twice as many.
+const MOST_CIDRS: usize = 20;
+
+/// The addresses with one more, in the place of the oldest where there are too many.
+pub(super) fn with_own(mut cidrs: Vec<String>, own: String) -> Vec<String> {
+    if !cidrs.contains(&own) {
+        cidrs.push(own);
+    }
+    cidrs.drain(..cidrs.len().saturating_sub(MOST_CIDRS));
+    cidrs
 }
 
 /// The stamp of what is being changed.
@@ -33,17 +48,24 @@ pub(super) fn unfinished(stamp: Digest) -> Digest {
     Digest::of(format!("unfinished {stamp}"))
 }
 
+/// The texts of a list; none where there is no list.
+pub(super) fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 impl Applied {
     fn read(document: &Value) -> Option<Self> {
         Some(Self {
             stamp: document["stamp"].as_str()?.parse().ok()?,
             owner: document["owner"].as_str()?.to_owned(),
+            cidrs: texts(&document["cidrs"]),
             outputs: document["outputs"].clone(),
         })
     }
 
     fn document(&self) -> Value {
-        json!({"schema": 1, "stamp": self.stamp.to_string(), "owner": self.owner, "outputs": self.outputs})
+        let Self { stamp, owner, cidrs, outputs } = self;
+        json!({"schema": 1, "stamp": stamp.to_string(), "owner": owner, "cidrs": cidrs, "outputs": outputs})
     }
 
     /// # Errors
@@ -155,9 +177,23 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_was_written() {
-        let applied = Applied { stamp: Digest::of("a"), owner: "me".to_owned(), outputs: json!({"a": {"value": 1}}) };
+        let cidrs = vec!["203.0.113.7/32".to_owned()];
+        let outputs = json!({"a": {"value": 1}});
+        let applied = Applied { stamp: Digest::of("a"), owner: "me".to_owned(), cidrs, outputs };
         assert_eq!(Applied::read(&applied.document()), Some(applied.clone()));
         assert_ne!(unfinished(applied.stamp), applied.stamp);
         assert_eq!(Applied::read(&json!({"stamp": "x"})), None);
+    }
+
+    #[test]
+    fn the_addresses_of_all_who_apply_add_up() {
+        let first = with_own(Vec::new(), "203.0.113.7/32".to_owned());
+        let both = with_own(first, "198.51.100.1/32".to_owned());
+        assert_eq!(both, ["203.0.113.7/32", "198.51.100.1/32"]);
+        assert_eq!(with_own(both.clone(), both[0].clone()), both, "who comes again changes nothing");
+        let many = (0..30).fold(Vec::new(), |cidrs, n| with_own(cidrs, format!("10.0.0.{n}/32")));
+        assert_eq!((many.len(), many[0].as_str()), (20, "10.0.0.10/32"));
+        let noted = json!({"stamp": Digest::of("a").to_string(), "owner": "me", "outputs": {}});
+        assert_eq!(Applied::read(&noted).unwrap().cidrs, Vec::<String>::new(), "one of an earlier version");
     }
 }

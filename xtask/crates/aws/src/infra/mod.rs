@@ -56,7 +56,7 @@ pub struct Infra {
     interrupts: Interrupts,
     vars: Vars,
     /// From where the cluster's API is reached, once this run has asked.
-    seen_from: Mutex<Option<Vec<String>>>,
+    seen_from: Mutex<Option<String>>,
 }
 
 /// A plan that Terraform has written down, to be applied exactly so.
@@ -115,7 +115,7 @@ impl Infra {
     /// When a file cannot be read, or that address cannot be told.
     pub fn stamp(&self) -> Result<Digest> {
         let (sources, variables) = self.variables()?;
-        Ok(stamp(sources.digest(), variables.digest(&self.cidrs()?)))
+        Ok(stamp(sources.digest(), variables.digest(&self.cidrs(self.notes().read_here()?.as_ref())?)))
     }
 
     /// What was applied last, by whomever: its stamp and outputs. `None`: nothing yet, or not all that is wanted. While it
@@ -169,7 +169,7 @@ impl Infra {
         let applied = if has_state { self.notes().read(true)? } else { None };
         let (sources, variables) = self.variables()?;
         let cidrs = match goal {
-            Goal::Platform => self.cidrs()?,
+            Goal::Platform => self.cidrs(applied.as_ref())?,
             // It is not about to be reached from anywhere any more.
             Goal::Nothing => self.set_cidrs().unwrap_or_else(|| vec!["192.0.2.1/32".to_owned()]),
         };
@@ -223,12 +223,18 @@ impl Infra {
         let notes = self.notes();
         let before = notes.read(true)?;
         let owner = self.owner_of(saved, before.as_ref());
-        // Without what was there before, there is nothing to be told of half a platform.
-        let unfinished = before.map(|before| Applied { stamp: applied::unfinished(saved.stamp), ..before });
+        let planned = &saved.document["variables"]["public_access_cidrs"]["value"];
+        let cidrs = if self.set_cidrs().is_none() { applied::texts(planned) } else { Vec::new() };
+        // Without what was there before, there is nothing to be told of half a platform. Who has been let in by half of it
+        // is not to be shut out by the next run.
+        let unfinished = before.map(|before| {
+            let (stamp, cidrs) = (applied::unfinished(saved.stamp), cidrs.clone());
+            Applied { stamp, cidrs, ..before }
+        });
         let version = unfinished.map(|unfinished| notes.write(&unfinished, None)).transpose()?;
         let outputs = if saved.idle { self.outputs()? } else { self.carry_out(saved, cx)? };
         files::remove(&saved.file)?;
-        let outputs = Applied { stamp: saved.stamp, owner, outputs };
+        let outputs = Applied { stamp: saved.stamp, owner, cidrs, outputs };
         notes.write(&outputs, version)?;
         Outputs::parse(&outputs.outputs)
     }
@@ -355,18 +361,17 @@ impl Infra {
         if set.is_empty() { None } else { Some(set.iter().map(ToString::to_string).collect()) }
     }
 
-    /// From where the cluster's API is reached.
-    fn cidrs(&self) -> Result<Vec<String>> {
+    /// From where the cluster's API is reached. Where nobody says so, those who have applied keep their way to it.
+    fn cidrs(&self, applied: Option<&Applied>) -> Result<Vec<String>> {
         if let Some(set) = self.set_cidrs() {
             return Ok(set);
         }
         let mut seen = self.seen_from.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(seen) = &*seen {
-            return Ok(seen.clone());
-        }
-        let own = vec![address::own(&self.proc, &self.deployment.environment)?];
-        *seen = Some(own.clone());
-        Ok(own)
+        let own = match &*seen {
+            Some(own) => own.clone(),
+            None => seen.insert(address::own(&self.proc, &self.deployment.environment)?).clone(),
+        };
+        Ok(applied::with_own(applied.map(|applied| applied.cidrs.clone()).unwrap_or_default(), own))
     }
 }
 

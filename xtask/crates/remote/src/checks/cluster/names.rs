@@ -16,7 +16,7 @@ const PORT: u64 = 53;
 pub(super) fn judge(subject: &Subject, api: &Api) -> Finding {
     let found: Result<Vec<_>, _> = NAMESPACES.iter().map(|namespace| servers(api, namespace)).collect();
     match found {
-        Ok(found) => compare(&found.concat(), &subject.environment.cluster.dns, &subject.environment.name.to_string()),
+        Ok(found) => compare(&found.concat(), &subject.environment.cluster.dns, subject.environment.name.as_ref()),
         Err(refusal) => Finding::skip(format!("you may not look: {}", refusal.message)),
     }
 }
