@@ -141,7 +141,9 @@ impl Work for StopSupervisorWork {
                 let cause = format!("the supervisor of another version (process {}) does not end", foreign.process.pid);
                 return Err(Fault::failed("supervisor-survives", cause).into());
             }
-            Connection::Foreign(_) | Connection::Absent => {}
+            Connection::Foreign(_) => {}
+            // Its socket and those of its shims are left, whether or not one of these still runs.
+            Connection::Absent => drop(supervisor::end_orphans(self.core.home().dir())),
         }
         // What a service has started and sent out of its process group has outlived it and the supervisor.
         let left = self.core.marked();
