@@ -12,7 +12,7 @@ use keys::Digest;
 use machine::supervised::Supervised;
 use machine::supervised::addresses::reachable;
 use machine::supervised::recipe::{Image, Program, Recipe, keep_data};
-use machine::supervised::start::{Filled, Secrets};
+use machine::supervised::start::Secrets;
 use model::container::{EngineKind, FILES};
 use model::name::ServiceName;
 use model::system::{Reference, Service, System};
