@@ -131,7 +131,12 @@ struct StopSupervisorWork {
 impl Work for StopSupervisorWork {
     fn is_done(&self, _: &StepCx<'_>) -> Result<Option<String>> {
         let absent = matches!(Client::connect(self.core.home().dir()), Connection::Absent);
-        Ok((absent && self.core.marked().is_empty()).then(|| "none runs".to_owned()))
+        let none = absent && self.core.marked().is_empty();
+        if none {
+            // Those of one that was killed and of its shims are left when nothing of it runs any more.
+            base::socket::sweep();
+        }
+        Ok(none.then(|| "none runs".to_owned()))
     }
 
     fn run(&self, _: &StepCx<'_>) -> Result<Outcome> {
@@ -141,9 +146,7 @@ impl Work for StopSupervisorWork {
                 let cause = format!("the supervisor of another version (process {}) does not end", foreign.process.pid);
                 return Err(Fault::failed("supervisor-survives", cause).into());
             }
-            Connection::Foreign(_) => {}
-            // Its socket and those of its shims are left, whether or not one of these still runs.
-            Connection::Absent => drop(supervisor::end_orphans(self.core.home().dir())),
+            Connection::Foreign(_) | Connection::Absent => {}
         }
         // What a service has started and sent out of its process group has outlived it and the supervisor.
         let left = self.core.marked();
