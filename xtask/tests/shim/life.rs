@@ -187,7 +187,9 @@ fn a_container_whose_client_is_killed_is_removed_and_started_again() {
     let client = fake.scratch.supervisor();
     let number = fake.scratch.deploy(&client, &fake.spec("v1"));
     let first = os::identity(fake.pid(&format!("fixture-{number}")).unwrap()).unwrap();
-    let engine = fake.scratch.processes().into_iter().find(|process| process.command.contains("/engine run --name"));
+    // It is not known as the supervisor's: what engines leave behind serves others as well.
+    let given = os::processes_with_env("FAKE_DIR", &fake.scratch.dir.to_string_lossy());
+    let engine = given.into_iter().find(|process| process.command.contains("/engine run --name"));
     os::signal(&engine.unwrap().id, Signal::SIGKILL);
     let back = await_current(&client, |current| current.restarts == 1 && current.state == State::Ready);
     let reason = "the engine's client ended with code 137 while the container ran";

@@ -231,15 +231,16 @@ pub fn shim_socket() -> Result<UnixListener> {
 }
 
 /// Starts the engine's client for a shim: in its process group, so that what ends the one is for the other, too, and with
-/// its environment, whose variables the arguments name.
+/// its environment, whose variables the arguments name, but for the one by which its supervisor's processes are known: an
+/// engine's client leaves processes behind that serve others as well, such as podman's name server.
 ///
 /// # Errors
 /// When it cannot be started.
 #[expect(clippy::disallowed_methods, reason = "this module is part of the one that spawns")]
-pub fn spawn_beside(program: &Path, args: &[String], log: &Path) -> Result<std::process::Child> {
+pub fn spawn_beside(program: &Path, args: &[String], mark: &str, log: &Path) -> Result<std::process::Child> {
     let (out, err) = outputs(log);
     let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(out).stderr(err);
+    command.args(args).env_remove(mark).stdin(Stdio::null()).stdout(out).stderr(err);
     command.spawn().map_err(|error| cannot_start(program, error))
 }
 

@@ -86,7 +86,7 @@ pub fn run(spec: ShimSpec, instance: u64, listener: UnixListener, log: &Path, va
     std::thread::Builder::new().spawn(move || serve::serve(listener, &answering)).context("start a thread")?;
     shim.client.remove();
     let log_start = std::fs::metadata(log).map_or(0, |log| log.len());
-    let mut child = proc::spawn_beside(&shim.client.engine.program, &shim.arguments(), log)?;
+    let mut child = proc::spawn_beside(&shim.client.engine.program, &shim.arguments(), crate::MARK, log)?;
     std::thread::Builder::new()
         .spawn(move || {
             // Nobody listens any more when this process is about to end.
