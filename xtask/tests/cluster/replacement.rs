@@ -4,6 +4,7 @@ use super::client::{Hammer, Seen};
 use super::contract::Deployed;
 use super::contract::document::step;
 use super::deployment::Deployment;
+use super::kubectl::text;
 use std::time::{Duration, Instant};
 
 /// Requests a second.
@@ -58,4 +59,17 @@ fn epoch_is_replaced_under_load_without_a_lost_request() {
 fn shortener_is_replaced_under_load_without_a_lost_request() {
     let deployment = skip::unless!(Deployment::alone_with_own_copy("shorten"));
     replaced_under_load(&deployment, "shortener", "/pw", "redis crud");
+}
+
+/// Only one at a time can have a volume, so that nobody who needs what is in it is answered meanwhile: that fails no release.
+#[test]
+fn what_needs_a_volume_is_released_with_it() {
+    let deployment = skip::unless!(Deployment::new("volume"));
+    deployment.deploy(&["shortener"]);
+    let redis = || text(&deployment.pods("shortener", "redis")[0], "/metadata/uid").to_owned();
+    let before = redis();
+    let changed = deployment.deploy(&["shortener", "--set", "env.ZONE=a"]);
+    assert_eq!(changed["result"], "deployed", "{changed:#}");
+    assert_ne!(redis(), before);
+    assert!(deployment.has_variable("shortener", "ZONE", "a"));
 }

@@ -12,6 +12,7 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
 use model::name::ServiceName;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tools::object::label;
@@ -102,7 +103,7 @@ impl Work for ReleaseWork {
 
 impl ReleaseWork {
     /// The public services that no request is to be lost of: not those that store something in a volume, now or before,
-    /// which only one at a time can have.
+    /// which only one at a time can have, nor those that need one of these while it is replaced.
     fn uninterrupted(&self, desired: &DesiredRelease) -> Result<Vec<ServiceName>> {
         if self.candidate.is_interrupted {
             return Ok(Vec::new());
@@ -110,8 +111,19 @@ impl ReleaseWork {
         let released = recorded::released(&self.run.core, &self.candidate.system.name)?;
         let stored = |service: &ServiceName| released.get(service).is_some_and(|values| values["storage"].is_object());
         let stores = |service: &ServiceName| desired.values["services"][service.as_str()]["storage"].is_object();
+        let has_volume = |service: &ServiceName| stores(service) || stored(service);
+        let changes =
+            |service: &ServiceName| released.get(service) != Some(&desired.values["services"][service.as_str()]);
+        let mut interrupted = BTreeSet::new();
+        // Each comes after those that it needs.
+        for service in desired.wanted.parts.iter().map(|part| &part.service) {
+            let waits = service.needs.iter().any(|need| interrupted.contains(need));
+            if waits || (has_volume(&service.name) && changes(&service.name)) {
+                interrupted.insert(&service.name);
+            }
+        }
         let public = desired.wanted.public().into_iter();
-        Ok(public.filter(|service| !stores(service) && !stored(service)).collect())
+        Ok(public.filter(|service| !has_volume(service) && !interrupted.contains(service)).collect())
     }
 
     /// Makes the release what it is to be and waits until it serves. Helm's number of it.
