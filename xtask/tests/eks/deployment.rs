@@ -69,13 +69,19 @@ impl Deployment {
         Self::in_copy(copy, name, true, more)
     }
 
-    /// In a folder that has a checkout of its own, and goes with it.
+    /// In a folder that has a checkout of its own, and goes with it, for services that AWS is nothing to: they are given no
+    /// credentials.
     pub(crate) fn in_folder(folder: impl FnOnce() -> PathBuf, name: &str) -> Found<Self> {
         account()?;
-        Self::in_copy(folder(), name, true, "")
+        Self::with_env(folder(), name, true, "", "")
     }
 
     fn in_copy(copy: PathBuf, name: &str, own: bool, more: &str) -> Found<Self> {
+        let credentials = "AWS_ACCESS_KEY_ID = \"pods\"\nAWS_SECRET_ACCESS_KEY = \"pods\"\n";
+        Self::with_env(copy, name, own, more, credentials)
+    }
+
+    fn with_env(copy: PathBuf, name: &str, own: bool, more: &str, env: &str) -> Found<Self> {
         let account = account()?;
         // Not as the tests of a cluster call theirs, which may be the same one.
         let id = format!("a{}-{name}", mark());
@@ -85,7 +91,7 @@ impl Deployment {
             "target = \"eks\"\naccount = \"{number}\"\nregion = \"{region}\"\ndeployment_id = \"{id}\"\n\
              namespace_prefix = \"{prefix}\"\naccess_cidrs = \"10.0.0.0/8\"\ncontroller_repository = \"{charts}\"\n\
              storage_class = \"local-path\"\n{more}\n\
-             [env]\nAWS_ENDPOINT_URL = \"{in_pods}\"\nAWS_ACCESS_KEY_ID = \"pods\"\nAWS_SECRET_ACCESS_KEY = \"pods\"\n"
+             [env]\nAWS_ENDPOINT_URL = \"{in_pods}\"\n{env}"
         );
         let env = format!("e2e-{name}");
         let sandbox = Sandbox::with_settings(copy, &env, own, settings);
