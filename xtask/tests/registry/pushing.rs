@@ -21,9 +21,10 @@ fn an_image_arrives_under_the_digest_that_the_registry_says() {
     let image = Own::build(&engine, &scratch, &format!("{host}/try/x:key"), HERE);
     let publisher = scratch.publisher(&host, me(&host, PASSWORD));
     let (push, name, id) = (scratch.push(), image.name.clone(), image.id.clone());
+    let pushing = engine.clone();
     let ran = step(move |cx| {
         let before = publisher.digest(cx, &|| unreachable!(), &name, HERE)?;
-        let digest = publisher.push(cx, &engine, &name, HERE)?;
+        let digest = publisher.push(cx, &pushing, &name, HERE)?;
         let files: Vec<_> = std::fs::read_dir(&push)?.flatten().map(|entry| entry.file_name()).collect();
         let after = publisher.digest(cx, &|| unreachable!(), &name, HERE)?;
         Ok((
@@ -43,6 +44,11 @@ fn an_image_arrives_under_the_digest_that_the_registry_says() {
     assert!(!ran.journal.contains(PASSWORD) && !ran.journal.contains("bWU6c2VjcmV0"), "{}", ran.journal);
     let asked = Client::new(&proc(), &Interrupts::default(), me(&host, PASSWORD));
     assert_eq!(asked.manifest(&image.name.repository, "key").unwrap().unwrap().digest, digest);
+    // Whoever compares it with what the registry has gives it another name.
+    let pull = engine.command().args(["pull", "--quiet", "--tls-verify=false", "--creds", &format!("me:{PASSWORD}")]);
+    proc().read(&pull.arg(format!("{host}/try/x@{digest}"))).unwrap();
+    engine.remove_image(&proc(), &image.name.to_string()).unwrap();
+    assert_eq!(engine.image(&proc(), &image.id).unwrap(), None, "it does not stay under the registry's digest");
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Work for RemoveImages {
         if let Some((engine, own)) = self.own(cx)? {
             for reference in own {
                 cx.status(format!("removing `{reference}`"));
-                oci::remove(cx.proc, &engine.image_remove(&reference))?;
+                engine.remove_image(cx.proc, &reference)?;
             }
         }
         Ok(Outcome::Done)

@@ -286,7 +286,7 @@ pub fn prune(home: &Home, proc: &Proc, engine: &Engine, service: &ServiceName, k
     let records = Records::new(home, service);
     for key in records.keys().into_iter().filter(|key| !kept.contains(key)) {
         let made = records.read(&key).and_then(|record| record.image);
-        if made.is_none_or(|made| oci::remove(proc, &engine.image_remove(&made.reference)).is_ok()) {
+        if made.is_none_or(|made| engine.remove_image(proc, &made.reference).is_ok()) {
             let _ = records.forget(&key);
         }
     }

@@ -25,6 +25,21 @@ impl Engine {
         Ok(self.images(proc, &[reference])?.into_iter().next())
     }
 
+    /// Removes a name of an image, and with its last one the image: podman keeps one that was asked for by the digest under
+    /// which a registry has it.
+    ///
+    /// # Errors
+    /// When the engine refuses, in its own words.
+    pub fn remove_image(&self, proc: &Proc, reference: &str) -> Result<()> {
+        let image = self.image(proc, reference)?;
+        remove(proc, &self.image_remove(reference))?;
+        let Some(image) = image else { return Ok(()) };
+        match self.image(proc, &image.id)? {
+            Some(left) if left.tags.is_empty() => remove(proc, &self.image_remove(&image.id)),
+            _ => Ok(()),
+        }
+    }
+
     /// The containers among these that exist.
     ///
     /// # Errors
