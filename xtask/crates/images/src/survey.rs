@@ -73,15 +73,18 @@ impl Images {
             return Ok(Some(known));
         }
         let record = self.records(wanted).read(&wanted.key());
-        let fit = record.and_then(|record| record.fit);
-        let built = self.as_built(wanted, image.id.clone(), fit);
+        let fit = record.as_ref().and_then(|record| record.fit);
+        // Whichever of a key's images the engine has, a registry has what it has under this name.
+        let made = record.and_then(|record| record.image).filter(|made| made.reference == reference);
+        let digest = made.and_then(|made| made.digest);
+        let built = Built { digest, ..self.as_built(wanted, image.id.clone(), fit) };
         self.remember(wanted, &built, fit)?;
         Ok(Some(built))
     }
 
     /// Writes down what became of a key.
     pub(super) fn remember(&self, wanted: &DesiredImage, built: &Built, fit: Option<super::GlibcCheck>) -> Result<()> {
-        let made = Made { reference: built.reference.clone(), id: built.id.clone(), digest: None };
+        let made = Made { reference: built.reference.clone(), id: built.id.clone(), digest: built.digest.clone() };
         self.records(wanted).write(&wanted.manifest, &Record::now(Some(made), wanted.location, wanted.platform, fit))
     }
 
