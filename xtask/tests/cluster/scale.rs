@@ -3,7 +3,9 @@
 use super::client::Hammer;
 use super::contract::Deployed;
 use super::deployment::Deployment;
+use super::kubectl::text;
 use super::sandbox::eventually;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Measuring, deciding and starting take their time: metrics-server looks four times a minute.
@@ -51,11 +53,15 @@ fn an_autoscaler_begins_with_what_runs() {
     std::fs::write(&declared, format!("{before}{rest}")).unwrap();
     deployment.deploy(&["epoch", "--set", "replicas=3"]);
     // Had the number fallen in between, one of these would have gone.
-    let pods = Deployed::running(&deployment, "epoch");
+    let running = || {
+        let pods = deployment.pods("epoch", "epoch");
+        pods.iter().map(|pod| text(pod, "/metadata/uid").to_owned()).collect::<BTreeSet<_>>()
+    };
+    let pods = running();
     assert_eq!(pods.len(), 3);
     std::fs::write(&declared, scaled).unwrap();
     deployment.deploy(&["epoch", "--set", "replicas=1"]);
-    let there = Deployed::running(&deployment, "epoch");
+    let there = running();
     assert!(pods.is_subset(&there), "{pods:?} {there:?}");
 }
 
