@@ -1,7 +1,9 @@
 //! Copies of this repository to try things in: what a fresh clone would have, together with what is not committed yet.
 
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use xshell::Shell;
 
@@ -9,6 +11,8 @@ use xshell::Shell;
 const LEFT_OUT: [&str; 3] = ["target", ".git", ".slipway"];
 /// What Terraform keeps where it runs.
 const TERRAFORM: &str = ".terraform";
+/// The line of a manifest by which a crate has the version of the workspace.
+const FROM_WORKSPACE: &str = "\nversion.workspace = true\n";
 
 /// Makes `copy` hold what `root` has, modification times included, so that cargo takes what it has built for an
 /// earlier copy in the same place as fresh. What an earlier use left in `copy` is removed.
@@ -27,8 +31,40 @@ pub fn copy_repository(root: &Path, copy: &Path) -> Result<()> {
     let name = copy.file_name().unwrap_or_default().to_string_lossy();
     let (manifest, lock) = (copy.join("Cargo.toml"), copy.join("Cargo.lock"));
     if let Some((versions, text)) = own_version(&sh.read_file(&manifest)?, &name) {
+        let libraries = library_versions(&sh, copy, &versions.original)?;
         sh.write_file(&manifest, text)?;
-        sh.write_file(&lock, own_lock(&sh.read_file(&lock)?, &versions))?;
+        sh.write_file(&lock, own_lock(&sh.read_file(&lock)?, &versions, &libraries))?;
+    }
+    Ok(())
+}
+
+/// Gives each library of the services a version that is of what it holds, by its package: copies that hold the same then
+/// build it once, which takes longer than all of a service does. Nobody changes one in a copy.
+fn library_versions(sh: &Shell, copy: &Path, original: &str) -> Result<BTreeMap<String, String>> {
+    let mut versions = BTreeMap::new();
+    let folders = if copy.join("app").is_dir() { sh.read_dir(copy.join("app"))? } else { Vec::new() };
+    for folder in folders.iter().filter(|folder| folder.join("src/lib.rs").is_file()) {
+        let manifest = folder.join("Cargo.toml");
+        let text = sh.read_file(&manifest)?;
+        let package = text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        let (Some(package), true) = (package, text.contains(FROM_WORKSPACE)) else { continue };
+        let mut hasher = DefaultHasher::new();
+        hash(sh, folder, &mut hasher)?;
+        // Letters first: a number must not begin with a nought there.
+        let version = format!("{original}-holds{:016x}", hasher.finish());
+        sh.write_file(&manifest, text.replacen(FROM_WORKSPACE, &format!("\nversion = \"{version}\"\n"), 1))?;
+        versions.insert(package.to_owned(), version);
+    }
+    Ok(versions)
+}
+
+fn hash(sh: &Shell, folder: &Path, hasher: &mut DefaultHasher) -> Result<()> {
+    for path in sh.read_dir(folder)? {
+        path.file_name().hash(hasher);
+        match path.is_dir() {
+            true => hash(sh, &path, hasher)?,
+            false => sh.read_binary_file(&path)?.hash(hasher),
+        }
     }
     Ok(())
 }
@@ -62,11 +98,15 @@ fn own_version(manifest: &str, name: &str) -> Option<(Versions, String)> {
 }
 
 /// The same in the lock file, where the repository's own crates are those without a source.
-fn own_lock(lock: &str, versions: &Versions) -> String {
+fn own_lock(lock: &str, versions: &Versions, libraries: &BTreeMap<String, String>) -> String {
     let line = |version: &str| format!("\nversion = \"{version}\"\n");
     let own = |package: &str| match package.contains("\nsource = ") {
         true => package.to_owned(),
-        false => package.replacen(&line(&versions.original), &line(&versions.copy), 1),
+        false => {
+            let name = package.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+            let version = name.and_then(|name| libraries.get(name)).unwrap_or(&versions.copy);
+            package.replacen(&line(&versions.original), &line(version), 1)
+        }
     };
     lock.split("[[package]]").map(own).collect::<Vec<_>>().join("[[package]]")
 }
@@ -113,7 +153,13 @@ mod tests {
             |version: &str, source: &str| format!("[[package]]\nname = \"x\"\nversion = \"{version}\"\n{source}\n");
         let foreign = package("0.1.0", "source = \"registry\"\n");
         let lock = format!("version = 4\n\n{foreign}{}", package("0.1.0", ""));
-        assert_eq!(own_lock(&lock, &versions), format!("version = 4\n\n{foreign}{}", package("0.1.0-my-copy", "")));
+        let with = |libraries: &[(&str, &str)]| {
+            let libraries =
+                libraries.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect();
+            own_lock(&lock, &versions, &libraries)
+        };
+        assert_eq!(with(&[]), format!("version = 4\n\n{foreign}{}", package("0.1.0-my-copy", "")));
+        assert_eq!(with(&[("x", "0.1.0-its")]), format!("version = 4\n\n{foreign}{}", package("0.1.0-its", "")));
         assert!(own_version("[package]\nversion = \"0.1.0\"\n", "x").is_none());
     }
 }
