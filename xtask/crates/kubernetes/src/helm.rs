@@ -32,7 +32,8 @@ const WEBHOOK_EVERY: Duration = Duration::from_secs(3);
 pub(super) fn upgrade(run: &ReleaseContext, desired: &DesiredRelease, cx: &StepCx<'_>) -> Result<()> {
     let system = &desired.wanted.system;
     files::write_json(&run.core.deployment.home.values(system), &desired.values)?;
-    scale::keep_running(&run.core, system)?;
+    let grows = |service: &str| desired.values["services"][service]["scale"].is_object();
+    scale::keep_running(&run.core, system, &grows)?;
     execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system, &desired.stamp), cx)?;
     scale::to_minimum(&run.core, system)
 }
@@ -58,7 +59,8 @@ pub(super) fn upgrade_line(
 /// # Errors
 /// Those of [`upgrade`].
 pub(super) fn roll_back(run: &ReleaseContext, system: &SystemName, revision: u64, cx: &StepCx<'_>) -> Result<()> {
-    scale::keep_running(&run.core, system)?;
+    // What grew then is not known here; what is said of others is what they have.
+    scale::keep_running(&run.core, system, &|_| true)?;
     execute(&roll_back_line(run, run.core.access.helm()?, run.helm()?, system, revision), cx)?;
     scale::to_minimum(&run.core, system)
 }

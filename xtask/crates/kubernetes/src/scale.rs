@@ -11,20 +11,20 @@ use tools::object::{name, number, text};
 
 const TARGET: &str = "/spec/scaleTargetRef";
 
-/// Says of each of a system's Deployments that has no autoscaler yet how many there are, as a release is about to: once one
-/// leaves that to an autoscaler, Helm takes its own number back, and what nobody else has said falls to one. Whoever names
-/// another number afterwards has it.
+/// Says of each of a system's Deployments that is to get an autoscaler how many there are, as a release is about to leave that
+/// to the autoscaler: Helm takes its own number back then, and what nobody else has said falls to one. Whoever names another
+/// number afterwards has it. Helm 3 takes the number back whoever else has said it.
 ///
 /// # Errors
 /// When the cluster refuses or does not answer.
-pub(super) fn keep_running(core: &Kubernetes, system: &SystemName) -> Result<()> {
+pub(super) fn keep_running(core: &Kubernetes, system: &SystemName, grows: &dyn Fn(&str) -> bool) -> Result<()> {
     let api = core.access.api()?;
     let namespace = core.names.namespace(system);
     let selector = format!("{INSTANCE}={system},{}", core.names.selector());
     let keep = || {
         let scaled = api.list(&AUTOSCALER.within(&namespace), &selector)?;
         let workloads = api.list(&DEPLOYMENT.within(&namespace), &selector)?;
-        unscaled(&workloads, &scaled).try_for_each(|workload| {
+        unscaled(&workloads, &scaled).filter(|workload| grows(name(workload))).try_for_each(|workload| {
             let said = json!({"apiVersion": DEPLOYMENT.version(), "kind": DEPLOYMENT.name,
                 "metadata": {"name": name(workload)}, "spec": {"replicas": workload["spec"]["replicas"]}});
             api.apply(&DEPLOYMENT.at(&namespace, name(workload)), &said).map(drop)
