@@ -41,10 +41,13 @@ pub(crate) fn goes_on(earlier: &Earlier, deployed: &impl Carried) {
     let before = kept(deployed, &SERVICES);
     assert!(before.0.iter().all(|running| !running.is_empty()) && before.1.is_string(), "{before:#?}");
 
-    bring_up_to_date(&sandbox.root);
     let again = sandbox.xtask(deploy(&SYSTEMS)).success().json();
     assert_eq!(again["result"], "unchanged", "{again:#}");
     assert_eq!(kept(deployed, &SERVICES), before, "nothing is started again");
+    // A chart that has become another one is released once, and what it says of these services is the same.
+    bring_up_to_date(&sandbox.root);
+    sandbox.xtask(deploy(&SYSTEMS)).success();
+    assert_eq!(kept(deployed, &SERVICES), before, "nor by today's chart");
     is_kept();
     a_new_name_takes_the_place_of_the_old(deployed);
     is_kept();
