@@ -8,6 +8,21 @@ use std::collections::BTreeSet;
 
 const PUBLIC: [&str; 4] = ["epoch", "shortener", "invoice-app", "web"];
 
+/// As `HOME` and `PATH`, which an engine's client goes by as well.
+#[test]
+fn a_variable_of_a_service_is_none_of_the_engine_s() {
+    let deployment = skip::unless!(Deployment::new("own-home"));
+    let names = ["HOME", "PATH", "XDG_RUNTIME_DIR", "CONTAINERS_CONF"];
+    let set = names.iter().flat_map(|name| ["--set".to_owned(), format!("env.{name}=/elsewhere")]);
+    let args: Vec<String> = std::iter::once("epoch".to_owned()).chain(set).collect();
+    deployment.deploy(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let container = deployment.container("epoch");
+    let env = container["Config"]["Env"].as_array().unwrap();
+    for name in names {
+        assert!(env.iter().any(|variable| *variable == format!("{name}=/elsewhere")), "{name}: {env:?}");
+    }
+}
+
 #[test]
 fn containers_are_confined_and_only_public_ports_are_published() {
     let deployment = skip::unless!(Deployment::alone("confined"));

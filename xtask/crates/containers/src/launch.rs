@@ -14,6 +14,7 @@ use machine::supervised::addresses::reachable;
 use machine::supervised::recipe::{Image, Program, Recipe, keep_data};
 use machine::supervised::start::Secrets;
 use model::container::{EngineKind, FILES};
+use model::environment::is_secret;
 use model::name::ServiceName;
 use model::system::{Reference, Service, System};
 use std::collections::BTreeMap;
@@ -44,8 +45,9 @@ pub(super) fn spec(
     let release = Digest::of(format!("{}\n{id}", filled.release(recipe)));
     let variables = part.variables(filled.env);
     let run = part.run(recipe, &variables, &filled.args, id);
-    let mut env = surroundings(core);
-    env.extend(variables);
+    let own = surroundings(core);
+    let given = variables.into_iter().filter(|(name, value)| !is_told(&own, name, value)).collect::<Vec<_>>();
+    let env = own.into_iter().chain(given).collect();
     Ok(Some(LaunchSpec {
         service: recipe.service.clone(),
         release: format!("{release:.16}"),
@@ -94,6 +96,7 @@ impl Part<'_> {
         let container = &self.image.container;
         // Behind an edge the name is the edge's, which knows the version that is to serve.
         let own_name = (!fronted::is_fronted(self.system, self.service)).then(|| self.service.name.to_string());
+        let own = surroundings(self.core);
         RunSpec {
             image: id,
             labels: self.names.service_labels(&self.system.name, &self.service.name),
@@ -107,7 +110,7 @@ impl Part<'_> {
             hosts: self.fixed.hosts(self.system, self.service),
             aliases: own_name.into_iter().collect(),
             publish: Vec::new(),
-            env: variables.keys().cloned().collect(),
+            env: variables.iter().map(|(name, value)| variable(&own, name, value)).collect(),
             proxied: true,
             mounts: self.mounts(recipe),
             user: container.user,
@@ -169,6 +172,18 @@ pub(super) fn stores(recipe: &Recipe) -> bool {
     keep_data(recipe.templates())
 }
 
+/// A service's variable for the engine's client, which has the values of most in its own environment. What it goes by itself,
+/// such as `HOME`, it keeps, and is told the service's.
+fn variable(own: &BTreeMap<String, String>, name: &str, value: &str) -> String {
+    if is_told(own, name, value) { format!("{name}={value}") } else { name.to_owned() }
+}
+
+/// Whether a client would go by it. No argument shows a secret.
+fn is_told(own: &BTreeMap<String, String>, name: &str, value: &str) -> bool {
+    let is_known = CLIENT.contains(&name) || CLIENT_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));
+    (is_known || own.contains_key(name)) && !is_secret(name, value)
+}
+
 /// What the engine's client has of this machine's environment: that of every service, and what it finds its engine by.
 pub(super) fn surroundings(core: &Supervised) -> BTreeMap<String, String> {
     let mut env = core.surroundings();
@@ -176,13 +191,22 @@ pub(super) fn surroundings(core: &Supervised) -> BTreeMap<String, String> {
     env
 }
 
+/// Variables that engines' clients go by. An engine at `ssh://…` is reached with the user's agent.
+const CLIENT: [&str; 7] = [
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSH_AUTH_SOCK",
+    "NETAVARK_FW",
+];
+/// What the names of more of them begin with.
+const CLIENT_BEGINNINGS: [&str; 5] = ["DOCKER_", "CONTAINER_", "CONTAINERS_", "PODMAN_", "STORAGE_"];
+
 fn client_variables(vars: &Vars) -> impl Iterator<Item = (String, String)> {
-    let names = ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS"];
-    // An engine at `ssh://…` is reached with the user's agent.
-    let names = names.into_iter().chain(["SSH_AUTH_SOCK", "NETAVARK_FW"]);
-    let named = names.filter_map(|name| Some((name.to_owned(), vars.get(name)?.to_owned())));
-    let prefixed =
-        ["DOCKER_", "CONTAINER_", "CONTAINERS_", "PODMAN_", "STORAGE_"].iter().flat_map(|p| vars.starting_with(p));
+    let named = CLIENT.into_iter().filter_map(|name| Some((name.to_owned(), vars.get(name)?.to_owned())));
+    let prefixed = CLIENT_BEGINNINGS.iter().flat_map(|beginning| vars.starting_with(beginning));
     named.collect::<Vec<_>>().into_iter().chain(prefixed.collect::<Vec<_>>())
 }
 

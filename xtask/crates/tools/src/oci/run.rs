@@ -23,7 +23,8 @@ pub struct RunSpec {
     pub hosts: BTreeMap<String, IpAddr>,
     /// Where it is published on this machine, and which port of its own that is.
     pub publish: Vec<(SocketAddr, u16)>,
-    /// Variables by name alone: the client has the values in its own environment, so no argument shows them.
+    /// Variables by name alone, whose values the client has in its own environment, so that no argument shows them; or
+    /// `NAME=VALUE`.
     pub env: Vec<String>,
     /// Whether it has the proxies of docker's configuration, for what it asks beyond its networks.
     pub proxied: bool,
