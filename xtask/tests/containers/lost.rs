@@ -45,6 +45,28 @@ fn a_deployment_whose_folder_was_lost_is_found_by_its_labels_and_removed() {
     assert_eq!(deployment.containers(), Vec::<Value>::new());
 }
 
+/// As where a variable leads to another one, or somebody else deploys.
+#[test]
+fn another_engine_is_not_taken_for_the_one_that_has_the_deployment() {
+    let deployment = skip::unless!(Deployment::new("engine"));
+    deployment.deploy(&["epoch"]);
+    let id = deployment.container("epoch")["Id"].clone();
+    let other = deployment.sandbox.home().with_extension("other");
+    std::fs::create_dir_all(&other).unwrap();
+    let (root, run) = (other.join("root"), other.join("run"));
+    let storage = format!("[storage]\ndriver = \"vfs\"\ngraphroot = {root:?}\nrunroot = {run:?}\n");
+    std::fs::write(other.join("storage.conf"), storage).unwrap();
+    for args in [vec!["deploy", "epoch", "--set", "env.ZONE=a"], vec!["teardown", "--yes"]] {
+        let mut command = deployment.sandbox.command(args);
+        let refused = Run::of(command.env("CONTAINERS_STORAGE_CONF", other.join("storage.conf")));
+        assert_ne!(refused.code(), 0, "{}", refused.stdout);
+        assert!(refused.stderr.contains(root.to_str().unwrap()), "{}", refused.stderr);
+        assert!(refused.stderr.contains("CONTAINER_HOST"), "{}", refused.stderr);
+    }
+    assert_eq!(deployment.container("epoch")["Id"], id, "what runs is as it was");
+    std::fs::remove_dir_all(&other).unwrap();
+}
+
 #[test]
 fn a_second_checkout_does_not_touch_the_first_and_says_what_is_in_its_way() {
     let first = skip::unless!(Deployment::with_own_copy("first"));

@@ -59,7 +59,7 @@ pub(super) fn steps(
 ) -> Vec<Step> {
     let volumes: Vec<ServiceName> =
         recipes.iter().filter(|recipe| launch::stores(recipe)).map(|recipe| recipe.service.clone()).collect();
-    let work = GroundWork {
+    let work = NetworkWork {
         core: Arc::clone(core),
         names: containers.names.clone(),
         system: system.clone(),
@@ -82,7 +82,7 @@ pub(super) fn steps(
     std::iter::once(network).chain(edge).collect()
 }
 
-struct GroundWork {
+struct NetworkWork {
     core: Arc<Supervised>,
     names: Names,
     system: System,
@@ -91,7 +91,7 @@ struct GroundWork {
     volumes: Vec<ServiceName>,
 }
 
-impl GroundWork {
+impl NetworkWork {
     /// By name, and whether it is internal.
     fn networks(&self, kind: EngineKind) -> Vec<(String, bool)> {
         let network = self.names.network(&self.system.name);
@@ -120,7 +120,7 @@ impl GroundWork {
     }
 }
 
-impl Work for GroundWork {
+impl Work for NetworkWork {
     /// Where all services run, what they need is there, and no engine has to be asked.
     fn is_done(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
         let status = self.core.supervised_of(&self.services)?;
@@ -150,9 +150,10 @@ impl Work for GroundWork {
     }
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        let engine = self.core.engine.get(cx.proc)?.engine;
+        let found = self.core.engine.get(cx.proc)?;
+        let engine = &found.engine;
         let system = self.system.name.as_str();
-        let stale = self.stale(&engine, cx.proc)?;
+        let stale = self.stale(engine, cx.proc)?;
         for name in &stale {
             cx.status(format!("removing `{name}`, which an earlier run has left"));
             oci::remove(cx.proc, &engine.container_remove(name))?;
@@ -176,12 +177,12 @@ impl Work for GroundWork {
                 None => cx.run(&engine.volume_create(&name, &self.volume_labels(service)))?,
             }
         }
-        note_engine(self.core.home(), engine.kind)?;
+        note_engine(self.core.home(), &found)?;
         Ok(Outcome::Done)
     }
 }
 
-impl GroundWork {
+impl NetworkWork {
     fn enter(&self, kind: &str, id: &str, name: &str, system: &str) -> Result<()> {
         self.core.enter(Entry {
             kind: kind.to_owned(),

@@ -120,6 +120,7 @@ mod tests {
             unlimited: Vec::new(),
             platform: Some(Platform::LinuxAmd64),
             storage: "/s".into(),
+            identity: String::new(),
             free: None,
             cache_mounts,
             builder: "x".to_owned(),

@@ -12,7 +12,7 @@ use model::name::SystemName;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tools::oci::Engine;
+use tools::oci::{Engine, Found, Noted};
 
 fn engine_file(home: &Home) -> PathBuf {
     home.dir().join("engine.json")
@@ -24,8 +24,17 @@ pub fn noted_engine(home: &Home) -> Result<Option<EngineKind>> {
     Ok(note["engine"].as_str().and_then(|name| name.parse().ok()))
 }
 
-pub fn note_engine(home: &Home, kind: EngineKind) -> Result<()> {
-    files::write_json(&engine_file(home), &json!({"engine": kind.as_str()}))
+/// Which of that kind it is; nothing where an earlier version has noted it, or an engine does not tell.
+pub(super) fn noted_identity(home: &Home) -> Result<Option<Noted>> {
+    let file = engine_file(home);
+    let note = files::read_json(&file)?.unwrap_or_default();
+    let identity = note["identity"].as_str().filter(|identity| !identity.is_empty());
+    Ok(identity.map(|identity| Noted { identity: identity.to_owned(), file }))
+}
+
+pub fn note_engine(home: &Home, found: &Found) -> Result<()> {
+    let (kind, identity) = (found.engine.kind.as_str(), &found.facts.identity);
+    files::write_json(&engine_file(home), &json!({"engine": kind, "identity": identity}))
 }
 
 /// What removes the images of a system; nothing where none were built.

@@ -105,7 +105,10 @@ impl Supervised {
             own_program: Ctx::own_program()?,
             vars: ctx.vars.clone(),
             proc: ctx.proc.clone(),
-            engine: Arc::new(oci::Lazy::new(images::noted_engine(&deployment.home)?.or(deployment.environment.engine))),
+            engine: Arc::new(
+                oci::Lazy::new(images::noted_engine(&deployment.home)?.or(deployment.environment.engine))
+                    .noted(images::noted_identity(&deployment.home)?),
+            ),
             deployment,
             runtime,
         })

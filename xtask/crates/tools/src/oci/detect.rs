@@ -4,15 +4,21 @@ use super::{Engine, Facts, Here, mend};
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::{Finished, Proc};
+use base::terminal;
 use model::container::EngineKind;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long an engine may take to say what it is.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// The same where no other may take its place: that which a deployment runs in, or that an environment names.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEADLINE_OF_THE_ONLY: Duration = Duration::from_secs(60);
+
+/// When a person is told that an engine is waited for.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// An engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl fmt::Display for Silent {
 pub fn detect(proc: &Proc, wanted: Option<EngineKind>) -> Result<Found> {
     let mut silent = Vec::new();
     for kind in candidates(wanted) {
-        match ask(proc, kind, if wanted.is_some() { PATIENCE } else { DEADLINE }) {
+        match ask(proc, kind, if wanted.is_some() { DEADLINE_OF_THE_ONLY } else { DEADLINE }) {
             Ok(found) => return Ok(found),
             Err(why) => silent.push(Silent { kind, why }),
         }
@@ -69,11 +75,26 @@ pub fn candidates(wanted: Option<EngineKind>) -> Vec<EngineKind> {
 fn ask(proc: &Proc, kind: EngineKind, within: Duration) -> Result<Found, Why> {
     let program = proc.find(kind.as_str()).ok_or(Why::Missing)?;
     let engine = Engine { kind, program };
-    match proc.ask(&engine.info(), within) {
+    match slowly(kind, || proc.ask(&engine.info(), within)) {
         Ok(Some(answer)) => engine.found(&answer, &Here::look()),
         Ok(None) => Err(Why::Refused(format!("it gave no answer within {} s", within.as_secs()))),
         Err(error) => Err(Why::Refused(format!("{error:#}"))),
     }
+}
+
+/// Says what is waited for once that takes long enough for a person to wonder.
+fn slowly<T>(kind: EngineKind, ask: impl FnOnce() -> T) -> T {
+    let (answered, wait) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if wait.recv_timeout(SLOW) == Err(RecvTimeoutError::Timeout) {
+                terminal::say(&format!("waiting for {kind} to say what it is"));
+            }
+        });
+        let answer = ask();
+        drop(answered);
+        answer
+    })
 }
 
 impl Engine {
@@ -102,26 +123,58 @@ fn none(wanted: Option<EngineKind>, silent: &[Silent], has: &dyn Fn(&str) -> boo
     Fault::could_not_run("no-engine", cause).hint(format!("{mends}{or_other}"))
 }
 
+/// The one engine of its kind that has something already, and the file that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    pub identity: String,
+    pub file: PathBuf,
+}
+
+impl Noted {
+    /// # Errors
+    /// When it is another engine that answers: what is in this one would be left behind, and made a second time.
+    fn check(&self, kind: EngineKind, other: &str) -> Result<(), Fault> {
+        if other == self.identity {
+            return Ok(());
+        }
+        let cause =
+            format!("this deployment is in the {kind} of `{}`, and the one that answers is `{other}`", self.identity);
+        Err(Fault::could_not_run("engine-changed", cause).hint(format!(
+            "deploy as the user and with the variables (`DOCKER_HOST`, `DOCKER_CONTEXT`, `CONTAINER_HOST`) that it was \
+             deployed with; only if that engine is gone for good, remove `{}`",
+            self.file.display()
+        )))
+    }
+}
+
 /// An engine that is asked for at most once, and only by what needs it.
 #[derive(Debug)]
 pub struct Lazy {
     wanted: Option<EngineKind>,
+    noted: Option<Noted>,
     found: Mutex<Option<Found>>,
 }
 
 impl Lazy {
     pub fn new(wanted: Option<EngineKind>) -> Self {
-        Self { wanted, found: Mutex::new(None) }
+        Self { wanted, noted: None, found: Mutex::new(None) }
+    }
+
+    /// Only the one that was noted will do, where one was.
+    #[must_use]
+    pub fn noted(self, noted: Option<Noted>) -> Self {
+        Self { noted, ..self }
     }
 
     /// # Errors
-    /// When no engine answers. The next call asks again.
+    /// When no engine answers, or another one than was noted. The next call asks again.
     pub fn get(&self, proc: &Proc) -> Result<Found> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = &*found {
             return Ok(found.clone());
         }
         let answer = detect(proc, self.wanted)?;
+        self.noted.as_ref().map_or(Ok(()), |noted| noted.check(answer.engine.kind, &answer.facts.identity))?;
         *found = Some(answer.clone());
         Ok(answer)
     }
@@ -154,6 +207,16 @@ mod tests {
         assert!(fault.cause.starts_with(&format!("`docker` is installed, but: {DOWN}\n`podman` is not")), "{fault}");
         #[cfg(target_os = "linux")]
         assert_eq!(fault.hint.as_deref(), Some("`sudo dockerd`"));
+    }
+
+    #[test]
+    fn another_engine_of_the_same_kind_is_not_the_one_that_has_something() {
+        let noted = |identity: &str| Noted { identity: identity.to_owned(), file: "/c/engine.json".into() };
+        let check = |identity: &str| noted(identity).check(EngineKind::Podman, "/var/lib/containers/storage");
+        assert_eq!(check("/var/lib/containers/storage").map_err(|fault| fault.cause), Ok(()));
+        let fault = check("/home/me/.local/share/containers/storage").unwrap_err();
+        assert_eq!(fault.code, "engine-changed");
+        assert!(fault.cause.contains("/home/me/") && fault.cause.contains("/var/lib/"), "{fault}");
     }
 
     #[test]

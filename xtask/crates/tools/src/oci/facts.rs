@@ -22,6 +22,9 @@ pub struct Facts {
     pub platform: Option<Platform>,
     /// Where images are stored, as the engine's own machine has it.
     pub storage: PathBuf,
+    /// What tells this engine from others of its kind: docker's ID of it; podman has none but where it stores what it has,
+    /// which differs from user to user and, with a machine's name before it, from machine to machine.
+    pub identity: String,
     /// How many bytes are free there, where the engine says so.
     pub free: Option<u64>,
     /// Its build has cache mounts (BuildKit, buildah).
@@ -104,15 +107,19 @@ fn podman(info: &Value, here: &Here) -> Option<Facts> {
         host["cgroupControllers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let is_remote = host["serviceIsRemote"].as_bool() == Some(true);
     let same = here.is(&text(&host["hostname"]), &text(&host["kernel"]));
+    let remote = is_remote || !same;
     let buildah = text(&host["buildahVersion"]);
+    let storage = text(&info["store"]["graphRoot"]);
+    let identity = if remote { format!("{}:{storage}", text(&host["hostname"])) } else { storage.clone() };
     Some(Facts {
         version,
         rootless: host["security"]["rootless"].as_bool().unwrap_or_default(),
-        remote: is_remote || !same,
+        remote,
         cgroups: if host["cgroupVersion"] == "v2" { 2 } else { 1 },
         unlimited: ["memory", "cpu", "pids"].into_iter().filter(|limit| !controllers.contains(limit)).collect(),
         platform: host["arch"].as_str().and_then(Platform::of_architecture),
-        storage: PathBuf::from(text(&info["store"]["graphRoot"])),
+        storage: PathBuf::from(storage),
+        identity,
         free: number("graphRootAllocated").zip(number("graphRootUsed")).map(|(all, used)| all.saturating_sub(used)),
         cache_mounts: Version::find(&buildah).is_some_and(|version| version >= Version::new(1, 24, 0)),
         builder: format!("buildah {buildah}"),
@@ -135,6 +142,7 @@ fn docker(info: &Value, here: &Here) -> Option<Facts> {
         unlimited: limits.into_iter().filter(|(_, key)| cannot(key)).map(|(limit, _)| limit).collect(),
         platform: Platform::of_architecture(text("Architecture")).filter(|_| linux),
         storage: PathBuf::from(text("DockerRootDir")),
+        identity: text("ID").to_owned(),
         free: None,
         cache_mounts,
         builder,

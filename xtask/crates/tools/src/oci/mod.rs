@@ -15,7 +15,7 @@ mod run;
 pub use argv::{Label, Labels};
 pub use ask::remove;
 pub use build::BuildSpec;
-pub use detect::{Found, Lazy, Silent, Why, candidates, detect};
+pub use detect::{Found, Lazy, Noted, Silent, Why, candidates, detect};
 pub use facts::{Facts, Here};
 pub use inspect::{Container, Image, Named, lines, says_absent};
 pub use mend::{By, Mend, mend};
