@@ -19,10 +19,10 @@
 //!
 //! Limits: what a build reads from elsewhere is the caller's to add: variables, of which [`Manifest::variables`] has the
 //! names that sources mention, cargo's configuration above the repository, for which there is
-//! [`configuration_outside`], and what is known of a build only afterwards, for which there is [`read_beyond`]. Features and platforms are
-//! not resolved: an optional dependency counts whether or not it is switched on, and so does what the lock lists for
-//! another system. Every profile of the root `Cargo.toml` counts, unless the one that is built
-//! with was named.
+//! [`configuration_outside`], and what is known of a build only afterwards, for which there is [`read_beyond`]. Features
+//! and platforms are not resolved: an optional dependency counts whether or not it is switched on, and so does what the
+//! lock lists for another system. Every profile of the root `Cargo.toml` counts, unless the one that is built with was
+//! named.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! `curl`, for what goes over TLS or by way of a proxy. What a request carries is read from standard input, so that no argument shows it.
+//! `curl`, for what goes over TLS or by way of a proxy. What a request carries is read from standard input, so that no
+//! argument shows it.
 
 use crate::ctx::Vars;
 use crate::http::{Endpoint, Request, Scheme, Via};
@@ -26,7 +27,7 @@ pub fn request(request: &Request) -> Result<CommandLine, String> {
 }
 
 /// Names that lead to addresses of this machine or its network, whoever resolves them.
-const NEAR: [&str; 6] = ["localhost", ".local", ".internal", ".sslip.io", ".nip.io", ".localhost"];
+const NEAR: [&str; 5] = ["localhost", ".local", ".internal", ".sslip.io", ".nip.io"];
 
 /// Whether it is a public name that is connected to, which a proxy may have to be asked for.
 fn goes_out(endpoint: &Endpoint) -> bool {
@@ -39,10 +40,15 @@ fn goes_out(endpoint: &Endpoint) -> bool {
     name.contains('.') && name.parse::<IpAddr>().is_err() && !NEAR.iter().any(|near| name.ends_with(near))
 }
 
-/// The proxy for what is asked without TLS, where one leads to it. For what is asked over TLS curl looks by itself.
-pub(super) fn proxy(endpoint: &Endpoint, vars: &Vars) -> Option<String> {
+/// The proxy for what is asked without TLS, where one leads to it. For what is asked over TLS curl looks by itself. Most of
+/// what is asked, such as what runs here many times a second, needs no look at the environment.
+pub(super) fn proxy(endpoint: &Endpoint, vars: impl FnOnce() -> Vars) -> Option<String> {
+    if endpoint.scheme != Scheme::Http || !goes_out(endpoint) {
+        return None;
+    }
+    let vars = vars();
     let named = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().find_map(|name| vars.get(name));
-    named.filter(|_| endpoint.scheme == Scheme::Http && goes_out(endpoint)).map(str::to_owned)
+    named.map(str::to_owned)
 }
 
 fn by_way_of(line: CommandLine, endpoint: &Endpoint) -> CommandLine {
@@ -185,10 +191,10 @@ mod tests {
             assert!(request(&of(url)).unwrap().to_string().contains("--noproxy '*'"), "{url}");
         }
         let mut near = of("http://epoch.shop.example/");
-        let vars = Vars::of([("HTTP_PROXY", "http://proxy:1")]);
-        assert_eq!(proxy(&near.url.endpoint, &vars).as_deref(), Some("http://proxy:1"));
+        let vars = || Vars::of([("HTTP_PROXY", "http://proxy:1")]);
+        assert_eq!(proxy(&near.url.endpoint, vars).as_deref(), Some("http://proxy:1"));
         near.url.endpoint.via = Some(Via::Address("127.0.0.1:80".parse().unwrap()));
-        assert_eq!(proxy(&near.url.endpoint, &vars), None);
+        assert_eq!(proxy(&near.url.endpoint, vars), None);
     }
 
     #[test]

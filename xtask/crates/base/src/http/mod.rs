@@ -129,7 +129,7 @@ impl std::error::Error for HttpError {}
 /// Sends a request and reads its answer, whatever its status. `stop` is asked all the while; once it says yes,
 /// waiting ends with an error.
 pub fn send(request: &Request, stop: &dyn Fn() -> bool) -> Result<Response, HttpError> {
-    let proxy = curl::proxy(&request.url.endpoint, &Vars::of_process());
+    let proxy = curl::proxy(&request.url.endpoint, Vars::of_process);
     if proxy.is_some() || request.url.endpoint.scheme == Scheme::Https {
         return secure::send(request, proxy, stop);
     }

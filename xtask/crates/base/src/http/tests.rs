@@ -255,8 +255,8 @@ fn a_body_is_handed_on_as_it_comes() {
 fn a_public_name_is_asked_by_way_of_the_proxy() {
     let (proxy, server) = serve("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let request = Request::get("http://epoch.shop.example/now".parse().unwrap(), LONG);
-    let vars = Vars::of([("HTTP_PROXY", &*proxy.to_string())]);
-    let answer = secure::send(&request, curl::proxy(&request.url.endpoint, &vars), &never).unwrap();
+    let vars = || Vars::of([("HTTP_PROXY", &*proxy.to_string())]);
+    let answer = secure::send(&request, curl::proxy(&request.url.endpoint, vars), &never).unwrap();
     assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
     assert!(server.join().unwrap().starts_with("GET http://epoch.shop.example/now HTTP/1.1\r\n"));
 }
