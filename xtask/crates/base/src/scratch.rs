@@ -46,8 +46,7 @@ fn library_versions(sh: &Shell, copy: &Path, original: &str) -> Result<BTreeMap<
     for folder in folders.iter().filter(|folder| folder.join("src/lib.rs").is_file()) {
         let manifest = folder.join("Cargo.toml");
         let text = sh.read_file(&manifest)?;
-        let package = text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
-        let (Some(package), true) = (package, text.contains(FROM_WORKSPACE)) else { continue };
+        let (Some(package), true) = (package_name(&text), text.contains(FROM_WORKSPACE)) else { continue };
         let mut hasher = DefaultHasher::new();
         hash(sh, folder, &mut hasher)?;
         // Letters first: a number must not begin with a nought there.
@@ -56,6 +55,11 @@ fn library_versions(sh: &Shell, copy: &Path, original: &str) -> Result<BTreeMap<
         versions.insert(package.to_owned(), version);
     }
     Ok(versions)
+}
+
+/// The name in a manifest, or in an entry of a lock file.
+fn package_name(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
 }
 
 fn hash(sh: &Shell, folder: &Path, hasher: &mut DefaultHasher) -> Result<()> {
@@ -103,8 +107,7 @@ fn own_lock(lock: &str, versions: &Versions, libraries: &BTreeMap<String, String
     let own = |package: &str| match package.contains("\nsource = ") {
         true => package.to_owned(),
         false => {
-            let name = package.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
-            let version = name.and_then(|name| libraries.get(name)).unwrap_or(&versions.copy);
+            let version = package_name(package).and_then(|name| libraries.get(name)).unwrap_or(&versions.copy);
             package.replacen(&line(&versions.original), &line(version), 1)
         }
     };
