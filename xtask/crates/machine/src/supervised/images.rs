@@ -20,16 +20,16 @@ fn engine_file(home: &Home) -> PathBuf {
 
 /// The engine in which something was made for the deployment.
 pub fn noted_engine(home: &Home) -> Result<Option<EngineKind>> {
-    let note = files::read_json(&engine_file(home))?.unwrap_or_default();
-    Ok(note["engine"].as_str().and_then(|name| name.parse().ok()))
+    Ok(noted(home)?.0)
 }
 
-/// Which of that kind it is; nothing where an earlier version has noted it, or an engine does not tell.
-pub(super) fn noted_identity(home: &Home) -> Result<Option<Noted>> {
+/// The same, and which of that kind it is; nothing where an earlier version has noted it, or an engine does not tell.
+pub(super) fn noted(home: &Home) -> Result<(Option<EngineKind>, Option<Noted>)> {
     let file = engine_file(home);
     let note = files::read_json(&file)?.unwrap_or_default();
     let identity = note["identity"].as_str().filter(|identity| !identity.is_empty());
-    Ok(identity.map(|identity| Noted { identity: identity.to_owned(), file }))
+    let kind = note["engine"].as_str().and_then(|name| name.parse().ok());
+    Ok((kind, identity.map(|identity| Noted { identity: identity.to_owned(), file })))
 }
 
 pub fn note_engine(home: &Home, found: &Found) -> Result<()> {

@@ -91,6 +91,7 @@ pub struct Supervised {
 impl Supervised {
     pub fn new(deployment: Deployment, ctx: &Ctx, runtime: Box<dyn Runtime>) -> Result<Self> {
         let ledger = Ledger::open(&deployment.home.ledger())?;
+        let (kind, noted) = images::noted(&deployment.home)?;
         Ok(Self {
             identity: runtime.identity().map_or_else(|| Identity::of(&deployment.home), Ok)?,
             past: Past::read(&deployment.home, ledger.entries(), &deployment.spec)?,
@@ -105,10 +106,7 @@ impl Supervised {
             own_program: Ctx::own_program()?,
             vars: ctx.vars.clone(),
             proc: ctx.proc.clone(),
-            engine: Arc::new(
-                oci::Lazy::new(images::noted_engine(&deployment.home)?.or(deployment.environment.engine))
-                    .noted(images::noted_identity(&deployment.home)?),
-            ),
+            engine: Arc::new(oci::Lazy::new(kind.or(deployment.environment.engine)).noted(noted)),
             deployment,
             runtime,
         })
