@@ -189,7 +189,9 @@ impl Deployed for Deployment {
     }
 
     fn running(&self, service: &str) -> BTreeSet<String> {
-        let pods = self.pods(system_of(service), service);
+        let mut pods = self.pods(system_of(service), service);
+        // What an interrupted teardown has told to end may take its time to, beside what was deployed again.
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
         // Since a service may grow meanwhile, it is its sets of pods that tell whether there is a new version.
         // A pod of nobody's is one of ours that tries whether the service can be reached.
         let sets = pods.iter().filter_map(|pod| pod["metadata"]["ownerReferences"][0]["uid"].as_str());

@@ -185,6 +185,8 @@ impl Deployed for Deployment {
     fn running(&self, service: &str) -> BTreeSet<String> {
         let mut pods = self.objects("pods", system_of(service));
         pods.retain(|pod| pod["metadata"]["labels"]["app.kubernetes.io/name"] == service);
+        // What an interrupted teardown has told to end may take its time to, beside what was deployed again.
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
         // Since a service may grow meanwhile, it is its sets of pods that tell whether there is a new version.
         // A pod of nobody's is one of ours that tries whether the service can be reached.
         let sets = pods.iter().filter_map(|pod| pod["metadata"]["ownerReferences"][0]["uid"].as_str());

@@ -25,6 +25,9 @@ use std::time::{Duration, Instant, SystemTime};
 const MISSES: u32 = 3;
 /// A process that was ready for so long has recovered from what made its predecessors fail.
 const STEADY: Duration = Duration::from_secs(60);
+/// How long one that an edge sends nothing to any more still takes what comes: the edge may have chosen it for a request
+/// just before, and not be connected yet.
+const DRAIN: Duration = Duration::from_secs(1);
 /// How often one that starts is asked, soon after its start and later on.
 const EAGER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 const EAGER_FOR: Duration = Duration::from_secs(2);
@@ -51,6 +54,8 @@ pub(super) struct Instance {
     routed: Option<u64>,
     next_probe: Instant,
     probing: bool,
+    /// Set while requests may still come to one that another has taken over from: when it is told to end.
+    drained_at: Option<Instant>,
 }
 
 struct Process {
@@ -102,6 +107,7 @@ impl Instance {
             routed: None,
             next_probe: now,
             probing: false,
+            drained_at: None,
         }
     }
 
@@ -172,6 +178,18 @@ impl Instance {
         if let Some(process) = self.process.as_mut().filter(|process| process.kill_at.is_none()) {
             process.child.signal_group(Signal::SIGTERM);
             process.kill_at = Some(now + self.spec.kill_after());
+        }
+    }
+
+    /// Ends it for good once the requests that an edge has already sent on their way to it are there.
+    pub(super) fn drain(&mut self, now: Instant) {
+        self.drained_at = Some(now + DRAIN);
+        self.enter(Phase::Ending);
+    }
+
+    pub(super) fn end_when_drained(&mut self, now: Instant) {
+        if self.drained_at.is_some_and(|at| now >= at) {
+            self.end(now);
         }
     }
 

@@ -60,7 +60,11 @@ impl Service {
         let style = candidate.instance.spec.style.clone();
         if let Some(mut old) = self.current.replace(candidate.instance) {
             route::leave(&old.spec.style, Some(&style));
-            old.retire(now);
+            if old.switch().is_some() {
+                old.drain(now);
+            } else {
+                old.retire(now);
+            }
             self.ending.push(old);
         }
         Ok(())
@@ -110,6 +114,7 @@ impl Service {
     /// Ends everything.
     pub(super) fn stop(&mut self, now: Instant) {
         self.drop_candidate(now);
+        self.ending.iter_mut().for_each(|instance| instance.end(now));
         if let Some(mut current) = self.current.take() {
             route::leave(&current.spec.style, None);
             current.retire(now);
@@ -134,6 +139,7 @@ impl Service {
     /// Looks after all processes: what has ended, what is to be killed, given up or started.
     pub(super) fn tend(&mut self, exec: &Path, now: Instant) {
         self.ending.retain_mut(|instance| {
+            instance.end_when_drained(now);
             instance.reap(now);
             instance.has_process()
         });

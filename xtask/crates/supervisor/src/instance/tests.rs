@@ -68,3 +68,25 @@ fn being_well_for_a_while_forgets_former_failures() {
     instance.settle(now + STEADY);
     assert_eq!(instance.backoff, Backoff::default());
 }
+
+#[test]
+fn one_that_an_edge_has_left_ends_once_what_was_on_its_way_is_there() {
+    let now = Instant::now();
+    let log = std::env::temp_dir().join(format!("xtask-drain-{}", std::process::id()));
+    let place = "127.0.0.1:0".parse().unwrap();
+    let (program, args, dir) = ("/bin/sleep".into(), vec!["60".to_owned()], "/".into());
+    let spec = LaunchSpec { program, args, dir, listen: place, log, style: LaunchStrategy::Plain, ..example() };
+    let mut instance = Instance::new(1, spec, now);
+    instance.launch(Path::new("/nowhere"), now).unwrap();
+    let is_told = |instance: &Instance| instance.process.as_ref().unwrap().kill_at.is_some();
+    instance.drain(now);
+    instance.end_when_drained(now + DRAIN / 2);
+    assert_eq!((is_told(&instance), instance.phase), (false, Phase::Ending));
+    instance.end_when_drained(now + DRAIN);
+    assert!(is_told(&instance));
+    while !instance.reap(now) {
+        assert!(now.elapsed() < Duration::from_secs(30), "it has not ended");
+        std::thread::yield_now();
+    }
+    std::fs::remove_file(&instance.spec.log).unwrap();
+}
