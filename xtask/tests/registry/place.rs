@@ -175,7 +175,8 @@ impl Own {
         std::io::Read::read_exact(&mut fs::File::open("/dev/urandom").unwrap(), &mut layer).unwrap();
         scratch.write(&format!("{folder}/layer"), layer);
         let line = engine.command().args(["build", "--quiet", "--format", "docker", "--platform", platform.as_str()]);
-        let line = line.args(["--tag", name]).arg(file.parent().unwrap());
+        // Nothing of it was built before, and what podman looks through for that may go away beside it.
+        let line = line.args(["--layers=false", "--tag", name]).arg(file.parent().unwrap());
         let id = proc().read(&line).unwrap_or_else(|error| panic!("{error:#}"));
         Self { engine: engine.clone(), name: name.parse().unwrap(), id: format!("sha256:{}", id.trim()) }
     }
