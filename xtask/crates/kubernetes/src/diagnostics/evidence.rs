@@ -186,6 +186,11 @@ impl Evidence {
     }
 
     /// Whether a service has a replica that serves.
+    /// Whether all that a service needs serves.
+    pub(super) fn has_what_it_needs(&self, service: &Expected) -> bool {
+        service.needs.iter().all(|need| self.serves(need))
+    }
+
     pub(crate) fn serves(&self, service: &ServiceName) -> bool {
         // What the release leaves out is not waited for.
         self.workload(service).is_none_or(|workload| number(workload, "/status/readyReplicas") > 0)

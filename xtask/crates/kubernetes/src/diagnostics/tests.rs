@@ -261,6 +261,20 @@ fn who_listens_nowhere_or_answers_wrongly_is_not_ready() {
 }
 
 #[test]
+fn a_service_has_its_time_once_what_it_needs_serves() {
+    let waiting = |need: &str| {
+        let mut evidence = recorded("not-found");
+        let other = recorded(need);
+        evidence.deployments.extend(other.deployments);
+        evidence.services[0].needs.push(need.parse().unwrap());
+        let found = judge(&evidence).into_iter().find(|finding| finding.code == "probe-failed").unwrap();
+        (found.debounce, found.about.ends_with(" without what it needs"))
+    };
+    assert_eq!(waiting("silent"), (Duration::MAX, true));
+    assert_eq!(waiting("fine"), (READY_WITHIN, false));
+}
+
+#[test]
 fn pods_that_may_not_be_made() {
     is(
         "quota",

@@ -80,7 +80,7 @@ fn rank(code: &str) -> usize {
 fn is_weak(evidence: &Evidence, finding: &Finding) -> bool {
     let waits = || {
         let service = evidence.services.iter().find(|service| finding.service.as_ref() == Some(&service.name));
-        service.is_some_and(|service| !service.needs.iter().all(|need| evidence.serves(need)))
+        service.is_some_and(|service| !evidence.has_what_it_needs(service))
     };
     matches!(finding.code, "probe-failed" | "not-ready") || (finding.code == "crash" && waits())
 }

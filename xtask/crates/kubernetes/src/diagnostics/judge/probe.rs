@@ -13,7 +13,12 @@ pub(super) fn failed(evidence: &Evidence, service: &Expected, container: Contain
         return None;
     }
     let said = answer(evidence, container)?;
-    Some(judged(evidence, service, container, said, false).debounced(service.ready_within))
+    let found = judged(evidence, service, container, said, false).debounced(service.ready_within);
+    if evidence.has_what_it_needs(service) {
+        return Some(found);
+    }
+    // Its time begins once what it needs serves. Until then it is that which is to be judged.
+    Some(found.debounce(Duration::MAX).of(None, format!("{} without what it needs", container.key())))
 }
 
 /// Why a container was ended by the cluster, when a probe was the reason.

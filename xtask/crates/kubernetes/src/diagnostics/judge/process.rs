@@ -46,7 +46,7 @@ pub(super) fn ended(evidence: &Evidence, service: &Expected, container: Containe
     if let Some(found) = probe::ended_it(evidence, service, container) {
         return Some(found);
     }
-    let debounce = if !service.needs.iter().all(|need| evidence.serves(need)) {
+    let debounce = if !evidence.has_what_it_needs(service) {
         WITHOUT_NEEDS
     } else if container.ends() >= 2 || container.waits_for() == "CrashLoopBackOff" {
         Duration::ZERO
