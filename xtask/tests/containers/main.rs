@@ -32,5 +32,6 @@ mod life;
 mod lost;
 mod ports;
 mod replacement;
+mod strangers;
 mod undeclared;
 mod upgrade;

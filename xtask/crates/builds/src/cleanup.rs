@@ -9,6 +9,7 @@ use engine::home::Home;
 use engine::ledger::{Entry, Ledger};
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
+use model::environment::Environment;
 use model::name::SystemName;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +19,16 @@ use tools::oci::Engine;
 /// The kind that images have in the ledger. The ID of an entry is the reference, its identity holds that, too, and the
 /// engine.
 pub const IMAGE: &str = "image";
+
+/// The kind that the ledger has what an engine keeps of builds under, so that the next one is faster. The ID of an entry is
+/// the label of that.
+pub const LAYERS: &str = "build cache";
+const LAYERS_LABEL: &str = "dev.slipway.layers";
+
+/// What is kept of the builds of a system carries this label.
+pub fn layers_label(environment: &Environment, system: &SystemName) -> String {
+    format!("{LAYERS_LABEL}={}.{system}", environment.deployment_id)
+}
 
 /// Those that are there, and that no container and no other environment of this checkout needs.
 fn own(home: &Home, engine: &Engine, proc: &Proc, references: &[String]) -> Result<Vec<String>> {
@@ -48,7 +59,7 @@ fn images_of_others(home: &Home) -> BTreeSet<String> {
 /// # Errors
 /// When that cannot be read.
 pub fn references(home: &Home, scope: &Scope) -> Result<Vec<String>> {
-    Ok(entries(home, scope)?.into_iter().map(|entry| entry.id).collect())
+    Ok(entries(home, scope, IMAGE)?.into_iter().map(|entry| entry.id).collect())
 }
 
 /// Those of one system.
@@ -59,9 +70,9 @@ pub fn references_of(home: &Home, system: &SystemName) -> Result<Vec<String>> {
     references(home, &Scope { systems: vec![system.clone()], everything: false })
 }
 
-fn entries(home: &Home, scope: &Scope) -> Result<Vec<Entry>> {
+fn entries(home: &Home, scope: &Scope, kind: &str) -> Result<Vec<Entry>> {
     let mut entries = Ledger::open(&home.ledger())?.entries().to_vec();
-    entries.retain(|entry| entry.kind == IMAGE && scope.covers(entry.system.as_deref()));
+    entries.retain(|entry| entry.kind == kind && scope.covers(entry.system.as_deref()));
     Ok(entries)
 }
 
@@ -71,8 +82,8 @@ fn entries(home: &Home, scope: &Scope) -> Result<Vec<Entry>> {
 /// # Errors
 /// When the engine does not answer.
 pub fn remaining(home: &Home, engine: &oci::Lazy, proc: &Proc, scope: &Scope) -> Result<Vec<Survivor>> {
-    let entries = entries(home, scope)?;
-    if entries.is_empty() {
+    let (entries, layers) = (entries(home, scope, IMAGE)?, entries(home, scope, LAYERS)?);
+    if entries.is_empty() && layers.is_empty() {
         return Ok(Vec::new());
     }
     let engine = engine.get(proc)?.engine;
@@ -82,7 +93,14 @@ pub fn remaining(home: &Home, engine: &oci::Lazy, proc: &Proc, scope: &Scope) ->
         let remove = engine.image_remove(&reference).to_string();
         Survivor::new(IMAGE, reference.clone(), owner(&reference).unwrap_or_default(), remove)
     };
-    Ok(own(home, &engine, proc, &references)?.into_iter().map(survivor).collect())
+    let mut survivors: Vec<Survivor> = own(home, &engine, proc, &references)?.into_iter().map(survivor).collect();
+    for Entry { id: label, system, .. } in layers {
+        if engine.has_layers(proc, &label)? {
+            let remove = engine.layers_remove(&label).to_string();
+            survivors.push(Survivor::new(LAYERS, label, system.unwrap_or_default(), remove));
+        }
+    }
+    Ok(survivors)
 }
 
 /// Removes the images that were built for a system.
@@ -92,16 +110,32 @@ pub struct RemoveImages {
     pub system: SystemName,
 }
 
+/// What of a system is there to be removed.
+struct Own {
+    engine: Engine,
+    references: Vec<String>,
+    /// Labels of what is kept of builds.
+    layers: Vec<String>,
+}
+
 impl RemoveImages {
-    /// The engine, and those that are there and that nobody else needs. No engine is asked where none was built.
-    fn own(&self, cx: &StepCx<'_>) -> Result<Option<(Engine, Vec<String>)>> {
-        let references = references_of(&self.home, &self.system)?;
-        if references.is_empty() {
+    /// Those that are there and that nobody else needs. No engine is asked where none was built.
+    fn own(&self, cx: &StepCx<'_>) -> Result<Option<Own>> {
+        let scope = Scope { systems: vec![self.system.clone()], everything: false };
+        let (references, layers) = (references(&self.home, &scope)?, entries(&self.home, &scope, LAYERS)?);
+        if references.is_empty() && layers.is_empty() {
             return Ok(None);
         }
         let engine = self.engine.get(cx.proc)?.engine;
-        let own = own(&self.home, &engine, cx.proc, &references)?;
-        Ok((!own.is_empty()).then_some((engine, own)))
+        let references = own(&self.home, &engine, cx.proc, &references)?;
+        let mut there = Vec::new();
+        for entry in layers {
+            // What is kept beneath an image that is still there cannot be removed by itself.
+            if !references.is_empty() || engine.has_layers(cx.proc, &entry.id)? {
+                there.push(entry.id);
+            }
+        }
+        Ok((!references.is_empty() || !there.is_empty()).then_some(Own { engine, references, layers: there }))
     }
 }
 
@@ -111,11 +145,14 @@ impl Work for RemoveImages {
     }
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
-        if let Some((engine, own)) = self.own(cx)? {
-            for reference in own {
-                cx.status(format!("removing `{reference}`"));
-                engine.remove_image(cx.proc, &reference)?;
-            }
+        let Some(Own { engine, references, layers }) = self.own(cx)? else { return Ok(Outcome::Done) };
+        for reference in references {
+            cx.status(format!("removing `{reference}`"));
+            engine.remove_image(cx.proc, &reference)?;
+        }
+        for label in layers {
+            cx.status("removing what is kept of builds");
+            cx.proc.read(&engine.layers_remove(&label))?;
         }
         Ok(Outcome::Done)
     }

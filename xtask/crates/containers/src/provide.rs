@@ -75,15 +75,11 @@ fn own_images<'a>(
     ctx: &Ctx,
     services: impl Iterator<Item = &'a Service>,
 ) -> Result<Arc<Images>> {
-    let crates: Vec<(ServiceName, String)> = services
-        .filter_map(|service| match &service.source {
-            Source::Crate(name) => Some((service.name.clone(), name.clone())),
-            Source::Image { .. } => None,
-        })
-        .collect();
+    let built: Vec<ServiceName> =
+        services.filter(|service| service.is_built()).map(|service| service.name.clone()).collect();
     let entering = Arc::clone(core);
     let enter: Enter = Arc::new(move |entry| entering.enter(entry));
-    let images = Images::new(&core.deployment, ctx, &crates, Arc::clone(&core.engine), enter)?;
+    let images = Images::new(&core.deployment, ctx, &built, Arc::clone(&core.engine), enter)?;
     *containers.images.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&images));
     Ok(images)
 }
@@ -114,7 +110,7 @@ fn public_images(core: &Supervised, systems: &[(System, Vec<Service>)]) -> BTree
 
 fn planned(core: &Supervised, images: &Images, service: &Service, present: &[Service]) -> Option<Planned> {
     let (image, need) = match &service.source {
-        Source::Crate(_) => {
+        Source::Crate(_) | Source::Dockerfile { .. } => {
             let wanted = images.wanted().iter().find(|wanted| wanted.service == service.name)?;
             let image = Image { reference: images.reference(wanted), key: Some(wanted.key()), ..blank(service) };
             (image, images.step_of(wanted))

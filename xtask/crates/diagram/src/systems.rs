@@ -57,7 +57,7 @@ fn draw(chart: &mut Chart, service: &Service) {
     lines.extend(team.as_deref());
     lines.extend(when.as_deref());
     match service.source {
-        Source::Crate(_) => chart.node(&id, &lines),
+        Source::Crate(_) | Source::Dockerfile { .. } => chart.node(&id, &lines),
         Source::Image { .. } => chart.foreign(&id, &lines),
     }
 }
@@ -101,10 +101,13 @@ fn cell(service: &Service, target: TargetKind) -> String {
     match (&service.source, target) {
         (Source::Crate(name), TargetKind::Host) => format!("the program of `app/{name}`"),
         (Source::Crate(name), _) => format!("an image of `app/{name}`"),
-        (Source::Image { host: None, .. }, TargetKind::Host) => "not there".to_owned(),
-        (Source::Image { host: Some(host), .. }, TargetKind::Host) => {
+        (Source::Image { host: None, .. } | Source::Dockerfile { host: None, .. }, TargetKind::Host) => {
+            "not there".to_owned()
+        }
+        (Source::Image { host: Some(host), .. } | Source::Dockerfile { host: Some(host), .. }, TargetKind::Host) => {
             host.programs.iter().map(|program| format!("`{program}`")).collect::<Vec<_>>().join(" or ")
         }
+        (Source::Dockerfile { build, .. }, _) => format!("an image by `{}`", build.file),
         (Source::Image { image, .. }, TargetKind::Eks) => match service.managed {
             Some(Managed::Cache) => format!("the public image `{image}`, or ElastiCache with `terraform.cache`"),
             None => format!("the public image `{image}`"),

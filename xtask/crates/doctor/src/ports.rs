@@ -42,7 +42,7 @@ fn check(scene: &Scene, service: &Service, environment: &Environment) -> Check {
     let ip = if service.public { environment.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
     let address = SocketAddr::new(ip, service.host_port);
     let stand_in = match &service.source {
-        Source::Image { host: Some(host), .. } => host.running.clone(),
+        Source::Image { host: Some(host), .. } | Source::Dockerfile { host: Some(host), .. } => host.running.clone(),
         _ => None,
     };
     let flag = super::render::env_flag(environment.name.as_str());
@@ -64,8 +64,8 @@ fn idle(scene: &Scene, service: &Service, target: TargetKind) -> Option<String> 
         return Some("only runs beside more than one replica".to_owned());
     }
     match &service.source {
-        Source::Image { host, .. } if target == TargetKind::Host => match host {
-            None => Some("a public image, which only runs in containers".to_owned()),
+        Source::Image { host, .. } | Source::Dockerfile { host, .. } if target == TargetKind::Host => match host {
+            None => Some("an image, which only runs in containers".to_owned()),
             Some(HostProgram { programs, python: None, .. }) => {
                 let names: Vec<_> = programs.iter().map(|program| format!("`{program}`")).collect();
                 let missing = programs.iter().all(|program| scene.find(program).is_none());

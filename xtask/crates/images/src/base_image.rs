@@ -29,34 +29,35 @@ fn candidates(platform: Platform) -> [String; 4] {
     ]
 }
 
-/// The name that a pin is fetched and used by. Not every engine takes a tag and a digest at once, and the digest alone
-/// says it all.
+/// The name that a pin is fetched and used by.
 pub(super) fn reference(pin: &ImagePin) -> String {
     let text = pin.to_string();
     match text.split_once('@') {
         None => text,
-        Some((tagged, digest)) => {
-            let repository = tagged.rsplit_once(':').map_or(tagged, |(repository, _)| repository);
-            format!("{repository}@{digest}")
-        }
+        Some((tagged, digest)) => by_digest(tagged, digest),
     }
+}
+
+/// Not every engine takes a tag and a digest at once, and the digest alone says it all.
+pub(super) fn by_digest(tagged: &str, digest: &str) -> String {
+    let repository = tagged.rsplit_once(':').map_or(tagged, |(repository, _)| repository);
+    format!("{repository}@{digest}")
 }
 
 /// Fetches an image unless it is here; returns its ID.
 ///
 /// # Errors
 /// When it cannot be fetched, in the engine's words.
-pub(super) fn have(cx: &StepCx<'_>, engine: &Engine, pin: &ImagePin, platform: Platform) -> Result<String> {
-    let reference = reference(pin);
+pub(super) fn have(cx: &StepCx<'_>, engine: &Engine, reference: &str, platform: Platform) -> Result<String> {
     let here = || -> Result<_> {
-        let image = engine.image(cx.proc, &reference)?;
+        let image = engine.image(cx.proc, reference)?;
         Ok(image.filter(|image| image.platform == Some(platform)).map(|image| image.id))
     };
     if let Some(id) = here()? {
         return Ok(id);
     }
     cx.status(format!("fetches {reference}"));
-    let finished = cx.try_run(&engine.pull(&reference, platform), &|_, line| cx.status(line.trim()))?;
+    let finished = cx.try_run(&engine.pull(reference, platform), &|_, line| cx.status(line.trim()))?;
     let absent = || {
         let words = finished.stderr.trim();
         Fault::failed("no-base", format!("`{reference}` for {platform} cannot be fetched: {words}"))

@@ -24,6 +24,9 @@ impl Context {
         let context = Self { folder };
         fs::create_dir_all(context.tree()).with_context(|| format!("make `{}`", context.folder.display()))?;
         fs::write(context.dockerfile(), recipe).context("write the recipe of an image")?;
+        // Nothing in the folder is to be left out any more, whatever ignore file is among it.
+        fs::write(context.ignore_file(), "# What is ignored is not here.\n")
+            .context("write the ignore file of an image")?;
         Ok(context)
     }
 
@@ -34,6 +37,11 @@ impl Context {
 
     pub(super) fn dockerfile(&self) -> PathBuf {
         self.folder.join("Dockerfile")
+    }
+
+    /// Where docker looks for it; podman is told.
+    fn ignore_file(&self) -> PathBuf {
+        self.folder.join("Dockerfile.dockerignore")
     }
 
     pub(super) fn id(&self) -> PathBuf {
@@ -77,6 +85,30 @@ impl Context {
         }
         for (path, text) in written {
             self.write(path, text.as_bytes(), 0o600)?;
+        }
+        Ok(self)
+    }
+
+    /// The files that a manifest lists below a folder of the repository, as if that were the root. Links stay as they are.
+    ///
+    /// # Errors
+    /// When one of them is not what it was.
+    pub(super) fn with_folder(self, root: &Path, folder: &Path, manifest: &Manifest) -> Result<Self> {
+        for input in manifest.inputs().iter().filter(|input| input.kind().is_path()) {
+            let path = input.path();
+            let Ok(place) = path.strip_prefix(folder) else { continue };
+            match input.kind() {
+                Kind::File { mode } => self.write(place, &unchanged(root, input)?, mode)?,
+                Kind::Link => {
+                    let copy = self.tree().join(place);
+                    let make = || {
+                        fs::create_dir_all(copy.parent().unwrap_or(&copy))?;
+                        symlink(fs::read_link(root.join(&path))?, &copy)
+                    };
+                    make().with_context(|| format!("copy the link `{}`", path.display()))?;
+                }
+                _ => {}
+            }
         }
         Ok(self)
     }

@@ -1,6 +1,9 @@
 //! Which images are to be there at this moment: what each is built from, where, and under which key.
+//!
+//! Those of crates are all built by one recipe, [`DOCKERFILE`]; others have a Dockerfile of their own.
 
 use super::build_location::{BuildLocation, Circumstances, LocationChoice};
+use super::docker_image::DockerImage;
 use super::record::Records;
 use anyhow::{Context, Result};
 use base::ctx::Vars;
@@ -12,6 +15,9 @@ use keys::{Input, Key, Kind, Manifest};
 use model::container::Platform;
 use model::image::ImagePin;
 use model::name::{ServiceName, SystemName};
+use model::system::{Service, Source};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The recipe of all images, relative to the root.
 pub const DOCKERFILE: &str = "app/Dockerfile";
@@ -22,11 +28,8 @@ pub const PROFILE: &str = "image";
 #[derive(Debug, Clone)]
 pub struct DesiredImage {
     pub service: ServiceName,
-    /// The crate: the name of its package.
-    pub name: String,
     pub system: SystemName,
-    /// Where it listens, if the recipe asks for it: by itself it is no part of an image.
-    pub port: Option<u16>,
+    pub(super) origin: Origin,
     pub platform: Platform,
     pub location: BuildLocation,
     /// "on this machine", "inside a container: this machine is macOS"
@@ -35,7 +38,23 @@ pub struct DesiredImage {
     pub manifest: Manifest,
     /// Over the manifest, which takes long enough to do it once.
     whole_key: Key,
-    builder: Input,
+}
+
+/// What an image is built from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    Crate(CrateImage),
+    Dockerfile(Arc<DockerImage>),
+}
+
+/// A crate in an image by [`DOCKERFILE`].
+#[derive(Debug, Clone)]
+pub(super) struct CrateImage {
+    /// The name of its package.
+    pub(super) name: String,
+    /// Where it listens, if the recipe asks for it: by itself it is no part of an image.
+    pub(super) port: Option<u16>,
+    pub(super) common: Arc<Common>,
 }
 
 /// The arguments that all images are built with, the location first.
@@ -51,8 +70,16 @@ impl DesiredImage {
         self.whole_key
     }
 
+    /// The crate whose binary this machine builds for it, if it does.
+    pub(super) fn binary(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Crate(image) if self.location == BuildLocation::Host => Some(&image.name),
+            _ => None,
+        }
+    }
+
     /// The same image from a build inside a container, which has a compiler of its own.
-    pub(super) fn built_inside(&self, why_location: String) -> Self {
+    pub(super) fn built_inside(&self, builder: Input, why_location: String) -> Self {
         let mut manifest = self.manifest.clone();
         manifest.retain(|input| match input.kind() {
             Kind::Toolchain | Kind::Read => false,
@@ -60,7 +87,7 @@ impl DesiredImage {
             _ => true,
         });
         manifest.add(argument(ARGUMENTS[0], BuildLocation::Inside.as_str()));
-        manifest.add(self.builder.clone());
+        manifest.add(builder);
         Self { location: BuildLocation::Inside, why_location, whole_key: manifest.key(), manifest, ..self.clone() }
     }
 }
@@ -69,12 +96,29 @@ fn argument(name: &str, value: &str) -> Input {
     Input::new(Kind::Argument, name, value)
 }
 
-/// The images that are to be there, and what all of them have in common.
-pub(super) struct ImagePlan {
-    pub(super) images: Vec<DesiredImage>,
+/// What the images of all crates have in common.
+#[derive(Debug)]
+pub(super) struct Common {
     pub(super) bases: Bases,
     /// The text of [`DOCKERFILE`].
     pub(super) recipe: Vec<u8>,
+}
+
+impl Common {
+    fn read(deployment: &Deployment) -> Result<Self> {
+        let bases = Bases::of(deployment)?;
+        let recipe = std::fs::read(deployment.root.join(DOCKERFILE)).with_context(|| format!("read `{DOCKERFILE}`"))?;
+        Ok(Self { bases, recipe })
+    }
+
+    /// The builder, where the binary is made in a container.
+    pub(super) fn builder(&self) -> Input {
+        base_input(&self.bases.builder)
+    }
+
+    fn asks_for_port(&self) -> bool {
+        String::from_utf8_lossy(&self.recipe).lines().any(|line| line.trim().starts_with("ARG PORT"))
+    }
 }
 
 /// The public images that builds begin with.
@@ -117,35 +161,89 @@ pub(super) fn plan(
     deployment: &Deployment,
     vars: &Vars,
     proc: &Proc,
-    services: &[(ServiceName, String)],
-) -> Result<ImagePlan> {
-    let bases = Bases::of(deployment)?;
+    services: &[ServiceName],
+) -> Result<Vec<DesiredImage>> {
     let platforms = platforms(deployment)?;
-    let crates: Vec<&str> = services.iter().map(|(_, name)| name.as_str()).collect();
+    let services: Vec<(&SystemName, &Service)> = services.iter().filter_map(|name| find(deployment, name)).collect();
+    let mut crates = crates(deployment, vars, proc, &services, &platforms)?;
+    let mut images = Vec::new();
+    for (system, service) in services {
+        match &service.source {
+            Source::Crate(_) => images.extend(crates.remove(&service.name).into_iter().flatten()),
+            Source::Dockerfile { build, .. } => {
+                let (image, manifest) = DockerImage::read(deployment, service, build)?;
+                let image = Arc::new(image);
+                images.extend(
+                    platforms.iter().map(|platform| by_dockerfile(system, service, &image, &manifest, *platform)),
+                );
+            }
+            Source::Image { .. } => {}
+        }
+    }
+    Ok(images)
+}
+
+fn by_dockerfile(
+    system: &SystemName,
+    service: &Service,
+    image: &Arc<DockerImage>,
+    manifest: &Manifest,
+    platform: Platform,
+) -> DesiredImage {
+    let mut manifest = manifest.clone();
+    manifest.add(Input::new(Kind::Platform, platform.as_str(), ""));
+    DesiredImage {
+        service: service.name.clone(),
+        system: system.clone(),
+        origin: Origin::Dockerfile(Arc::clone(image)),
+        platform,
+        location: BuildLocation::Inside,
+        why_location: format!("by `{}`", image.build.file),
+        whole_key: manifest.key(),
+        manifest,
+    }
+}
+
+/// The images of those that are crates.
+fn crates(
+    deployment: &Deployment,
+    vars: &Vars,
+    proc: &Proc,
+    services: &[(&SystemName, &Service)],
+    platforms: &[Platform],
+) -> Result<BTreeMap<ServiceName, Vec<DesiredImage>>> {
+    let crates = services.iter().filter_map(|(system, service)| match &service.source {
+        Source::Crate(name) => Some((*system, *service, name.as_str())),
+        _ => None,
+    });
+    let crates: Vec<(&SystemName, &Service, &str)> = crates.collect();
+    if crates.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let common = Arc::new(Common::read(deployment)?);
     let here =
         |platform: &Platform| question(deployment, *platform).answer().is_ok_and(|c| c.location == BuildLocation::Host);
     let compiler = if platforms.iter().any(here) { Compiler::Here } else { Compiler::Elsewhere };
     let manner = Manner { compiler, profile: Some(PROFILE) };
-    let sources = Sources::read(&deployment.root, vars, proc, manner, &crates)?;
-    let recipe = std::fs::read(deployment.root.join(DOCKERFILE)).with_context(|| format!("read `{DOCKERFILE}`"))?;
-    let input = Input::new(Kind::Dockerfile, DOCKERFILE, &recipe);
-    let asks_for_port = String::from_utf8_lossy(&recipe).lines().any(|line| line.trim().starts_with("ARG PORT"));
-    let mut images = Vec::new();
-    for (service, name) in services {
-        let Some((system, declared)) = find(deployment, service) else { continue };
-        let port = Some(declared).filter(|_| asks_for_port);
-        let order = Order { deployment, bases: &bases, recipe: &input, service, name, port, system };
-        for &platform in &platforms {
-            images.extend(order.desired(&sources, platform)?);
-        }
+    let names: Vec<&str> = crates.iter().map(|(_, _, name)| *name).collect();
+    let sources = Sources::read(&deployment.root, vars, proc, manner, &names)?;
+    let recipe = Input::new(Kind::Dockerfile, DOCKERFILE, &common.recipe);
+    let mut images = BTreeMap::new();
+    for (system, service, name) in crates {
+        let port = Some(service.port).filter(|_| common.asks_for_port());
+        let image = CrateImage { name: name.to_owned(), port, common: Arc::clone(&common) };
+        let order = Order { deployment, recipe: &recipe, service: &service.name, system, image };
+        let desired = platforms.iter().map(|platform| order.desired(&sources, *platform));
+        let desired: Vec<Option<DesiredImage>> = desired.collect::<Result<_>>()?;
+        images.insert(service.name.clone(), desired.into_iter().flatten().collect());
     }
-    Ok(ImagePlan { images, bases, recipe })
+    Ok(images)
 }
 
-fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Option<(&'d SystemName, u16)> {
+fn find<'d>(deployment: &'d Deployment, name: &ServiceName) -> Option<(&'d SystemName, &'d Service)> {
     let all = deployment.spec.systems.iter();
     let mut all = all.flat_map(|system| system.services.iter().map(move |service| (&system.name, service)));
-    all.find(|(_, found)| found.name == *service).map(|(system, found)| (system, found.port))
+    all.find(|(_, service)| service.name == *name)
 }
 
 fn question(deployment: &Deployment, platform: Platform) -> Circumstances {
@@ -161,12 +259,10 @@ fn question(deployment: &Deployment, platform: Platform) -> Circumstances {
 /// One service and what all of its images have in common.
 struct Order<'a> {
     deployment: &'a Deployment,
-    bases: &'a Bases,
     recipe: &'a Input,
     service: &'a ServiceName,
-    name: &'a str,
     system: &'a SystemName,
-    port: Option<u16>,
+    image: CrateImage,
 }
 
 impl Order<'_> {
@@ -174,8 +270,8 @@ impl Order<'_> {
         let question = question(self.deployment, platform);
         let LocationChoice { location, why } = self.answer(question)?;
         let manifest = match location {
-            BuildLocation::Host => sources.built_here(self.name),
-            BuildLocation::Inside => sources.of(self.name).cloned(),
+            BuildLocation::Host => sources.built_here(&self.image.name),
+            BuildLocation::Inside => sources.of(&self.image.name).cloned(),
         };
         let Some(manifest) = manifest else { return Ok(None) };
         let image = self.complete(manifest, platform, location, why)?;
@@ -187,7 +283,7 @@ impl Order<'_> {
         let LocationChoice { location, why } = self.answer(Circumstances { fit: Some(fit), ..question })?;
         Ok(Some(match location {
             BuildLocation::Host => DesiredImage { why_location: why, ..image },
-            BuildLocation::Inside => image.built_inside(why),
+            BuildLocation::Inside => image.built_inside(self.image.common.builder(), why),
         }))
     }
 
@@ -204,15 +300,14 @@ impl Order<'_> {
         location: BuildLocation,
         why_location: String,
     ) -> Result<DesiredImage> {
-        let builder = base_input(&self.bases.builder);
         manifest.add(self.recipe.clone());
         manifest.add(Input::new(Kind::Platform, platform.as_str(), ""));
-        manifest.add(base_input(&self.bases.base));
+        manifest.add(base_input(&self.image.common.bases.base));
         if location == BuildLocation::Inside {
-            manifest.add(builder.clone());
+            manifest.add(self.image.common.builder());
         }
-        let port = self.port.map(|port| port.to_string());
-        let values = [location.as_str(), PROFILE, self.service.as_str(), self.name];
+        let port = self.image.port.map(|port| port.to_string());
+        let values = [location.as_str(), PROFILE, self.service.as_str(), self.image.name.as_str()];
         for (name, value) in ARGUMENTS.into_iter().zip(values.into_iter().chain(port.as_deref())) {
             manifest.add(argument(name, value));
         }
@@ -221,15 +316,13 @@ impl Order<'_> {
         }
         Ok(DesiredImage {
             service: self.service.clone(),
-            name: self.name.to_owned(),
             system: self.system.clone(),
-            port: self.port,
+            origin: Origin::Crate(self.image.clone()),
             platform,
             location,
             why_location,
             whole_key: manifest.key(),
             manifest,
-            builder,
         })
     }
 }

@@ -3,12 +3,15 @@
 use super::base_image::{self, Libc};
 use super::build_location::{BuildLocation, GlibcCheck};
 use super::context::{self, Context};
-use super::desired_image::DesiredImage;
+use super::contradiction;
+use super::desired_image::{Common, CrateImage, DesiredImage, Origin};
+use super::docker_image::DockerImage;
 use super::record::Record;
 use super::{Built, Images, KEY_LABEL, PROFILE, elf};
 use anyhow::{Context as _, Result};
 use base::error::Fault;
 use base::proc::{CommandLine, Proc};
+use builds::cleanup::{LAYERS, layers_label};
 use engine::ledger;
 use engine::plan::runner::StepCx;
 use keys::Workspace;
@@ -17,7 +20,7 @@ use model::environment::BuildPlace;
 use model::name::ServiceName;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use tools::git;
 use tools::git::Head;
@@ -57,16 +60,37 @@ impl<'a> ImageBuilder<'a> {
         let _alone = several.then(|| images.base.lock().unwrap_or_else(PoisonError::into_inner));
         let mut builder =
             Self { images, image: image.clone(), engine: found.engine.clone(), labels: Labels::new(), time: None };
-        match builder.image.location {
-            BuildLocation::Host => builder.make_from_binary(cx, &found),
-            BuildLocation::Inside => builder.make_inside(cx, &found),
+        match (builder.image.origin.clone(), builder.image.location) {
+            (Origin::Crate(crate_image), BuildLocation::Host) => builder.make_from_binary(cx, &found, &crate_image),
+            (Origin::Crate(crate_image), BuildLocation::Inside) => builder.make_inside(cx, &found, &crate_image),
+            (Origin::Dockerfile(docker), _) => builder.make_by_dockerfile(cx, &docker),
         }
     }
 
-    fn make_from_binary(&mut self, cx: &StepCx<'_>, found: &Found) -> Result<Built> {
+    /// What the builder sees is laid out as the key has it, with the ignore file's rules already kept.
+    fn make_by_dockerfile(&mut self, cx: &StepCx<'_>, docker: &DockerImage) -> Result<Built> {
+        for (base, platform) in docker.bases_for(self.image.platform) {
+            base_image::have(cx, &self.engine, base, platform)?;
+        }
+        let images = self.images;
+        let label = layers_label(&images.deployment.environment, &self.image.system);
+        (images.enter)(ledger::Entry {
+            kind: LAYERS.to_owned(),
+            id: label.clone(),
+            system: Some(self.image.system.to_string()),
+            identity: json!({"engine": self.engine.kind.as_str(), "label": label}),
+        })?;
+        let recipe = docker.labelled(&label);
+        let context = Context::new(self.folder(), recipe.as_bytes())?;
+        let folder = Path::new(&docker.build.context);
+        let context = context.with_folder(&images.deployment.root, folder, &self.image.manifest)?;
+        self.build(cx, &context, None)
+    }
+
+    fn make_from_binary(&mut self, cx: &StepCx<'_>, found: &Found, origin: &CrateImage) -> Result<Built> {
         let image = self.image.clone();
-        let binary = self.binary()?;
-        let base = self.have_base(cx)?;
+        let binary = self.binary(&origin.name)?;
+        let base = self.have_base(cx, &origin.common)?;
         let home = &self.images.deployment.home;
         let deployment = self.images.deployment.environment.deployment_id.to_string();
         let libc = Libc { home, deployment: &deployment, enter: &*self.images.enter };
@@ -79,7 +103,7 @@ impl<'a> ImageBuilder<'a> {
             .map_err(|why| Fault::failed("unreadable-binary", format!("the binary of `{}`: {why}", image.service)))?;
         let fit = GlibcCheck { needs, has };
         if fit.fits() {
-            let context = self.context()?.with_binary(&binary)?;
+            let context = self.context(&origin.common)?.with_binary(&binary)?;
             return self.build(cx, &context, Some(fit));
         }
         // The next run knows it without compiling.
@@ -90,14 +114,15 @@ impl<'a> ImageBuilder<'a> {
             let cause = format!("`{}` cannot be built on this machine: {fit}", image.service);
             return Err(Fault::failed("glibc-too-new", cause).hint("--set build=auto builds it in a container").into());
         }
-        self.image = image.built_inside(format!("inside a container: built here, {fit}"));
+        let why = format!("inside a container: built here, {fit}");
+        self.image = image.built_inside(origin.common.builder(), why);
         match self.images.find(cx.proc, &self.engine, &self.image)? {
             Some(built) => Ok(built),
-            None => self.make_inside(cx, found),
+            None => self.make_inside(cx, found, origin),
         }
     }
 
-    fn make_inside(&mut self, cx: &StepCx<'_>, found: &Found) -> Result<Built> {
+    fn make_inside(&mut self, cx: &StepCx<'_>, found: &Found, origin: &CrateImage) -> Result<Built> {
         if !found.facts.cache_mounts {
             let cause = format!(
                 "`{}` has to be built {}, and {} cannot do that",
@@ -106,13 +131,14 @@ impl<'a> ImageBuilder<'a> {
             let hint = "install docker's buildx plugin, or use podman: --set engine=podman";
             return Err(Fault::failed("no-buildkit", cause).hint(hint).into());
         }
-        self.have_base(cx)?;
-        base_image::have(cx, &self.engine, &self.images.plan.bases.builder, self.image.platform)?;
+        self.have_base(cx, &origin.common)?;
+        let builder = base_image::reference(&origin.common.bases.builder);
+        base_image::have(cx, &self.engine, &builder, self.image.platform)?;
         let root = &self.images.deployment.root;
         let workspace = Workspace::read(root)?.with_profile(PROFILE);
-        let excerpt = workspace.excerpt(&self.image.name)?;
+        let excerpt = workspace.excerpt(&origin.name)?;
         self.refuse_changes(cx.proc)?;
-        let context = self.context()?.with_sources(root, &self.image.manifest, &excerpt)?;
+        let context = self.context(&origin.common)?.with_sources(root, &self.image.manifest, &excerpt)?;
         self.build(cx, &context, None)
     }
 
@@ -123,8 +149,8 @@ impl<'a> ImageBuilder<'a> {
     }
 
     /// The binary that cargo has built, or why there is none.
-    fn binary(&self) -> Result<Vec<u8>> {
-        let DesiredImage { service, name, .. } = &self.image;
+    fn binary(&self, name: &str) -> Result<Vec<u8>> {
+        let service = &self.image.service;
         let errors = self.images.errors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = errors.get(service) {
             return Err(Fault::failed("build-failed", format!("`{service}` does not compile:\n{error}")).into());
@@ -135,12 +161,12 @@ impl<'a> ImageBuilder<'a> {
         std::fs::read(&path).with_context(|| format!("read `{}`", path.display()))
     }
 
-    fn have_base(&self, cx: &StepCx<'_>) -> Result<String> {
-        base_image::have(cx, &self.engine, &self.images.plan.bases.base, self.image.platform)
+    fn have_base(&self, cx: &StepCx<'_>, common: &Common) -> Result<String> {
+        base_image::have(cx, &self.engine, &base_image::reference(&common.bases.base), self.image.platform)
     }
 
-    fn context(&self) -> Result<Context> {
-        Context::new(self.folder(), &self.images.plan.recipe)
+    fn context(&self, common: &Common) -> Result<Context> {
+        Context::new(self.folder(), &common.recipe)
     }
 
     fn folder(&self) -> PathBuf {
@@ -155,9 +181,20 @@ impl<'a> ImageBuilder<'a> {
         let id = self.run_build(cx, context)?;
         let id = id.trim();
         let id = if id.starts_with("sha256:") { id.to_owned() } else { format!("sha256:{id}") };
+        self.examine(cx, &id)?;
         let built = self.images.as_built(&self.image, id, fit);
         self.images.remember(&self.image, &built, fit)?;
         Ok(built)
+    }
+
+    /// Whether what was built by a Dockerfile of its own is as its service says.
+    fn examine(&self, cx: &StepCx<'_>, id: &str) -> Result<()> {
+        let Origin::Dockerfile(docker) = &self.image.origin else { return Ok(()) };
+        let Some(image) = self.engine.image(cx.proc, id)? else { return Ok(()) };
+        for note in contradiction::notes(&image, &docker.service) {
+            cx.news(format!("`{}`: {note}", self.image.service));
+        }
+        Ok(contradiction::check(&docker.build.file, &image, &docker.service)?)
     }
 
     /// The ID that the engine gives the image. What its own builds beside this one have broken is tried again.
@@ -197,13 +234,14 @@ impl<'a> ImageBuilder<'a> {
     }
 
     fn label(&mut self, head: Option<Head>, dirty: bool) {
-        let base = base_image::reference(&self.images.plan.bases.base);
         let mut labels = vec![
             (KEY_LABEL, self.image.whole_key().full()),
             ("org.opencontainers.image.title", self.image.service.to_string()),
             ("org.opencontainers.image.version", self.image.key()),
-            ("org.opencontainers.image.base.name", base),
         ];
+        if let Origin::Crate(origin) = &self.image.origin {
+            labels.push(("org.opencontainers.image.base.name", base_image::reference(&origin.common.bases.base)));
+        }
         if let Some(head) = head {
             self.time = Some(head.time);
             labels.push(("org.opencontainers.image.created", head.date));
@@ -218,29 +256,48 @@ impl<'a> ImageBuilder<'a> {
         let folder = self.folder();
         let (tree, dockerfile, id) = (folder.join("tree"), folder.join("Dockerfile"), folder.join("id"));
         let reference = self.images.reference(&self.image);
-        let bases = &self.images.plan.bases;
-        let mut arguments = vec![
-            ("BASE", base_image::reference(&bases.base)),
-            ("CRATE", self.image.name.clone()),
-            ("PROFILE", PROFILE.to_owned()),
-        ];
-        arguments.extend(self.image.port.map(|port| ("PORT", port.to_string())));
-        if self.image.location == BuildLocation::Inside {
-            arguments.push(("BUILDER", base_image::reference(&bases.builder)));
-        }
-        self.engine.build(&BuildSpec {
+        let mut spec = BuildSpec {
             dockerfile: &dockerfile,
             context: &tree,
-            stage: self.image.location.as_str(),
+            stage: None,
             platform: self.image.platform,
-            arguments,
+            arguments: Vec::new(),
             labels: self.labels.clone(),
-            time: self.time,
-            network: self.image.location == BuildLocation::Inside,
+            time: None,
+            network: true,
+            layers: true,
             tag: &reference,
             id: &id,
-        })
+        };
+        match &self.image.origin {
+            Origin::Crate(origin) => {
+                let inside = self.image.location == BuildLocation::Inside;
+                spec.stage = Some(self.image.location.as_str());
+                spec.arguments = recipe_arguments(origin, inside);
+                (spec.time, spec.network, spec.layers) = (self.time, inside, false);
+                self.engine.build(&spec)
+            }
+            Origin::Dockerfile(docker) => {
+                spec.stage = docker.build.target.as_deref();
+                let arguments = docker.build.args.iter();
+                spec.arguments = arguments.map(|(name, value)| (name.as_str(), value.clone())).collect();
+                self.engine.build(&spec)
+            }
+        }
     }
+}
+
+/// What [`super::DOCKERFILE`] asks for.
+fn recipe_arguments(origin: &CrateImage, inside: bool) -> Vec<(&'static str, String)> {
+    let bases = &origin.common.bases;
+    let mut arguments = vec![
+        ("BASE", base_image::reference(&bases.base)),
+        ("CRATE", origin.name.clone()),
+        ("PROFILE", PROFILE.to_owned()),
+    ];
+    arguments.extend(origin.port.map(|port| ("PORT", port.to_string())));
+    arguments.extend(inside.then(|| ("BUILDER", base_image::reference(&bases.builder))));
+    arguments
 }
 
 impl DesiredImage {
@@ -248,7 +305,12 @@ impl DesiredImage {
     fn places(&self) -> Vec<PathBuf> {
         let files = self.manifest.inputs().iter().filter(|input| input.kind().is_path());
         let mut places: Vec<PathBuf> = files.filter_map(|file| file.path().parent().map(PathBuf::from)).collect();
-        places.extend(["Cargo.toml", "Cargo.lock", super::DOCKERFILE].map(PathBuf::from));
+        match &self.origin {
+            Origin::Crate(_) => places.extend(["Cargo.toml", "Cargo.lock", super::DOCKERFILE].map(PathBuf::from)),
+            Origin::Dockerfile(docker) => {
+                places = vec![PathBuf::from(&docker.build.context), PathBuf::from(&docker.build.file)]
+            }
+        }
         places.retain(|place| !place.as_os_str().is_empty());
         places.dedup();
         places
@@ -263,11 +325,11 @@ impl Images {
         proc: &Proc,
         image: &[&DesiredImage],
     ) -> Result<BTreeMap<ServiceName, String>> {
-        let services: Vec<_> = image.iter().map(|image| (image.service.clone(), image.name.clone())).collect();
+        let services: Vec<_> = image.iter().map(|image| image.service.clone()).collect();
         let now = super::desired_image::plan(&self.deployment, &self.vars, proc, &services)?;
         let first_change = |before: &&DesiredImage| {
             let same = |now: &&DesiredImage| now.service == before.service && now.platform == before.platform;
-            let now = now.images.iter().find(same).filter(|now| now.whole_key() != before.whole_key())?;
+            let now = now.iter().find(same).filter(|now| now.whole_key() != before.whole_key())?;
             let change = keys::diff(&before.manifest, &now.manifest).into_iter().next()?;
             Some((now.service.clone(), change.to_string()))
         };

@@ -13,8 +13,12 @@ pub mod auth;
 mod base_image;
 mod build_location;
 mod context;
+mod contradiction;
 mod desired_image;
+mod docker_image;
+mod dockerfile;
 mod elf;
+mod ignore;
 mod image_builder;
 mod index;
 pub mod pins;
@@ -39,7 +43,6 @@ use engine::home::Home;
 
 use anyhow::Result;
 use base::proc::{CommandLine, Proc};
-use desired_image::ImagePlan;
 use engine::deployment::Deployment;
 use engine::ledger;
 use engine::plan::StepId;
@@ -86,7 +89,7 @@ pub struct Images {
     vars: Vars,
     cargo: CommandLine,
     registry: Registry,
-    plan: ImagePlan,
+    wanted: Vec<DesiredImage>,
     engine: Arc<oci::Lazy>,
     enter: Enter,
     errors: Errors,
@@ -115,12 +118,12 @@ impl Images {
     pub fn new(
         deployment: &Deployment,
         ctx: &Ctx,
-        services: &[(ServiceName, String)],
+        services: &[ServiceName],
         engine: Arc<oci::Lazy>,
         enter: Enter,
     ) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            plan: desired_image::plan(deployment, &ctx.vars, &ctx.proc, services)?,
+            wanted: desired_image::plan(deployment, &ctx.vars, &ctx.proc, services)?,
             deployment: deployment.clone(),
             vars: ctx.vars.clone(),
             cargo: cargo::command(&ctx.vars, &ctx.root),
@@ -137,7 +140,7 @@ impl Images {
     /// One for each service and platform, the platform of this machine first. A binary that turns out to need a newer
     /// glibc than the base has is built inside a container after all, under another key: [`Images::built`] has it then.
     pub fn wanted(&self) -> &[DesiredImage] {
-        &self.plan.images
+        &self.wanted
     }
 
     /// Whether something has to be built, as the records have it.

@@ -1,7 +1,7 @@
 //! The steps that have images: one run of cargo for all binaries that are built on this machine, then an image each.
 
 use super::image_builder::ImageBuilder;
-use super::{BuildLocation, DesiredImage, Images, PROFILE};
+use super::{DesiredImage, Images, PROFILE};
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::CommandLine;
@@ -26,12 +26,11 @@ impl Images {
         let platforms = self.platform_step(&needs);
         let needs = platforms.as_ref().map_or(needs, |step| vec![step.id.clone()]);
         steps.extend(platforms);
-        let here: Vec<usize> =
-            self.all().filter(|place| self.wanted()[*place].location == BuildLocation::Host).collect();
+        let here: Vec<usize> = self.all().filter(|place| self.wanted()[*place].binary().is_some()).collect();
         let mut needs_of_images = needs.clone();
         if !here.is_empty() {
             needs_of_images = vec![StepId::new(BINARIES)];
-            let crates: BTreeSet<&str> = here.iter().map(|place| self.wanted()[*place].name.as_str()).collect();
+            let crates: BTreeSet<&str> = here.iter().filter_map(|place| self.wanted()[*place].binary()).collect();
             steps.push(Step {
                 id: StepId::new(BINARIES),
                 title: format!("build {} with cargo", counted(crates.len(), "binary", "binaries")),
@@ -52,16 +51,23 @@ impl Images {
 
     fn image_step(self: &Arc<Self>, place: usize, needs: &[StepId], after_binaries: &[StepId]) -> Step {
         let wanted = &self.wanted()[place];
-        let needs = if wanted.location == BuildLocation::Host { after_binaries } else { needs };
+        let mut needs = if wanted.binary().is_some() { after_binaries } else { needs }.to_vec();
+        needs.extend(self.twin(place).map(|first| self.step_id(first)));
         Step {
             id: self.step_id(place),
             title: format!("image of `{}`, built {}", wanted.service, wanted.why_location),
             system: Some(wanted.system.to_string()),
-            needs: needs.to_vec(),
+            needs,
             holds: Holds::Nothing,
             preview: self.preview_image(wanted),
             work: Box::new(ImageWork { images: Arc::clone(self), place }),
         }
+    }
+
+    /// The first of those before a place that are built from the very same: what that one is, this is too.
+    pub(super) fn twin(&self, place: usize) -> Option<usize> {
+        let key = self.wanted()[place].whole_key();
+        self.wanted()[..place].iter().position(|other| other.whole_key() == key)
     }
 
     /// Images for further platforms have theirs in the name.
@@ -76,10 +82,8 @@ impl Images {
     }
 
     fn preview_binaries(&self) -> Preview {
-        let missing = self
-            .wanted()
-            .iter()
-            .filter(|wanted| wanted.location == BuildLocation::Host && self.recorded(wanted).is_none());
+        let missing =
+            self.wanted().iter().filter(|wanted| wanted.binary().is_some() && self.recorded(wanted).is_none());
         let missing: Vec<&DesiredImage> = missing.collect();
         match missing.is_empty() {
             true => Preview::Do("nothing: every image is current".to_owned()),
@@ -101,9 +105,8 @@ impl Images {
     /// What panics say of places is the same in every checkout: the crates here are named from the root anyway, and a
     /// flag with the root in it would have everything built again for each.
     fn cargo(&self) -> CommandLine {
-        let here = self.wanted().iter().filter(|wanted| wanted.location == BuildLocation::Host);
-        let crates: BTreeSet<String> = here.map(|wanted| wanted.name.clone()).collect();
-        let crates: Vec<String> = crates.into_iter().collect();
+        let crates: BTreeSet<&str> = self.wanted().iter().filter_map(DesiredImage::binary).collect();
+        let crates: Vec<String> = crates.into_iter().map(str::to_owned).collect();
         let root = &self.deployment.root;
         let (built, between) = (self.deployment.home.built(), cargo::build_directory(&self.vars));
         let out = built.strip_prefix(root).unwrap_or(&built);
@@ -149,11 +152,12 @@ impl Work for BinariesWork {
         let mut errors = images.errors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut built: BTreeSet<&str> = BTreeSet::new();
         for wanted in &missing {
-            let error = match (compiled.binary(&wanted.name), changed.get(&wanted.service)) {
+            let Some(name) = wanted.binary() else { continue };
+            let error = match (compiled.binary(name), changed.get(&wanted.service)) {
                 (Ok(binary), None) => {
                     builds::beyond::learn(&images.deployment.home, &images.deployment.root, &wanted.manifest, binary)?;
-                    images.state().binaries.insert(wanted.name.clone(), PathBuf::from(binary));
-                    built.insert(&wanted.name);
+                    images.state().binaries.insert(name.to_owned(), PathBuf::from(binary));
+                    built.insert(name);
                     continue;
                 }
                 (Ok(_), Some(change)) => format!("{change} while it was being built; run the same command again"),
@@ -165,7 +169,7 @@ impl Work for BinariesWork {
             let first = errors.values().next().map_or(compiled.said.as_str(), String::as_str);
             return Err(Fault::failed("build-failed", format!("cargo built nothing:\n{first}")).into());
         }
-        let all: BTreeSet<&str> = missing.iter().map(|wanted| wanted.name.as_str()).collect();
+        let all: BTreeSet<&str> = missing.iter().filter_map(|wanted| wanted.binary()).collect();
         Ok(Outcome::DoneWith(format!("built {} of {}", built.len(), all.len())))
     }
 }
@@ -182,7 +186,11 @@ impl Work for ImageWork {
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let wanted = &self.images.wanted()[self.place];
-        let made = ImageBuilder::make(&self.images, wanted, cx);
+        let made = match self.images.share(cx.proc, self.place) {
+            Ok(None) => ImageBuilder::make(&self.images, wanted, cx),
+            Ok(Some(built)) => Ok(built),
+            Err(error) => Err(error),
+        };
         match made {
             Ok(built) => {
                 let word = format!("{}, built {}", built.key, built.location);

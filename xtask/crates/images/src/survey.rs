@@ -1,7 +1,8 @@
 //! Which of the wanted images the engine has, whoever built them.
 
+use super::desired_image::Origin;
 use super::record::{Made, Record};
-use super::{Built, DesiredImage, Images, KEY_LABEL};
+use super::{Built, DesiredImage, Images, KEY_LABEL, contradiction};
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::Proc;
@@ -50,6 +51,21 @@ impl Images {
         self.adopt(proc, engine, wanted, &images)
     }
 
+    /// Has the image that was made in this run for another service be this one's as well, where both are the same.
+    ///
+    /// # Errors
+    /// When the engine does not do it.
+    pub(super) fn share(&self, proc: &Proc, place: usize) -> Result<Option<Built>> {
+        let first = self.twin(place).and_then(|first| self.state().made.get(&first).cloned());
+        let Some(first) = first else { return Ok(None) };
+        let (engine, wanted) = (self.engine.get(proc)?.engine, &self.wanted()[place]);
+        self.enter_image(&engine, wanted)?;
+        proc.read(&engine.tag(&first.id, &self.reference(wanted)))?;
+        let built = self.as_built(wanted, first.id, None);
+        self.remember(wanted, &built, None)?;
+        Ok(Some(built))
+    }
+
     fn names(&self, wanted: &DesiredImage) -> Vec<String> {
         let made = self.records(wanted).read(&wanted.key()).and_then(|record| record.image);
         std::iter::once(self.reference(wanted)).chain(made.map(|made| made.id)).collect()
@@ -65,6 +81,12 @@ impl Images {
             return Err(Fault::failed("name-taken", cause).hint(hint).into());
         }
         let Some(image) = named.or_else(|| images.iter().find(|image| is_of(image, wanted))) else { return Ok(None) };
+        if let Origin::Dockerfile(docker) = &wanted.origin
+            && contradiction::check(&docker.build.file, image, &docker.service).is_err()
+        {
+            // Its own step says why.
+            return Ok(None);
+        }
         if named.is_none() {
             self.enter_image(engine, wanted)?;
             proc.read(&engine.tag(&image.id, &reference))?;

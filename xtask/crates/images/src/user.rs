@@ -11,13 +11,18 @@ use model::name::ServiceName;
 /// # Errors
 /// `image-user`, with the setting that mends it.
 pub fn check_user(pin: &ImagePin, user: &str, services: &[ServiceName]) -> Result<(), Fault> {
+    check(&pin.to_string(), user, services)
+}
+
+/// The same for an image of any name.
+pub(super) fn check(image: &str, user: &str, services: &[ServiceName]) -> Result<(), Fault> {
     let Some(first) = services.first() else { return Ok(()) };
     if user.parse::<User>().is_ok() {
         return Ok(());
     }
     let user = if user.is_empty() { "root" } else { user };
     let names: Vec<_> = services.iter().map(|service| format!("`{service}`")).collect();
-    let cause = format!("`{pin}` runs as `{user}`, and {} names no other user", names.join(", "));
+    let cause = format!("`{image}` runs as `{user}`, and {} names no other user", names.join(", "));
     let hint = format!("name a numeric one: `[services.{first}.container]` with `user = \"65532\"`");
     Err(Fault::failed("image-user", cause).hint(hint))
 }

@@ -59,5 +59,5 @@ pub use configuration::outside as configuration_outside;
 pub use diff::{Change, diff};
 pub use input::{Digest, Input, Kind};
 pub use manifest::{Key, Manifest};
-pub use tree::read_beyond;
+pub use tree::{is_tagged_cache, read_beyond, read_folder};
 pub use workspace::{UnknownCrate, Workspace};

@@ -148,12 +148,8 @@ impl<'a> Forest<'a> {
     /// Whether a directory is some tool's output, such as cargo's whatever its name, or this tool's own state. A crate is
     /// none, whatever else it says.
     fn is_generated(&self, path: &Path) -> bool {
-        if path == Path::new(STATE) {
-            return true;
-        }
-        let mut start = [0; CACHE_TAG.len()];
-        let tag = File::open(self.root.join(path).join("CACHEDIR.TAG")).and_then(|mut tag| tag.read_exact(&mut start));
-        tag.is_ok() && start == CACHE_TAG && !self.root.join(path).join("Cargo.toml").exists()
+        let folder = self.root.join(path);
+        path == Path::new(STATE) || is_tagged_cache(&folder) && !folder.join("Cargo.toml").exists()
     }
 
     /// Hashes on all cores. The result has the order of `found`, whichever thread took what.
@@ -251,6 +247,45 @@ pub fn read_beyond(root: &Path, paths: &[PathBuf]) -> Result<Vec<Input>> {
         Input::with_digest(Kind::Read, path.as_os_str().as_bytes(), digest)
     };
     Ok(trees.into_iter().map(read).collect())
+}
+
+/// What lies below a folder of a repository, whatever git says of it. `takes` is asked of each path below the folder, relative
+/// to it, and for a folder whether it is looked into. What editors leave there is passed over.
+///
+/// # Errors
+/// When something is there and cannot be read; the message names it.
+pub fn read_folder(root: &Path, folder: &Path, takes: &dyn Fn(&Path, bool) -> bool) -> Result<Vec<Input>> {
+    let forest = Forest::new(root)?;
+    let mut found = Vec::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(inner) = pending.pop() {
+        let at = folder.join(&inner);
+        let Some(children) = unless_gone(fs::read_dir(root.join(&at))).with_context(|| cannot_read(&at))? else {
+            continue;
+        };
+        for child in children {
+            let child = child.with_context(|| cannot_read(&at))?;
+            let (path, name) = (inner.join(child.file_name()), child.file_name());
+            let file_type = child.file_type().with_context(|| cannot_read(&folder.join(&path)))?;
+            if is_dropping(name.as_bytes()) || !takes(&path, file_type.is_dir()) {
+                continue;
+            }
+            match file_type.is_dir() {
+                true => pending.push(path),
+                false => found.push(Found { tree: 0, path: folder.join(path), file_type }),
+            }
+        }
+    }
+    found.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
+    let hashed = forest.hash_all(&[folder.to_path_buf()], &found)?;
+    Ok(hashed.into_iter().map(|(_, hashed)| hashed.input).collect())
+}
+
+/// Whether a folder says that everything in it can be made again.
+pub fn is_tagged_cache(folder: &Path) -> bool {
+    let mut start = [0; CACHE_TAG.len()];
+    let tag = File::open(folder.join("CACHEDIR.TAG")).and_then(|mut tag| tag.read_exact(&mut start));
+    tag.is_ok() && start == CACHE_TAG
 }
 
 /// Whether a name is that of what desktops and editors leave beside a file that is looked at or edited: Finder's, Vim's

@@ -20,7 +20,6 @@ use engine::deployment::Deployment;
 use engine::plan::{Step, StepId, Subject};
 use images::{DesiredImage, Enter, Images, Pushes};
 use model::name::{ServiceName, SystemName};
-use model::system::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -50,13 +49,14 @@ impl ImageSource {
         systems: &[(SystemName, Vec<WorkloadSpec>)],
     ) -> Result<Arc<Self>> {
         let parts = || systems.iter().flat_map(|(_, parts)| parts);
-        let crates: Vec<(ServiceName, String)> = parts().filter_map(own).collect();
+        let services = parts().map(|part| &part.service).filter(|service| service.is_built());
+        let built: Vec<ServiceName> = services.map(|service| service.name.clone()).collect();
         let nodes = Arc::new(Nodes::new(core));
-        let deployment = for_nodes(&core.deployment, &nodes, !crates.is_empty())?;
+        let deployment = for_nodes(&core.deployment, &nodes, !built.is_empty())?;
         let entering = Arc::clone(core);
         let enter: Enter = Arc::new(move |entry| entering.records.enter_early(entry));
-        let images = Images::new(&deployment, ctx, &crates, Arc::clone(&core.engine), enter)?;
-        let way = match crates.is_empty() {
+        let images = Images::new(&deployment, ctx, &built, Arc::clone(&core.engine), enter)?;
+        let way = match built.is_empty() {
             true => None,
             false => Some(Way::of(core, ctx, &images, &nodes)?),
         };
@@ -147,14 +147,6 @@ impl Way {
             return Err(no_registry(core).into());
         };
         Ok(Self::Nodes(Arc::new(Loads::new(core, images, nodes, cluster))))
-    }
-}
-
-/// A service that is built here, with its crate.
-fn own(part: &WorkloadSpec) -> Option<(ServiceName, String)> {
-    match &part.service.source {
-        Source::Crate(name) => Some((part.service.name.clone(), name.clone())),
-        Source::Image { .. } => None,
     }
 }
 

@@ -124,7 +124,9 @@ fn secret(part: &WorkloadSpec) -> SecretRef {
 fn image(core: &Kubernetes, part: &WorkloadSpec, tags: &BTreeMap<ServiceName, ImageRef>) -> Result<ImageRef> {
     let service = &part.service.name;
     match &part.service.source {
-        Source::Crate(_) => tags.get(service).cloned().with_context(|| format!("`{service}` has no content key")),
+        Source::Crate(_) | Source::Dockerfile { .. } => {
+            tags.get(service).cloned().with_context(|| format!("`{service}` has no content key"))
+        }
         Source::Image { image, .. } => {
             let pin = core.deployment.spec.images.get(image).with_context(|| {
                 // The spec is refused when it is loaded with such a name in it.
@@ -137,13 +139,10 @@ fn image(core: &Kubernetes, part: &WorkloadSpec, tags: &BTreeMap<ServiceName, Im
 
 /// The names that the images of this repository's services have in the registry, by their content keys.
 fn tags(core: &Arc<Kubernetes>, ctx: &Ctx, candidates: &[Candidate]) -> Result<BTreeMap<ServiceName, ImageRef>> {
-    let mut crates = Vec::new();
-    for part in candidates.iter().flat_map(|candidate| &candidate.parts) {
-        if let Source::Crate(name) = &part.service.source {
-            crates.push((part.service.name.clone(), name.clone()));
-        }
-    }
-    if crates.is_empty() {
+    let services = candidates.iter().flat_map(|candidate| &candidate.parts).map(|part| &part.service);
+    let built: Vec<ServiceName> =
+        services.filter(|service| service.is_built()).map(|service| service.name.clone()).collect();
+    if built.is_empty() {
         return Ok(BTreeMap::new());
     }
     let mut deployment = core.deployment.clone();
@@ -154,13 +153,13 @@ fn tags(core: &Arc<Kubernetes>, ctx: &Ctx, candidates: &[Candidate]) -> Result<B
         deployment.environment.platforms = vec![assumed::PLATFORM];
     }
     // Nothing is made, so there is nothing to enter.
-    let images = Images::new(&deployment, ctx, &crates, Arc::clone(&core.engine), Arc::new(|_| Ok(())))?;
-    let tag = |(service, _): &(ServiceName, String)| {
+    let images = Images::new(&deployment, ctx, &built, Arc::clone(&core.engine), Arc::new(|_| Ok(())))?;
+    let tag = |service: &ServiceName| {
         let reference = images.published(service)?;
         let version = reference.rsplit(':').next().unwrap_or_default().to_owned();
         Some((service.clone(), ImageRef { reference, version }))
     };
-    Ok(crates.iter().filter_map(tag).collect())
+    Ok(built.iter().filter_map(tag).collect())
 }
 
 fn no_registry(environment: &Environment) -> Fault {

@@ -3,14 +3,14 @@
 use super::container::Container;
 use super::decode::{Table, Value};
 
-/// Of an image nothing is known; those of this repository have their user, their data and their health command.
+/// Of an image nothing is known; those of crates have their user, their data and their health command.
 const OF_IMAGES: [&str; 6] = ["user", "writable", "low_ports", "data", "command", "health"];
 
-pub(super) fn read(value: &Value<'_>, is_image: bool) -> Option<Container> {
+pub(super) fn read(value: &Value<'_>, is_foreign: bool) -> Option<Container> {
     value.table(|table| {
-        if !is_image {
+        if !is_foreign {
             let there = OF_IMAGES.into_iter().filter_map(|key| table.optional(key));
-            there.for_each(|value| value.report("only for a service with `image`; images of crates set it themselves"));
+            there.for_each(|value| value.report("not for a crate; images of crates set it themselves"));
             return limits(table);
         }
         let default = Container::default();

@@ -4,6 +4,8 @@
 //! that no later module has to ask whether a name, a port or a reference is well formed.
 
 pub mod aws;
+pub mod build;
+mod build_file;
 pub mod cluster;
 pub mod container;
 mod container_file;

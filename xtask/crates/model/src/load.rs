@@ -98,7 +98,7 @@ pub fn load(root: &Path) -> Result<Spec, SpecErrors> {
 pub fn load_readable(root: &Path) -> Readable {
     let sink = Sink::default();
     let (images, image_names) = image_file::read(root, &sink);
-    let known = Known { crates: programs(root).into_keys().collect(), images: image_names };
+    let known = Known { crates: programs(root).into_keys().collect(), images: image_names, root: root.to_owned() };
     let sources = read_systems(root, &sink);
     let documents: Vec<(SystemName, Document<'_>)> = sources
         .iter()

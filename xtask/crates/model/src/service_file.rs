@@ -1,5 +1,6 @@
 //! Reads one service of a system's file.
 
+use super::build_file;
 use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
@@ -10,6 +11,7 @@ use super::system::{
 };
 use super::system_file::read_was;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -39,6 +41,8 @@ pub(super) struct Known {
     pub(super) crates: Vec<String>,
     /// The short names in the image file; none where that file cannot be read.
     pub(super) images: Option<Vec<String>>,
+    /// Where the repository is.
+    pub(super) root: PathBuf,
 }
 
 /// A service as its table says it, and where what later checks look at is said.
@@ -72,7 +76,9 @@ pub(super) fn read<'d>(name: &ServiceName, value: &Value<'d>, known: &Known) -> 
 
 fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Option<DraftService<'d>> {
     let source = read_source(table, known);
-    let is_image = table.optional("image").is_some() && table.optional("crate").is_none();
+    let has = |key| table.optional(key).is_some();
+    let is_image = has("image") && !has("crate");
+    let is_foreign = is_image || has("dockerfile") && !has("crate");
     let mut templates = Vec::new();
     let (port, host_port, host_port_at) = read_ports(table);
     let (needs, needs_at) = read_needs(table);
@@ -89,13 +95,13 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
     let managed = table.optional("managed").and_then(|value| value.choice(&MANAGED));
     let targets = table.optional("targets").and_then(|value| read_targets(&value));
-    let (ready, live) = read_probes(table, is_image);
+    let (ready, live) = read_probes(table, is_foreign);
     let ready_within = read_wait(table, "ready_within", READY_WITHIN);
     let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
     let replicas = table.optional("replicas").and_then(|value| value.number(1..=100)).map(u32::from);
     let scale = table.optional("scale").and_then(|value| read_scale(&value));
     let was = table.optional("was").map(|value| read_was(&value, name));
-    let container = table.optional("container").and_then(|value| container_file::read(&value, is_image));
+    let container = table.optional("container").and_then(|value| container_file::read(&value, is_foreign));
     let service = Service {
         name: name.clone(),
         source: source?,
@@ -133,18 +139,40 @@ fn read_ports<'d>(table: &Table<'d>) -> (Option<u16>, Option<u16>, At<'d>) {
     (read(port), read(host_port), at)
 }
 
+/// The keys that say what a service runs, and what each names.
+const SOURCES: [(&str, &str); 3] = [
+    ("crate", "a package in `app`"),
+    ("dockerfile", "a folder with a Dockerfile"),
+    ("image", "a name in `deploy/images.toml`"),
+];
+
 fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
-    let host = table.optional("host");
-    match (table.optional("crate"), table.optional("image")) {
-        (Some(name), None) => {
+    let there = SOURCES.map(|(key, _)| table.optional(key));
+    let (host, build) = (table.optional("host"), table.optional("build"));
+    let first = there.iter().position(Option::is_some);
+    if let Some(second) = there.iter().flatten().nth(1) {
+        let keys = SOURCES.map(|(key, _)| format!("`{key}`")).join(", ");
+        second.report(format!("a service has one of {keys}, not two"));
+        return None;
+    }
+    if let Some(build) = build.as_ref().filter(|_| first != Some(1)) {
+        build.report("only for a service with `dockerfile`");
+    }
+    match there {
+        [Some(name), ..] => {
             if let Some(host) = host {
-                host.report("only for a service with `image`; a crate runs as it is");
+                host.report("only for a service with `image` or `dockerfile`; a crate runs as it is");
             }
             let crates = known.crates.iter().map(String::as_str);
             read_known(&name, "crate", "programs in `app`", crates).map(Source::Crate)
         }
-        (None, Some(name)) => {
-            let host = host.map(|value| value.table(read_host_program));
+        [_, Some(folder), _] => {
+            let build = build_file::read(&folder, build.as_ref(), known);
+            let host = read_host(host.as_ref())?;
+            Some(Source::Dockerfile { build: build?, host })
+        }
+        [_, _, Some(name)] => {
+            let host = read_host(host.as_ref());
             let image = match &known.images {
                 Some(images) => {
                     let images = images.iter().map(String::as_str);
@@ -152,25 +180,25 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
                 }
                 None => name.text().map(str::to_owned),
             };
-            // A broken stand-in must not look like none.
-            let host = match host {
-                Some(program) => Some(program??),
-                None => None,
-            };
-            Some(Source::Image { image: image?, host })
+            Some(Source::Image { image: image?, host: host? })
         }
-        (Some(_), Some(image)) => {
-            image.report("a service has `crate` or `image`, not both");
-            None
-        }
-        (None, None) => {
-            table.missing("key `crate` (a package in `app`) or `image` (a name in `deploy/images.toml`)");
+        _ => {
+            let keys = SOURCES.map(|(key, what)| format!("`{key}` ({what})"));
+            table.missing(&format!("one of {}", keys.join(", ")));
             None
         }
     }
 }
 
-fn read_known<'k>(
+/// A broken stand-in must not look like none.
+fn read_host(value: Option<&Value<'_>>) -> Option<Option<HostProgram>> {
+    match value {
+        Some(value) => value.table(read_host_program).flatten().map(Some),
+        None => Some(None),
+    }
+}
+
+pub(super) fn read_known<'k>(
     value: &Value<'_>,
     kind: &str,
     what: &str,
@@ -258,14 +286,14 @@ fn read_secrets(table: &Table<'_>) -> BTreeMap<String, SecretSource> {
     secrets
 }
 
-/// How the service is asked whether it is ready, and whether it is alive. All crates answer the same paths; of an
-/// image nothing is known.
-fn read_probes(table: &Table<'_>, is_image: bool) -> (Option<Probe>, Option<Probe>) {
+/// How the service is asked whether it is ready, and whether it is alive. All crates answer the same paths; of anything
+/// else nothing is known.
+fn read_probes(table: &Table<'_>, is_foreign: bool) -> (Option<Probe>, Option<Probe>) {
     let (ready, live) = (table.optional("ready"), table.optional("live"));
-    if ready.is_none() && is_image {
+    if ready.is_none() && is_foreign {
         table.missing("key `ready`; an image needs one, such as `ready = { http = \"/\" }` or `ready = { tcp = {} }`");
     }
-    let crate_probe = |path: &str| (!is_image).then(|| Probe::Http { path: path.to_owned() });
+    let crate_probe = |path: &str| (!is_foreign).then(|| Probe::Http { path: path.to_owned() });
     let ready = ready.map_or_else(|| crate_probe("/readyz"), |value| parse_probe(&value));
     let live = match live {
         Some(value) => parse_probe(&value),

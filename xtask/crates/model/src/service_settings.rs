@@ -93,7 +93,7 @@ fn scale(service: &mut Service) -> Result<&mut Scale, String> {
 
 fn of_image(service: &mut Service) -> Result<&mut Container, String> {
     match service.is_own() {
-        true => Err("only for a service with `image`; images of crates set it themselves".to_owned()),
+        true => Err("not for a crate; images of crates set it themselves".to_owned()),
         false => Ok(&mut service.container),
     }
 }

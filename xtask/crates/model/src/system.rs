@@ -1,5 +1,6 @@
 //! Systems and their services, as one file in `deploy/systems/` describes them.
 
+use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
 use super::name::{ServiceName, SystemName, TeamName};
 use super::smoke::{DeniedPath, SmokeCheck};
@@ -77,9 +78,14 @@ pub struct Scale {
 }
 
 impl Service {
-    /// Whether its program is a crate of this repository.
+    /// Whether its program is a crate of this repository, of which more is known than of others.
     pub fn is_own(&self) -> bool {
         matches!(self.source, Source::Crate(_))
+    }
+
+    /// Whether its image is built from this repository.
+    pub fn is_built(&self) -> bool {
+        matches!(self.source, Source::Crate(_) | Source::Dockerfile { .. })
     }
 
     /// Where `${data}` is in its container.
@@ -92,6 +98,8 @@ impl Service {
 pub enum Source {
     /// A package under `app/`, with its binary of the same name or the only one it has.
     Crate(String),
+    /// A Dockerfile of this repository, and what stands in for it on `host`.
+    Dockerfile { build: DockerBuild, host: Option<HostProgram> },
     /// A public image, by its short name in `deploy/images.toml`, and what stands in for it on `host`.
     Image { image: String, host: Option<HostProgram> },
 }

@@ -95,7 +95,7 @@ fn derived(deployment: &Deployment, names: &Names, made: &Made) -> Result<Map<St
     // Those of every system, since a command may be about some of them only.
     let here = deployment.spec.systems.iter().flat_map(|system| system.services.iter().map(move |one| (system, one)));
     let here = here.filter(|(_, service)| service.targets.contains(&TargetKind::Eks));
-    let own = here.clone().filter(|(_, service)| service.is_own()).map(|(_, service)| service.name.as_str());
+    let own = here.clone().filter(|(_, service)| service.is_built()).map(|(_, service)| service.name.as_str());
     let own: BTreeSet<&str> = own.chain(made.services.iter().map(String::as_str)).collect();
     let messages = here.clone().any(|(system, _)| system.name.as_str() == MESSAGES) || made.messages;
     let cluster = &environment.cluster;

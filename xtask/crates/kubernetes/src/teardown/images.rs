@@ -9,7 +9,7 @@ use engine::plan::Preview;
 use engine::teardown::Removal;
 use model::container::EngineKind;
 use model::name::SystemName;
-use model::system::Source;
+use model::system::Service;
 use std::sync::Arc;
 use tools::oci::Engine;
 
@@ -18,8 +18,7 @@ pub(super) fn removal(core: &Kubernetes, system: &SystemName) -> Option<Removal>
     // This machine's copy of the ledger tells: that of the cluster has also what others have built.
     let references = cleanup::references_of(&core.deployment.home, system).unwrap_or_default();
     let declared = core.deployment.spec.systems.iter().filter(|known| known.name == *system);
-    let is_built =
-        declared.flat_map(|system| &system.services).any(|service| matches!(service.source, Source::Crate(_)));
+    let is_built = declared.flat_map(|system| &system.services).any(Service::is_built);
     let engine = Engine::as_typed(core.deployment.environment.engine.unwrap_or(EngineKind::Docker));
     let mut preview: Vec<Preview> =
         references.iter().map(|reference| Preview::Run(engine.image_remove(reference))).collect();

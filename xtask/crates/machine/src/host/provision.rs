@@ -90,7 +90,12 @@ fn of_service(
         Source::Image { host: None, .. } => {
             Err(format!("`{}` is a public image, which only runs in containers", service.name))
         }
-        Source::Image { host: Some(program), .. } => of_program(service, program, ctx, home, used(&service.name)),
+        Source::Dockerfile { host: None, build } => {
+            Err(format!("`{}` is an image by `{}`, which only runs in containers", service.name, build.file))
+        }
+        Source::Image { host: Some(program), .. } | Source::Dockerfile { host: Some(program), .. } => {
+            of_program(service, program, ctx, home, used(&service.name))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::recipe::{Program, Recipe, provided};
 use anyhow::Result;
 use base::files;
 use engine::home::Home;
+use model::build::DockerBuild;
 use model::container::Container;
 use model::name::{ServiceName, SystemName};
 use model::system::{Presence, Probe, SecretSource, Service, Source, TargetKind, Template};
@@ -123,6 +124,7 @@ fn url() -> Template {
 fn to_json(service: &Service) -> Value {
     let source = match &service.source {
         Source::Crate(name) => json!({"crate": name}),
+        Source::Dockerfile { build, .. } => json!({"dockerfile": build.context}),
         Source::Image { image, .. } => json!({"image": image}),
     };
     json!({
@@ -138,14 +140,18 @@ fn to_json(service: &Service) -> Value {
     })
 }
 
+fn source(value: &Value) -> Option<Source> {
+    let text = |key: &str| value[key].as_str().map(str::to_owned);
+    let built = |context| Source::Dockerfile { build: DockerBuild { context, ..DockerBuild::default() }, host: None };
+    let image = |image| Source::Image { image, host: None };
+    text("crate").map(Source::Crate).or_else(|| text("dockerfile").map(built)).or_else(|| text("image").map(image))
+}
+
 fn from_json(value: &Value) -> Option<Service> {
     let port = |key: &str| value[key].as_u64().and_then(|port| u16::try_from(port).ok());
     let list = |key: &str| value[key].as_array().map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>());
     let seconds = |key: &str| Duration::try_from_secs_f64(value[key].as_f64()?).ok();
-    let source = match value["source"]["crate"].as_str() {
-        Some(name) => Source::Crate(name.to_owned()),
-        None => Source::Image { image: value["source"]["image"].as_str()?.to_owned(), host: None },
-    };
+    let source = source(&value["source"])?;
     let secrets = list("secrets")?.into_iter().map(|name| (name.to_owned(), SecretSource::Generated)).collect();
     Some(Service {
         source,

@@ -85,7 +85,7 @@ fn what_fits_no_service_is_said_with_its_place() {
         (
             "target = 'kubernetes'\n[services.epoch.container]\nuser = '1'",
             &[],
-            "try.toml:3: `services.epoch.container.user`: only for a service with `image`",
+            "try.toml:3: `services.epoch.container.user`: not for a crate",
         ),
         (
             "target = 'kubernetes'\n[services.web.scale]\ncpu = 50",

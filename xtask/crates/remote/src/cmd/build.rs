@@ -16,7 +16,6 @@ use engine::ledger::Ledger;
 use engine::plan::Plan;
 use images::{BuildLocation, Built, DesiredImage, Enter, Images, Pushes};
 use model::name::ServiceName;
-use model::system::Source;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use tools::oci::Lazy;
@@ -34,7 +33,7 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
     let environment = deployment.environment.clone();
     let engine = Arc::new(Lazy::new(environment.engine));
     let enter = enter(&deployment.home);
-    let images = Images::new(&deployment, ctx, &crates(&deployment), Arc::clone(&engine), enter)?;
+    let images = Images::new(&deployment, ctx, &built(&deployment), Arc::clone(&engine), enter)?;
     let orders: Vec<Order> = images.wanted().iter().map(|wanted| Order::new(&images, wanted)).collect();
     let mut steps = images.steps(Vec::new());
     let pushes = if args.push { Some(Pushes::new(&images, ctx, owner)?) } else { None };
@@ -58,14 +57,10 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
     report(args, &images, &orders, Some(&execution))
 }
 
-/// The services of these systems that are built here, with their crates.
-fn crates(deployment: &Deployment) -> Vec<(ServiceName, String)> {
+/// The services of these systems that are built here.
+fn built(deployment: &Deployment) -> Vec<ServiceName> {
     let services = deployment.systems().flat_map(|system| &system.services);
-    let built = services.filter_map(|service| match &service.source {
-        Source::Crate(name) => Some((service.name.clone(), name.clone())),
-        Source::Image { .. } => None,
-    });
-    built.collect()
+    services.filter(|service| service.is_built()).map(|service| service.name.clone()).collect()
 }
 
 /// Enters what is made into the ledger, which is read once the lease is held.

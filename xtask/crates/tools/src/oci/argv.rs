@@ -40,6 +40,17 @@ impl Engine {
         self.line(&["tag", image, name])
     }
 
+    /// What is kept of builds under a label, and is part of no image that has a name.
+    pub fn layers(&self, label: &str) -> CommandLine {
+        self.command()
+            .args(["images", "--quiet", "--filter", "dangling=true", "--filter"])
+            .arg(format!("label={label}"))
+    }
+
+    pub fn layers_remove(&self, label: &str) -> CommandLine {
+        self.command().args(["image", "prune", "--force", "--filter"]).arg(format!("label={label}"))
+    }
+
     /// Removes a name, or an image with the last of its names, and what of it nobody else needs and has no name.
     pub fn image_remove(&self, reference: &str) -> CommandLine {
         self.line(&["image", "rm", reference])

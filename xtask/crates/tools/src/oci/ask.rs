@@ -25,6 +25,14 @@ impl Engine {
         Ok(self.images(proc, &[reference])?.into_iter().next())
     }
 
+    /// Whether anything is kept of builds under a label that no named image needs.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn has_layers(&self, proc: &Proc, label: &str) -> Result<bool> {
+        Ok(!proc.read(&self.layers(label))?.trim().is_empty())
+    }
+
     /// Removes a name of an image, and with its last one the image: podman keeps one that was asked for by the digest under
     /// which a registry has it.
     ///

@@ -10,8 +10,8 @@ use std::path::Path;
 pub struct BuildSpec<'a> {
     pub dockerfile: &'a Path,
     pub context: &'a Path,
-    /// The stage that it ends in.
-    pub stage: &'a str,
+    /// The stage that it ends in, if not the last.
+    pub stage: Option<&'a str>,
     pub platform: Platform,
     pub arguments: Vec<(&'a str, String)>,
     pub labels: Labels,
@@ -19,18 +19,20 @@ pub struct BuildSpec<'a> {
     pub time: Option<u64>,
     /// Whether what is run in it may reach the network.
     pub network: bool,
+    /// Whether podman keeps what it has built for the next build. docker's builder decides by itself.
+    pub layers: bool,
     pub tag: &'a str,
     /// The file that the image's ID is written to.
     pub id: &'a Path,
 }
 
 impl Engine {
-    /// Nothing is fetched: the images that it begins with have to be here.
-    ///
-    /// podman keeps no stage of it; what is worth keeping is in cache mounts. Its own format has no health check.
+    /// Nothing is fetched where the images that it begins with are here. podman's own format has no health check, and it is
+    /// told which ignore file counts, since it does not look beside the Dockerfile.
     pub fn build(&self, spec: &BuildSpec<'_>) -> CommandLine {
         let mut line = self.command().arg("build").arg("--file").arg(spec.dockerfile);
-        line = line.args(["--target", spec.stage, "--platform", spec.platform.as_str()]);
+        line = spec.stage.map_or(line.clone(), |stage| line.args(["--target", stage]));
+        line = line.args(["--platform", spec.platform.as_str()]);
         for (name, value) in &spec.arguments {
             line = line.arg("--build-arg").arg(format!("{name}={value}"));
         }
@@ -42,7 +44,10 @@ impl Engine {
         }
         line = match self.kind {
             EngineKind::Podman => {
-                let line = line.args(["--format", "docker", "--pull=never", "--layers=false"]);
+                let ignore = spec.dockerfile.with_extension("dockerignore");
+                let pull = if spec.layers { "--pull=missing" } else { "--pull=never" };
+                let line = line.args(["--format", "docker", pull]).arg(format!("--layers={}", spec.layers));
+                let line = if spec.layers { line.arg("--ignorefile").arg(ignore) } else { line };
                 spec.time.map_or(line.clone(), |time| line.arg("--timestamp").arg(time.to_string()))
             }
             EngineKind::Docker => {
@@ -63,12 +68,13 @@ mod tests {
         BuildSpec {
             dockerfile: Path::new("app/Dockerfile"),
             context: Path::new("/c"),
-            stage: "host",
+            stage: Some("host"),
             platform: Platform::LinuxAmd64,
             arguments: vec![("BASE", "base:1".to_owned()), ("PORT", "80".to_owned())],
             labels: Labels::from([("a".to_owned(), "b c".to_owned())]),
             time: Some(1_700_000_000),
             network: false,
+            layers: false,
             tag: "localhost/x/y:key",
             id: Path::new("/id"),
         }

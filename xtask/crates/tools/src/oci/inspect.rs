@@ -30,6 +30,10 @@ pub struct Image {
     pub size: u64,
     /// Ports that it declares to listen on (TCP).
     pub ports: BTreeSet<u16>,
+    /// Folders that it declares to hold what is kept.
+    pub volumes: BTreeSet<String>,
+    /// As its `STOPSIGNAL` has it; empty when it names none.
+    pub stop_signal: String,
 }
 
 /// A container, running or not.
@@ -97,6 +101,8 @@ impl Image {
             labels: labels(&config["Labels"]),
             size: value["Size"].as_u64().unwrap_or_default(),
             ports: config["ExposedPorts"].as_object().into_iter().flatten().filter_map(|(key, _)| tcp(key)).collect(),
+            volumes: config["Volumes"].as_object().into_iter().flatten().map(|(path, _)| path.clone()).collect(),
+            stop_signal: text(&config["StopSignal"]),
         })
     }
 

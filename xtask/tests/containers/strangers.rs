@@ -1,0 +1,157 @@
+//! A repository of strangers: no crate but the tool, a Dockerfile of their own, nothing else is asked of it.
+
+use super::contract::Deployed;
+use super::contract::document::edit;
+use super::deployment::{Deployment, unique};
+use super::sandbox::{checkout, failure, get, scratch};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DOCKERFILE: &str = r#"FROM busybox:1.37 AS site
+ARG GREETING=none
+WORKDIR /site
+COPY . .
+RUN echo "$GREETING" > greeting && busybox find . -type f | busybox sort > list
+FROM busybox:1.37
+COPY --from=site /site /site
+USER 65532
+EXPOSE 8000
+CMD ["busybox", "httpd", "-f", "-p", "8000", "-h", "/site"]
+"#;
+
+const SYSTEM: &str = r#"description = "Pages"
+[services.pages]
+dockerfile = "pages"
+port = 8000
+public = true
+ready = { http = "/" }
+[services.pages.build]
+args = { GREETING = "hello" }
+[services.mirror]
+dockerfile = "pages"
+port = 8000
+ready = { http = "/" }
+build = { args = { GREETING = "hello" } }
+[[smoke]]
+name = "it answers"
+request = "GET /"
+status = 200
+"#;
+
+/// Makes the repository, with the pins that the tool itself needs.
+fn repository(name: &str) -> PathBuf {
+    let root = scratch().join(unique(name));
+    let _ = fs::remove_dir_all(&root);
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("Cargo.toml", "[workspace]\nmembers = [\"xtask\"]\n");
+    write(".gitignore", ".slipway\n");
+    write("deploy/systems/pages.toml", SYSTEM);
+    for file in ["deploy/images.toml", "deploy/tools.toml"] {
+        write(file, &fs::read_to_string(checkout().join(file)).unwrap());
+    }
+    fs::create_dir_all(root.join("deploy/environments")).unwrap();
+    write("pages/Dockerfile", DOCKERFILE);
+    write("pages/.dockerignore", "# what nobody needs\nnotes/*\n!notes/keep.txt\n**/*.log\nDockerfile\n");
+    for file in ["index.html", "notes/draft.txt", "notes/keep.txt", "deep/er/app.log", "deep/er/page", ".slipway-not"] {
+        write(&format!("pages/{file}"), file);
+    }
+    root
+}
+
+fn images(deployment: &Deployment, args: &[&str]) -> Vec<Value> {
+    let built = deployment.sandbox.xtask([&["build", "--json"], args].concat()).success().json();
+    built["images"].as_array().unwrap().clone()
+}
+
+/// What the engine keeps of builds, and what has no name any more.
+fn kept(deployment: &Deployment) -> String {
+    let label = format!("label=dev.slipway.layers={}.pages", deployment.id());
+    deployment.engine.run(["images", "--all", "--quiet", "--filter", &label]).success().stdout
+}
+
+#[test]
+fn a_dockerfile_is_all_that_a_service_takes() {
+    let deployment = skip::unless!(Deployment::in_folder(|| repository("strangers"), "strangers"));
+    deployment.deploy(&[]);
+    let ask = |path: &str| get(&deployment.sandbox.via("pages"), path).unwrap().1;
+    assert_eq!(ask("/greeting").trim(), "hello");
+    assert_eq!(
+        ask("/list").lines().collect::<Vec<_>>(),
+        [".dockerignore", ".slipway-not", "deep/er/page", "greeting", "index.html", "list", "notes/keep.txt"]
+            .map(|file| format!("./{file}")),
+    );
+    let both = images(&deployment, &["--dry-run"]);
+    assert_eq!((&both[0]["id"], both.len()), (&both[1]["id"], 2), "what is the same is built once: {both:#?}");
+    assert!(!kept(&deployment).is_empty());
+
+    nothing_is_built_for_what_the_builder_does_not_see(&deployment);
+    a_change_says_which_file(&deployment);
+    deployment.ends_clean();
+    assert_eq!(kept(&deployment), "");
+}
+
+fn nothing_is_built_for_what_the_builder_does_not_see(deployment: &Deployment) {
+    let root = &deployment.sandbox.root;
+    for file in ["notes/draft.txt", "deep/er/app.log", "index.html~"] {
+        fs::write(root.join("pages").join(file), "changed").unwrap();
+    }
+    fs::create_dir_all(root.join("pages/.git")).unwrap();
+    fs::write(root.join("pages/.git/index"), "changed").unwrap();
+    assert_eq!(deployment.deploy(&[])["result"], "unchanged");
+    let built = images(deployment, &["--dry-run"]);
+    assert!(built.iter().all(|image| image["result"] == "cached"), "{built:#?}");
+}
+
+fn a_change_says_which_file(deployment: &Deployment) {
+    let root = &deployment.sandbox.root;
+    fs::write(root.join("pages/index.html"), "another page").unwrap();
+    let built = images(deployment, &["--dry-run"]);
+    assert_eq!(built[0]["why"], json!(["pages/index.html changed"]), "{built:#?}");
+    let old = Deployed::running(deployment, "pages");
+    assert_eq!(deployment.deploy(&[])["result"], "deployed");
+    deployment.is_replaced("pages", &old);
+    assert_eq!(get(&deployment.sandbox.via("pages"), "/").unwrap().1, "another page");
+    edit(&root.join("deploy/systems/pages.toml"), "GREETING = \"hello\" } }", "GREETING = \"bye\" } }");
+    let built = images(deployment, &["--dry-run"]);
+    let result = |service: &str| built.iter().find(|image| image["service"] == service).unwrap()["result"].clone();
+    assert_eq!((result("pages"), result("mirror")), (json!("cached"), Value::Null), "{built:#?}");
+}
+
+#[test]
+fn what_a_dockerfile_and_its_service_disagree_on_is_said() {
+    let deployment = skip::unless!(Deployment::in_folder(|| repository("disagree"), "disagree"));
+    let (root, deploy) = (&deployment.sandbox.root, || deployment.sandbox.xtask(["deploy", "--json"]));
+    change(root, "args = { GREETING = \"hello\" }\n[", "target = \"sight\"\n[");
+    let told = deploy().exits(3).stderr;
+    assert!(told.contains("`pages/Dockerfile`: it has no stage `sight`; its stages: `site`"), "{told}");
+    change(root, "target = \"sight\"\n[", "bases = { python = \"base\" }\n[");
+    let told = deploy().exits(3).stderr;
+    let cause = "`pages/Dockerfile`: it takes nothing from `python`, which `bases` names; its bases: `busybox:1.37`";
+    assert!(told.contains(cause), "{told}");
+    change(root, "bases = { python = \"base\" }\n[", "args = { GREETING = \"hello\" }\n[");
+
+    fs::write(root.join("pages/Dockerfile"), DOCKERFILE.replace("USER 65532\n", "")).unwrap();
+    for _ in ["it is built", "it is there by now"] {
+        let told = failure(&deploy().exits(1));
+        assert_eq!(told["code"], "image-user", "{told:#}");
+        assert!(told["hint"].as_str().unwrap().contains("[services.pages.container]"), "{told:#}");
+    }
+    fs::write(root.join("pages/Dockerfile"), DOCKERFILE.replace("EXPOSE 8000", "EXPOSE 9000")).unwrap();
+    let run = deploy().success();
+    assert!(run.stderr.contains("`pages`: its image exposes 9000, and its port is 8000"), "{}", run.stderr);
+    fs::write(root.join("pages/Dockerfile"), "FROM busybox:1.37\nRUN echo what is wrong; false\n").unwrap();
+    let told = failure(&deploy().exits(1));
+    assert_eq!(told["code"], "image-failed", "{told:#}");
+    assert!(told["cause"].as_str().unwrap().contains("what is wrong"), "{told:#}");
+    deployment.ends_clean();
+    assert_eq!(kept(&deployment), "");
+}
+
+fn change(root: &Path, from: &str, to: &str) {
+    edit(&root.join("deploy/systems/pages.toml"), from, to);
+}
