@@ -20,10 +20,27 @@ pub fn hex<const N: usize>() -> Result<String> {
     Ok(bytes::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A secret of 160 bits.
+/// As many bytes as are asked for.
 ///
 /// # Errors
 /// Those of [`bytes`].
-pub fn secret() -> Result<String> {
-    hex::<20>()
+pub fn many(count: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
+    Ok(bytes)
+}
+
+/// So many letters and digits, each as likely as any other.
+///
+/// # Errors
+/// Those of [`bytes`].
+pub fn alphanumeric(count: usize) -> Result<String> {
+    const ALL: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = String::new();
+    while text.len() < count {
+        // 248 is the last multiple of 62 in a byte; those above it would favour the first letters.
+        let fair = many(count)?.into_iter().filter(|byte| *byte < 248);
+        text.extend(fair.take(count - text.len()).map(|byte| char::from(ALL[usize::from(byte % 62)])));
+    }
+    Ok(text)
 }

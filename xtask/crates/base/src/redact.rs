@@ -51,6 +51,8 @@ impl Redactor {
 
     /// Takes a value for a secret, in every form that it may be written in.
     pub fn learn(&mut self, value: &str) {
+        // What ends a file is part of what a Secret holds.
+        let whole = base64::encode(value.as_bytes());
         let value = value.trim();
         // A key of many lines is shown line by line.
         let lines = value.lines().map(str::trim).filter(|line| !line.starts_with("-----") && value.contains('\n'));
@@ -61,6 +63,7 @@ impl Redactor {
             percent_encode(value, b""),
             unpercent(value).unwrap_or_default(),
             base64::encode(value.as_bytes()),
+            whole,
         ];
         for form in forms.into_iter().chain(lines.map(str::to_owned)) {
             let is_long = value.chars().count() >= SHORTEST && form.chars().count() >= SHORTEST;

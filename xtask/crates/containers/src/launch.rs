@@ -46,7 +46,8 @@ pub(super) fn spec(
     let variables = part.variables(filled.env);
     let run = part.run(recipe, &variables, &filled.args, id);
     let own = surroundings(core);
-    let given = variables.into_iter().filter(|(name, value)| !is_told(&own, name, value)).collect::<Vec<_>>();
+    let given =
+        variables.into_iter().filter(|(name, value)| !part.is_told(recipe, &own, name, value)).collect::<Vec<_>>();
     let env = own.into_iter().chain(given).collect();
     Ok(Some(LaunchSpec {
         service: recipe.service.clone(),
@@ -110,7 +111,7 @@ impl Part<'_> {
             hosts: self.fixed.hosts(self.system, self.service),
             aliases: own_name.into_iter().collect(),
             publish: Vec::new(),
-            env: variables.iter().map(|(name, value)| variable(&own, name, value)).collect(),
+            env: variables.iter().map(|(name, value)| self.variable(recipe, &own, name, value)).collect(),
             proxied: true,
             mounts: self.mounts(recipe),
             user: container.user,
@@ -120,6 +121,19 @@ impl Part<'_> {
             low_ports: container.low_ports,
             args: container.command.iter().chain(args).cloned().collect(),
         }
+    }
+
+    /// A service's variable for the engine's client, which has the values of most in its own environment. What it goes by
+    /// itself, such as `HOME`, it keeps, and is told the service's.
+    fn variable(&self, recipe: &Recipe, own: &BTreeMap<String, String>, name: &str, value: &str) -> String {
+        if self.is_told(recipe, own, name, value) { format!("{name}={value}") } else { name.to_owned() }
+    }
+
+    /// Whether a client would go by it. No argument shows a secret.
+    fn is_told(&self, recipe: &Recipe, own: &BTreeMap<String, String>, name: &str, value: &str) -> bool {
+        let begins = |beginning: &&str| name.starts_with(*beginning);
+        let is_known = CLIENT.contains(&name) || CLIENT_BEGINNINGS.iter().any(begins) || own.contains_key(name);
+        is_known && !is_secret(name, value) && !self.core.is_filled_with_secret(recipe, name)
     }
 
     fn mounts(&self, recipe: &Recipe) -> Vec<Mount> {
@@ -170,18 +184,6 @@ fn without_proxy(variables: &mut BTreeMap<String, String>, configured: Option<St
 /// Whether a version of a service has a folder that outlives it.
 pub(super) fn stores(recipe: &Recipe) -> bool {
     keep_data(recipe.templates())
-}
-
-/// A service's variable for the engine's client, which has the values of most in its own environment. What it goes by itself,
-/// such as `HOME`, it keeps, and is told the service's.
-fn variable(own: &BTreeMap<String, String>, name: &str, value: &str) -> String {
-    if is_told(own, name, value) { format!("{name}={value}") } else { name.to_owned() }
-}
-
-/// Whether a client would go by it. No argument shows a secret.
-fn is_told(own: &BTreeMap<String, String>, name: &str, value: &str) -> bool {
-    let is_known = CLIENT.contains(&name) || CLIENT_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));
-    (is_known || own.contains_key(name)) && !is_secret(name, value)
 }
 
 /// What the engine's client has of this machine's environment: that of every service, and what it finds its engine by.

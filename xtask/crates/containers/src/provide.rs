@@ -56,6 +56,9 @@ fn parts(core: &Supervised, system: &System) -> Result<Vec<Service>, String> {
         if !service.targets.contains(&TargetKind::Containers) || service.presence == Presence::WhenReplicated {
             continue;
         }
+        if let Some(reason) = service.lacks_secret(TargetKind::Containers) {
+            return Err(reason);
+        }
         match &service.source {
             Source::Image { image, .. } if !core.deployment.spec.images.contains_key(image) => {
                 return Err(format!(

@@ -14,6 +14,7 @@ use crate::lease::Claim;
 use crate::plan::Step;
 use crate::reconcile::{Changes, Entrance, Observed, Recorded, StateMove, UnitId};
 use crate::rendering::{Place, Rendering};
+use crate::secrets::MissingSecret;
 use crate::{reconcile, smoke};
 use anyhow::Result;
 use base::ctx::Ctx;
@@ -253,6 +254,8 @@ pub struct Contribution {
     pub changes: Changes,
     /// What a rollback goes back to.
     pub earlier: Option<Earlier>,
+    /// Secrets without which nothing may begin.
+    pub missing: Vec<MissingSecret>,
 }
 
 /// A revision that a rollback goes back to.

@@ -15,6 +15,7 @@ pub mod reconcile;
 pub mod recorded_settings;
 pub mod release;
 pub mod rendering;
+pub mod secrets;
 pub mod smoke;
 pub mod store;
 pub mod teardown;

@@ -61,7 +61,7 @@ pub fn folder_word(home: &Path) -> Result<String> {
     let random = match std::fs::read_to_string(&file) {
         Ok(random) => random,
         Err(_) => {
-            let random = random::secret()?;
+            let random = random::hex::<20>()?;
             files::write_private(&file, random.as_bytes())?;
             random
         }

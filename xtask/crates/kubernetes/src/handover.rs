@@ -48,7 +48,7 @@ impl Work for HandoverWork {
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let (core, from, to) = (&self.core, &self.from, &self.to);
-        core.records.hand_secrets(&from.service, &to.service)?;
+        core.records.hand_secrets(from, to)?;
         if from == to {
             hand_over(core, from, to, None, cx)?;
             scale(core, to, 1)?;

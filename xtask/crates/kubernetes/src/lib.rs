@@ -20,6 +20,7 @@ pub mod exposure;
 pub mod facts;
 pub mod fixture;
 mod forward;
+mod given;
 pub mod guard;
 mod handover;
 pub mod helm;
@@ -66,7 +67,7 @@ use self::platform::Platform;
 use self::records::Records;
 use self::running::Running;
 use anyhow::Result;
-use base::ctx::Ctx;
+use base::ctx::{Ctx, Vars};
 use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::Proc;
@@ -104,6 +105,8 @@ pub struct Kubernetes {
     engine: Arc<oci::Lazy>,
     /// For questions that are asked outside of a run's steps.
     pub proc: Proc,
+    /// The environment of whoever deploys.
+    vars: Vars,
     pub interrupts: Interrupts,
     own_program: PathBuf,
 }
@@ -127,6 +130,7 @@ impl Kubernetes {
             forwards: Forwards::default(),
             engine: Arc::new(oci::Lazy::new(deployment.environment.engine)),
             proc: ctx.proc.clone(),
+            vars: ctx.vars.clone(),
             interrupts: ctx.interrupts.clone(),
             own_program: Ctx::own_program()?,
             deployment,

@@ -8,6 +8,7 @@ use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::CommandLine;
 use engine::plan::runner::StepCx;
+use engine::secrets::Lack;
 use images::auth::Ask;
 use model::name::{ServiceName, SystemName};
 use serde_json::Value;
@@ -59,6 +60,14 @@ pub trait Platform: Send + Sync {
     fn provided(&self, service: &ServiceName, name: &str) -> Result<Option<String>> {
         let cause = format!("nothing here replaces `{service}` and provides `{name}`");
         Err(Fault::could_not_run("not-managed", cause).into())
+    }
+
+    /// A secret that it keeps for services, by its name, or why it has none of it.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn secret(&self, name: &str) -> Result<Result<String, Lack>> {
+        Ok(Err(Lack::new(format!("nothing here keeps `{name}`"), "deploy to target `eks`")))
     }
 
     /// The way in from outside, where the platform makes it. `None`: the cluster's own ingress is asked.

@@ -1,6 +1,7 @@
 //! What stands before a release can: a namespace for each system, and its Secrets.
 
 use super::Kubernetes;
+use super::given;
 use super::names::SERVICE;
 use super::namespaces::{self, Ownership};
 use super::release_spec::{SecretRef, WorkloadSpec};
@@ -13,6 +14,7 @@ use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use keys::Digest;
 use kube::path;
 use model::name::{ServiceName, SystemName};
+use model::secret::Shape;
 use model::system::{System, Template};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,8 +178,9 @@ pub(super) fn secrets(
         let service = &part.service.name;
         let Some(content) = content(core, part, parts, make)? else { return Ok(None) };
         // A name must not tell whoever sees it what a guess is compared with.
-        let key = if part.given.is_empty() { None } else { core.records.secret(NAMING, make)? };
-        if !part.given.is_empty() && key.is_none() {
+        let is_chosen = !part.given.is_empty() || given::takes_given(part, parts);
+        let key = if is_chosen { core.records.secret(NAMING, make.then(Shape::default))? } else { None };
+        if is_chosen && key.is_none() {
             return Ok(None);
         }
         let reference = reference(service, part, &content, key.as_deref());
@@ -202,7 +205,7 @@ fn content(
             core.deployment.find_service(&service).is_some_and(|one| core.deployment.environment.manages(one));
         let secret = match is_managed {
             true => core.platform.provided(&service, &name)?,
-            false => core.records.secret(&format!("{service}.{name}"), make)?,
+            false => given::value(core, parts, &service, &name, make)?,
         };
         let Some(secret) = secret else { return Ok(None) };
         // What the platform provides is an address with a password in it.
@@ -220,7 +223,7 @@ fn content(
 }
 
 /// `key`: with which the digest of a content is made that somebody could guess.
-fn reference(
+pub(super) fn reference(
     service: &ServiceName,
     part: &WorkloadSpec,
     content: &BTreeMap<String, String>,

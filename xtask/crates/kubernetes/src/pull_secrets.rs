@@ -11,6 +11,7 @@ use kube::{Api, Refusal, path};
 use model::cluster::PullSecret;
 use model::environment::Environment;
 use model::name::SystemName;
+use model::secret::Shape;
 use serde_json::{Value, json};
 use tools::object::text;
 
@@ -78,7 +79,7 @@ pub(super) fn of(core: &Kubernetes, system: &SystemName, make: bool) -> Result<O
     if !core.platform.is_there()? {
         return Ok(None);
     }
-    let Some(key) = core.records.secret(NAMING, make)? else { return Ok(None) };
+    let Some(key) = core.records.secret(NAMING, make.then(Shape::default))? else { return Ok(None) };
     let namespace = core.names.namespace(system);
     let api = core.access.api()?;
     let mut names = Vec::new();

@@ -16,13 +16,15 @@ use super::namespaces::NAMESPACE;
 use super::prerequisites::SECRET;
 use anyhow::{Context, Result};
 use base::files;
-use base::random;
 use base::redact;
 use engine::home::Home;
 use engine::ledger;
 use engine::ledger::{Entry, Ledger};
+use engine::reconcile::UnitId;
+use engine::secrets::generate;
 use engine::store::{DocumentName, Documents};
 use model::name::{ServiceName, SystemName};
+use model::secret::Shape;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -94,17 +96,20 @@ impl Records {
         })
     }
 
-    /// Gives a service the generated secrets that another one had, but for those that it has by now.
+    /// Gives a service the secrets that another one had, and those of its system, but for those that it has by now.
     ///
     /// # Errors
     /// When they cannot be written.
-    pub(super) fn hand_secrets(&self, from: &ServiceName, to: &ServiceName) -> Result<()> {
+    pub(super) fn hand_secrets(&self, from: &UnitId, to: &UnitId) -> Result<()> {
         self.change(&DocumentName::secrets(), |document| {
             let Some(secrets) = document.as_object_mut() else { return };
+            let key = |name: &str| match name.split_once('.') {
+                Some((owner, own)) => (owner == from.service.as_str()).then(|| format!("{}.{own}", to.service)),
+                None => Some(format!("{}/{}", to.system, name.strip_prefix(&format!("{}/", from.system))?)),
+            };
             let handed: Vec<(String, Value)> = secrets
                 .iter()
-                .filter(|(name, _)| is_secret_of(name, from))
-                .filter_map(|(name, value)| Some((format!("{to}.{}", name.split_once('.')?.1), value.clone())))
+                .filter_map(|(name, value)| Some((key(name)?, value.clone())))
                 .filter(|(name, _)| !secrets.contains_key(name))
                 .collect();
             secrets.extend(handed);
@@ -154,17 +159,26 @@ impl Records {
         document.as_object().into_iter().flatten().filter_map(|(_, secret)| secret.as_str()).for_each(redact::learn);
     }
 
-    /// A generated secret by the name `SERVICE.SECRET`, made now if there is none and `make` says so.
+    /// Keeps the value that somebody gave a secret last, so that without it can be told what a deploy would change.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn keep_secret(&self, key: &str, value: &str) -> Result<()> {
+        if self.read(&DocumentName::secrets())?[key] == value {
+            return Ok(());
+        }
+        self.change(&DocumentName::secrets(), |document| document[key] = json!(value))
+    }
+
+    /// The secret that is kept under a key, made in this shape if there is none; without a shape it is not made.
     ///
     /// # Errors
     /// When it cannot be read or written.
-    pub(super) fn secret(&self, name: &str, make: bool) -> Result<Option<String>> {
+    pub(super) fn secret(&self, name: &str, make: Option<Shape>) -> Result<Option<String>> {
         let known =
             |document: &Value| document[name].as_str().inspect(|secret| redact::learn(secret)).map(str::to_owned);
-        if !make {
-            return Ok(known(&self.read(&DocumentName::secrets())?));
-        }
-        let made = random::secret().with_context(|| format!("generate the secret `{name}`"))?;
+        let Some(shape) = make else { return Ok(known(&self.read(&DocumentName::secrets())?)) };
+        let made = generate(shape).with_context(|| format!("generate the secret `{name}`"))?;
         self.documents.update(&DocumentName::secrets(), |document| {
             // Somebody else's may have been there first.
             if known(document).is_none() {
@@ -272,13 +286,17 @@ impl Records {
         kept: impl Fn(&Entry) -> bool,
     ) -> Result<()> {
         self.forget_releases(system)?;
-        let of_these = |name: &str| services.iter().any(|service| is_secret_of(name, service));
+        let is_gone = !services.is_empty();
+        let of_these = |name: &str| {
+            let is_shared = is_gone && name.split_once('/').is_some_and(|(owner, _)| owner == system.as_str());
+            is_shared || services.iter().any(|service| is_secret_of(name, service))
+        };
         self.change_what_is_there(&DocumentName::secrets(), |document| {
             if let Some(secrets) = document.as_object_mut() {
                 secrets.retain(|name, _| !of_these(name));
             }
         })?;
-        if !services.is_empty() {
+        if is_gone {
             self.change_what_is_there(&state_name(), |document| {
                 if let Some(systems) = document[SYSTEMS].as_object_mut() {
                     systems.remove(system.as_str());

@@ -46,6 +46,9 @@ pub fn parts(system: &System, environment: &Environment, target: TargetKind) -> 
     let present: Vec<&Service> = candidates
         .filter(|service| service.presence != Presence::WhenReplicated || replicated(&service.name))
         .collect();
+    if let Some(reason) = present.iter().find_map(|service| service.lacks_secret(target)) {
+        return Err(reason);
+    }
     let names: BTreeSet<&ServiceName> = present.iter().map(|service| &service.name).collect();
     let missing = present.iter().flat_map(|service| service.needs.iter().map(move |need| (service, need)));
     for (service, need) in missing {

@@ -8,7 +8,7 @@ use super::release_spec::WorkloadSpec;
 use super::removal::{self, Removals};
 use super::running::Running;
 use super::verify::AppliedRelease;
-use super::{Kubernetes, exposure, handover, helm, prerequisites, recorded};
+use super::{Kubernetes, exposure, given, handover, helm, prerequisites, recorded};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -48,6 +48,7 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
         candidate.parting = removals.parting(&candidate.system.name)?;
         candidate.is_interrupted = !removals.handovers(&candidate.system.name, &[]).is_empty();
     }
+    let missing = given::missing(core, &candidates)?;
     let run = ReleaseContext::new(core, ctx, &candidates)?;
     run.set_running(running);
     let mut busy = Vec::new();
@@ -82,7 +83,7 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
     let builds = run.supply.builds(&services);
     // What was asked before the lease was held may be otherwise by then.
     run.look_again();
-    Ok(Contribution { steps, skipped, builds, changes, earlier: None })
+    Ok(Contribution { steps, skipped, builds, changes, earlier: None, missing })
 }
 
 /// Whether a system is as it is to be.
@@ -272,7 +273,8 @@ pub(super) fn rollback(core: &Arc<Kubernetes>, ctx: &Ctx, system: &SystemName) -
         steps.push(removal::retire_step(&run, &candidate, goal(), &gone));
     }
     let earlier = Some(Earlier { number, checks: candidate.system.smoke.len() });
-    Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes: Changes::default(), earlier })
+    let changes = Changes::default();
+    Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes, earlier, missing: Vec::new() })
 }
 
 /// A system as an earlier release had it: with its services, and what of its contract is about these.

@@ -280,6 +280,10 @@ impl<'d> Value<'d> {
         Some(values.collect())
     }
 
+    pub(super) fn is_table(&self) -> bool {
+        self.value.as_table().is_some()
+    }
+
     /// Reads a table with a fixed set of keys.
     pub(super) fn table<T>(&self, read: impl FnOnce(&Table<'d>) -> T) -> Option<T> {
         let Some(entries) = self.value.as_table() else {

@@ -3,11 +3,15 @@
 use super::error::quoted;
 use base::http::{Url, is_path};
 
+/// Whether shells take it as the name of a variable.
+pub(super) fn is_variable(name: &str) -> bool {
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit())
+}
+
 /// The name of an environment variable that a spec or an environment may set.
 pub(super) fn check_variable(name: &str) -> Result<(), String> {
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    let valid = name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit());
-    if !valid {
+    if !is_variable(name) {
         return Err("not the name of a variable: letters, digits and `_`, the first no digit".to_owned());
     }
     if name == "PORT" || name.starts_with("LISTEN_") {

@@ -22,6 +22,8 @@ pub mod name;
 mod order;
 pub mod price;
 mod references;
+pub mod secret;
+mod secret_file;
 mod service_file;
 mod service_settings;
 pub mod smoke;

@@ -35,13 +35,24 @@ fn check_one(
         Reference::Address | Reference::Host | Reference::Port | Reference::Data => Ok(()),
         Reference::Secret(name) => {
             let secrets = service.secrets.keys().map(String::as_str);
-            find(name, "secret", "secrets of this service", secrets)
+            find(name, "secret", "secrets of this service", secrets)?;
+            hidden(placed.role)
         }
         Reference::File(name) => {
             let files = service.files.keys().map(String::as_str);
             find(name, "file", "files of this service", files)
         }
         Reference::Provided { service: of, name } => check_provided(service, placed.role, of, name, roster),
+    }
+}
+
+/// Refuses a secret where everybody would see it.
+fn hidden(role: Role) -> Result<(), String> {
+    match role {
+        Role::Argument => {
+            Err("arguments are seen by everybody on the machine; give the secret in `env`, or in a file".to_owned())
+        }
+        Role::Variable | Role::File | Role::Provided => Ok(()),
     }
 }
 
@@ -62,6 +73,10 @@ fn check_provided(
     };
     let provided = needed.provides.keys().map(String::as_str);
     find(name, "name", &format!("names that `{of}` provides"), provided)?;
+    let template = needed.provides.get(name);
+    if template.is_some_and(|template| template.references().any(|one| matches!(one, Reference::Secret(_)))) {
+        hidden(role)?;
+    }
     let always_there =
         needed.presence == Presence::Always && needed.managed.is_none() && needed.targets.is_superset(&service.targets);
     if role == Role::Variable || always_there {

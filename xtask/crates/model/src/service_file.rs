@@ -6,9 +6,8 @@ use super::decode::{At, Table, Value};
 use super::error::find;
 use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
 use super::name::ServiceName;
-use super::system::{
-    HostProgram, Managed, Presence, Probe, Scale, SecretSource, Service, Source, TargetKind, Template,
-};
+use super::secret_file;
+use super::system::{HostProgram, Managed, Presence, Probe, Scale, Service, Source, TargetKind, Template};
 use super::system_file::read_was;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,9 +30,6 @@ const MANAGED: [(&str, Managed); 1] = [("cache", Managed::Cache)];
 pub(super) const SCALE_AT: u32 = 70;
 /// What Kubernetes takes unless told (HorizontalPodAutoscaler, `stabilizationWindowSeconds`).
 pub(super) const SCALE_SETTLES: Duration = Duration::from_secs(300);
-
-/// Secrets of other kinds need a target that has them.
-const SECRET_SOURCES: [(&str, SecretSource); 1] = [("generated", SecretSource::Generated)];
 
 /// What else a service may refer to.
 pub(super) struct Known {
@@ -87,7 +83,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     if !is_image && !provides.contains_key("url") {
         provides.insert("url".to_owned(), http_url());
     }
-    let secrets = read_secrets(table);
+    let secrets = secret_file::read(table, None);
     let files = read_templates(table, "files", Role::File, check_file_name, &mut templates);
     let args = read_args(table, &mut templates);
     let public = table.optional("public").and_then(|value| value.boolean());
@@ -269,21 +265,6 @@ fn read_template<'d>(value: Value<'d>, role: Role, templates: &mut Vec<PlacedTem
     let template: Template = value.parse()?;
     templates.push(PlacedTemplate { role, template: template.clone(), at: value.at });
     Some(template)
-}
-
-fn read_secrets(table: &Table<'_>) -> BTreeMap<String, SecretSource> {
-    let entries = table.optional("secrets").and_then(|value| value.entries());
-    let mut secrets = BTreeMap::new();
-    for (name, value) in entries.into_iter().flatten() {
-        if let Err(message) = check_word(name) {
-            value.report(message);
-        }
-        let from = value.table(|secret| secret.required("from")).flatten();
-        let source = from.and_then(|from| from.choice(&SECRET_SOURCES));
-        // One that is broken is there all the same for those that refer to it.
-        secrets.insert(name.to_owned(), source.unwrap_or(SecretSource::Generated));
-    }
-    secrets
 }
 
 /// How the service is asked whether it is ready, and whether it is alive. All crates answer the same paths; of anything

@@ -3,6 +3,7 @@
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
 use super::name::{ServiceName, SystemName, TeamName};
+use super::secret::Secret;
 use super::smoke::{DeniedPath, SmokeCheck};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,8 +46,8 @@ pub struct Service {
     pub env: BTreeMap<String, Template>,
     /// What others may refer to as `${SERVICE.NAME}`. Crates always provide `url` (`http://HOST:PORT`).
     pub provides: BTreeMap<String, Template>,
-    /// Secrets by name, referred to as `${secret.NAME}` within this service.
-    pub secrets: BTreeMap<String, SecretSource>,
+    /// Secrets by name, its own and those of its system, referred to as `${secret.NAME}` within this service.
+    pub secrets: BTreeMap<String, Secret>,
     /// Files written for the service, private to it, referred to as `${file.NAME}`.
     pub files: BTreeMap<String, Template>,
     /// Arguments of the program.
@@ -160,12 +161,6 @@ impl fmt::Display for TargetKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretSource {
-    /// Made once per deployment and kept with its state.
-    Generated,
 }
 
 /// How a running service is asked for its health.

@@ -4,10 +4,12 @@ use super::decode::{At, Table, Value};
 use super::name::{ServiceName, SystemName};
 use super::order::in_order;
 use super::references::{self, Roster};
+use super::secret::Secret;
+use super::secret_file;
 use super::service_file::{self, DraftService, Known};
 use super::smoke_file::{ForeignOrigin, read_checks, read_denied};
 use super::system::System;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -32,6 +34,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
     let description = table.required("description").and_then(|value| value.sentence());
     let mut declared = Vec::new();
     let mut drafts = Vec::new();
+    let secrets = secret_file::read(table, Some(name));
     let entries = table.required("services").and_then(|value| value.entries());
     for (text, value) in entries.into_iter().flatten() {
         if let Some(service) = read_name(text, &value) {
@@ -39,6 +42,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
             declared.push((service, value.at));
         }
     }
+    drafts.iter_mut().for_each(|draft| share(&secrets, draft));
     let mut roster: Roster<'_> = declared.iter().map(|(name, _)| (name.as_str(), None)).collect();
     for draft in &drafts {
         roster.insert(draft.service.name.as_str(), Some(&draft.service));
@@ -68,6 +72,17 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
         declared,
         host_ports,
         foreign,
+    }
+}
+
+/// Gives a service the secrets of its system.
+fn share(secrets: &BTreeMap<String, Secret>, draft: &mut DraftService<'_>) {
+    for (name, secret) in secrets {
+        if draft.service.secrets.insert(name.clone(), secret.clone()).is_some() {
+            draft
+                .at
+                .report(format!("has a secret `{name}`, and so has the whole system; give one of them another name"));
+        }
     }
 }
 

@@ -21,8 +21,10 @@ fn a_secret_is_found_in_every_form_that_it_is_written_in() {
     for form in [secret, "pa\\\"ss/wörd+1", "pa%22ss%2Fw%C3%B6rd%2B1", &encoded] {
         assert_eq!(redactor.text(&format!("<{form}>")), "<[redacted]>");
     }
-    let redactor = knowing(&["-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n"]);
+    let key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n";
+    let redactor = knowing(&[key]);
     assert_eq!(redactor.text("line: kqhkiG9w0BAQEF"), "line: [redacted]");
+    assert_eq!(redactor.text(&base64::encode(key.as_bytes())), HIDDEN);
     // What an address has is written otherwise elsewhere.
     let mut redactor = Redactor::new();
     redactor.learn_named("DATABASE_URL", "postgres://app:p%40ssw0rd!@db/x");

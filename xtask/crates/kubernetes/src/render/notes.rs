@@ -61,7 +61,9 @@ fn secrets(wanted: &ReleaseSpec, out: &mut String) {
         let _ = writeln!(out, "- `{}` with {keys}", secret.name);
         named.extend(part.secrets(&wanted.parts));
     }
-    let own = named.iter().map(|(service, name)| format!("`{}`", placeholder(service, name)));
+    let own: BTreeSet<String> =
+        named.iter().map(|(service, name)| format!("`{}`", placeholder(wanted, service, name))).collect();
+    let own = own.into_iter();
     let given: BTreeSet<&String> = with.iter().flat_map(|part| &part.given).collect();
     let named = own.chain(given.into_iter().map(|name| format!("`{}`", given_placeholder(name))));
     let named = named.collect::<Vec<_>>().join(", ");
@@ -79,7 +81,7 @@ fn secrets(wanted: &ReleaseSpec, out: &mut String) {
 
 fn example(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     let name = wanted.secrets.get(&part.service.name).map_or("", |secret| &secret.name);
-    let shown = |service: &ServiceName, name: &str| Some(placeholder(service, name));
+    let shown = |service: &ServiceName, name: &str| Some(placeholder(wanted, service, name));
     let content: Map<String, Value> = keys(part)
         .into_iter()
         .map(|(key, template)| {
@@ -106,6 +108,10 @@ fn given_placeholder(name: &str) -> String {
     format!("<{name} of the environment>")
 }
 
-fn placeholder(service: &ServiceName, name: &str) -> String {
-    format!("<{name} of {service}>")
+/// One that a system shares is the same for all of its services.
+fn placeholder(wanted: &ReleaseSpec, service: &ServiceName, name: &str) -> String {
+    let declared = wanted.parts.iter().find(|part| part.service.name == *service);
+    let is_shared = declared.and_then(|part| part.service.secrets.get(name)).is_some_and(|one| one.system.is_some());
+    let owner = if is_shared { wanted.system.as_str() } else { service.as_str() };
+    format!("<{name} of {owner}>")
 }

@@ -85,6 +85,9 @@ fn of_service(
     home: &Home,
     used: &dyn Fn(&ServiceName) -> Option<PathBuf>,
 ) -> Result<Provision, String> {
+    if let Some(reason) = service.lacks_secret(TargetKind::Host) {
+        return Err(reason);
+    }
     match &service.source {
         Source::Crate(name) => Ok(Provision::Built { name: name.clone() }),
         Source::Image { host: None, .. } => {

@@ -8,7 +8,8 @@ use engine::home::Home;
 use model::build::DockerBuild;
 use model::container::Container;
 use model::name::{ServiceName, SystemName};
-use model::system::{Presence, Probe, SecretSource, Service, Source, TargetKind, Template};
+use model::secret::{Secret, SecretSource, Shape};
+use model::system::{Presence, Probe, Service, Source, TargetKind, Template};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -152,7 +153,9 @@ fn from_json(value: &Value) -> Option<Service> {
     let list = |key: &str| value[key].as_array().map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>());
     let seconds = |key: &str| Duration::try_from_secs_f64(value[key].as_f64()?).ok();
     let source = source(&value["source"])?;
-    let secrets = list("secrets")?.into_iter().map(|name| (name.to_owned(), SecretSource::Generated)).collect();
+    // Where each one is, the recipes say.
+    let secret = || Secret { source: SecretSource::Generated(Shape::default()), system: None };
+    let secrets = list("secrets")?.into_iter().map(|name| (name.to_owned(), secret())).collect();
     Some(Service {
         source,
         port: port("port")?,

@@ -6,6 +6,7 @@ pub mod addresses;
 mod auto_rollback;
 mod earlier;
 mod facts;
+mod given;
 mod holder;
 pub mod images;
 mod moving;
@@ -303,7 +304,7 @@ impl Target for Supervised {
     fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
         let mut changes = self.reconcile()?;
         self.note_heirs(&changes);
-        let provided = self.runtime.provide(&self, ctx)?;
+        let (provided, missing) = self.provided(ctx)?;
         let mut plan = Steps::new(&self, provided.errors);
         for (system, planned) in provided.systems {
             match self.refused(&changes, &system) {
@@ -314,7 +315,7 @@ impl Target for Supervised {
         plan.add_blocked(provided.blocked);
         let steps = plan.finish(provided.steps);
         let steps = removal::with_removals(&self, steps, &mut changes);
-        Ok(Contribution { steps, skipped: provided.skipped, builds: provided.builds, changes, earlier: None })
+        Ok(Contribution { steps, skipped: provided.skipped, builds: provided.builds, changes, earlier: None, missing })
     }
 
     fn rollback(self: Arc<Self>, _: &Ctx, system: &SystemName) -> Result<Contribution> {
@@ -326,7 +327,7 @@ impl Target for Supervised {
         let checks = plan.add_recipes(&system, earlier.recipes, &changes)?;
         let steps = removal::with_removals(&self, plan.finish(Vec::new()), &mut changes);
         let earlier = Some(Earlier { number: earlier.number, checks });
-        Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes, earlier })
+        Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes, earlier, missing: Vec::new() })
     }
 
     fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {
@@ -350,7 +351,7 @@ impl Target for Supervised {
     }
 
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
-        let provided = self.runtime.provide(&self, ctx)?;
+        let (provided, _) = self.provided(ctx)?;
         self.find_changes(provided, &self.reconcile()?)
     }
 

@@ -45,6 +45,8 @@ pub struct Recipe {
     pub args: Vec<Template>,
     pub env: BTreeMap<String, Template>,
     pub files: BTreeMap<String, Template>,
+    /// Where the secrets are that it refers to, by `SERVICE.NAME`; one that is not named here is at just that.
+    pub(crate) secrets: BTreeMap<String, String>,
     /// It takes a listening socket that is passed to it, and a private one for probes beside it.
     pub handover: bool,
     pub ready: Probe,
@@ -74,6 +76,7 @@ impl Recipe {
             args: service.args.clone(),
             env: own.filter(kept).chain(extra).collect(),
             files: service.files.clone(),
+            secrets: BTreeMap::new(),
             ready: service.ready.clone(),
             live: service.live.clone(),
             ready_within: service.ready_within,
@@ -84,6 +87,12 @@ impl Recipe {
     /// All that is filled in when it is started.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         self.env.values().chain(&self.args).chain(self.files.values())
+    }
+
+    /// Where the value of a secret is that it refers to.
+    pub(super) fn secret(&self, service: &ServiceName, name: &str) -> String {
+        let own = format!("{service}.{name}");
+        self.secrets.get(&own).cloned().unwrap_or(own)
     }
 
     /// The version that people see: the content key of what was built, or the program's name.
@@ -106,7 +115,7 @@ impl Recipe {
                 "image": image.reference, "key": image.key, "port": image.port, "container": image.container.to_json(),
             }),
         };
-        json!({
+        let mut document = json!({
             "service": self.service.as_str(),
             "program": program,
             "args": self.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -117,7 +126,12 @@ impl Recipe {
             "live": self.live.to_json(),
             "ready_within": self.ready_within.as_secs_f64(),
             "stop_within": self.stop_within.as_secs_f64(),
-        })
+        });
+        // A recipe without any reads as it always did, and what was started by it goes on.
+        if !self.secrets.is_empty() {
+            document["secrets"] = json!(self.secrets);
+        }
+        document
     }
 
     pub(crate) fn from_json(value: &Value) -> Result<Self> {
@@ -128,6 +142,10 @@ impl Recipe {
                 args: value["args"].as_array()?.iter().map(template).collect::<Option<_>>()?,
                 env: templates(&value["env"])?,
                 files: templates(&value["files"])?,
+                secrets: match value.get("secrets") {
+                    Some(places) => serde_json::from_value(places.clone()).ok()?,
+                    None => BTreeMap::new(),
+                },
                 handover: value["handover"].as_bool()?,
                 ready: Probe::from_json(&value["ready"])?,
                 live: Probe::from_json(&value["live"])?,
@@ -200,6 +218,7 @@ mod tests {
             args: vec![text("${file.redis.conf}")],
             env: BTreeMap::from([("COST".to_owned(), text("5$$ at ${host}"))]),
             files: BTreeMap::from([("redis.conf".to_owned(), text("port ${port}\nrequirepass ${secret.password}"))]),
+            secrets: BTreeMap::new(),
             handover: false,
             ready: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: Some("-NOAUTH".to_owned()) },
             live: Probe::Http { path: "/livez".to_owned() },
@@ -208,6 +227,10 @@ mod tests {
         };
         assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
         let recipe = Recipe { program: image, ..recipe };
+        assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
+        assert!(!recipe.to_json().to_string().contains("secrets"), "it reads as before there were any");
+        let places = BTreeMap::from([("redis.password".to_owned(), "shop/password@9f".to_owned())]);
+        let recipe = Recipe { secrets: places, ..recipe };
         assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
         assert!(Recipe::from_json(&json!({"service": "redis"})).is_err());
     }

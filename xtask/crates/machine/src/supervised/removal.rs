@@ -231,6 +231,12 @@ impl Work for ForgetWork {
         }
         let own = |entry: &Entry| entry.system.as_deref() == Some(system.as_str());
         core.ledger().strike(|entry| own(entry) && !entry.id.starts_with(teardown::DATA))?;
+        // What is stored may be of use with nothing but the secrets that were made for it.
+        if core.ledger().entries().iter().any(own) {
+            core.secrets.forget_given(system, std::iter::empty(), &BTreeSet::new())?;
+        } else {
+            core.secrets.forget_shared(system)?;
+        }
         Ok(Outcome::Done)
     }
 }

@@ -138,7 +138,9 @@ impl Supervised {
         }
         let version = self.with_addresses(held, || Ok(self.version(system, service)(&current.release)))?;
         let sources = version.map(|version| self.runtime.changes_since(self, service, &version)).unwrap_or_default();
-        because(if sources.is_empty() { vec!["its configuration changed".to_owned()] } else { sources })
+        let secrets = self.changed_secrets(&system.name, &planned.recipe)?;
+        let reasons: Vec<String> = sources.into_iter().chain(secrets).collect();
+        because(if reasons.is_empty() { vec!["its configuration changed".to_owned()] } else { reasons })
     }
 
     fn service_status(&self, system: &System, service: &Service, found: Option<&Watched>) -> ServiceStatus {

@@ -262,14 +262,15 @@ impl Supervised {
         env
     }
 
-    /// A template with everything filled in; `None` while something is not known yet.
-    pub(crate) fn render(
+    /// A template of a service with everything filled in as a recipe has it; `None` while something is not known yet.
+    fn render(
         &self,
+        recipe: &Recipe,
         service: &ServiceName,
         template: &Template,
         secrets: Secrets,
     ) -> Result<Option<String>> {
-        let filled = template.render(|reference| match self.resolve(service, reference, secrets) {
+        let filled = template.render(|reference| match self.resolve(recipe, service, reference, secrets) {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(None),
             Err(error) => Err(Some(error)),
@@ -281,19 +282,25 @@ impl Supervised {
         }
     }
 
-    fn resolve(&self, service: &ServiceName, reference: &Reference, secrets: Secrets) -> Result<Option<String>> {
+    fn resolve(
+        &self,
+        recipe: &Recipe,
+        service: &ServiceName,
+        reference: &Reference,
+        secrets: Secrets,
+    ) -> Result<Option<String>> {
         match reference {
             Reference::Secret(name) => {
-                let name = format!("{service}.{name}");
+                let place = recipe.secret(service, name);
                 match secrets {
-                    Secrets::Make => self.secrets.get(&name).map(Some),
-                    Secrets::Known => self.secrets.peek(&name),
+                    Secrets::Make => self.secrets.get(&place, self.shape(service, name)).map(Some),
+                    Secrets::Known => self.secrets.peek(&place),
                 }
             }
             Reference::Provided { service: other, name } => {
                 let provided = self.service(other).and_then(|other| other.provides.get(name));
                 let template = provided.ok_or_else(|| anyhow!("`{other}` provides no `{name}`"))?;
-                self.render(other, template, secrets)
+                self.render(recipe, other, template, secrets)
             }
             _ => {
                 let service = self.service(service);
@@ -307,15 +314,15 @@ impl Supervised {
     pub fn fill(&self, recipe: &Recipe, secrets: Secrets) -> Result<Option<Filled>> {
         let mut filled = Filled::default();
         for (name, template) in &recipe.env {
-            let Some(value) = self.render(&recipe.service, template, secrets)? else { return Ok(None) };
+            let Some(value) = self.render(recipe, &recipe.service, template, secrets)? else { return Ok(None) };
             filled.env.insert(name.clone(), value);
         }
         for template in &recipe.args {
-            let Some(value) = self.render(&recipe.service, template, secrets)? else { return Ok(None) };
+            let Some(value) = self.render(recipe, &recipe.service, template, secrets)? else { return Ok(None) };
             filled.args.push(value);
         }
         for (name, template) in &recipe.files {
-            let Some(value) = self.render(&recipe.service, template, secrets)? else { return Ok(None) };
+            let Some(value) = self.render(recipe, &recipe.service, template, secrets)? else { return Ok(None) };
             filled.files.insert(name.clone(), value);
         }
         Ok(Some(filled))
@@ -324,7 +331,7 @@ impl Supervised {
     /// Writes the files of a service where its arguments name them.
     pub fn write_files(&self, recipe: &Recipe, mode: u32) -> Result<()> {
         for (name, template) in &recipe.files {
-            let text = self.render(&recipe.service, template, Secrets::Make)?.unwrap_or_default();
+            let text = self.render(recipe, &recipe.service, template, Secrets::Make)?.unwrap_or_default();
             let path = self.home().files(&recipe.service).join(name);
             base::files::write_with_mode(&path, text.as_bytes(), mode)?;
         }

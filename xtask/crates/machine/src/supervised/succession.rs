@@ -60,9 +60,11 @@ impl Succession {
             cx.status(format!("stopping `{old}`"));
             core.client()?.stop(&old.service)?;
         }
+        if let Some(from) = &self.from {
+            core.secrets.copy(from, unit)?;
+        }
         if let Some(from) = self.from.as_ref().filter(|from| from.service != unit.service) {
             cx.status(format!("taking over what `{from}` stored"));
-            core.secrets.copy(&from.service, &unit.service)?;
             core.runtime.hand_over(core, &from.service, unit)?;
         }
         Ok(())

@@ -61,6 +61,9 @@ impl Applied for AppliedSystem {
         let (recipes, now) = (self.recipes.clone(), timestamp(SystemTime::now()));
         let (number, kept) = revision::record(&path, recipes, self.places()?, now)?;
         self.core.runtime.proven(&self.core, &self.system.name)?;
+        let services = self.system.services.iter().map(|service| &service.name);
+        let places = kept.iter().flat_map(|revision| &revision.recipes).flat_map(|recipe| recipe.secrets.values());
+        self.core.secrets.forget_given(&self.system.name, services, &places.map(String::as_str).collect())?;
         for recipe in &self.recipes {
             self.core.runtime.prune(&self.core, &recipe.service, &kept);
         }

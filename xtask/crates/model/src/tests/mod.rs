@@ -3,6 +3,7 @@
 mod fuzz;
 mod images;
 mod loading;
+mod secrets;
 mod services;
 mod wrong;
 

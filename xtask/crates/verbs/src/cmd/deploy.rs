@@ -17,9 +17,10 @@ use engine::backend::{ServiceState, SkippedSystem, Target};
 use engine::deployment::Deployment;
 use engine::plan::Plan;
 use engine::reconcile::Changes;
+use engine::secrets::MissingSecret;
 use model::name::SystemName;
-use serde_json::Value;
-use std::collections::BTreeSet;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// # Errors
@@ -49,6 +50,12 @@ pub fn run(args: &DeployArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     if args.mutation.dry_run {
         let rehearsal = Rehearsal { environment: &environment, plan: &plan, skipped: &contribution.skipped };
         return rehearsal.print(args.json.json);
+    }
+    if let Some(fault) = engine::secrets::fault(&contribution.missing, &environment) {
+        if args.json.json {
+            ui::document(&not_begun(environment.name.as_str(), &contribution.missing, &fault))?;
+        }
+        return Err(fault.into());
     }
     if contribution.builds {
         preflight(args, ctx, backends)?;
@@ -91,6 +98,18 @@ fn impossible(target: &dyn Target, plan: &Plan, skipped: &[SkippedSystem]) -> Op
     let others = others.iter().filter(|name| *name != environment).map(|name| format!("`{name}`"));
     let hint = format!("choose another environment with `--env`: {}", others.collect::<Vec<_>>().join(", "));
     Some(Fault::could_not_run("cannot-run-here", cause).hint(hint))
+}
+
+/// The document of a deploy that lacks secrets, in the shape of one that was begun.
+fn not_begun(environment: &str, missing: &[MissingSecret], fault: &Fault) -> Value {
+    let systems: BTreeMap<&str, String> =
+        missing.iter().map(|missing| (missing.system.as_str(), missing.told())).collect();
+    let system = |(name, reason)| json!({"name": name, "result": "failed", "reason": reason});
+    json!({
+        "schema": 1, "run": null, "env": environment, "result": "failed",
+        "systems": systems.into_iter().map(system).collect::<Vec<_>>(), "steps": [],
+        "failure": {"step": null, "code": fault.code, "cause": fault.cause, "hint": fault.hint},
+    })
 }
 
 fn moving(args: &DeployArgs) -> String {

@@ -109,6 +109,10 @@ impl Supervised {
     /// down to what stored data needs to be of use again.
     pub(in crate::supervised) fn forget_scope(&self, scope: &Scope, keep_data: bool) -> Result<()> {
         let kept = |entry: &Entry| keep_data && entry.id.starts_with(DATA);
+        for system in self.known_systems().iter().filter(|system| scope.has(&system.name)) {
+            let services = system.services.iter().map(|service| &service.name);
+            self.secrets.forget_given(&system.name, services, &BTreeSet::new())?;
+        }
         if !scope.everything {
             if !keep_data {
                 self.forget_presence(scope)?;
