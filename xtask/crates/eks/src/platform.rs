@@ -10,12 +10,15 @@ use base::base64;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::proc::CommandLine;
+use base::redact;
+use engine::secrets::Lack;
 use images::auth::{Ask, Credentials};
 use kubernetes::kubeconfig::Kubeconfig;
 use kubernetes::platform::{IngressProvider, Platform, ServiceBindings};
 use kubernetes::release_spec::WorkloadSpec;
 use model::name::ServiceName;
 use model::system::{Service, TargetKind};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +29,8 @@ const GATED: (&str, &str) = ("elbv2.k8s.aws/pod-readiness-gate-inject", "enabled
 pub(super) struct EksPlatform {
     pub(super) infra: Arc<Infra>,
     outputs: Mutex<OutputsState>,
+    /// What Secrets Manager has said, each asked once in a run.
+    secrets: Mutex<BTreeMap<String, Result<String, Lack>>>,
     pub(super) provider: alb_ingress::AlbIngress,
 }
 
@@ -43,6 +48,7 @@ impl EksPlatform {
         Self {
             infra: Arc::clone(infra),
             outputs: Mutex::default(),
+            secrets: Mutex::default(),
             provider: alb_ingress::AlbIngress::new(infra, ledger, ctx),
         }
     }
@@ -144,9 +150,46 @@ impl Platform for EksPlatform {
         }
     }
 
+    fn secret(&self, name: &str) -> Result<Result<String, Lack>> {
+        let mut known = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(name) {
+            return Ok(found.clone());
+        }
+        let found = read_secret(self.aws(), name)?;
+        known.insert(name.to_owned(), found.clone());
+        Ok(found)
+    }
+
     fn ingress_provider(&self) -> Option<&dyn IngressProvider> {
         Some(&self.provider)
     }
+}
+
+/// A secret of Secrets Manager, in the environment's account and region.
+fn read_secret(aws: &Aws, name: &str) -> Result<Result<String, Lack>> {
+    let lack = |why: &str| {
+        let why = format!("`{name}` in AWS Secrets Manager {why} (region {})", aws.region);
+        let line = aws.command().args(["secretsmanager", "create-secret", "--name", name]);
+        Ok(Err(Lack::new(why, format!("make it: `{line} --secret-string file://PATH`"))))
+    };
+    match aws.ask(&["secretsmanager", "get-secret-value", "--secret-id", name]) {
+        Ok(answer) => match secret_text(&answer) {
+            Some(value) => {
+                redact::learn(&value);
+                Ok(Ok(value))
+            }
+            None => lack("is empty, or no text"),
+        },
+        Err(refusal) if refusal.is_absent() => lack("is not there"),
+        Err(refusal) => Err(aws::fault(&format!("read the secret `{name}`"), &refusal).into()),
+    }
+}
+
+/// What a secret holds, where that is text.
+fn secret_text(answer: &Value) -> Option<String> {
+    let binary = || String::from_utf8(base64::decode(answer["SecretBinary"].as_str()?)?).ok();
+    let text = answer["SecretString"].as_str().map(str::to_owned).or_else(binary)?;
+    (!text.is_empty() && !text.contains('\0')).then_some(text)
 }
 
 /// Who is asked for what signs in at the account's registry.
@@ -176,6 +219,17 @@ fn opened(token: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_is_text_however_it_was_stored() {
+        let of = |answer: Value| secret_text(&answer);
+        assert_eq!(of(json!({"Name": "a", "SecretString": "{\"a\": 1}"})).as_deref(), Some("{\"a\": 1}"));
+        assert_eq!(of(json!({"SecretBinary": base64::encode(b"hunter2")})).as_deref(), Some("hunter2"));
+        for none in [json!({"SecretString": ""}), json!({"SecretBinary": base64::encode(b"\xff\0")}), json!({})] {
+            assert_eq!(of(none), None);
+        }
+    }
 
     #[test]
     fn a_token_is_a_name_and_a_password() {
