@@ -4,11 +4,15 @@ use super::fix::Fix;
 use super::{Check, Finding, Group, Outcome, Scene};
 use base::os;
 use base::proc::CommandLine;
+use engine::secrets::MissingSecret;
 use model::SpecErrors;
+use model::name::SystemName;
+use model::secret::SecretSource;
 use model::version::Version;
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use tools::cargo;
@@ -23,8 +27,12 @@ pub(super) const SPEC: &str = "repo.spec";
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let spec = Check::known(Group::Repository, SPEC, "spec", spec(scene));
+    let secrets = Check::new(Group::Repository, "repo.secrets", "secrets", secrets).after(SPEC);
     let lock = Check::new(Group::Repository, "repo.lock", "Cargo.lock", lock).after("tool.cargo").slow(true);
     let mut checks = vec![spec, lock];
+    if gives_secrets(scene) {
+        checks.push(secrets);
+    }
     checks.extend(required());
     checks
 }
@@ -49,6 +57,44 @@ fn spec(scene: &Scene) -> Finding {
     let plural = if count == 1 { "" } else { "s" };
     let edit = Fix::by_hand(format!("edit {}", first.place));
     Finding::fail(all.join("\n")).found(format!("{count} error{plural}")).want(want).fix([edit])
+}
+
+/// The secrets that services use here and that whoever deploys gives by a variable or a file, each with its system.
+fn given(scene: &Scene) -> BTreeMap<(&SystemName, String), &SecretSource> {
+    let Some(target) = scene.subject.target() else { return BTreeMap::new() };
+    let mut given = BTreeMap::new();
+    for system in scene.subject.spec.iter().flat_map(|spec| &spec.systems) {
+        for service in system.services.iter().filter(|service| service.targets.contains(&target)) {
+            for (name, secret) in service.used_secrets() {
+                if matches!(secret.source, SecretSource::Env(_) | SecretSource::File(_)) {
+                    given.insert((&system.name, service.secret_key(name)), &secret.source);
+                }
+            }
+        }
+    }
+    given
+}
+
+fn gives_secrets(scene: &Scene) -> bool {
+    !given(scene).is_empty()
+}
+
+/// What a deploy would stop for.
+fn secrets(scene: &Scene) -> Finding {
+    let given = given(scene);
+    let lacks = given.iter().filter_map(|((system, key), source)| {
+        let lack = engine::secrets::read(&scene.root, &scene.vars, source).err()?;
+        Some(MissingSecret { system: (*system).clone(), key: key.clone(), lack })
+    });
+    let missing: Vec<MissingSecret> = lacks.collect();
+    let want = format!("{} given", given.len());
+    if missing.is_empty() {
+        return Finding::pass("all given").want(want);
+    }
+    let told: Vec<String> = missing.iter().map(MissingSecret::told).collect();
+    let remedies: BTreeSet<&String> = missing.iter().map(|missing| &missing.lack.remedy).collect();
+    let fix = remedies.into_iter().map(Fix::by_hand);
+    Finding::fail(told.join("\n")).found(format!("{} missing", missing.len())).want(want).fix(fix)
 }
 
 /// cargo's own judgement, for this package alone: packages that only others need may not be downloaded yet.
