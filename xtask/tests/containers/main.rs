@@ -33,5 +33,6 @@ mod lost;
 mod ports;
 mod replacement;
 mod strangers;
+mod secrets;
 mod undeclared;
 mod upgrade;

@@ -3,7 +3,8 @@
 use super::sandbox::{Sandbox, scratch};
 use std::path::PathBuf;
 
-/// A service that answers every request with one word. It needs no other crate, so that building it takes a moment.
+/// A service that answers every request with one word, and with what it is told by a variable. It needs no other crate, so
+/// that building it takes a moment.
 const SOURCE: &str = r#"use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::FromRawFd;
@@ -45,8 +46,9 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     while reader.read_line(&mut line)? > 2 {
         line.clear();
     }
-    let length = ANSWER.len();
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{ANSWER}")
+    let answer = format!("{ANSWER}{}", std::env::var("TOLD").unwrap_or_default());
+    let length = answer.len();
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}")
 }
 "#;
 
