@@ -1,7 +1,7 @@
 //! Secrets of services and systems, and where their values come from.
 
 use super::name::SystemName;
-use super::system::{Reference, Service, TargetKind};
+use super::system::{Reference, Service, TargetKind, Template};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -84,11 +84,11 @@ impl Service {
     /// The secrets that its own texts refer to. One that nothing refers to need not be there.
     pub fn used_secrets(&self) -> BTreeMap<&str, &Secret> {
         let texts = self.env.values().chain(&self.args).chain(self.files.values()).chain(self.provides.values());
-        let name = |reference| match reference {
-            &Reference::Secret(ref name) => self.secrets.get_key_value(name),
+        let secret = |reference: &Reference| match reference {
+            Reference::Secret(name) => self.secrets.get_key_value(name),
             _ => None,
         };
-        let used = texts.flat_map(|text| text.references()).filter_map(name);
+        let used = texts.flat_map(Template::references).filter_map(secret);
         used.map(|(name, secret)| (name.as_str(), secret)).collect()
     }
 

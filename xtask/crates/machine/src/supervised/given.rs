@@ -4,6 +4,7 @@ use super::Supervised;
 use super::recipe::Recipe;
 use super::records::newest_recipe;
 use super::runtime::Provided;
+use super::secrets::Secrets;
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::secrets::{MissingSecret, read};
@@ -51,11 +52,10 @@ impl Supervised {
                 source => match read(&self.deployment.root, &self.vars, source) {
                     Ok(value) => self.secrets.place(&key, &value)?,
                     Err(lack) => {
-                        missing.insert(MissingSecret { system: system.clone(), key, lack });
-                        match newest_recipe(self.home(), system, &recipe.service)? {
-                            Some(newest) => newest.secret(&service, &name),
-                            None => continue,
-                        }
+                        missing.insert(MissingSecret { system: system.clone(), key: key.clone(), lack });
+                        let newest = newest_recipe(self.home(), system, &recipe.service)?;
+                        let was = newest.and_then(|newest| newest.secrets.get(&own).cloned());
+                        was.unwrap_or_else(|| Secrets::nowhere(&key))
                     }
                 },
             };

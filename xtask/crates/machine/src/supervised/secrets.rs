@@ -53,6 +53,11 @@ impl Secrets {
         Ok(place)
     }
 
+    /// The place of a value that nobody has given.
+    pub(super) fn nowhere(key: &str) -> String {
+        format!("{key}{VALUE}")
+    }
+
     /// What is at this place. A secret of ours is made now if there is none.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ pub fn run(args: &DeployArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
         return Err(fault.into());
     }
     if args.mutation.dry_run {
+        let missing = contribution.missing.iter();
+        missing.for_each(|missing| ui::say(&format!("a deploy needs the secret {}", missing.told())));
         let rehearsal = Rehearsal { environment: &environment, plan: &plan, skipped: &contribution.skipped };
         return rehearsal.print(args.json.json);
     }
