@@ -17,7 +17,7 @@ mod state;
 mod tools;
 
 pub use examine::{again, examine};
-pub use scene::{Scene, Subject};
+pub use scene::{GivenSecrets, Scene, Subject};
 pub use tools::tool;
 
 use base::error::Fault;

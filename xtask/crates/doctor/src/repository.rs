@@ -1,18 +1,18 @@
 //! The repository: its files are right, and there is room to work in it.
 
 use super::fix::Fix;
+use super::scene::GivenSecrets;
 use super::{Check, Finding, Group, Outcome, Scene};
 use base::os;
 use base::proc::CommandLine;
 use engine::secrets::MissingSecret;
 use model::SpecErrors;
-use model::name::SystemName;
 use model::secret::SecretSource;
 use model::version::Version;
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use tools::cargo;
@@ -30,7 +30,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let secrets = Check::new(Group::Repository, "repo.secrets", "secrets", secrets).after(SPEC);
     let lock = Check::new(Group::Repository, "repo.lock", "Cargo.lock", lock).after("tool.cargo").slow(true);
     let mut checks = vec![spec, lock];
-    if gives_secrets(scene) {
+    if !given(scene).is_empty() {
         checks.push(secrets);
     }
     checks.extend(required());
@@ -59,24 +59,11 @@ fn spec(scene: &Scene) -> Finding {
     Finding::fail(all.join("\n")).found(format!("{count} error{plural}")).want(want).fix([edit])
 }
 
-/// The secrets that services use here and that whoever deploys gives by a variable or a file, each with its system.
-fn given(scene: &Scene) -> BTreeMap<(&SystemName, String), &SecretSource> {
-    let Some(target) = scene.subject.target() else { return BTreeMap::new() };
-    let mut given = BTreeMap::new();
-    for system in scene.subject.spec.iter().flat_map(|spec| &spec.systems) {
-        for service in system.services.iter().filter(|service| service.targets.contains(&target)) {
-            for (name, secret) in service.used_secrets() {
-                if matches!(secret.source, SecretSource::Env(_) | SecretSource::File(_)) {
-                    given.insert((&system.name, service.secret_key(name)), &secret.source);
-                }
-            }
-        }
-    }
+/// The secrets that whoever deploys gives by a variable or a file.
+fn given(scene: &Scene) -> GivenSecrets<'_> {
+    let mut given = scene.subject.given_secrets();
+    given.retain(|_, source| matches!(source, SecretSource::Env(_) | SecretSource::File(_)));
     given
-}
-
-fn gives_secrets(scene: &Scene) -> bool {
-    !given(scene).is_empty()
 }
 
 /// What a deploy would stop for.

@@ -9,11 +9,13 @@ use base::signal::Interrupts;
 use engine::deployment::EnvironmentArgs;
 use engine::home::Home;
 use model::environment::Environment;
+use model::name::SystemName;
+use model::secret::SecretSource;
 use model::system::TargetKind;
 use model::tool::Tool;
 use model::{Spec, SpecErrors};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -50,11 +52,27 @@ impl Subject {
     pub fn target(&self) -> Option<TargetKind> {
         self.environment.as_ref().map(|environment| environment.target)
     }
+
+    /// The secrets that services use here and that are not made.
+    pub fn given_secrets(&self) -> GivenSecrets<'_> {
+        let Some(target) = self.target() else { return BTreeMap::new() };
+        let mut given = BTreeMap::new();
+        for system in self.spec.iter().flat_map(|spec| &spec.systems) {
+            for service in system.services.iter().filter(|service| service.targets.contains(&target)) {
+                let used = service.used_secrets().into_iter().filter(|(_, secret)| secret.source.is_given());
+                given.extend(used.map(|(name, secret)| ((&system.name, service.secret_key(name)), &secret.source)));
+            }
+        }
+        given
+    }
 }
 
 fn keep<T>(loaded: Result<T, SpecErrors>, errors: &mut Vec<SpecErrors>) -> Option<T> {
     loaded.map_err(|wrong| errors.push(wrong)).ok()
 }
+
+/// Where each comes from, by its system and what it is kept under.
+pub type GivenSecrets<'s> = BTreeMap<(&'s SystemName, String), &'s SecretSource>;
 
 /// Owns all it has, so that a check that hangs can be left behind.
 pub struct Scene {

@@ -9,6 +9,7 @@ mod left;
 mod named;
 mod platform;
 mod quota;
+mod secrets;
 
 use self::answers::Answers;
 use aws::infra::names::Names;
@@ -74,7 +75,7 @@ impl Subject {
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let Some(subject) = Subject::of(scene) else { return Vec::new() };
     let credentials = Arc::clone(&subject);
-    vec![
+    let mut checks = vec![
         Check::new(Group::Aws, CREDENTIALS, "credentials", move |_| account::credentials(&credentials))
             .after("tool.aws")
             .within(WITHIN)
@@ -90,7 +91,11 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
         check(&subject, "aws.zone", "hosted zone", ACCOUNT, named::zone),
         check(&subject, "aws.certificate", "certificate", ACCOUNT, named::certificate),
         chart(&subject),
-    ]
+    ];
+    if !secrets::named(scene).is_empty() {
+        checks.push(check(&subject, "aws.secrets", "secrets", ACCOUNT, secrets::secrets));
+    }
+    checks
 }
 
 /// One that asks AWS, once it is known that it answers us.
