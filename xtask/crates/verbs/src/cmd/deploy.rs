@@ -104,9 +104,9 @@ fn impossible(target: &dyn Target, plan: &Plan, skipped: &[SkippedSystem]) -> Op
 
 /// The document of a deploy that lacks secrets, in the shape of one that was begun.
 fn not_begun(environment: &str, missing: &[MissingSecret], fault: &Fault) -> Value {
-    let systems: BTreeMap<&str, String> =
-        missing.iter().map(|missing| (missing.system.as_str(), missing.told())).collect();
-    let system = |(name, reason)| json!({"name": name, "result": "failed", "reason": reason});
+    let mut systems: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    missing.iter().for_each(|missing| systems.entry(missing.system.as_str()).or_default().push(missing.told()));
+    let system = |(name, why): (&str, Vec<String>)| json!({"name": name, "result": "failed", "reason": why.join("; ")});
     json!({
         "schema": 1, "run": null, "env": environment, "result": "failed",
         "systems": systems.into_iter().map(system).collect::<Vec<_>>(), "steps": [],
