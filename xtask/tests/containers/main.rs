@@ -32,7 +32,7 @@ mod life;
 mod lost;
 mod ports;
 mod replacement;
-mod strangers;
 mod secrets;
+mod strangers;
 mod undeclared;
 mod upgrade;
