@@ -3,7 +3,7 @@
 use super::records::VerifiedRelease;
 use super::release_context::{self, Candidate, DesiredRelease, ReleaseContext, ResolveMode};
 use super::running::{Readiness, Running};
-use super::{Kubernetes, drift, given};
+use super::{Kubernetes, drift, secret_values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::redact;
@@ -29,7 +29,7 @@ pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemCha
         let mut services = services(&run, candidate)?;
         // What goes is told with all else that does.
         services.retain(|(service, _)| candidate.services().contains(service));
-        let missing = given::missing(core, std::slice::from_ref(candidate))?;
+        let missing = secret_values::missing(core, std::slice::from_ref(candidate))?;
         let told: Vec<String> =
             missing.iter().map(|missing| format!("a deploy needs the secret {}", missing.told())).collect();
         let note = (!told.is_empty()).then(|| told.join("; "));

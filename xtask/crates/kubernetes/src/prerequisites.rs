@@ -1,10 +1,10 @@
 //! What stands before a release can: a namespace for each system, and its Secrets.
 
 use super::Kubernetes;
-use super::given;
 use super::names::SERVICE;
 use super::namespaces::{self, Ownership};
 use super::release_spec::{SecretRef, WorkloadSpec};
+use super::secret_values;
 use anyhow::Result;
 use base::error::Fault;
 use base::redact;
@@ -178,7 +178,7 @@ pub(super) fn secrets(
         let service = &part.service.name;
         let Some(content) = content(core, part, parts, make)? else { return Ok(None) };
         // A name must not tell whoever sees it what a guess is compared with.
-        let is_chosen = !part.given.is_empty() || given::takes_given(part, parts);
+        let is_chosen = !part.given.is_empty() || secret_values::takes_given(part, parts);
         let key = if is_chosen { core.records.secret(NAMING, make.then(Shape::default))? } else { None };
         if is_chosen && key.is_none() {
             return Ok(None);
@@ -205,7 +205,7 @@ fn content(
             core.deployment.find_service(&service).is_some_and(|one| core.deployment.environment.manages(one));
         let secret = match is_managed {
             true => core.platform.provided(&service, &name)?,
-            false => given::value(core, parts, &service, &name, make)?,
+            false => secret_values::value(core, parts, &service, &name, make)?,
         };
         let Some(secret) = secret else { return Ok(None) };
         // What the platform provides is an address with a password in it.

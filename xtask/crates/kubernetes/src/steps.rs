@@ -8,7 +8,7 @@ use super::release_spec::WorkloadSpec;
 use super::removal::{self, Removals};
 use super::running::Running;
 use super::verify::AppliedRelease;
-use super::{Kubernetes, exposure, given, handover, helm, prerequisites, recorded};
+use super::{Kubernetes, exposure, handover, helm, prerequisites, recorded, secret_values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -48,7 +48,7 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
         candidate.parting = removals.parting(&candidate.system.name)?;
         candidate.is_interrupted = !removals.handovers(&candidate.system.name, &[]).is_empty();
     }
-    let missing = given::missing(core, &candidates)?;
+    let missing = secret_values::missing(core, &candidates)?;
     let run = ReleaseContext::new(core, ctx, &candidates)?;
     run.set_running(running);
     let mut busy = Vec::new();

@@ -6,7 +6,7 @@ pub mod addresses;
 mod auto_rollback;
 mod earlier;
 mod facts;
-mod given;
+mod given_secrets;
 mod holder;
 pub mod images;
 mod moving;
