@@ -74,9 +74,15 @@ volumeMounts:
 {{- end }}
 
 {{- define "app.mounts" -}}
-{{- if or .service.files (dig "secret" "files" (list) .service) }}
+{{- if or .service.files (dig "secret" "files" (list) .service) (dig "given" "sources" (list) .service) }}
 - name: files
   mountPath: {{ .root.Values.filesPath | quote }}
+  readOnly: true
+{{- end }}
+{{- range $index, $mount := dig "given" "mounts" (list) .service }}
+- name: given-{{ $index }}
+  mountPath: {{ $mount.path | quote }}
+  subPath: {{ $mount.name | quote }}
   readOnly: true
 {{- end }}
 {{- range $index, $writable := .service.writable }}

@@ -61,7 +61,8 @@ spec:
 {{/* What its files and its paths in memory are; what it stores is a claim of its StatefulSet. */}}
 {{- define "app.volumes" -}}
 {{- $secretFiles := dig "secret" "files" (list) .service -}}
-{{- if or .service.files $secretFiles }}
+{{- $given := dig "given" "sources" (list) .service -}}
+{{- if or .service.files $secretFiles $given }}
 - name: files
   projected:
     {{- /* Its group is the one of the program. An image that names its own user has a group that is not known here. */}}
@@ -80,11 +81,34 @@ spec:
               path: {{ . | quote }}
             {{- end }}
       {{- end }}
+      {{- with include "app.sources" $given | trim }}
+      {{- . | nindent 6 }}
+      {{- end }}
+{{- end }}
+{{- range $index, $mount := dig "given" "mounts" (list) .service }}
+- name: given-{{ $index }}
+  projected:
+    sources:
+      {{- include "app.sources" $mount.sources | trim | nindent 6 }}
 {{- end }}
 {{- range $index, $writable := .service.writable }}
 - name: writable-{{ $index }}
   emptyDir:
     medium: Memory
     sizeLimit: {{ $writable.size | quote }}
+{{- end }}
+{{- end }}
+
+{{/* What of ConfigMaps and Secrets is in a volume, and where. Takes the list of them. */}}
+{{- define "app.sources" -}}
+{{- range . }}
+- {{ .kind }}:
+    name: {{ .name | quote }}
+    items:
+      {{- range .items }}
+      - key: {{ .key | quote }}
+        path: {{ .path | quote }}
+        mode: {{ .mode | int64 }}
+      {{- end }}
 {{- end }}
 {{- end }}

@@ -1,7 +1,7 @@
 //! What the chart makes of a system.
 
 use super::helm::{find, helm, helms, kind, name, names};
-use super::systems::{sample, samples};
+use super::systems::{given, sample, samples};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -60,8 +60,9 @@ fn each_service_has_what_it_is_made_of_and_nothing_else() {
         let others = ["NetworkPolicy", "Service", "ConfigMap"];
         let count = objects.iter().filter(|object| others.contains(&kind(object))).count();
         let headless = named(&has("storage")).len();
+        let files = named(&|service| service["files"] != json!({})).len();
         let all = services(&sample.values).count();
-        assert_eq!(count, 2 * all + 1 + headless, "{}: {objects:#?}", sample.what);
+        assert_eq!(count, 2 * all + 1 + headless + files, "{}: {objects:#?}", sample.what);
     }
 }
 
@@ -223,6 +224,49 @@ fn files_that_are_no_secret_have_a_name_that_changes_with_them() {
     let one = configured("one\n\"two\"\n");
     assert_eq!(configured("one\n\"two\"\n"), one);
     assert_ne!(configured("one\n"), one);
+}
+
+#[test]
+fn files_are_mounted_where_they_belong_with_their_modes() {
+    let helm = skip::unless!(helm());
+    let values = given();
+    let objects = helm.objects(&values);
+    let pod = &find(&objects, "Deployment", "epoch")["spec"]["template"]["spec"];
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let mounts: Vec<Value> = mounts
+        .iter()
+        .map(|mount| json!([mount["name"], mount["mountPath"], mount["subPath"], mount["readOnly"]]))
+        .collect();
+    let wanted = [
+        json!(["files", "/etc/slipway/files", null, true]),
+        json!(["given-0", "/etc/app/app.conf", "conf", true]),
+        json!(["given-1", "/etc/key", "key", true]),
+        json!(["given-2", "/srv/site", "site", true]),
+    ];
+    assert_eq!(mounts, wanted);
+    let map = values["services"]["epoch"]["given"]["configMap"].as_str().unwrap();
+    let key = |name: &str| format!("{name}.{}", "0".repeat(16));
+    let items = |items: &[(String, &str, u32)]| -> Vec<Value> {
+        items.iter().map(|(key, path, mode)| json!({"key": key, "path": path, "mode": mode})).collect()
+    };
+    let of = |items: Vec<Value>| json!({"configMap": {"name": map, "items": items}});
+    let volume = |name: &str| {
+        let volumes = pod["volumes"].as_array().unwrap();
+        volumes.iter().find(|volume| volume["name"] == name).unwrap()["projected"]["sources"].clone()
+    };
+    let site = items(&[(key("site"), "site/a/b", 0o444), (key("site"), "site/run", 0o555)]);
+    assert_eq!(volume("given-0"), json!([of(items(&[("conf".to_owned(), "conf", 0o444)]))]));
+    let secret = json!({"name": "epoch-sample", "items": items(&[("file.key".to_owned(), "key", 0o444)])});
+    assert_eq!(volume("given-1"), json!([{"secret": secret}]));
+    assert_eq!(volume("given-2"), json!([of(site)]));
+    let beside = [
+        (key("beside"), "beside/a/b", 0o444),
+        (key("beside"), "beside/run", 0o555),
+        ("note".to_owned(), "note", 0o644),
+    ];
+    let plain = find(&objects, "ConfigMap", volume("files")[0]["configMap"]["name"].as_str().unwrap());
+    assert_eq!(plain["data"], json!({"plain": "as ever"}));
+    assert_eq!(volume("files")[1], of(items(&beside)));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The values of every system in every environment that has a cluster, made from the real spec.
 
 use kubernetes::sample_values;
-use model::system::TargetKind;
+use model::given::Given;
+use model::system::{SecretSource, TargetKind};
 use model::{environment, environment_names};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// What a chart is given.
@@ -32,6 +33,7 @@ pub(crate) fn samples() -> Vec<Sample> {
             samples.push(Sample { what, values });
         }
     }
+    samples.push(Sample { what: "a service that is given files".to_owned(), values: given() });
     assert!(samples.len() >= 10, "{}", samples.len());
     samples
 }
@@ -41,6 +43,28 @@ pub(crate) fn sample(system: &str, replicas: u32) -> Value {
     let spec = model::load(root()).unwrap();
     let environment = environment(root(), "cluster", &[format!("replicas={replicas}")]).unwrap();
     let system = spec.systems.iter().find(|known| known.name.as_str() == system).unwrap();
+    sample_values(system, &environment).unwrap()
+}
+
+/// A system whose service is given files in every way.
+pub(crate) fn given() -> Value {
+    let mut spec = model::load(root()).unwrap();
+    let environment = environment(root(), "cluster", &[]).unwrap();
+    let system = spec.systems.iter_mut().find(|known| known.name.as_str() == "epoch").unwrap();
+    let service = &mut system.services[0];
+    service.secrets.insert("token".to_owned(), SecretSource::Generated);
+    let file = |executable| json!({"digest": "0".repeat(64), "size": 1, "executable": executable});
+    let folder = json!({"a/b": file(false), "run": file(true)});
+    for (name, given) in [
+        ("conf", json!({"from": "conf", "files": {"": file(false)}, "at": "/etc/app/app.conf"})),
+        ("site", json!({"from": "site", "files": folder, "at": "/srv/site", "mode": "0400"})),
+        ("beside", json!({"from": "site", "files": folder})),
+        ("key", json!({"text": "${secret.token}", "at": "/etc/key", "mode": "0440"})),
+        ("note", json!({"text": "port ${port}", "mode": "0644"})),
+        ("plain", json!("as ever")),
+    ] {
+        service.files.insert(name.to_owned(), Given::from_json(&given).unwrap());
+    }
     sample_values(system, &environment).unwrap()
 }
 

@@ -27,6 +27,7 @@ mod engine;
 
 mod confinement;
 mod failure;
+mod files;
 mod interrupt;
 mod life;
 mod lost;

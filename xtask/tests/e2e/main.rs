@@ -18,6 +18,7 @@ mod cli;
 mod client;
 mod documents;
 mod failure;
+mod files;
 mod firsthours;
 mod interrupt;
 mod killed;

@@ -46,7 +46,8 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     while reader.read_line(&mut line)? > 2 {
         line.clear();
     }
-    let answer = format!("{ANSWER}{}", std::env::var("TOLD").unwrap_or_default());
+    let answer: &str = &ANSWER;
+    let answer = format!("{answer}{}", std::env::var("TOLD").unwrap_or_default());
     let length = answer.len();
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}")
 }
@@ -81,6 +82,13 @@ impl Stage {
     /// Makes a service answer something else from the next deploy on.
     pub(crate) fn answer(&self, service: &str, answer: &str) {
         write(source(&self.sandbox.root, service), &SOURCE.replace("${answer}", answer));
+    }
+
+    /// Makes a service answer what an expression comes to when it is asked first.
+    pub(crate) fn answer_by(&self, service: &str, expression: &str) {
+        let by =
+            format!("static ANSWER: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {{ {expression} }});");
+        write(source(&self.sandbox.root, service), &SOURCE.replace("const ANSWER: &str = \"${answer}\";", &by));
     }
 
     /// Replaces the source of a service.

@@ -9,12 +9,13 @@ use base::http::Endpoint;
 use base::proc::CommandLine;
 use images::auth::docker_no_proxy;
 use keys::Digest;
-use machine::supervised::Supervised;
 use machine::supervised::addresses::reachable;
 use machine::supervised::recipe::{Image, Program, Recipe, keep_data};
 use machine::supervised::start::Secrets;
-use model::container::{EngineKind, FILES};
+use machine::supervised::{Supervised, given};
+use model::container::EngineKind;
 use model::environment::is_secret;
+use model::given::{Given, Mode};
 use model::name::ServiceName;
 use model::system::{Reference, Service, System};
 use std::collections::BTreeMap;
@@ -137,9 +138,12 @@ impl Part<'_> {
     }
 
     fn mounts(&self, recipe: &Recipe) -> Vec<Mount> {
-        let folder = self.core.home().files(&recipe.service);
-        let file = |name: &String| Mount::Bind { source: folder.join(name), at: format!("{FILES}/{name}") };
-        let mut mounts: Vec<Mount> = recipe.files.keys().map(file).collect();
+        let home = self.core.home();
+        let mount = |(name, given): (&String, &Given)| Mount::Bind {
+            source: given::path(home, &recipe.service, name, given),
+            at: given.in_container(name),
+        };
+        let mut mounts: Vec<Mount> = recipe.files.iter().map(mount).collect();
         if stores(recipe) {
             let at = self.service.data().to_owned();
             mounts.push(Mount::Volume { name: self.names.volume(self.core, &recipe.service), at });
@@ -218,9 +222,13 @@ pub(super) fn refer(service: &Service, reference: &Reference) -> Option<String> 
         Reference::Host => Some(service.name.to_string()),
         Reference::Port => Some(service.port.to_string()),
         Reference::Data => Some(service.data().to_owned()),
-        Reference::File(name) => Some(format!("{FILES}/{name}")),
-        Reference::Secret(_) | Reference::Provided { .. } => None,
+        Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     }
+}
+
+/// A container's user is not who owns the file, and the folder that it is in is only its owner's to enter.
+pub(super) fn mode_of(given: &Given, executable: bool) -> Mode {
+    given.mode_of(executable).for_others()
 }
 
 pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recipe) -> String {

@@ -126,6 +126,10 @@ impl Runtime for Containers {
         Ok(launch::refer(service, reference))
     }
 
+    fn file(&self, _: &Supervised, recipe: &Recipe, name: &str) -> Result<String> {
+        Ok(recipe.given(name)?.in_container(name))
+    }
+
     fn entries(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Vec<Entry> {
         let (service, system) = (&recipe.service, system.as_str());
         let files = (!recipe.files.is_empty())
@@ -141,7 +145,7 @@ impl Runtime for Containers {
             core.enter_folder(&files_id(&recipe.service), Some(system.as_str()), &files)?;
         }
         core.enter_log(&recipe.service, system.as_str())?;
-        core.write_files(recipe, 0o444)
+        core.write_given(recipe, &launch::mode_of)
     }
 
     fn proven(&self, _: &Supervised, _: &SystemName) -> Result<()> {

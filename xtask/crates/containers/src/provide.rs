@@ -56,7 +56,8 @@ fn parts(core: &Supervised, system: &System) -> Result<Vec<Service>, String> {
         if !service.targets.contains(&TargetKind::Containers) || service.presence == Presence::WhenReplicated {
             continue;
         }
-        if let Some(reason) = service.lacks_secret(TargetKind::Containers) {
+        let lacks = service.lacks_secret(TargetKind::Containers);
+        if let Some(reason) = lacks.or_else(|| service.without_file(TargetKind::Containers)) {
             return Err(reason);
         }
         match &service.source {

@@ -104,7 +104,7 @@ impl Deployment {
         let scope = scope(&loaded, systems)?;
         let environment = environment.read(&ctx.root).map_err(Fault::from)?;
         loaded.in_environment(&environment, true).map_err(Fault::from)?;
-        check_ports(&loaded, &environment, &scope)?;
+        check_platform(&loaded, &environment, &scope)?;
         Ok(Self::with(ctx, environment, loaded, Unreadable::default(), scope))
     }
 
@@ -124,7 +124,7 @@ impl Deployment {
         let scope = scope(&spec, systems)?;
         let environment = environment.read(&ctx.root).map_err(Fault::from)?;
         spec.in_environment(&environment, errors.is_none()).map_err(Fault::from)?;
-        check_ports(&spec, &environment, &scope)?;
+        check_platform(&spec, &environment, &scope)?;
         let unreadable = Unreadable { systems: unreadable, errors, environment: None };
         Ok(Self::with(ctx, environment, spec, unreadable, scope))
     }
@@ -236,9 +236,10 @@ impl Deployment {
     }
 }
 
-/// Where each service has to have its own port, no two of them may declare the same.
-fn check_ports(spec: &Spec, environment: &Environment, scope: &Scope) -> Result<()> {
+/// What the target limits. Where each service has to have its own port, no two of them may declare the same.
+fn check_platform(spec: &Spec, environment: &Environment, scope: &Scope) -> Result<()> {
     let named: &[SystemName] = if scope.everything { &[] } else { &scope.systems };
+    spec.check_files(environment.target, named).map_err(Fault::from)?;
     match environment.ports {
         Ports::Declared => Ok(spec.check_ports(environment.target, named).map_err(Fault::from)?),
         Ports::Prefer | Ports::Free => Ok(()),

@@ -85,6 +85,11 @@ impl Home {
         self.dir.join("files").join(service.as_str())
     }
 
+    /// Copies of what lay in the repository when a service was given it.
+    pub fn copies(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join("copies").join(service.as_str())
+    }
+
     pub fn artifacts(&self, service: &ServiceName) -> PathBuf {
         self.dir.join("artifacts").join(service.as_str())
     }

@@ -42,6 +42,7 @@
 //! ```
 
 mod configuration;
+mod copy;
 mod crates;
 mod diff;
 mod document;
@@ -56,6 +57,7 @@ mod tree;
 mod workspace;
 
 pub use configuration::outside as configuration_outside;
+pub use copy::{Copied, copied};
 pub use diff::{Change, diff};
 pub use input::{Digest, Input, Kind};
 pub use manifest::{Key, Manifest};

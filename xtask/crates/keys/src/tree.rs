@@ -20,7 +20,7 @@ use std::thread;
 /// The bits of a file's mode that git or a person sets, and no umask.
 const OWNER_AND_SPECIAL_BITS: u32 = 0o7700;
 /// What this tool keeps at the root of the repository.
-const STATE: &str = ".slipway";
+pub(super) const STATE: &str = ".slipway";
 /// How a directory says that everything in it can be made again: <https://bford.info/cachedir/>.
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 /// Below this many files for each thread, starting one costs more than it saves.
@@ -225,7 +225,7 @@ impl<'a> Forest<'a> {
     }
 
     /// Where a path leads in the end, unless that is nowhere or outside the repository.
-    fn destination(&self, link: &Path) -> Option<PathBuf> {
+    pub(super) fn destination(&self, link: &Path) -> Option<PathBuf> {
         let real = fs::canonicalize(link).ok()?;
         real.strip_prefix(&self.real_root).ok().map(Path::to_path_buf)
     }
@@ -304,7 +304,7 @@ fn counting_mode(metadata: &fs::Metadata) -> u16 {
     u16::try_from(metadata.permissions().mode() & OWNER_AND_SPECIAL_BITS).unwrap_or_default()
 }
 
-fn hash_file(path: &Path, buffer: &mut [u8]) -> std::io::Result<(u16, Digest)> {
+pub(super) fn hash_file(path: &Path, buffer: &mut [u8]) -> std::io::Result<(u16, Digest)> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     let mut hash = Sha256::new();

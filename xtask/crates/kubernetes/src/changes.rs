@@ -139,6 +139,9 @@ fn value_reasons(before: &Value, after: &Value, service: &ServiceName) -> Vec<St
     paths
 }
 
+/// What is said of all that is known of files: what is in them has many names.
+const FILES: &str = "its files changed";
+
 /// Where two documents differ, down to the deepest key that both have. A Secret's name says that what is in it differs.
 fn differing(path: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
     match (before, after) {
@@ -158,6 +161,11 @@ fn differing(path: &str, before: &Value, after: &Value, found: &mut Vec<String>)
         }
         (old, new) if old == new => {}
         (_, _) if path == "secret.name" => found.push("its secrets or files changed".to_owned()),
+        (_, _) if path.starts_with("given.") => {
+            if found.last().is_none_or(|last| last != FILES) {
+                found.push(FILES.to_owned());
+            }
+        }
         (old, new) => found.push(format!("`{path}` becomes {}, was {}", shown(path, new), shown(path, old))),
     }
 }

@@ -20,6 +20,7 @@ pub mod exposure;
 pub mod facts;
 pub mod fixture;
 mod forward;
+mod given;
 pub mod guard;
 mod handover;
 pub mod helm;

@@ -30,6 +30,8 @@ pub(super) const NAMING: &str = "secret.naming";
 
 /// The kind of a Secret in the ledger.
 pub(super) const SECRET: &str = "secret";
+/// That of a ConfigMap.
+pub(super) const CONFIG_MAP: &str = "configmap";
 
 /// The step that has a system's namespace: `namespace:SYSTEM`. It needs nothing.
 pub(super) fn namespace_step(core: &Arc<Kubernetes>, system: &System) -> Step {
@@ -236,7 +238,7 @@ pub(super) fn reference(
     SecretRef {
         name: format!("{service}-{digest:.10}"),
         env: part.secret_env.keys().cloned().collect(),
-        files: part.secret_files.keys().cloned().collect(),
+        files: part.plain_secret_files(),
     }
 }
 
@@ -260,38 +262,63 @@ fn make_secret(
 /// # Errors
 /// When the cluster refuses.
 pub(super) fn make_secret_object(core: &Kubernetes, system: &SystemName, secret: &Value) -> Result<()> {
+    make_object(core, system, SECRET, path::SECRET, secret)
+}
+
+/// The same for one of another kind; `kind` is what the ledger calls it.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn make_object(
+    core: &Kubernetes,
+    system: &SystemName,
+    kind: &str,
+    place: path::Kind,
+    wanted: &Value,
+) -> Result<()> {
     let namespace = core.names.namespace(system);
-    let name = object::name(secret);
+    let name = object::name(wanted);
     core.records.enter(Entry {
-        kind: SECRET.to_owned(),
+        kind: kind.to_owned(),
         id: format!("{namespace}/{name}"),
         system: Some(system.to_string()),
         identity: json!({"namespace": namespace, "name": name}),
     })?;
-    let mut secret = secret.clone();
-    secret["metadata"]["namespace"] = json!(namespace);
-    let mut labels = core.names.labels(Some(system));
-    if let (Some(all), Some(own)) = (labels.as_object_mut(), secret["metadata"]["labels"].as_object()) {
-        all.extend(own.clone());
-    }
-    secret["metadata"]["labels"] = labels;
-    match core.access.api()?.create(&path::SECRET.within(&namespace), &secret) {
+    match core.access.api()?.create(&place.within(&namespace), &in_namespace(core, system, wanted)) {
         // One of this name has this content.
         Err(refusal) if refusal.is_conflict() => Ok(()),
         Err(refusal) => {
-            Err(kube::fault(&format!("make the Secret `{name}` in namespace `{namespace}`"), &refusal).into())
+            let what = format!("make the {} `{name}` in namespace `{namespace}`", place.name);
+            Err(kube::fault(&what, &refusal).into())
         }
         Ok(_) => Ok(()),
     }
 }
 
-/// Removes the Secrets of a system that none of its kept releases refers to.
+/// An object as it is in a system's namespace, with the labels of what is ours.
+pub(super) fn in_namespace(core: &Kubernetes, system: &SystemName, object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["namespace"] = json!(core.names.namespace(system));
+    let mut labels = core.names.labels(Some(system));
+    if let (Some(all), Some(own)) = (labels.as_object_mut(), object["metadata"]["labels"].as_object()) {
+        all.extend(own.clone());
+    }
+    object["metadata"]["labels"] = labels;
+    object
+}
+
+/// Removes the Secrets and ConfigMaps of a system that none of its kept releases refers to.
 ///
 /// # Errors
 /// When the cluster refuses.
-pub(super) fn prune_secrets(core: &Kubernetes, system: &SystemName) -> Result<()> {
+pub(super) fn prune(core: &Kubernetes, system: &SystemName) -> Result<()> {
+    prune_kind(core, system, SECRET, path::SECRET)?;
+    prune_kind(core, system, CONFIG_MAP, path::CONFIG_MAP)
+}
+
+fn prune_kind(core: &Kubernetes, system: &SystemName, kind: &str, place: path::Kind) -> Result<()> {
     let namespace = core.names.namespace(system);
-    let in_ledger = |entry: &Entry| entry.kind == SECRET && entry.system.as_deref() == Some(system.as_str());
+    let in_ledger = |entry: &Entry| entry.kind == kind && entry.system.as_deref() == Some(system.as_str());
     let entries = core.records.entries()?;
     let name = |entry: &Entry| entry.identity["name"].as_str().unwrap_or_default().to_owned();
     let mut unused: BTreeSet<String> = entries.iter().filter(|entry| in_ledger(entry)).map(name).collect();
@@ -303,9 +330,9 @@ pub(super) fn prune_secrets(core: &Kubernetes, system: &SystemName) -> Result<()
     }
     let api = core.access.api()?;
     for name in &unused {
-        let gone = api.delete(&path::SECRET.at(&namespace, name), false);
+        let gone = api.delete(&place.at(&namespace, name), false);
         gone.map_err(|refusal| {
-            kube::fault(&format!("remove the Secret `{name}` in namespace `{namespace}`"), &refusal)
+            kube::fault(&format!("remove the {} `{name}` in namespace `{namespace}`", place.name), &refusal)
         })?;
     }
     core.records.strike(|entry| in_ledger(entry) && unused.contains(&name(entry)))

@@ -36,6 +36,7 @@ fn part(name: &ServiceName, values: &Value) -> WorkloadSpec {
         env: BTreeMap::new(),
         args: Vec::new(),
         files: BTreeMap::new(),
+        placed: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         given: BTreeSet::new(),
         secret_files: BTreeMap::new(),

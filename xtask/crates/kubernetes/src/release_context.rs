@@ -8,7 +8,7 @@ use super::platform::ServiceBindings;
 use super::records::VerifiedRelease;
 use super::release_spec::{self, Exposure, ImageRef, ReleaseSpec, WorkloadSpec};
 use super::running::{Record, Running};
-use super::{exposure, prerequisites, pull_secrets, recalled, values};
+use super::{exposure, given, prerequisites, pull_secrets, recalled, values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::SkippedSystem;
@@ -212,6 +212,9 @@ impl ReleaseContext {
         let exposure = if candidate.public().is_empty() { None } else { self.exposure()? };
         let known_exposure = exposure.is_some() || candidate.public().is_empty();
         let secrets = prerequisites::secrets(&self.core, system, parts, mode == ResolveMode::Made)?;
+        if mode == ResolveMode::Made {
+            given::make(&self.core, system, parts)?;
+        }
         let secrets = match secrets {
             Some(secrets) => secrets,
             None if mode == ResolveMode::Shown => BTreeMap::new(),

@@ -4,8 +4,8 @@
 use super::platform::ServiceBindings;
 use super::records::StatePlace;
 use model::cluster::{Cluster, NameServer};
-use model::container::FILES;
 use model::environment::{Environment, is_secret};
+use model::given::{self, Given};
 use model::name::{ServiceName, SystemName};
 use model::system::{Piece, Presence, Reference, Service, System, TargetKind, Template};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,10 @@ pub struct WorkloadSpec {
     /// Its variables, `PORT` and `LISTEN_ADDRESS` among them; those that need no secret.
     pub env: BTreeMap<String, String>,
     pub(super) args: Vec<String>,
-    /// Its files that need no secret, by name; it finds them in [`FILES`].
+    /// Its plain files that need no secret, by name; it finds them all in one folder.
     pub(super) files: BTreeMap<String, String>,
+    /// The texts among its other files that need none.
+    pub(super) placed: BTreeMap<String, String>,
     /// Variables and files that need secrets, to be filled in when those are known, and variables that are secrets.
     pub(super) secret_env: BTreeMap<String, Template>,
     /// Those of the variables that the environment sets, and that are no secrets of ours.
@@ -59,6 +61,9 @@ pub fn parts(system: &System, environment: &Environment, target: TargetKind) -> 
         if !names.contains(need) && !optional {
             return Err(format!("`{}` needs `{need}`, which is not for `{target}`", service.name));
         }
+    }
+    if let Some(reason) = present.iter().find_map(|service| service.without_file(target)) {
+        return Err(reason);
     }
     let managed: Vec<&Service> = system.services.iter().filter(|service| environment.manages(service)).collect();
     let there = There { present: &present, managed: &managed };
@@ -97,7 +102,7 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
     // A store of its own is what a service falls back to where the one that several could share is absent.
     let shared = |need: &&ServiceName| there.any(|other| other.name == **need && other.presence != Presence::Always);
     let shared = service.needs.iter().find(shared);
-    let templates = env.values().copied().chain(&service.args).chain(service.files.values());
+    let templates = env.values().copied().chain(&service.args).chain(given::texts(&service.files));
     let has_state = templates.flat_map(Template::references).any(|reference| *reference == Reference::Data);
     let stores = shared.is_none() && has_state;
     let place = match shared {
@@ -114,6 +119,7 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
         env: BTreeMap::new(),
         args: service.args.iter().map(|template| filler.fill(template, &|_, _| None).unwrap_or_default()).collect(),
         files: BTreeMap::new(),
+        placed: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         given: BTreeSet::new(),
         secret_files: BTreeMap::new(),
@@ -128,9 +134,11 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
             None => part.secret_env.insert(name.clone(), template.clone()).map(drop),
         };
     }
-    for (name, template) in &service.files {
+    for (name, given) in &service.files {
+        let Some(template) = given.text() else { continue };
         match filler.fill(template, &|_, _| None) {
-            Some(text) => part.files.insert(name.clone(), text).map(drop),
+            Some(text) if given.is_plain() => part.files.insert(name.clone(), text).map(drop),
+            Some(text) => part.placed.insert(name.clone(), text).map(drop),
             None => part.secret_files.insert(name.clone(), template.clone()).map(drop),
         };
     }
@@ -159,6 +167,12 @@ impl WorkloadSpec {
     /// Where its volume is, for one that stores something.
     pub(super) fn data(&self) -> &str {
         self.service.data()
+    }
+
+    /// Its plain files that need secrets.
+    pub(super) fn plain_secret_files(&self) -> Vec<String> {
+        let is_plain = |name: &&String| self.service.files.get(*name).is_some_and(Given::is_plain);
+        self.secret_files.keys().filter(is_plain).cloned().collect()
     }
 
     /// Whether its program is a crate of this repository.
@@ -224,7 +238,7 @@ impl Filler<'_> {
             Reference::Port => Some(self.service.port.to_string()),
             Reference::Data => Some(self.service.data().to_owned()),
             Reference::Secret(name) => secret(&self.service.name, name),
-            Reference::File(name) => Some(format!("{FILES}/{name}")),
+            Reference::File(name) => Some(self.service.files.get(name)?.in_container(name)),
             Reference::Provided { service, name } => {
                 let Some(provider) = self.present.iter().find(|other| other.name == *service) else {
                     // What the platform has in its place is known only once that is there, and may let one in.

@@ -329,8 +329,8 @@ impl Work for RetireWork {
             ..newest
         })?;
         probe.finish(cx)?;
-        if let Err(error) = prerequisites::prune_secrets(core, system) {
-            cx.news(format!("Secrets that nothing refers to any more were left: {error:#}"));
+        if let Err(error) = prerequisites::prune(core, system) {
+            cx.news(format!("Secrets and files that nothing refers to any more were left: {error:#}"));
         }
         Ok(Outcome::DoneWith(format!("{} is gone", named(gone.iter()))))
     }

@@ -16,9 +16,10 @@ use self::assumed::Assumed;
 use self::objects::Object;
 use super::Kubernetes;
 use super::chart::CHART;
+use super::given;
 use super::release_context::{self, Candidate};
 use super::release_spec::{ImageRef, ReleaseSpec, SecretRef, WorkloadSpec};
-use super::{namespaces, values};
+use super::{namespaces, prerequisites, values};
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -117,7 +118,7 @@ fn secret(part: &WorkloadSpec) -> SecretRef {
     SecretRef {
         name: format!("{}-secrets", part.service.name),
         env: part.secret_env.keys().cloned().collect(),
-        files: part.secret_files.keys().cloned().collect(),
+        files: part.plain_secret_files(),
     }
 }
 
@@ -177,5 +178,12 @@ fn objects(core: &Kubernetes, wanted: &ReleaseSpec, values: &Value) -> Result<Ve
     let line = line.dir(&core.deployment.root).stdin(values.to_string());
     let printed = core.proc.read(&line)?;
     let parsed = objects::parse(&printed, &wanted.namespace);
-    parsed.map_err(|why| Fault::failed("chart-unreadable", format!("what `helm template` prints: {why}")).into())
+    let mut objects =
+        parsed.map_err(|why| Fault::failed("chart-unreadable", format!("what `helm template` prints: {why}")))?;
+    for part in &wanted.parts {
+        if let Some(object) = given::config_map(part, &core.deployment.root)? {
+            objects.push(Object::of(&prerequisites::in_namespace(core, &wanted.system, &object)));
+        }
+    }
+    Ok(objects)
 }

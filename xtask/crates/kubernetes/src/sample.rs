@@ -20,7 +20,7 @@ pub fn sample_values(system: &System, environment: &Environment) -> Result<Value
         version: "sample".to_owned(),
     };
     let secret = |part: &WorkloadSpec| {
-        let (env, files) = (part.secret_env.keys().cloned().collect(), part.secret_files.keys().cloned().collect());
+        let (env, files) = (part.secret_env.keys().cloned().collect(), part.plain_secret_files());
         SecretRef { name: format!("{}-sample", part.service.name), env, files }
     };
     let takes_secrets = |part: &&WorkloadSpec| !part.secret_env.is_empty() || !part.secret_files.is_empty();

@@ -64,9 +64,9 @@ impl Applied for AppliedRelease {
         let place = |part: &WorkloadSpec| Some((part.service.name.clone(), part.state.clone()?));
         core.records.note_state(system, &self.candidate.parts.iter().filter_map(place).collect())?;
         handover::settle(core, system)?;
-        if let Err(error) = prerequisites::prune_secrets(core, system) {
+        if let Err(error) = prerequisites::prune(core, system) {
             // The release is as it should be; another time takes them.
-            cx.news(format!("Secrets that nothing refers to any more were left: {error:#}"));
+            cx.news(format!("Secrets and files that nothing refers to any more were left: {error:#}"));
         }
         Ok(number)
     }

@@ -178,6 +178,14 @@ impl<'d> Value<'d> {
         None
     }
 
+    pub(super) fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.value.is_str()
+    }
+
     /// A string. NUL is refused everywhere, since no argument, variable or file name can hold one.
     pub(super) fn text(&self) -> Option<&'d str> {
         let Some(text) = self.value.as_str() else {
@@ -278,10 +286,6 @@ impl<'d> Value<'d> {
         let values =
             elements.map(|(index, value)| Value { at: self.at.element(index, value.span()), value: value.get_ref() });
         Some(values.collect())
-    }
-
-    pub(super) fn is_table(&self) -> bool {
-        self.value.as_table().is_some()
     }
 
     /// Reads a table with a fixed set of keys.

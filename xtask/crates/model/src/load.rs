@@ -1,5 +1,6 @@
 //! Loads all systems and the images they use, and checks what takes more than one file.
 
+use super::cluster_files::DeclaredFile;
 use super::decode::{At, Document};
 use super::error::{Place, Sink, SpecError, SpecErrors, find};
 use super::image::ImagePins;
@@ -25,6 +26,8 @@ pub struct Spec {
     pub images: ImagePins,
     /// Where the ports are declared that services take of a machine.
     pub(super) ports: Vec<DeclaredPort>,
+    /// Where it is said which files services are given.
+    pub(super) files: Vec<DeclaredFile>,
 }
 
 /// The port that a service takes of a machine, and where that is written down.
@@ -117,13 +120,14 @@ pub fn load_readable(root: &Path) -> Readable {
         check_foreign(&drafts);
     }
     let ports = drafts.iter().flat_map(declared_ports).collect();
+    let files = drafts.iter().flat_map(|draft| draft.files.iter().map(DeclaredFile::of)).collect();
     let systems: Vec<System> = drafts.into_iter().map(|draft| draft.system).collect();
     match sink.finish(Some(())) {
-        Ok(()) => Readable { spec: Spec { systems, images, ports }, unreadable: BTreeSet::new(), errors: None },
+        Ok(()) => Readable { spec: Spec { systems, images, ports, files }, unreadable: BTreeSet::new(), errors: None },
         Err(errors) => {
             let unreadable: BTreeSet<SystemName> = errors.iter().filter_map(SpecError::system).collect();
             let systems = systems.into_iter().filter(|system| !unreadable.contains(&system.name)).collect();
-            Readable { spec: Spec { systems, images, ports }, unreadable, errors: Some(errors) }
+            Readable { spec: Spec { systems, images, ports, files }, unreadable, errors: Some(errors) }
         }
     }
 }

@@ -4,10 +4,11 @@ use super::build_file;
 use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
+use super::given_file::{self, GivenAt};
 use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
 use super::name::ServiceName;
 use super::secret_file;
-use super::system::{HostProgram, Managed, Presence, Probe, Scale, Service, Source, TargetKind, Template};
+use super::system::{HostProgram, Managed, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template};
 use super::system_file::read_was;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ pub(super) struct Known {
     pub(super) crates: Vec<String>,
     /// The short names in the image file; none where that file cannot be read.
     pub(super) images: Option<Vec<String>>,
-    /// Where the repository is.
+    /// The repository, in which Dockerfiles are, and files that services are given.
     pub(super) root: PathBuf,
 }
 
@@ -48,6 +49,7 @@ pub(super) struct DraftService<'d> {
     pub(super) host_port_at: At<'d>,
     pub(super) needs_at: Vec<At<'d>>,
     pub(super) templates: Vec<PlacedTemplate<'d>>,
+    pub(super) files_at: Vec<GivenAt<'d>>,
 }
 
 pub(super) struct PlacedTemplate<'d> {
@@ -84,7 +86,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         provides.insert("url".to_owned(), http_url());
     }
     let secrets = secret_file::read(table, None);
-    let files = read_templates(table, "files", Role::File, check_file_name, &mut templates);
+    let (files, files_at) = given_file::read(table, &known.root, &mut templates);
     let args = read_args(table, &mut templates);
     let public = table.optional("public").and_then(|value| value.boolean());
     let team = table.optional("team").and_then(|value| value.parse());
@@ -123,7 +125,10 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         container: container.unwrap_or_default(),
         was: was.unwrap_or_default(),
     };
-    Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates })
+    let stores = |placed: &PlacedTemplate<'_>| placed.template.references().any(|one| *one == Reference::Data);
+    let data = templates.iter().any(stores).then(|| service.data());
+    given_file::check(&service.files, &files_at, &service.container, data);
+    Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates, files_at })
 }
 
 /// The port, that of a shared machine, and where the latter is said.
@@ -261,7 +266,11 @@ fn read_args<'d>(table: &Table<'d>, templates: &mut Vec<PlacedTemplate<'d>>) -> 
     read.filter_map(|value| read_template(value, Role::Argument, templates)).collect()
 }
 
-fn read_template<'d>(value: Value<'d>, role: Role, templates: &mut Vec<PlacedTemplate<'d>>) -> Option<Template> {
+pub(super) fn read_template<'d>(
+    value: Value<'d>,
+    role: Role,
+    templates: &mut Vec<PlacedTemplate<'d>>,
+) -> Option<Template> {
     let template: Template = value.parse()?;
     templates.push(PlacedTemplate { role, template: template.clone(), at: value.at });
     Some(template)

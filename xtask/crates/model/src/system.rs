@@ -2,6 +2,7 @@
 
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
+use super::given::Given;
 use super::name::{ServiceName, SystemName, TeamName};
 use super::secret::Secret;
 use super::smoke::{DeniedPath, SmokeCheck};
@@ -48,8 +49,8 @@ pub struct Service {
     pub provides: BTreeMap<String, Template>,
     /// Secrets by name, its own and those of its system, referred to as `${secret.NAME}` within this service.
     pub secrets: BTreeMap<String, Secret>,
-    /// Files written for the service, private to it, referred to as `${file.NAME}`.
-    pub files: BTreeMap<String, Template>,
+    /// Files and folders of its own, referred to as `${file.NAME}`.
+    pub files: BTreeMap<String, Given>,
     /// Arguments of the program.
     pub args: Vec<Template>,
     pub ready: Probe,

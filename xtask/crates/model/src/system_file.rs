@@ -1,6 +1,7 @@
 //! Reads the file of one system, and checks all that needs no other file.
 
 use super::decode::{At, Table, Value};
+use super::given_file::GivenAt;
 use super::name::{ServiceName, SystemName};
 use super::order::in_order;
 use super::references::{self, Roster};
@@ -23,6 +24,7 @@ pub(super) struct Draft<'d> {
     pub(super) declared: Vec<(ServiceName, At<'d>)>,
     pub(super) host_ports: Vec<(ServiceName, At<'d>)>,
     pub(super) foreign: Vec<ForeignOrigin<'d>>,
+    pub(super) files: Vec<(ServiceName, GivenAt<'d>)>,
 }
 
 /// Reads the whole of a file as the system `name`.
@@ -59,6 +61,11 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
     let order = order(&drafts);
     let place = |draft: &DraftService<'d>| (draft.service.name.clone(), draft.host_port_at.clone());
     let host_ports = drafts.iter().map(place).collect();
+    let placed = |draft: &DraftService<'d>| {
+        let name = draft.service.name.clone();
+        draft.files_at.clone().into_iter().map(move |at| (name.clone(), at))
+    };
+    let files = drafts.iter().flat_map(placed).collect();
     let services = order.into_iter().map(|index| drafts[index].service.clone()).collect();
     Draft {
         system: System {
@@ -72,6 +79,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
         declared,
         host_ports,
         foreign,
+        files,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the chart prints, taken apart: a text for each object. It stays the chart's own text but for what differs from
 //! Helm to Helm, which is around the objects and not in them.
 
+use serde_json::Value;
+
 /// An object as YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
@@ -10,6 +12,12 @@ pub(super) struct Object {
 }
 
 impl Object {
+    /// One that is not the chart's.
+    pub(super) fn of(object: &Value) -> Self {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { kind: text("/kind"), name: text("/metadata/name"), text: super::yaml::of(object) }
+    }
+
     /// `deployment-epoch.yaml`
     pub(super) fn file(&self) -> String {
         format!("{}-{}.yaml", self.kind.to_lowercase(), self.name)

@@ -4,17 +4,19 @@
 use super::Place;
 use super::find::{self, Found};
 use super::gate::Gate;
+use crate::names::{MANAGED_BY, OURS};
 use crate::{Kubernetes, diagnostics};
 use anyhow::Result;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
-use kube::path::{CLAIM, DEPLOYMENT, INGRESS, SECRET, STATEFUL_SET};
+use kube::path::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STATEFUL_SET};
 use model::name::{ServiceName, SystemName};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tools::helm;
 use tools::helm::Release;
+use tools::object;
 
 /// How long pods may take to end, with all the time they are given to serve what they have begun.
 const WITHIN: Duration = Duration::from_secs(180);
@@ -42,8 +44,8 @@ fn left(core: &Kubernetes, place: &Place) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Whether something is there of these services of a system, but for what they stored and the Secrets, which revisions
-/// that can be gone back to may need.
+/// Whether something is there of these services of a system, but for what they stored, the Secrets and the files,
+/// which revisions that can be gone back to may need.
 ///
 /// # Errors
 /// When the cluster refuses or does not answer.
@@ -58,7 +60,11 @@ pub(in super::super) fn is_left(
 fn left_of(core: &Kubernetes, system: &SystemName, services: &BTreeSet<ServiceName>) -> Result<Vec<Found>> {
     let mut found = find::labelled(core, Some(&core.names.namespace(system)))?;
     let is_of = |found: &Found| services.iter().any(|service| service.as_str() == find::service(found));
-    found.retain(|found| ![CLAIM, SECRET].contains(&found.kind) && !found.is_owned() && is_of(found));
+    let is_kept = |found: &Found| {
+        let ours = object::label(&found.object, MANAGED_BY) == OURS;
+        [CLAIM, SECRET].contains(&found.kind) || found.kind == CONFIG_MAP && ours
+    };
+    found.retain(|found| !is_kept(found) && !found.is_owned() && is_of(found));
     // What makes them seen goes last, so that a run that is killed meanwhile leaves nothing that no other looks for.
     found.sort_by_key(|found| [INGRESS, DEPLOYMENT, STATEFUL_SET].iter().position(|kind| *kind == found.kind));
     Ok(found)

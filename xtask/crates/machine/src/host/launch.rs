@@ -1,12 +1,13 @@
 //! How a recipe becomes a process of this machine.
 
-use crate::supervised::Supervised;
 use crate::supervised::addresses::reachable;
 use crate::supervised::recipe::{Program, Recipe};
 use crate::supervised::start::Secrets;
+use crate::supervised::{Supervised, given};
 use anyhow::Result;
 use base::{os, ports};
 use engine::home::Home;
+use model::given::{Content, Given, Mode};
 use model::name::ServiceName;
 use model::system::Reference;
 use std::path::PathBuf;
@@ -69,7 +70,22 @@ pub(super) fn refer(core: &Supervised, service: &ServiceName, reference: &Refere
         Reference::Host => address()?.map(|address| reachable(address).ip().to_string()),
         Reference::Port => address()?.map(|address| address.port().to_string()),
         Reference::Data => Some(core.home().data(service).to_string_lossy().into_owned()),
-        Reference::File(name) => Some(core.home().files(service).join(name).to_string_lossy().into_owned()),
-        Reference::Secret(_) | Reference::Provided { .. } => None,
+        Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     })
+}
+
+/// The path of what a service is given: below the folder that it works in where it says so.
+pub(super) fn file(home: &Home, service: &ServiceName, name: &str, given: &Given) -> PathBuf {
+    match given.beside() {
+        Some(at) => home.data(service).join(at),
+        None => given::path(home, service, name, given),
+    }
+}
+
+/// Texts may hold secrets. What lies in the repository is none, and only its own folder keeps others out.
+pub(super) fn mode_of(given: &Given, executable: bool) -> Mode {
+    match (&given.content, given.mode) {
+        (Content::Text(_), None) => Mode(0o600),
+        _ => given.mode_of(executable),
+    }
 }

@@ -121,6 +121,11 @@ impl Runtime for Processes {
         launch::refer(core, &service.name, reference)
     }
 
+    fn file(&self, core: &Supervised, recipe: &Recipe, name: &str) -> Result<String> {
+        let path = launch::file(core.home(), &recipe.service, name, recipe.given(name)?);
+        Ok(path.to_string_lossy().into_owned())
+    }
+
     fn entries(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Vec<Entry> {
         let (service, system) = (&recipe.service, system.as_str());
         let data = core.path_entry("folder", &data_id(service), Some(system), &core.home().data(service));
@@ -132,7 +137,7 @@ impl Runtime for Processes {
         self.choices.begin(core.home(), system)?;
         core.enter_folder(&data_id(service), Some(system.as_str()), &core.home().data(service))?;
         core.enter_log(service, system.as_str())?;
-        core.write_files(recipe, 0o600)
+        core.write_given(recipe, &launch::mode_of)
     }
 
     fn proven(&self, core: &Supervised, system: &SystemName) -> Result<()> {

@@ -66,7 +66,11 @@ pub(super) fn of_system(
         }
         let optional = service.presence == Presence::WhenAvailable;
         let decided = decided.get(&service.name).filter(|_| optional);
-        match (of_service(service, ctx, home, used), decided) {
+        let found = match service.without_file(TargetKind::Host) {
+            Some(reason) => Err(reason),
+            None => of_service(service, ctx, home, used),
+        };
+        match (found, decided) {
             (Ok(_), Some(false)) => provisions.unused.push(service.name.clone()),
             (Ok(provision), _) => {
                 provisions.found.insert(service.name.clone(), provision);

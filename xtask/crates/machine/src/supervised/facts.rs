@@ -7,6 +7,7 @@ use base::files;
 use engine::home::Home;
 use model::build::DockerBuild;
 use model::container::Container;
+use model::given;
 use model::name::{ServiceName, SystemName};
 use model::secret::{Secret, SecretSource, Shape};
 use model::system::{Presence, Probe, Service, Source, TargetKind, Template};
@@ -131,7 +132,7 @@ fn to_json(service: &Service) -> Value {
     json!({
         "name": service.name.as_str(), "source": source, "port": service.port, "host_port": service.host_port,
         "public": service.public, "needs": service.needs.iter().map(ServiceName::as_str).collect::<Vec<_>>(),
-        "env": texts(&service.env), "provides": texts(&service.provides), "files": texts(&service.files),
+        "env": texts(&service.env), "provides": texts(&service.provides), "files": given::to_json(&service.files),
         "args": service.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "secrets": service.secrets.keys().collect::<Vec<_>>(),
         "ready": service.ready.to_json(), "live": service.live.to_json(),
@@ -164,7 +165,7 @@ fn from_json(value: &Value) -> Option<Service> {
         needs: list("needs")?.into_iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
         env: templates(&value["env"])?,
         provides: templates(&value["provides"])?,
-        files: templates(&value["files"])?,
+        files: given::from_json(&value["files"])?,
         args: list("args")?.into_iter().map(|text| text.parse().ok()).collect::<Option<_>>()?,
         secrets,
         ready: Probe::from_json(&value["ready"])?,

@@ -6,6 +6,7 @@ pub mod addresses;
 mod auto_rollback;
 mod earlier;
 mod facts;
+pub mod given;
 mod given_secrets;
 mod holder;
 pub mod images;

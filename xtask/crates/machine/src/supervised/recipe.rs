@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, anyhow};
 use model::container::Container;
 use model::environment::Environment;
+use model::given::{self, Given};
 use model::name::ServiceName;
 use model::system::{Piece, Probe, Reference, Service, Template};
 use serde_json::{Map, Value, json};
@@ -44,7 +45,7 @@ pub struct Recipe {
     pub program: Program,
     pub args: Vec<Template>,
     pub env: BTreeMap<String, Template>,
-    pub files: BTreeMap<String, Template>,
+    pub files: BTreeMap<String, Given>,
     /// Where the secrets are that it refers to, by `SERVICE.NAME`; one that is not named here is at just that.
     pub(crate) secrets: BTreeMap<String, String>,
     /// It takes a listening socket that is passed to it, and a private one for probes beside it.
@@ -84,9 +85,17 @@ impl Recipe {
         }
     }
 
+    /// What it is given by this name.
+    ///
+    /// # Errors
+    /// When there is nothing.
+    pub fn given(&self, name: &str) -> Result<&Given> {
+        self.files.get(name).ok_or_else(|| anyhow!("`{}` is given no `{name}`", self.service))
+    }
+
     /// All that is filled in when it is started.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        self.env.values().chain(&self.args).chain(self.files.values())
+        self.env.values().chain(&self.args).chain(given::texts(&self.files))
     }
 
     /// Where the value of a secret is that it refers to.
@@ -120,7 +129,7 @@ impl Recipe {
             "program": program,
             "args": self.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "env": texts(&self.env),
-            "files": texts(&self.files),
+            "files": given::to_json(&self.files),
             "handover": self.handover,
             "ready": self.ready.to_json(),
             "live": self.live.to_json(),
@@ -141,7 +150,7 @@ impl Recipe {
                 program: program_from(&value["program"])?,
                 args: value["args"].as_array()?.iter().map(template).collect::<Option<_>>()?,
                 env: templates(&value["env"])?,
-                files: templates(&value["files"])?,
+                files: given::from_json(&value["files"])?,
                 secrets: match value.get("secrets") {
                     Some(places) => serde_json::from_value(places.clone()).ok()?,
                     None => BTreeMap::new(),
@@ -217,7 +226,10 @@ mod tests {
             program: Program::Native { path: PathBuf::from("/usr/bin/redis-server"), prefix: vec!["-".to_owned()] },
             args: vec![text("${file.redis.conf}")],
             env: BTreeMap::from([("COST".to_owned(), text("5$$ at ${host}"))]),
-            files: BTreeMap::from([("redis.conf".to_owned(), text("port ${port}\nrequirepass ${secret.password}"))]),
+            files: BTreeMap::from([(
+                "redis.conf".to_owned(),
+                text("port ${port}\nrequirepass ${secret.password}").into(),
+            )]),
             secrets: BTreeMap::new(),
             handover: false,
             ready: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: Some("-NOAUTH".to_owned()) },

@@ -108,7 +108,13 @@ pub trait Runtime: Send + Sync {
     /// When what the recipe refers to cannot be read.
     fn launch_spec(&self, core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>>;
 
-    /// What `${address}`, `${host}`, `${port}`, `${data}` and `${file.NAME}` stand for; `None` while it is not known.
+    /// What `${file.NAME}` stands for in a recipe.
+    ///
+    /// # Errors
+    /// When it has no such file.
+    fn file(&self, core: &Supervised, recipe: &Recipe, name: &str) -> Result<String>;
+
+    /// What `${address}`, `${host}`, `${port}` and `${data}` stand for; `None` while it is not known.
     ///
     /// # Errors
     /// When that cannot be read.

@@ -3,6 +3,7 @@
 
 use super::auto_rollback::{self, Changes, Switched};
 use super::recipe::Recipe;
+use super::records::newest_recipe;
 use super::runtime::BuildErrors;
 use super::succession::Succession;
 use super::{Supervised, facts};
@@ -15,7 +16,7 @@ use engine::reconcile::UnitId;
 use engine::release::{self, Restored};
 use keys::Digest;
 use model::name::{ServiceName, SystemName};
-use model::system::{Reference, Template};
+use model::system::{Piece, Reference, Template};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
@@ -129,8 +130,17 @@ pub(super) fn launch(
     }
     core.enter_planned()?;
     core.runtime.prepare(core, recipe, system)?;
-    core.switch(&spec, cx)?;
+    core.switch(&spec, cx).inspect_err(|_| put_back(core, recipe, system))?;
     Ok(spec.listen)
+}
+
+/// Has what serves on find its files as they were when it was proven. The failure is told, and not what comes of this.
+fn put_back(core: &Supervised, failed: &Recipe, system: &SystemName) {
+    if let Ok(Some(proven)) = newest_recipe(core.home(), system, &failed.service)
+        && proven.files != failed.files
+    {
+        let _ = core.runtime.prepare(core, &proven, system);
+    }
 }
 
 impl Supervised {
@@ -262,8 +272,18 @@ impl Supervised {
         env
     }
 
-    /// A template of a service with everything filled in as a recipe has it; `None` while something is not known yet.
-    fn render(
+    /// A template with everything filled in; `None` while something is not known yet.
+    pub(crate) fn render(&self, recipe: &Recipe, template: &Template, secrets: Secrets) -> Result<Option<String>> {
+        // Where its files are goes with the version, and not with what the spec says now.
+        let place = |piece: &Piece| match piece {
+            Piece::Reference(Reference::File(name)) => Ok(Piece::Text(self.runtime.file(self, recipe, name)?)),
+            piece => Ok(piece.clone()),
+        };
+        let template = Template(template.0.iter().map(place).collect::<Result<_>>()?);
+        self.render_of(recipe, &recipe.service, &template, secrets)
+    }
+
+    fn render_of(
         &self,
         recipe: &Recipe,
         service: &ServiceName,
@@ -300,7 +320,7 @@ impl Supervised {
             Reference::Provided { service: other, name } => {
                 let provided = self.service(other).and_then(|other| other.provides.get(name));
                 let template = provided.ok_or_else(|| anyhow!("`{other}` provides no `{name}`"))?;
-                self.render(recipe, other, template, secrets)
+                self.render_of(recipe, other, template, secrets)
             }
             _ => {
                 let service = self.service(service);
@@ -314,28 +334,18 @@ impl Supervised {
     pub fn fill(&self, recipe: &Recipe, secrets: Secrets) -> Result<Option<Filled>> {
         let mut filled = Filled::default();
         for (name, template) in &recipe.env {
-            let Some(value) = self.render(recipe, &recipe.service, template, secrets)? else { return Ok(None) };
+            let Some(value) = self.render(recipe, template, secrets)? else { return Ok(None) };
             filled.env.insert(name.clone(), value);
         }
         for template in &recipe.args {
-            let Some(value) = self.render(recipe, &recipe.service, template, secrets)? else { return Ok(None) };
+            let Some(value) = self.render(recipe, template, secrets)? else { return Ok(None) };
             filled.args.push(value);
         }
-        for (name, template) in &recipe.files {
-            let Some(value) = self.render(recipe, &recipe.service, template, secrets)? else { return Ok(None) };
+        for (name, template) in recipe.files.iter().filter_map(|(name, given)| Some((name, given.text()?))) {
+            let Some(value) = self.render(recipe, template, secrets)? else { return Ok(None) };
             filled.files.insert(name.clone(), value);
         }
         Ok(Some(filled))
-    }
-
-    /// Writes the files of a service where its arguments name them.
-    pub fn write_files(&self, recipe: &Recipe, mode: u32) -> Result<()> {
-        for (name, template) in &recipe.files {
-            let text = self.render(recipe, &recipe.service, template, Secrets::Make)?.unwrap_or_default();
-            let path = self.home().files(&recipe.service).join(name);
-            base::files::write_with_mode(&path, text.as_bytes(), mode)?;
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is on disk of a deployment, and its removal.
 
-use crate::supervised::{Supervised, facts};
+use crate::supervised::{Supervised, facts, given};
 use anyhow::Result;
 use base::files;
 use engine::plan::runner::StepCx;
@@ -64,13 +64,15 @@ pub(in crate::supervised) fn of_services(core: &Supervised, services: &[ServiceN
     let home = core.home();
     let of_service = |service: &ServiceName| {
         let log = home.log(service);
-        [log.with_extension("log.1"), log, home.files(service), home.artifacts(service), home.images(service)]
+        let made = [home.files(service), home.copies(service), home.artifacts(service), home.images(service)];
+        [log.with_extension("log.1"), log].into_iter().chain(made)
     };
     services.iter().flat_map(of_service).collect()
 }
 
+/// Whether a service has stored nothing there.
 pub(crate) fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+    given::holds_no_data(folder)
 }
 
 /// The path in a ledger entry.
