@@ -77,6 +77,8 @@ fn a_change_of_a_file_starts_anew_what_reads_it_and_nothing_else() {
     write(&sandbox.root, "conf/one.conf", "first");
     assert_eq!(deployed(sandbox), ["unchanged", "unchanged"]);
     write(&sandbox.root, "conf/one.conf", "second");
+    let plan = sandbox.xtask(["plan"]).success().stdout;
+    assert!(plan.contains("`conf/one.conf` changed"), "{plan}");
     assert_eq!(deployed(sandbox), ["deployed", "unchanged"]);
     says(sandbox, "conf=second");
     write(&sandbox.root, "site/bin/hello", "#!/bin/sh\necho bye\n");

@@ -187,6 +187,25 @@ pub(super) fn holds_no_data(folder: &Path) -> bool {
     })
 }
 
+/// Which files differ between two versions of a service: "`conf/app.conf` changed".
+pub(super) fn changes(before: &Recipe, after: &Recipe) -> Vec<String> {
+    let names: BTreeSet<&String> = before.files.keys().chain(after.files.keys()).collect();
+    let differs = |name: &&String| before.files.get(*name) != after.files.get(*name);
+    let told = |name: &String| {
+        let copy = |recipe: &'_ Recipe| recipe.files.get(name).and_then(Given::copy).cloned();
+        let other = copy(before).zip(copy(after)).and_then(|(old, new)| {
+            let paths = new.files.keys().chain(old.files.keys());
+            let path = paths.into_iter().find(|path| old.files.get(*path) != new.files.get(*path))?;
+            Some(new.source(Path::new(""), path))
+        });
+        match other {
+            Some(path) => format!("`{}` changed", path.display()),
+            None => format!("its file `{name}` changed"),
+        }
+    };
+    names.into_iter().filter(differs).map(told).collect()
+}
+
 /// Removes the copies of a service that no kept revision names.
 pub(super) fn prune(home: &Home, service: &ServiceName, kept: &[Revision]) {
     let Ok(folders) = std::fs::read_dir(home.copies(service)) else { return };

@@ -1,8 +1,9 @@
 //! Answers: what runs, and what a deploy would change.
 
 use super::addresses::Addresses;
+use super::records::newest_recipe;
 use super::runtime::{Blocked, Planned, Provided};
-use super::{Supervised, addresses, outlook, start};
+use super::{Supervised, addresses, given, outlook, start};
 use anyhow::Result;
 use base::os;
 use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
@@ -137,9 +138,12 @@ impl Supervised {
             };
         }
         let version = self.with_addresses(held, || Ok(self.version(system, service)(&current.release)))?;
-        let sources = version.map(|version| self.runtime.changes_since(self, service, &version)).unwrap_or_default();
-        let secrets = self.changed_secrets(&system.name, &planned.recipe)?;
-        let reasons: Vec<String> = sources.into_iter().chain(secrets).collect();
+        let mut reasons =
+            version.map(|version| self.runtime.changes_since(self, service, &version)).unwrap_or_default();
+        reasons.extend(self.changed_secrets(&system.name, &planned.recipe)?);
+        if let Some(before) = newest_recipe(self.home(), &system.name, service)? {
+            reasons.extend(given::changes(&before, &planned.recipe));
+        }
         because(if reasons.is_empty() { vec!["its configuration changed".to_owned()] } else { reasons })
     }
 
