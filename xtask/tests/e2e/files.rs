@@ -90,12 +90,15 @@ fn a_change_of_a_file_starts_anew_what_reads_it_and_nothing_else() {
     sandbox.xtask(["rollback", "one"]).success();
     says(sandbox, "conf=second app=port");
     says(sandbox, "page=page says=hello");
-    fs::set_permissions(sandbox.root.join("conf/one.conf"), Permissions::from_mode(0o755)).unwrap();
     fs::remove_dir_all(sandbox.root.join("conf")).unwrap();
     let refused = sandbox.xtask(["deploy"]).exits(3).stderr;
     let wanted =
         "deploy/systems/one.toml:11: `services.one.files.conf.from`: there is no `conf/one.conf` in the repository";
     assert!(refused.contains(wanted), "{refused}");
+    // The records have what the files do not say any more.
+    sandbox.xtask(["rollback", "one"]).success();
+    says(sandbox, "conf=second app=port");
+    says(sandbox, "says=bye");
 }
 
 #[test]

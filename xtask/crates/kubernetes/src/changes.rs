@@ -67,6 +67,13 @@ fn services(run: &ReleaseContext, candidate: &Candidate) -> Result<Vec<(ServiceN
         for service in run.running()?.without_secret(&desired.wanted).filter(was_there) {
             reasons.entry(service.clone()).or_default().push("its Secret is gone from the cluster".to_owned());
         }
+        let was_given = |service: &&ServiceName| {
+            let name = |values: &Value| values.pointer(&format!("/services/{service}/given/configMap")).cloned();
+            name(&proven.values) == name(&desired.values)
+        };
+        for service in run.running()?.without_files(&desired.wanted).filter(was_given) {
+            reasons.entry(service.clone()).or_default().push("its files are gone from the cluster".to_owned());
+        }
     }
     inspect(run, candidate, &proven, &mut reasons)?;
     Ok(reasons.into_iter().collect())

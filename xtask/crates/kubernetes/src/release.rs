@@ -222,7 +222,8 @@ pub(super) fn standing(
     let made = newest.filter(|record| record.is_deployed() && desired.stamp.is_on(record));
     let Some(Record { revision, .. }) = made else { return Ok(None) };
     let is_ready = running.worst(namespace, &candidate.services()) == Readiness::Ready;
-    if !is_ready || running.without_secret(&desired.wanted).next().is_some() {
+    let mut incomplete = running.without_secret(&desired.wanted).chain(running.without_files(&desired.wanted));
+    if !is_ready || incomplete.next().is_some() {
         return Ok(None);
     }
     let proven = run.core.records.history(&candidate.system.name)?.pop();

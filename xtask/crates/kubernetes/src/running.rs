@@ -2,6 +2,7 @@
 //! What of these is there, whoever has made it so, is what is observed.
 
 use super::diagnostics::evidence::is_complete;
+use super::given;
 use super::names::{Names, SERVICE};
 use super::release_spec::{ReleaseSpec, SecretRef};
 use super::{Kubernetes, recorded};
@@ -73,6 +74,8 @@ pub(super) struct Running {
     records: Vec<Record>,
     /// The Secrets beside them, as namespace and name.
     secrets: BTreeSet<(String, String)>,
+    /// The ConfigMaps beside them, where services are given what has to be in one.
+    config_maps: BTreeSet<(String, String)>,
     workloads: Vec<Value>,
     ingresses: Vec<Value>,
 }
@@ -99,7 +102,15 @@ impl Running {
         let ingresses = api.list_metadata(&path::INGRESS.everywhere(), &selector).map_err(told)?;
         let named = |secret: &Value| (namespace(secret).to_owned(), name(secret).to_owned());
         let secrets = others.iter().map(named).collect();
-        Ok(Self { records: helm.iter().filter_map(Record::of).collect(), secrets, workloads, ingresses })
+        let services = core.deployment.systems().flat_map(|system| &system.services);
+        let is_given = services.flat_map(|service| service.files.values()).any(|given| !given.is_plain());
+        let config_maps = match is_given {
+            true => api.list_metadata(&path::CONFIG_MAP.everywhere(), &selector).map_err(told)?,
+            false => Vec::new(),
+        };
+        let config_maps = config_maps.iter().map(named).collect();
+        let records = helm.iter().filter_map(Record::of).collect();
+        Ok(Self { records, secrets, config_maps, workloads, ingresses })
     }
 
     /// What runs or is reached under the deployment's label, in the namespaces of its systems.
@@ -124,6 +135,12 @@ impl Running {
     pub(super) fn without_secret<'w>(&self, wanted: &'w ReleaseSpec) -> impl Iterator<Item = &'w ServiceName> {
         let gone = |secret: &SecretRef| !self.secrets.contains(&(wanted.namespace.clone(), secret.name.clone()));
         wanted.secrets.iter().filter(move |(_, secret)| gone(secret)).map(|(service, _)| service)
+    }
+
+    /// The same of the ConfigMap with what it is given.
+    pub(super) fn without_files<'w>(&self, wanted: &'w ReleaseSpec) -> impl Iterator<Item = &'w ServiceName> {
+        let gone = |name: String| !self.config_maps.contains(&(wanted.namespace.clone(), name));
+        wanted.parts.iter().filter(move |part| given::name(part).is_some_and(gone)).map(|part| &part.service.name)
     }
 
     /// The newest record of a system's release.
@@ -187,6 +204,25 @@ mod tests {
 
     fn running(secrets: &[Value], workloads: Vec<Value>) -> Running {
         Running { records: secrets.iter().filter_map(Record::of).collect(), workloads, ..Running::default() }
+    }
+
+    #[test]
+    fn files_that_somebody_has_removed_are_missed() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
+        let environment = model::environment(root, "cluster", &[]).unwrap();
+        let mut spec = model::load(root).unwrap();
+        let system = spec.systems.iter_mut().find(|known| known.name.as_str() == "epoch").unwrap();
+        let plain = crate::sample::sample(system, &environment).unwrap();
+        let text = json!({"text": "x", "at": "/etc/x"});
+        system.services[0].files.insert("x".to_owned(), model::given::Given::from_json(&text).unwrap());
+        let wanted = crate::sample::sample(system, &environment).unwrap();
+        let missed =
+            |running: &Running, wanted: &ReleaseSpec| running.without_files(wanted).cloned().collect::<Vec<_>>();
+        assert_eq!(missed(&Running::default(), &plain), []);
+        assert_eq!(missed(&Running::default(), &wanted), [wanted.parts[0].service.name.clone()]);
+        let there = (wanted.namespace.clone(), given::name(&wanted.parts[0]).unwrap());
+        let running = Running { config_maps: BTreeSet::from([there]), ..Running::default() };
+        assert_eq!(missed(&running, &wanted), []);
     }
 
     #[test]

@@ -13,6 +13,11 @@ use std::collections::BTreeMap;
 /// # Errors
 /// Why the system cannot run there.
 pub fn sample_values(system: &System, environment: &Environment) -> Result<Value, String> {
+    Ok(values::of(&sample(system, environment)?))
+}
+
+/// What those values are made from.
+pub(super) fn sample(system: &System, environment: &Environment) -> Result<ReleaseSpec, String> {
     let parts = parts(system, environment, environment.target)?;
     let named = |part: &WorkloadSpec| part.service.name.clone();
     let image = |part: &WorkloadSpec| ImageRef {
@@ -24,7 +29,7 @@ pub fn sample_values(system: &System, environment: &Environment) -> Result<Value
         SecretRef { name: format!("{}-sample", part.service.name), env, files }
     };
     let takes_secrets = |part: &&WorkloadSpec| !part.secret_env.is_empty() || !part.secret_files.is_empty();
-    let wanted = ReleaseSpec {
+    Ok(ReleaseSpec {
         system: system.name.clone(),
         namespace: environment.cluster.prefixed(&system.name),
         deployment_id: environment.deployment_id.to_string(),
@@ -43,6 +48,5 @@ pub fn sample_values(system: &System, environment: &Environment) -> Result<Value
         dns: environment.cluster.dns.clone(),
         storage_class: environment.cluster.storage_class.clone(),
         parts,
-    };
-    Ok(values::of(&wanted))
+    })
 }
