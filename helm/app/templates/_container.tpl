@@ -5,6 +5,12 @@
 name: {{ .name | quote }}
 image: {{ $service.image | quote }}
 imagePullPolicy: IfNotPresent
+{{- with $service.command }}
+command:
+  {{- range . }}
+  - {{ include "app.literal" . }}
+  {{- end }}
+{{- end }}
 {{- with $service.args }}
 args:
   {{- range . }}

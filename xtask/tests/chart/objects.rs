@@ -287,6 +287,18 @@ fn texts_arrive_as_they_are() {
 }
 
 #[test]
+fn an_image_starts_with_what_the_spec_says() {
+    let helm = skip::unless!(helm());
+    let container = |values: &Value| {
+        find(&helm.objects(values), "Deployment", "web")["spec"]["template"]["spec"]["containers"][0].clone()
+    };
+    let mut values = sample("web", 1);
+    assert_eq!(container(&values).get("command"), None);
+    values["services"]["web"]["command"] = json!(["/bin/sh", "$(PORT)"]);
+    assert_eq!(container(&values)["command"], json!(["/bin/sh", "$$(PORT)"]));
+}
+
+#[test]
 fn a_team_has_its_own_service_and_no_other() {
     let helm = skip::unless!(helm());
     let values = sample("invoices", 2);

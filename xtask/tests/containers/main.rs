@@ -28,6 +28,7 @@ mod engine;
 mod confinement;
 mod failure;
 mod files;
+mod given;
 mod interrupt;
 mod life;
 mod lost;

@@ -280,6 +280,7 @@ fn the_client_of_docker_takes_every_argument() {
         memory: "64Mi".parse().unwrap(),
         cpu: "250m".parse().unwrap(),
         low_ports: true,
+        entrypoint: Vec::new(),
         args: vec!["--flag".to_owned()],
     };
     let nobody = "unix:///nobody/listens";

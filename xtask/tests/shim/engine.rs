@@ -88,6 +88,7 @@ impl Stage {
             memory: "64Mi".parse().unwrap(),
             cpu: Cpu(1000),
             low_ports: false,
+            entrypoint: Vec::new(),
             proxied: true,
             args: Vec::new(),
         }

@@ -113,6 +113,7 @@ impl<'a> Attempt<'a> {
             memory: Memory(0),
             cpu: Cpu(0),
             low_ports: false,
+            entrypoint: Vec::new(),
             args: Vec::new(),
         };
         self.program.clone().fill(self.address, &mut spec);

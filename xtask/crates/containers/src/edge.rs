@@ -313,6 +313,7 @@ impl EdgeWork {
             memory: MEMORY,
             cpu: CPU,
             low_ports: edge.fronted.iter().any(|fronted| !fronted.aliases.is_empty() && fronted.port < 1024),
+            entrypoint: Vec::new(),
             args: edge.args(),
         })
     }

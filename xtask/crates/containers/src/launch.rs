@@ -120,6 +120,7 @@ impl Part<'_> {
             memory: container.memory,
             cpu: container.cpu,
             low_ports: container.low_ports,
+            entrypoint: container.entrypoint.clone(),
             args: container.command.iter().chain(args).cloned().collect(),
         }
     }

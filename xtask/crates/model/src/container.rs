@@ -28,6 +28,8 @@ pub struct Container {
     pub low_ports: bool,
     /// Where `${data}` is.
     pub data: String,
+    /// What the image starts with, in place of its own.
+    pub entrypoint: Vec<String>,
     /// What stands before the service's arguments: the program, for an image that takes that for an argument, too.
     pub command: Vec<String>,
     /// A command that tells within the container whether it is healthy, by its exit code. It is used where a container
@@ -44,6 +46,7 @@ impl Default for Container {
             writable: Vec::new(),
             low_ports: false,
             data: "/data".to_owned(),
+            entrypoint: Vec::new(),
             command: Vec::new(),
             health: Vec::new(),
         }
@@ -53,11 +56,16 @@ impl Default for Container {
 impl Container {
     /// For state that outlives a run.
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut json = json!({
             "memory": self.memory.to_string(), "cpu": self.cpu.to_string(),
             "user": self.user.map(|user| user.to_string()), "writable": self.writable, "low_ports": self.low_ports,
             "data": self.data, "command": self.command, "health": self.health,
-        })
+        });
+        // What is not used is not written, so that what was kept before there was such a thing is the same still.
+        if !self.entrypoint.is_empty() {
+            json["entrypoint"] = json!(self.entrypoint);
+        }
+        json
     }
 
     /// `None` when the value was not made by [`Container::to_json`].
@@ -76,6 +84,7 @@ impl Container {
             writable: texts("writable")?,
             low_ports: value["low_ports"].as_bool()?,
             data: value["data"].as_str()?.to_owned(),
+            entrypoint: texts("entrypoint").unwrap_or_default(),
             command: texts("command")?,
             health: texts("health")?,
         })
@@ -318,6 +327,7 @@ mod tests {
             writable: words(["/tmp", "/var/run"]),
             low_ports: true,
             data: "/var/lib/it".to_owned(),
+            entrypoint: words(["/bin/sh", "-e"]),
             command: words(["it", "--serve"]),
             health: words(["it", "ping"]),
         };

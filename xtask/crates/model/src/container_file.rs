@@ -4,7 +4,7 @@ use super::container::Container;
 use super::decode::{Table, Value};
 
 /// Of an image nothing is known; those of crates have their user, their data and their health command.
-const OF_IMAGES: [&str; 6] = ["user", "writable", "low_ports", "data", "command", "health"];
+const OF_IMAGES: [&str; 7] = ["user", "writable", "low_ports", "data", "entrypoint", "command", "health"];
 
 pub(super) fn read(value: &Value<'_>, is_foreign: bool) -> Option<Container> {
     value.table(|table| {
@@ -23,6 +23,7 @@ pub(super) fn read(value: &Value<'_>, is_foreign: bool) -> Option<Container> {
             writable: read_writable(table, &data),
             low_ports: table.optional("low_ports").and_then(|value| value.boolean()).unwrap_or(default.low_ports),
             data,
+            entrypoint: read_words(table, "entrypoint"),
             command: read_words(table, "command"),
             health: read_words(table, "health"),
             ..limits(table)

@@ -34,7 +34,7 @@ const fn key(
 }
 
 /// All of them, in the order in which they are laid over a service.
-const KEYS: [Key; 13] = [
+const KEYS: [Key; 14] = [
     key("public", &TargetKind::ALL, |service, text| set(&mut service.public, boolean(text))),
     key("replicas", CLUSTERS, |service, text| set(&mut service.replicas, count(text, 100).map(Some))),
     key("scale.max", CLUSTERS, |service, text| {
@@ -64,6 +64,7 @@ const KEYS: [Key; 13] = [
         folders.iter().try_for_each(|folder| check_folder(folder))?;
         set(&mut of_image(service)?.writable, Ok(folders))
     }),
+    key("container.entrypoint", BOXED, |service, text| set(&mut of_image(service)?.entrypoint, words(text))),
     key("container.command", BOXED, |service, text| set(&mut of_image(service)?.command, words(text))),
     key("container.health", BOXED, |service, text| set(&mut of_image(service)?.health, words(text))),
 ];

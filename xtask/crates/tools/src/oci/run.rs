@@ -35,6 +35,8 @@ pub struct RunSpec {
     pub memory: Memory,
     pub cpu: Cpu,
     pub low_ports: bool,
+    /// What it starts with, in place of what its image does.
+    pub entrypoint: Vec<String>,
     /// Arguments of the program.
     pub args: Vec<String>,
 }
@@ -112,8 +114,14 @@ impl Engine {
         }
         args.extend(self.confinement(spec));
         args.extend(self.own_log());
+        // An engine takes one word; what follows it goes before the arguments.
+        let (program, rest) =
+            spec.entrypoint.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+        if let Some(program) = program {
+            args.extend(words(&["--entrypoint", program]));
+        }
         args.push(spec.image.clone());
-        args.extend(spec.args.iter().cloned());
+        args.extend(rest.iter().chain(&spec.args).cloned());
         args
     }
 
@@ -200,6 +208,7 @@ mod tests {
             memory: Memory(64 << 20),
             cpu: Cpu(1250),
             low_ports: true,
+            entrypoint: Vec::new(),
             args: vec!["--verbose".to_owned()],
         }
     }
@@ -228,6 +237,15 @@ mod tests {
             run(EngineKind::Podman, &spec()),
             format!("{BEGIN} --network net --network-alias redis {COMMON} {own} {LIMITS} {podman}")
         );
+    }
+
+    #[test]
+    fn what_a_container_starts_with_is_one_word_before_its_image() {
+        let entrypoint = vec!["/bin/sh".to_owned(), "-e".to_owned()];
+        for kind in [EngineKind::Docker, EngineKind::Podman] {
+            let line = run(kind, &RunSpec { entrypoint: entrypoint.clone(), ..spec() });
+            assert!(line.ends_with(" --entrypoint /bin/sh sha256:0f -e --verbose"), "{line}");
+        }
     }
 
     #[test]
