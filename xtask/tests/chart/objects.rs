@@ -299,6 +299,26 @@ fn an_image_starts_with_what_the_spec_says() {
 }
 
 #[test]
+fn a_further_name_leads_to_the_same_pods_and_is_asked_for_metrics_once() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("shortener", 2);
+    values["monitoring"] = json!({"serviceMonitor": true});
+    values["services"]["shortener"]["aliases"] = json!(["links", "urls"]);
+    let objects = helm.objects(&values);
+    let own = find(&objects, "Service", "shortener");
+    for alias in ["links", "urls"] {
+        let service = find(&objects, "Service", alias);
+        assert_eq!(service["spec"], own["spec"], "{alias}");
+        assert_eq!(service["metadata"]["labels"]["app.kubernetes.io/component"], "alias");
+    }
+    let rules = find(&objects, "Role", "shortener")["rules"].as_array().unwrap();
+    let rule = rules.iter().find(|rule| rule["resources"] == json!(["services"])).unwrap();
+    assert_eq!(rule["resourceNames"], json!(["shortener", "links", "urls"]));
+    let monitored = &find(&objects, "ServiceMonitor", "shortener")["spec"]["selector"]["matchExpressions"][0];
+    assert_eq!(*monitored, json!({"key": "app.kubernetes.io/component", "operator": "DoesNotExist"}));
+}
+
+#[test]
 fn a_team_has_its_own_service_and_no_other() {
     let helm = skip::unless!(helm());
     let values = sample("invoices", 2);

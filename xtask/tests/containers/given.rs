@@ -31,6 +31,8 @@ image = "busybox"
 port = 8080
 public = true
 ready = { http = "/" }
+ready_within = "10s"
+stop_within = "1s"
 args = ["echo $$0 >/www/index.html; exec busybox httpd -f -p 8080 -h /www", "from here"]
 
 [services.shell.container]
@@ -47,4 +49,44 @@ fn an_image_starts_with_what_the_spec_says() {
     assert_eq!(get(&deployment.sandbox.via("shell"), "/").unwrap(), (200, "from here\n".to_owned()));
     assert_eq!(deployment.deploy(&["given"])["result"], "unchanged");
     deployment.ends_clean();
+}
+
+/// A service that asks the other one by all of its names, and fails at the first that leads nowhere.
+const ASKER: &str = r#"
+[services.asker]
+image = "busybox"
+port = 8081
+needs = ["shell"]
+ready = { http = "/" }
+ready_within = "10s"
+stop_within = "1s"
+args = ["sh", "-ec", """
+for name in shell hull voting; do
+  wget -q -O - http://$$name:8080/ >>/www/index.html
+done
+exec busybox httpd -f -p 8081 -h /www"""]
+
+[services.asker.container]
+user = "65532"
+writable = ["/www"]
+"#;
+
+#[test]
+fn a_service_is_found_by_its_further_names() {
+    let internal = SHELL.replace("public = true", "aliases = [\"hull\", \"voting\"]");
+    let public = SHELL.replace("public = true", "public = true\naliases = [\"hull\", \"voting\"]");
+    let deployment = skip::unless!(given("aliases", &format!("{internal}{ASKER}")));
+    for shell in [internal, public] {
+        // Reached directly, and through the edge.
+        declare(&deployment, &format!("{shell}{ASKER}"));
+        deployment.deploy(&["given"]);
+        let asker = deployment.container("asker");
+        let said = deployment.engine.run(["exec", asker["Id"].as_str().unwrap(), "cat", "/www/index.html"]);
+        assert_eq!(said.stdout, "from here\n".repeat(3), "{}", said.stderr);
+        assert_eq!(deployment.deploy(&["given"])["result"], "unchanged");
+    }
+    // Another name is told to those who need it, too.
+    declare(&deployment, &format!("{}{ASKER}", SHELL.replace("public = true", "aliases = [\"polls\"]")));
+    let failed = deployment.sandbox.xtask(["deploy", "given", "--json"]).exits(1).json();
+    assert_eq!(failed["failure"]["step"], "start:asker", "{failed:#}");
 }

@@ -64,11 +64,12 @@ impl Fixed {
 
     /// What a service is told: the addresses of what it needs, by name.
     pub(super) fn hosts(&self, system: &System, service: &Service) -> BTreeMap<String, IpAddr> {
-        let address = |need: &ServiceName| {
-            let needed = system.services.iter().find(|service| service.name == *need)?;
-            if fronted::is_fronted(system, needed) { self.edge } else { self.of(need) }
+        let address = |needed: &Service| {
+            if fronted::is_fronted(system, needed) { self.edge } else { self.of(&needed.name) }
         };
-        service.needs.iter().filter_map(|need| Some((need.to_string(), address(need)?))).collect()
+        let needed = system.services.iter().filter(|other| service.needs.contains(&other.name));
+        let told = needed.filter_map(|needed| Some((needed, address(needed)?)));
+        told.flat_map(|(needed, at)| needed.names().map(move |name| (name.to_string(), at))).collect()
     }
 }
 
@@ -100,5 +101,19 @@ mod tests {
         assert_eq!(told("invoices", "invoice-app"), ["payment-provider 10.89.4.254"]);
         assert_eq!(told("shortener", "shortener"), ["redis 10.89.4.253"]);
         assert_eq!(told("epoch", "epoch"), [""; 0]);
+    }
+
+    #[test]
+    fn further_names_have_the_address_of_the_first() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
+        let mut system =
+            model::load(root).unwrap().systems.into_iter().find(|known| known.name.as_str() == "shortener").unwrap();
+        let redis = system.services.iter_mut().find(|known| known.name.as_str() == "redis").unwrap();
+        redis.aliases.insert("cache".parse().unwrap());
+        let shortener = system.services.iter().find(|known| known.name.as_str() == "shortener").unwrap();
+        let network = ("10.89.4.0".parse().unwrap(), "10.89.4.255".parse().unwrap());
+        let hosts = Fixed::new(&system, network).hosts(&system, shortener);
+        assert_eq!(hosts.keys().collect::<Vec<_>>(), ["cache", "redis"]);
+        assert_eq!(hosts["cache"], hosts["redis"]);
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn edge_of(system: &System) -> Edge {
         public: service.public,
         http: speaks_http(service),
         aliases: if speaks_http(service) && is_needed_by_others(&system.services, service) {
-            vec![service.name.to_string()]
+            service.names().map(ToString::to_string).collect()
         } else {
             Vec::new()
         },

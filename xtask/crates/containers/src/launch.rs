@@ -43,7 +43,7 @@ pub(super) fn spec(
     let found = core.found_engine()?;
     let fixed = containers.fixed.of(core, &containers.names, system)?;
     let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
-    let release = Digest::of(format!("{}\n{id}", filled.release(recipe)));
+    let release = Digest::of(format!("{}\n{id}{}", filled.release(recipe), aliases(system, service)));
     let variables = part.variables(filled.env);
     let run = part.run(recipe, &variables, &filled.args, id);
     let own = surroundings(core);
@@ -96,8 +96,8 @@ impl Part<'_> {
 
     fn run(&self, recipe: &Recipe, variables: &BTreeMap<String, String>, args: &[String], id: String) -> RunSpec {
         let container = &self.image.container;
-        // Behind an edge the name is the edge's, which knows the version that is to serve.
-        let own_name = (!fronted::is_fronted(self.system, self.service)).then(|| self.service.name.to_string());
+        // Behind an edge the names are the edge's, which knows the version that is to serve.
+        let own_names = (!fronted::is_fronted(self.system, self.service)).then(|| self.service.names());
         let own = surroundings(self.core);
         RunSpec {
             image: id,
@@ -110,7 +110,7 @@ impl Part<'_> {
                 .into_iter()
                 .collect(),
             hosts: self.fixed.hosts(self.system, self.service),
-            aliases: own_name.into_iter().collect(),
+            aliases: own_names.into_iter().flatten().map(ToString::to_string).collect(),
             publish: Vec::new(),
             env: variables.iter().map(|(name, value)| self.variable(recipe, &own, name, value)).collect(),
             proxied: true,
@@ -178,12 +178,20 @@ fn without_proxy(variables: &mut BTreeMap<String, String>, configured: Option<St
         return;
     }
     let near = ["localhost", "127.0.0.1", "::1"].into_iter();
-    let near: Vec<&str> = near.chain(system.services.iter().map(|service| service.name.as_str())).collect();
+    let near: Vec<&str> =
+        near.chain(system.services.iter().flat_map(Service::names).map(ServiceName::as_str)).collect();
     for name in ["NO_PROXY", "no_proxy"] {
         let own = variables.remove(name).or_else(|| configured.clone()).filter(|own| !own.is_empty());
         let all = own.iter().map(String::as_str).chain(near.iter().copied()).collect::<Vec<_>>().join(",");
         variables.insert(name.to_owned(), all);
     }
+}
+
+/// The further names that a container has and is told, which its arguments alone have.
+fn aliases(system: &System, service: &Service) -> String {
+    let own = |other: &&Service| other.name == service.name && !fronted::is_fronted(system, other);
+    let known = system.services.iter().filter(|other| own(other) || service.needs.contains(&other.name));
+    known.flat_map(|known| known.aliases.iter().map(|alias| format!("\n{alias} {}", known.name))).collect()
 }
 
 /// Whether a version of a service has a folder that outlives it.

@@ -49,6 +49,7 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
     let needs = values["needs"].as_array().into_iter().flatten();
     Service {
         name: name.clone(),
+        aliases: BTreeSet::new(),
         // Its image is the one that was released; where that came from does not matter.
         source: Source::Image { image: String::new(), host: None },
         port,

@@ -92,6 +92,10 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     set("version", version.map(|version| json!(version)));
     set("team", part.service.team.as_ref().map(|team| json!(team.as_str())));
     set("public", (part.service.public && wanted.exposure.is_some()).then(|| public(wanted, name)));
+    set(
+        "aliases",
+        (!part.service.aliases.is_empty()).then(|| part.service.aliases.iter().map(ServiceName::as_str).collect()),
+    );
     set("command", Some(&container.entrypoint).filter(|words| !words.is_empty()).map(|words| json!(words)));
     set("user", user(part).map(|user| json!({"uid": user.uid, "gid": user.gid})));
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));

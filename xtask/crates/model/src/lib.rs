@@ -3,6 +3,7 @@
 //! Everything here is a value without side effects. Strings from files and flags become types at this edge, so
 //! that no later module has to ask whether a name, a port or a reference is well formed.
 
+mod alias;
 pub mod aws;
 pub mod build;
 mod build_file;

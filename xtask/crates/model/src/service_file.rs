@@ -1,5 +1,6 @@
 //! Reads one service of a system's file.
 
+use super::alias::{self, Alias};
 use super::build_file;
 use super::container_file;
 use super::decode::{At, Table, Value};
@@ -48,6 +49,7 @@ pub(super) struct DraftService<'d> {
     pub(super) at: At<'d>,
     pub(super) host_port_at: At<'d>,
     pub(super) needs_at: Vec<At<'d>>,
+    pub(super) aliases: Vec<Alias<'d>>,
     pub(super) templates: Vec<PlacedTemplate<'d>>,
     pub(super) files_at: Vec<GivenAt<'d>>,
 }
@@ -80,6 +82,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let mut templates = Vec::new();
     let (port, host_port, host_port_at) = read_ports(table);
     let (needs, needs_at) = read_needs(table);
+    let aliases = alias::read(table);
     let env = read_templates(table, "env", Role::Variable, check_variable, &mut templates);
     let mut provides = read_templates(table, "provides", Role::Provided, check_word, &mut templates);
     if !is_image && !provides.contains_key("url") {
@@ -102,6 +105,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let container = table.optional("container").and_then(|value| container_file::read(&value, is_foreign));
     let service = Service {
         name: name.clone(),
+        aliases: aliases.iter().map(|(alias, _)| alias.clone()).collect(),
         source: source?,
         port: port?,
         host_port: host_port?,
@@ -128,7 +132,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let stores = |placed: &PlacedTemplate<'_>| placed.template.references().any(|one| *one == Reference::Data);
     let data = templates.iter().any(stores).then(|| service.data());
     given_file::check(&service.files, &files_at, &service.container, data);
-    Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates, files_at })
+    Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates, files_at, aliases })
 }
 
 /// The port, that of a shared machine, and where the latter is said.

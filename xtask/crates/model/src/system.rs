@@ -28,6 +28,8 @@ pub struct System {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     pub name: ServiceName,
+    /// Further names by which others of its system find it, where services have names at all.
+    pub aliases: BTreeSet<ServiceName>,
     pub source: Source,
     /// The port the program listens on in a container.
     pub port: u16,
@@ -80,6 +82,11 @@ pub struct Scale {
 }
 
 impl Service {
+    /// All names by which others of its system find it.
+    pub fn names(&self) -> impl Iterator<Item = &ServiceName> {
+        std::iter::once(&self.name).chain(&self.aliases)
+    }
+
     /// Whether its program is a crate of this repository, of which more is known than of others.
     pub fn is_own(&self) -> bool {
         matches!(self.source, Source::Crate(_))

@@ -1,5 +1,6 @@
 //! Reads the file of one system, and checks all that needs no other file.
 
+use super::alias;
 use super::decode::{At, Table, Value};
 use super::given_file::GivenAt;
 use super::name::{ServiceName, SystemName};
@@ -54,6 +55,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
         check_needs(draft, &roster);
         references::check(draft, &roster);
     }
+    alias::check(&drafts, &roster);
     let mut foreign = Vec::new();
     let smoke = table.optional("smoke").map(|value| read_checks(&value, &roster));
     let denied = table.optional("denied").map(|value| read_denied(&value, &roster, &mut foreign));

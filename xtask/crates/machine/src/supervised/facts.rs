@@ -94,6 +94,7 @@ pub(super) fn blank(name: &ServiceName) -> Service {
     let probe = Probe::Tcp { send: None, expect: None };
     Service {
         name: name.clone(),
+        aliases: BTreeSet::new(),
         source: Source::Crate(name.to_string()),
         port: 0,
         host_port: 0,
@@ -129,7 +130,7 @@ fn to_json(service: &Service) -> Value {
         Source::Dockerfile { build, .. } => json!({"dockerfile": build.context}),
         Source::Image { image, .. } => json!({"image": image}),
     };
-    json!({
+    let mut json = json!({
         "name": service.name.as_str(), "source": source, "port": service.port, "host_port": service.host_port,
         "public": service.public, "needs": service.needs.iter().map(ServiceName::as_str).collect::<Vec<_>>(),
         "env": texts(&service.env), "provides": texts(&service.provides), "files": given::to_json(&service.files),
@@ -139,7 +140,11 @@ fn to_json(service: &Service) -> Value {
         "ready_within": service.ready_within.as_secs_f64(), "stop_within": service.stop_within.as_secs_f64(),
         "container": service.container.to_json(),
         "optional": service.presence != Presence::Always,
-    })
+    });
+    if !service.aliases.is_empty() {
+        json["aliases"] = service.aliases.iter().map(ServiceName::as_str).collect();
+    }
+    json
 }
 
 fn source(value: &Value) -> Option<Source> {
@@ -162,6 +167,7 @@ fn from_json(value: &Value) -> Option<Service> {
         port: port("port")?,
         host_port: port("host_port")?,
         public: value["public"].as_bool()?,
+        aliases: list("aliases").into_iter().flatten().map(|name| name.parse().ok()).collect::<Option<_>>()?,
         needs: list("needs")?.into_iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
         env: templates(&value["env"])?,
         provides: templates(&value["provides"])?,
