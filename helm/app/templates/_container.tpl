@@ -95,8 +95,8 @@ volumeMounts:
 - name: writable-{{ $index }}
   mountPath: {{ $writable.path | quote }}
 {{- end }}
-{{- with .service.storage }}
-- name: data
+{{- range include "app.stored" . | fromJsonArray }}
+- name: {{ .volume }}
   mountPath: {{ .path | quote }}
 {{- end }}
 {{- end }}

@@ -33,6 +33,18 @@ app.kubernetes.io/version: {{ . | quote }}
 {{- if .service.storage }}StatefulSet{{ else }}Deployment{{ end -}}
 {{- end }}
 
+{{/* Its volumes as a list in JSON, each with what it is called in a pod. `data` was once the only one. */}}
+{{- define "app.stored" -}}
+{{- $all := list }}
+{{- with .service.storage }}
+{{- range concat (list .) (.more | default list) }}
+{{- $volume := ternary "data" (printf "volume-%s" .name) (empty .name) }}
+{{- $all = append $all (dict "volume" $volume "path" .path "size" .size) }}
+{{- end }}
+{{- end }}
+{{- $all | toJson }}
+{{- end }}
+
 {{/* What its port is called. */}}
 {{- define "app.port" -}}
 {{- if .service.http }}http{{ else }}tcp{{ end -}}

@@ -319,6 +319,33 @@ fn a_further_name_leads_to_the_same_pods_and_is_asked_for_metrics_once() {
 }
 
 #[test]
+fn each_volume_is_claimed_with_its_size_and_the_first_one_as_it_always_was() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("shortener", 2);
+    let set = |values: &Value| find(&helm.objects(values), "StatefulSet", "redis")["spec"].clone();
+    let claims = |set: &Value| -> Vec<(String, String)> {
+        let claims = set["volumeClaimTemplates"].as_array().unwrap().iter();
+        claims
+            .map(|claim| (name(claim).to_owned(), claim["spec"]["resources"]["requests"]["storage"].to_string()))
+            .collect()
+    };
+    assert_eq!(claims(&set(&values)), [("data".to_owned(), "\"1Gi\"".to_owned())]);
+    let uploads = json!({"name": "uploads", "path": "/srv/uploads", "size": "5Gi"});
+    values["services"]["redis"]["storage"]["more"] = json!([uploads]);
+    let both = set(&values);
+    let wanted = [("data", "\"1Gi\""), ("volume-uploads", "\"5Gi\"")];
+    assert_eq!(claims(&both), wanted.map(|(name, size)| (name.to_owned(), size.to_owned())));
+    let mounts = both["template"]["spec"]["containers"][0]["volumeMounts"].as_array().unwrap();
+    for mount in
+        [json!({"name": "data", "mountPath": "/data"}), json!({"name": "volume-uploads", "mountPath": "/srv/uploads"})]
+    {
+        assert!(mounts.contains(&mount), "{mounts:#?}");
+    }
+    values["services"]["redis"]["storage"] = uploads;
+    assert_eq!(claims(&set(&values)), [("volume-uploads".to_owned(), "\"5Gi\"".to_owned())]);
+}
+
+#[test]
 fn a_team_has_its_own_service_and_no_other() {
     let helm = skip::unless!(helm());
     let values = sample("invoices", 2);

@@ -90,3 +90,62 @@ fn a_service_is_found_by_its_further_names() {
     let failed = deployment.sandbox.xtask(["deploy", "given", "--json"]).exits(1).json();
     assert_eq!(failed["failure"]["step"], "start:asker", "{failed:#}");
 }
+
+/// Each start writes a line into each of its volumes.
+fn keeper(name: &str, volumes: &[&str]) -> String {
+    let folders: Vec<String> = volumes.iter().map(|volume| format!("/srv/{volume}")).collect();
+    let entries: Vec<String> =
+        volumes.iter().map(|volume| format!("{volume} = {{ at = \"/srv/{volume}\", size = \"10Mi\" }}")).collect();
+    format!(
+        r#"
+[services.{name}]
+image = "busybox"
+port = 8080
+public = true
+ready = {{ http = "/a/index.html" }}
+ready_within = "10s"
+stop_within = "1s"
+args = ["sh", "-ec", """
+for at in {}; do echo on >>$$at/index.html; done
+exec busybox httpd -f -p 8080 -h /srv"""]
+
+[services.{name}.container]
+user = "65532"
+volumes = {{ {} }}
+"#,
+        folders.join(" "),
+        entries.join(", ")
+    )
+}
+
+#[test]
+fn all_volumes_of_a_service_are_its_data() {
+    let deployment = skip::unless!(given("volumes", &keeper("keeper", &["a", "data"])));
+    let starts = |service: &str, volume: &str| {
+        let (status, said) = get(&deployment.sandbox.via(service), &format!("/{volume}/index.html")).unwrap();
+        assert_eq!(status, 200, "{volume}: {said}");
+        said.lines().count()
+    };
+    let volumes = || {
+        let all = deployment.engine.inventory().volumes;
+        all.into_iter().filter(|name| name.contains(deployment.id())).count()
+    };
+    deployment.deploy(&["given"]);
+    assert_eq!((starts("keeper", "a"), starts("keeper", "data"), volumes()), (1, 1, 2));
+    assert_eq!(deployment.deploy(&["given"])["result"], "unchanged");
+
+    // One more of them, and a new name for all.
+    declare(&deployment, &keeper("keeper", &["a", "data", "more"]));
+    deployment.deploy(&["given"]);
+    assert_eq!((starts("keeper", "a"), starts("keeper", "more"), volumes()), (2, 1, 3));
+    let holder = keeper("holder", &["a", "data", "last"]).replace("port = 8080\n", "port = 8080\nwas = [\"keeper\"]\n");
+    declare(&deployment, &holder);
+    deployment.deploy(&["given"]);
+    assert_eq!((starts("holder", "a"), starts("holder", "data"), starts("holder", "last"), volumes()), (3, 3, 1, 4));
+
+    let kept = deployment.sandbox.xtask(["teardown", "--yes", "--keep-data", "--json"]).success().json();
+    assert_eq!((kept["kept"].as_array().map(Vec::len), volumes()), (Some(4), 4), "{kept:#}");
+    deployment.deploy(&["given"]);
+    assert_eq!(starts("holder", "a"), 4);
+    deployment.ends_clean();
+}

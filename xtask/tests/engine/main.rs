@@ -38,7 +38,7 @@ fn a_container_has_what_it_was_given_and_nothing_else() {
         let spec = RunSpec {
             env: vec!["GIVEN".to_owned(), "ABSENT".to_owned()],
             mounts: vec![
-                Mount::Volume { name: data.clone(), at: "/data".to_owned() },
+                Mount::Volume { name: data.clone(), at: "/data".to_owned(), owned: false },
                 Mount::Bind { source: bind, at: "/given".to_owned() },
                 Mount::Bind { source: folder.join("x:y"), at: "/odd".to_owned() },
             ],
@@ -184,6 +184,8 @@ fn what_is_made_is_listed_by_its_label_and_what_is_removed_is_gone() {
         assert_eq!(place.list(&engine.volumes_with_label(place.label())), std::slice::from_ref(&volume));
         assert_eq!(engine.network(proc, &network).unwrap().unwrap().labels, place.labels());
         assert_eq!(engine.volume(proc, &volume).unwrap().unwrap().labels, place.labels());
+        // The beginning of its name is another name.
+        assert_eq!(engine.volume(proc, &volume[..volume.len() - 1]).unwrap(), None);
         for _ in 0..2 {
             remove(proc, &engine.network_remove(&network)).unwrap();
             remove(proc, &engine.volume_remove(&volume)).unwrap();
@@ -271,7 +273,7 @@ fn the_client_of_docker_takes_every_argument() {
         env: vec!["PATH".to_owned()],
         proxied: false,
         mounts: vec![
-            Mount::Volume { name: "v".to_owned(), at: "/v".to_owned() },
+            Mount::Volume { name: "v".to_owned(), at: "/v".to_owned(), owned: true },
             Mount::Bind { source: "/etc".into(), at: "/e".to_owned() },
             Mount::Bind { source: "/a:b, \"c\"".into(), at: "/f".to_owned() },
         ],

@@ -27,7 +27,8 @@ fn fronts(services: &[Service], service: &Service) -> bool {
 /// not, and what is reached directly by its name is found twice for a while.
 pub(super) fn overlaps(system: &System, service: &Service) -> bool {
     let stores = service.env.values().chain(given::texts(&service.files)).chain(&service.args);
-    let stores = stores.flat_map(Template::references).any(|r| *r == Reference::Data);
+    let stores =
+        stores.flat_map(Template::references).any(|r| *r == Reference::Data) || !service.container.volumes.is_empty();
     let is_reached_directly = !speaks_http(service) && is_needed_by_others(&system.services, service);
     service.is_own() || (service.public && !is_reached_directly && !stores)
 }

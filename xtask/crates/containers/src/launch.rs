@@ -18,6 +18,7 @@ use model::environment::is_secret;
 use model::given::{Given, Mode};
 use model::name::ServiceName;
 use model::system::{Reference, Service, System};
+use model::volume::{self, Volume, Volumes};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use supervisor::container::{NAME, Place, Reach};
@@ -145,9 +146,11 @@ impl Part<'_> {
             at: given.in_container(name),
         };
         let mut mounts: Vec<Mount> = recipe.files.iter().map(mount).collect();
-        if stores(recipe) {
-            let at = self.service.data().to_owned();
-            mounts.push(Mount::Volume { name: self.names.volume(self.core, &recipe.service), at });
+        for (volume, Volume { at, .. }) in volume::all(&self.image.container, data(recipe, self.service)) {
+            let name = self.names.volume(self.core, &recipe.service, &volume);
+            // What the image has in its place may be anybody's there; what `data` has always been stays so.
+            let owned = self.image.container.volumes.contains_key(&volume);
+            mounts.push(Mount::Volume { name, at, owned });
         }
         mounts
     }
@@ -194,9 +197,15 @@ fn aliases(system: &System, service: &Service) -> String {
     known.flat_map(|known| known.aliases.iter().map(|alias| format!("\n{alias} {}", known.name))).collect()
 }
 
-/// Whether a version of a service has a folder that outlives it.
-pub(super) fn stores(recipe: &Recipe) -> bool {
-    keep_data(recipe.templates())
+/// Where `${data}` is, for a version of a service that uses it.
+fn data<'s>(recipe: &Recipe, service: &'s Service) -> Option<&'s str> {
+    keep_data(recipe.templates()).then(|| service.data())
+}
+
+/// What of a version of a service outlives it.
+pub(super) fn volumes(core: &Supervised, recipe: &Recipe) -> Volumes {
+    let Program::Image(image) = &recipe.program else { return Volumes::new() };
+    volume::all(&image.container, core.service(&recipe.service).and_then(|service| data(recipe, service)))
 }
 
 /// What the engine's client has of this machine's environment: that of every service, and what it finds its engine by.

@@ -18,6 +18,7 @@ mod published;
 mod pull;
 mod remains;
 mod removal;
+mod volumes;
 
 use self::names::Names;
 use anyhow::Result;
@@ -139,6 +140,7 @@ impl Runtime for Containers {
 
     fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
         self.check_image(core, recipe)?;
+        volumes::provide(core, &self.names, recipe, system)?;
         if !recipe.files.is_empty() {
             // The folder is only its owner's to enter; what is mounted from it, every user may read.
             let files = core.home().files(&recipe.service);
@@ -225,7 +227,7 @@ impl Runtime for Containers {
     }
 
     fn stored(&self, core: &Supervised, service: &ServiceName) -> Option<Stored> {
-        names::volume_entry(core, service).map(|_| Stored { size: None })
+        (!names::volume_entries(core, service).is_empty()).then_some(Stored { size: None })
     }
 
     /// Each has an address of its own, and what is published is the edge's.
@@ -243,8 +245,8 @@ impl Runtime for Containers {
 
     fn size(&self, core: &Supervised, service: &ServiceName) -> Option<u64> {
         let engine = core.found_engine().ok()?.engine;
-        let volume = engine.volume(&core.proc, &names::volume_entry(core, service)?).ok()??;
-        remains::size(&volume)
+        let names = names::volume_entries(core, service).into_values();
+        names.map(|name| remains::size(&engine.volume(&core.proc, &name).ok()??)).sum()
     }
 
     fn remove_leftovers(&self, core: &Supervised, unit: &UnitId, cx: &StepCx<'_>) -> Result<()> {

@@ -7,9 +7,11 @@ use engine::identity::{Identity, has_state, mark_at};
 use engine::ledger::Entry;
 use machine::supervised::Supervised;
 use machine::supervised::publisher::HOME;
-use machine::supervised::teardown::DATA;
+use machine::supervised::teardown::{DATA, data_of};
 use model::environment::{Environment, Origin, Setting};
 use model::name::{DeploymentId, ServiceName, SystemName};
+use model::volume;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tools::oci::{Label, Labels};
 
@@ -68,17 +70,28 @@ impl Names {
         format!("{}--{system}--front", self.id)
     }
 
-    /// What a service has stored: what it was given by the one in whose place it came, or else what is called after it.
-    pub(super) fn volume(&self, core: &Supervised, service: &ServiceName) -> String {
-        if let Some(name) = volume_entry(core, service) {
+    /// Where a service stores something: what it was given by the one in whose place it came, or else what is called after
+    /// it.
+    pub(super) fn volume(&self, core: &Supervised, service: &ServiceName, volume: &str) -> String {
+        if let Some(name) = volume_entries(core, service).remove(volume) {
             return name;
         }
         let taken: Vec<String> = core.ledger().entries().iter().filter_map(volume_name).collect();
+        let first = match volume {
+            volume::DATA => format!("{}--{service}", self.id),
+            _ => format!("{}--{service}--{volume}", self.id),
+        };
         let names = (1..).map(|number| match number {
-            1 => format!("{}--{service}", self.id),
-            _ => format!("{}--{service}--{number}", self.id),
+            1 => first.clone(),
+            _ => format!("{first}--{number}"),
         });
         names.into_iter().find(|name| !taken.contains(name)).unwrap_or_default()
+    }
+
+    /// All that a service has stored; what would be called after it, where nothing is known of it.
+    pub(super) fn volumes(&self, core: &Supervised, service: &ServiceName) -> Vec<String> {
+        let known: Vec<String> = volume_entries(core, service).into_values().collect();
+        if known.is_empty() { vec![self.volume(core, service, volume::DATA)] } else { known }
     }
 
     /// What the names of a service's containers begin with.
@@ -133,10 +146,20 @@ impl Names {
     }
 }
 
-/// The volume that the ledger has for what a service stores.
-pub(super) fn volume_entry(core: &Supervised, service: &ServiceName) -> Option<String> {
-    let id = format!("{DATA}{service}");
-    core.ledger().entries().iter().filter(|entry| entry.id == id).find_map(volume_name)
+/// What the ledger calls a volume of a service.
+pub(super) fn volume_id(service: &ServiceName, volume: &str) -> String {
+    match volume {
+        volume::DATA => format!("{DATA}{service}"),
+        _ => format!("{DATA}{service}/{volume}"),
+    }
+}
+
+/// The volumes that the ledger has of a service, and what they are called in the engine.
+pub(super) fn volume_entries(core: &Supervised, service: &ServiceName) -> BTreeMap<String, String> {
+    let ledger = core.ledger();
+    let own = ledger.entries().iter().filter(|entry| data_of(&entry.id) == Some(service.as_str()));
+    let volume = |entry: &Entry| entry.id.split_once('/').map_or(volume::DATA, |(_, volume)| volume).to_owned();
+    own.filter_map(|entry| Some((volume(entry), volume_name(entry)?))).collect()
 }
 
 fn volume_name(entry: &Entry) -> Option<String> {

@@ -1,7 +1,7 @@
 //! What every start of a system needs: its networks, the volumes of its services, and no container that an earlier run
 //! has left.
 
-use super::names::{Names, SYSTEM};
+use super::names::{Names, SYSTEM, volume_entries, volume_id};
 use super::{Containers, edge, launch};
 use anyhow::Result;
 use base::error::Fault;
@@ -15,7 +15,7 @@ use machine::supervised::images::{note_engine, noted_engine};
 use machine::supervised::publisher::HOME;
 use machine::supervised::recipe::Recipe;
 use machine::supervised::steps::{PORTS, SUPERVISOR};
-use machine::supervised::teardown::DATA;
+use machine::supervised::teardown::data_of;
 use model::container::EngineKind;
 use model::name::ServiceName;
 use model::system::System;
@@ -57,8 +57,11 @@ pub(super) fn steps(
     recipes: &[Recipe],
     pulled: bool,
 ) -> Vec<Step> {
-    let volumes: Vec<ServiceName> =
-        recipes.iter().filter(|recipe| launch::stores(recipe)).map(|recipe| recipe.service.clone()).collect();
+    let of = |recipe: &Recipe| {
+        let service = recipe.service.clone();
+        launch::volumes(core, recipe).into_keys().map(move |volume| (service.clone(), volume)).collect::<Vec<_>>()
+    };
+    let volumes = recipes.iter().flat_map(of).collect();
     let work = NetworkWork {
         core: Arc::clone(core),
         names: containers.names.clone(),
@@ -86,9 +89,9 @@ struct NetworkWork {
     core: Arc<Supervised>,
     names: Names,
     system: System,
-    /// All that are started, and those of them that store something.
+    /// All that are started, and the volumes of those that store something.
     services: Vec<ServiceName>,
-    volumes: Vec<ServiceName>,
+    volumes: Vec<(ServiceName, String)>,
 }
 
 impl NetworkWork {
@@ -110,8 +113,9 @@ impl NetworkWork {
         let engine = Engine::as_typed(found.engine.kind);
         let networks = self.networks(engine.kind);
         let networks = networks.iter().map(|(name, internal)| engine.network_create(name, &labels, *internal));
-        let volume =
-            |service| engine.volume_create(&self.names.volume(&self.core, service), &self.volume_labels(service));
+        let volume = |(service, volume): &(ServiceName, String)| {
+            engine.volume_create(&self.names.volume(&self.core, service, volume), &self.volume_labels(service))
+        };
         networks.chain(self.volumes.iter().map(volume)).map(Preview::Run).collect()
     }
 
@@ -139,8 +143,8 @@ impl Work for NetworkWork {
                 None => return Ok(None),
             }
         }
-        for service in self.volumes.iter().filter(|service| !self.core.inherits(service)) {
-            match engine.volume(cx.proc, &self.names.volume(&self.core, service))? {
+        for (service, volume) in self.volumes.iter().filter(|(service, _)| !self.core.inherits(service)) {
+            match engine.volume(cx.proc, &self.names.volume(&self.core, service, volume))? {
                 Some(volume) => self.check_owner(VOLUME, &volume)?,
                 None => return Ok(None),
             }
@@ -165,13 +169,13 @@ impl Work for NetworkWork {
                 None => cx.run(&engine.network_create(&name, &self.names.labels(&self.system.name), internal))?,
             }
         }
-        for service in &self.volumes {
+        for (service, volume) in &self.volumes {
             // One that gets what another has stored is given that when it starts.
             if self.core.inherits(service) {
                 continue;
             }
-            let name = self.names.volume(&self.core, service);
-            self.enter(VOLUME, &format!("{DATA}{service}"), &name, system)?;
+            let name = self.names.volume(&self.core, service, volume);
+            self.enter(VOLUME, &volume_id(service, volume), &name, system)?;
             match engine.volume(cx.proc, &name)? {
                 Some(volume) => self.check_owner(VOLUME, &volume)?,
                 None => cx.run(&engine.volume_create(&name, &self.volume_labels(service)))?,
@@ -227,14 +231,15 @@ impl NetworkWork {
 
 /// Enters what one service has stored as another's: an engine cannot rename a volume, so it keeps the name that it has.
 pub(super) fn hand_over(core: &Supervised, from: &ServiceName, to: &UnitId) -> Result<()> {
-    let Some(name) = super::names::volume_entry(core, from) else { return Ok(()) };
-    core.enter(Entry {
-        kind: VOLUME.to_owned(),
-        id: format!("{DATA}{}", to.service),
-        system: Some(to.system.to_string()),
-        identity: json!({"name": name}),
-    })?;
-    core.ledger().strike(|entry| entry.kind == VOLUME && entry.id == format!("{DATA}{from}"))
+    for (volume, name) in volume_entries(core, from) {
+        core.enter(Entry {
+            kind: VOLUME.to_owned(),
+            id: volume_id(&to.service, &volume),
+            system: Some(to.system.to_string()),
+            identity: json!({"name": name}),
+        })?;
+    }
+    core.ledger().strike(|entry| entry.kind == VOLUME && data_of(&entry.id) == Some(from.as_str()))
 }
 
 /// The containers that the supervisor has at this moment, and whose they are.

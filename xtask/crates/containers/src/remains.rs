@@ -18,9 +18,9 @@ pub(super) fn has_volume(containers: &Containers, core: &Supervised, service: &S
     if !matches!(noted_engine(core.home()), Ok(Some(_))) {
         return false;
     }
-    let engine = || core.found_engine().ok().map(|found| found.engine);
-    let volume = || engine()?.volume(&core.proc, &containers.names.volume(core, service)).ok()?;
-    volume().is_some()
+    let Ok(found) = core.found_engine() else { return false };
+    let is_there = |name: &String| matches!(found.engine.volume(&core.proc, name), Ok(Some(_)));
+    containers.names.volumes(core, service).iter().any(is_there)
 }
 
 /// Adds what carries the deployment's labels. An engine that was never used is not asked, unless it is at hand: without

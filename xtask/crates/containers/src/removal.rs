@@ -68,7 +68,7 @@ impl RemoveWork {
 
     fn volumes(&self) -> Vec<String> {
         let services = self.core.services_made_for(&self.system).into_iter().filter(|_| !self.keep_data);
-        services.map(|service| self.names.volume(&self.core, &service)).collect()
+        services.flat_map(|service| self.names.volumes(&self.core, &service)).collect()
     }
 
     /// What is there of these and was made by this deployment.

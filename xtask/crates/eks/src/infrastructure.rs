@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The step's name.
 pub(super) const STEP: Action = Action::new("infra");
-/// What a service that stores something has (`helm/app`, by way of `target/kubernetes/values.rs`).
+/// What a volume has whose size no file says (`helm/app`, by way of `kubernetes/src/values.rs`).
 const VOLUME_GIB: u64 = 1;
 
 /// What a run means to do with the platform, from the making of its steps to the step `infra`.
@@ -243,7 +243,8 @@ fn extra_cost(eks: &Eks) -> ExtraCost {
         eks.deployment().systems().filter_map(|system| release_spec::parts(system, environment, TargetKind::Eks).ok());
     let parts: Vec<_> = parts.flatten().collect();
     let public = parts.iter().filter(|part| part.service.public).count();
-    let stores: u64 = parts.iter().filter(|part| part.stores).map(|_| VOLUME_GIB).sum();
+    let volumes = parts.iter().flat_map(|part| part.volumes.values());
+    let stores = volumes.map(|volume| volume.size.map_or(VOLUME_GIB, |size| size.0.div_ceil(1 << 30))).sum();
     // With a domain all share one.
     let load_balancers = if environment.cluster.domain.is_some() { public.min(1) } else { public };
     ExtraCost { load_balancers, volumes_gib: stores }

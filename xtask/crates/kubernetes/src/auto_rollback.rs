@@ -4,7 +4,7 @@
 use super::records::VerifiedRelease;
 use super::release_context::{Candidate, DesiredRelease, Fingerprint, ReleaseContext};
 use super::running::Record;
-use super::{drift, handover, helm, rollout, running};
+use super::{claims, drift, handover, helm, rollout, running};
 use anyhow::{Context, Result};
 use engine::plan::runner::StepCx;
 use engine::release::Restored;
@@ -100,7 +100,10 @@ pub(super) fn reinstate(
     let records = running::records(&run.core, system)?;
     let kept = records.iter().rev().find(|record| record.stamp == proven.stamp && record.has_served());
     match kept {
-        Some(record) => helm::roll_back(run, system, record.revision, cx)?,
+        Some(record) => {
+            claims::make_way(&run.core, system, &desired.values, cx)?;
+            helm::roll_back(run, system, record.revision, cx)?;
+        }
         None => helm::upgrade(run, desired, cx)?,
     }
     newest(run, system)

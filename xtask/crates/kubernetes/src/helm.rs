@@ -2,6 +2,7 @@
 
 use super::Kubernetes;
 use super::chart::CHART;
+use super::claims;
 use super::diagnostics;
 use super::release_context::{DesiredRelease, ReleaseContext};
 use super::running::{self, Record, STAMP};
@@ -32,6 +33,7 @@ const WEBHOOK_EVERY: Duration = Duration::from_secs(3);
 pub(super) fn upgrade(run: &ReleaseContext, desired: &DesiredRelease, cx: &StepCx<'_>) -> Result<()> {
     let system = &desired.wanted.system;
     files::write_json(&run.core.deployment.home.values(system), &desired.values)?;
+    claims::make_way(&run.core, system, &desired.values, cx)?;
     let grows = |service: &str| desired.values["services"][service]["scale"].is_object();
     scale::keep_running(&run.core, system, &grows)?;
     execute(&upgrade_line(run, run.core.access.helm()?, run.helm()?, system, &desired.stamp), cx)?;

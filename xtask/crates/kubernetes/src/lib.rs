@@ -12,6 +12,7 @@ mod arrival;
 mod auto_rollback;
 mod changes;
 pub mod chart;
+mod claims;
 mod context_cluster;
 mod deny;
 pub mod diagnostics;

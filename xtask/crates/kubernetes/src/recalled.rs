@@ -5,6 +5,7 @@ use super::release_spec::WorkloadSpec;
 use model::container::Container;
 use model::name::{ServiceName, SystemName};
 use model::system::{Presence, Probe, Service, Source, System, TargetKind};
+use model::volume::Volumes;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -32,6 +33,7 @@ fn part(name: &ServiceName, values: &Value) -> WorkloadSpec {
         service: service(name, values),
         replicas: number(&values["replicas"]).unwrap_or(1),
         stores: values["storage"].is_object(),
+        volumes: Volumes::new(),
         state: values["storage"].is_object().then_some(StatePlace::Own),
         env: BTreeMap::new(),
         args: Vec::new(),

@@ -84,7 +84,13 @@ pub(super) fn stored(core: &Kubernetes) -> Result<BTreeMap<UnitId, Stored>> {
         unit(claim).filter(|_| stays).map(|unit| (unit, Stored { size: size(claim) }))
     };
     let owned = under_way.iter().map(|(owner, volume)| (owner.clone(), Stored { size: size(volume) }));
-    Ok(claims.iter().filter_map(kept).chain(owned).collect())
+    let mut all: BTreeMap<UnitId, Stored> = BTreeMap::new();
+    for (unit, Stored { size }) in claims.iter().filter_map(kept).chain(owned) {
+        // Several volumes are one unit's data.
+        let known = all.entry(unit).or_insert(Stored { size: Some(0) });
+        known.size = known.size.zip(size).map(|(known, size)| known + size);
+    }
+    Ok(all)
 }
 
 /// The bytes of a claim or a volume; what stores nothing has none.
@@ -94,7 +100,7 @@ pub(super) fn size(stored: &Value) -> Option<u64> {
 }
 
 /// `1Gi`, as Kubernetes writes quantities (kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity).
-fn bytes(quantity: &str) -> Option<u64> {
+pub(super) fn bytes(quantity: &str) -> Option<u64> {
     let digits = quantity.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(quantity.len());
     let (number, unit) = quantity.split_at(digits);
     let factor = match unit {

@@ -8,6 +8,7 @@ use model::environment::{Environment, is_secret};
 use model::given::{self, Given};
 use model::name::{ServiceName, SystemName};
 use model::system::{Piece, Presence, Reference, Service, System, TargetKind, Template};
+use model::volume::{self, Volumes};
 use std::collections::{BTreeMap, BTreeSet};
 
 const LISTEN_ADDRESS: &str = "LISTEN_ADDRESS";
@@ -19,6 +20,8 @@ pub struct WorkloadSpec {
     pub replicas: u32,
     /// It keeps what it stores in a volume, and is one alone.
     pub stores: bool,
+    /// The volumes that those are.
+    pub volumes: Volumes,
     /// Where it keeps its state; `None` for one that has none.
     pub(super) state: Option<StatePlace>,
     /// Its variables, `PORT` and `LISTEN_ADDRESS` among them; those that need no secret.
@@ -101,9 +104,12 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
         .collect();
     // A store of its own is what a service falls back to where the one that several could share is absent.
     let shared = |need: &&ServiceName| there.any(|other| other.name == **need && other.presence != Presence::Always);
-    let shared = service.needs.iter().find(shared);
+    // One with volumes has them in any case.
+    let is_bound = !service.container.volumes.is_empty();
+    let shared = service.needs.iter().find(shared).filter(|_| !is_bound);
     let templates = env.values().copied().chain(&service.args).chain(given::texts(&service.files));
-    let has_state = templates.flat_map(Template::references).any(|reference| *reference == Reference::Data);
+    let uses_data = templates.flat_map(Template::references).any(|reference| *reference == Reference::Data);
+    let has_state = uses_data || is_bound;
     let stores = shared.is_none() && has_state;
     let place = match shared {
         None => StatePlace::Own,
@@ -115,6 +121,11 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
     let mut part = WorkloadSpec {
         replicas: if stores { 1 } else { wanted_replicas(service, &environment.cluster) },
         stores,
+        volumes: if stores {
+            volume::all(&service.container, uses_data.then(|| service.data()))
+        } else {
+            Volumes::new()
+        },
         state: has_state.then_some(place),
         env: BTreeMap::new(),
         args: service.args.iter().map(|template| filler.fill(template, &|_, _| None).unwrap_or_default()).collect(),
@@ -162,11 +173,6 @@ impl WorkloadSpec {
                 self.env.insert(name, value);
             }
         }
-    }
-
-    /// Where its volume is, for one that stores something.
-    pub(super) fn data(&self) -> &str {
-        self.service.data()
     }
 
     /// Its plain files that need secrets.

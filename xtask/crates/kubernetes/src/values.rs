@@ -7,13 +7,14 @@ use model::container::FILES;
 use model::container::{Container, Cpu, Memory, NONROOT, User};
 use model::name::ServiceName;
 use model::system::{Probe, Scale};
+use model::volume::{DATA, Volume, Volumes};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The most that a writable path in memory may hold, as in containers. It counts against the container's memory, too.
 const WRITABLE: Memory = Memory(64 << 20);
-/// The volume of a service that stores something. The spec names no size, since most targets know no such limit.
+/// The volume of a service that stores something, where the spec names no size, since most targets know no such limit.
 const VOLUME: &str = "1Gi";
 /// How long a replica that is to end goes on answering, so that everybody who sends it requests has heard of it first.
 /// Ingress controllers and kube-proxy hear of it within a second or two.
@@ -99,7 +100,7 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     set("command", Some(&container.entrypoint).filter(|words| !words.is_empty()).map(|words| json!(words)));
     set("user", user(part).map(|user| json!({"uid": user.uid, "gid": user.gid})));
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
-    set("storage", part.stores.then(|| json!({"path": part.data(), "size": VOLUME})));
+    set("storage", part.stores.then(|| storage(&part.volumes)));
     set("metrics", part.is_own().then(|| json!({"path": METRICS})));
     let egress = wanted.grants.get(name).map(|grants| &grants.egress).filter(|egress| !egress.is_empty());
     set("egress", egress.map(|egress| json!(egress)));
@@ -132,6 +133,26 @@ fn public(wanted: &ReleaseSpec, name: &ServiceName) -> Value {
         public["annotations"] = json!(annotations);
     }
     public
+}
+
+/// One volume with those beside it. The first of all services was `data`, and has its name by itself.
+fn storage(volumes: &Volumes) -> Value {
+    let one = |(name, volume): (&String, &Volume)| {
+        let size = volume.size.map_or_else(|| VOLUME.to_owned(), |size| size.to_string());
+        let mut one = json!({"path": volume.at, "size": size});
+        if name != DATA {
+            one["name"] = json!(name);
+        }
+        one
+    };
+    let (first, rest): (Vec<_>, Vec<_>) = volumes.iter().partition(|(name, _)| *name == DATA);
+    let mut all = first.into_iter().chain(rest).map(one);
+    let mut storage = all.next().unwrap_or_default();
+    let more: Vec<Value> = all.collect();
+    if !more.is_empty() {
+        storage["more"] = json!(more);
+    }
+    storage
 }
 
 /// What the environment sets wins over what the platform gives.
@@ -236,6 +257,20 @@ mod tests {
         needs.sort_unstable();
         assert_eq!(needs, ["ledger", "payment-provider"]);
         assert_eq!(several["ledger"]["secret"], json!({"name": "ledger-sample", "env": [], "files": ["redis.conf"]}));
+    }
+
+    #[test]
+    fn each_volume_has_its_folder_and_size() {
+        let volume =
+            |at: &str, size: Option<&str>| Volume { at: at.to_owned(), size: size.map(|size| size.parse().unwrap()) };
+        let named = |volumes: Vec<(&str, Volume)>| {
+            storage(&volumes.into_iter().map(|(name, volume)| (name.to_owned(), volume)).collect())
+        };
+        let cache = ("cache", volume("/cache", None));
+        let both = named(vec![cache.clone(), ("data", volume("/var/lib/data", Some("5Gi")))]);
+        let beside = json!({"name": "cache", "path": "/cache", "size": "1Gi"});
+        assert_eq!(both, json!({"path": "/var/lib/data", "size": "5Gi", "more": [beside]}));
+        assert_eq!(named(vec![cache]), beside);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::error::quoted;
 use super::image::Repository;
+use super::volume::{self, Volumes};
 use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
@@ -28,6 +29,8 @@ pub struct Container {
     pub low_ports: bool,
     /// Where `${data}` is.
     pub data: String,
+    /// What outlives it, beside `data` where only `${data}` says so.
+    pub volumes: Volumes,
     /// What the image starts with, in place of its own.
     pub entrypoint: Vec<String>,
     /// What stands before the service's arguments: the program, for an image that takes that for an argument, too.
@@ -46,6 +49,7 @@ impl Default for Container {
             writable: Vec::new(),
             low_ports: false,
             data: "/data".to_owned(),
+            volumes: Volumes::new(),
             entrypoint: Vec::new(),
             command: Vec::new(),
             health: Vec::new(),
@@ -64,6 +68,9 @@ impl Container {
         // What is not used is not written, so that what was kept before there was such a thing is the same still.
         if !self.entrypoint.is_empty() {
             json["entrypoint"] = json!(self.entrypoint);
+        }
+        if !self.volumes.is_empty() {
+            json["volumes"] = volume::to_json(&self.volumes);
         }
         json
     }
@@ -84,6 +91,7 @@ impl Container {
             writable: texts("writable")?,
             low_ports: value["low_ports"].as_bool()?,
             data: value["data"].as_str()?.to_owned(),
+            volumes: volume::from_json(&value["volumes"]).unwrap_or_default(),
             entrypoint: texts("entrypoint").unwrap_or_default(),
             command: texts("command")?,
             health: texts("health")?,
@@ -327,6 +335,10 @@ mod tests {
             writable: words(["/tmp", "/var/run"]),
             low_ports: true,
             data: "/var/lib/it".to_owned(),
+            volumes: Volumes::from([
+                ("data".to_owned(), volume::Volume { at: "/var/lib/it".to_owned(), size: "5Gi".parse().ok() }),
+                ("uploads".to_owned(), volume::Volume { at: "/srv".to_owned(), size: None }),
+            ]),
             entrypoint: words(["/bin/sh", "-e"]),
             command: words(["it", "--serve"]),
             health: words(["it", "ping"]),

@@ -2,9 +2,10 @@
 
 use super::container::Container;
 use super::decode::{Table, Value};
+use super::volume::{self, Volumes};
 
 /// Of an image nothing is known; those of crates have their user, their data and their health command.
-const OF_IMAGES: [&str; 7] = ["user", "writable", "low_ports", "data", "entrypoint", "command", "health"];
+const OF_IMAGES: [&str; 8] = ["user", "writable", "low_ports", "data", "volumes", "entrypoint", "command", "health"];
 
 pub(super) fn read(value: &Value<'_>, is_foreign: bool) -> Option<Container> {
     value.table(|table| {
@@ -14,15 +15,23 @@ pub(super) fn read(value: &Value<'_>, is_foreign: bool) -> Option<Container> {
             return limits(table);
         }
         let default = Container::default();
-        let data = table.optional("data").and_then(|value| value.checked(&check_folder)).unwrap_or(default.data);
+        let volumes = volume::read(table);
+        let data = table.optional("data").and_then(|value| {
+            if volumes.contains_key(volume::DATA) {
+                value.report("is one of `volumes`, too");
+            }
+            value.checked(&check_folder)
+        });
+        let data = data.or_else(|| Some(volumes.get(volume::DATA)?.at.clone())).unwrap_or(default.data);
         Container {
             user: table.optional("user").and_then(|value| {
                 let parsed = value.scalar()?.parse();
                 parsed.map_err(|error: String| value.report(error)).ok()
             }),
-            writable: read_writable(table, &data),
+            writable: read_writable(table, &data, &volumes),
             low_ports: table.optional("low_ports").and_then(|value| value.boolean()).unwrap_or(default.low_ports),
             data,
+            volumes,
             entrypoint: read_words(table, "entrypoint"),
             command: read_words(table, "command"),
             health: read_words(table, "health"),
@@ -41,11 +50,14 @@ fn limits(table: &Table<'_>) -> Container {
     }
 }
 
-/// Folders, of which an engine mounts one file system over each, and another one over `data`.
-fn read_writable(table: &Table<'_>, data: &str) -> Vec<String> {
+/// Folders, of which an engine mounts one file system over each, and others over `data` and `volumes`.
+fn read_writable(table: &Table<'_>, data: &str, volumes: &Volumes) -> Vec<String> {
     let mut folders: Vec<String> = Vec::new();
     for value in read_list(table, "writable") {
         match value.checked(&check_folder) {
+            Some(folder) if volumes.values().any(|volume| volume.at == folder) => {
+                value.report(format!("`{folder}` is one of `volumes`, too"));
+            }
             Some(folder) if folder == data || folders.contains(&folder) => {
                 value.report(format!("`{folder}` is named twice, there or as `data`"));
             }

@@ -20,6 +20,16 @@ pub(super) fn check_variable(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The name of a volume becomes part of names in engines and clusters.
+pub(super) fn check_volume(name: &str) -> Result<(), String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let valid = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(inner) && !name.ends_with('-');
+    if valid && name.len() <= 40 {
+        return Ok(());
+    }
+    Err("not the name of a volume: 1 to 40 lower-case letters, digits and inner hyphens, the first a letter".to_owned())
+}
+
 pub(super) fn check_word(name: &str) -> Result<(), String> {
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(inner) {

@@ -38,6 +38,7 @@ mod system_file;
 pub mod template;
 pub mod tool;
 pub mod version;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;

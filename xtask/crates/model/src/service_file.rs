@@ -2,6 +2,7 @@
 
 use super::alias::{self, Alias};
 use super::build_file;
+use super::container::Container;
 use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
@@ -32,6 +33,9 @@ const MANAGED: [(&str, Managed); 1] = [("cache", Managed::Cache)];
 pub(super) const SCALE_AT: u32 = 70;
 /// What Kubernetes takes unless told (HorizontalPodAutoscaler, `stabilizationWindowSeconds`).
 pub(super) const SCALE_SETTLES: Duration = Duration::from_secs(300);
+
+/// Why there cannot be several of a service with volumes.
+pub(super) const ALONE: &str = "a service with `volumes` is one alone: replicas cannot share them";
 
 /// What else a service may refer to.
 pub(super) struct Known {
@@ -103,6 +107,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let scale = table.optional("scale").and_then(|value| read_scale(&value));
     let was = table.optional("was").map(|value| read_was(&value, name));
     let container = table.optional("container").and_then(|value| container_file::read(&value, is_foreign));
+    check_alone(table, container.as_ref(), replicas);
     let service = Service {
         name: name.clone(),
         aliases: aliases.iter().map(|(alias, _)| alias.clone()).collect(),
@@ -133,6 +138,17 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let data = templates.iter().any(stores).then(|| service.data());
     given_file::check(&service.files, &files_at, &service.container, data);
     Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates, files_at, aliases })
+}
+
+/// A volume is for one replica alone, which every cluster has.
+fn check_alone(table: &Table<'_>, container: Option<&Container>, replicas: Option<u32>) {
+    let stores = container.is_some_and(|container| !container.volumes.is_empty());
+    for key in ["replicas", "scale"] {
+        let several = key == "scale" || replicas.is_some_and(|replicas| replicas > 1);
+        if let Some(value) = table.optional(key).filter(|_| stores && several) {
+            value.report(ALONE);
+        }
+    }
 }
 
 /// The port, that of a shared machine, and where the latter is said.

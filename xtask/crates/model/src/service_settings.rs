@@ -8,7 +8,7 @@ use super::environment_settings::{Layered, refuse};
 use super::error::{Place, Sink, SpecErrors, find, quoted};
 use super::grammar::check_variable;
 use super::load::Spec;
-use super::service_file::{LONGEST_WAIT, SCALE_AT, SCALE_SETTLES};
+use super::service_file::{ALONE, LONGEST_WAIT, SCALE_AT, SCALE_SETTLES};
 use super::system::{Scale, Service, TargetKind};
 use std::collections::BTreeMap;
 
@@ -36,9 +36,14 @@ const fn key(
 /// All of them, in the order in which they are laid over a service.
 const KEYS: [Key; 14] = [
     key("public", &TargetKind::ALL, |service, text| set(&mut service.public, boolean(text))),
-    key("replicas", CLUSTERS, |service, text| set(&mut service.replicas, count(text, 100).map(Some))),
+    key("replicas", CLUSTERS, |service, text| {
+        let replicas = count(text, 100)?;
+        alone(service, replicas)?;
+        set(&mut service.replicas, Ok(Some(replicas)))
+    }),
     key("scale.max", CLUSTERS, |service, text| {
         let max = count(text, 100)?;
+        alone(service, max)?;
         let fresh = Scale { max, cpu: SCALE_AT, settle: SCALE_SETTLES };
         service.scale = Some(Scale { max, ..service.scale.unwrap_or(fresh) });
         Ok(())
@@ -90,6 +95,10 @@ fn words(text: &str) -> Result<Vec<String>, String> {
 
 fn scale(service: &mut Service) -> Result<&mut Scale, String> {
     service.scale.as_mut().ok_or_else(|| "the service does not grow; set `scale.max`, too".to_owned())
+}
+
+fn alone(service: &Service, replicas: u32) -> Result<(), String> {
+    if replicas > 1 && !service.container.volumes.is_empty() { Err(ALONE.to_owned()) } else { Ok(()) }
 }
 
 fn of_image(service: &mut Service) -> Result<&mut Container, String> {

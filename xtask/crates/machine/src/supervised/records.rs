@@ -85,7 +85,7 @@ fn made(entries: &[Entry]) -> BTreeMap<SystemName, BTreeMap<ServiceName, Made>> 
     let mut all: BTreeMap<SystemName, BTreeMap<ServiceName, Made>> = BTreeMap::new();
     for entry in entries {
         let Some(Ok(system)) = entry.system.as_deref().map(str::parse::<SystemName>) else { continue };
-        let (log, data) = (entry.id.strip_prefix(LOG), entry.id.strip_prefix(teardown::DATA));
+        let (log, data) = (entry.id.strip_prefix(LOG), teardown::data_of(&entry.id));
         let Some(Ok(service)) = log.or(data).map(str::parse::<ServiceName>) else { continue };
         if is_edge_of(&system, &service) {
             continue;

@@ -203,8 +203,9 @@ impl Work for UnitWork {
 }
 
 fn is_of(entry: &Entry, unit: &UnitId) -> bool {
-    let ids = [LOG, teardown::DATA, "files of "].map(|kind| format!("{kind}{}", unit.service));
-    entry.system.as_deref() == Some(unit.system.as_str()) && ids.contains(&entry.id)
+    let ids = [LOG, "files of "].map(|kind| format!("{kind}{}", unit.service));
+    let stored = teardown::data_of(&entry.id) == Some(unit.service.as_str());
+    entry.system.as_deref() == Some(unit.system.as_str()) && (stored || ids.contains(&entry.id))
 }
 
 /// What removes the records of a system of which nothing is left but what it stored.

@@ -29,6 +29,11 @@ const STRAY_WITHIN: Duration = Duration::from_secs(5);
 /// How the ledger's entries for stored data are called.
 pub const DATA: &str = "data of ";
 
+/// The service whose data an entry is: `data of NAME`, or `data of NAME/VOLUME` where it has several places for it.
+pub fn data_of(id: &str) -> Option<&str> {
+    id.strip_prefix(DATA).map(|rest| rest.split_once('/').map_or(rest, |(service, _)| service))
+}
+
 /// What is done to a system, and to what all of them share.
 const STOP: Action = Action::new("stop");
 const NETWORK: Action = Action::new("network");

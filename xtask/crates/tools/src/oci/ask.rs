@@ -80,7 +80,8 @@ impl Engine {
     /// # Errors
     /// When the engine does not answer.
     pub fn volume(&self, proc: &Proc, name: &str) -> Result<Option<Named>> {
-        Ok(Named::parse(&look(proc, &self.volume_inspect(name))?).into_iter().next())
+        // podman takes the beginning of another name for that name.
+        Ok(Named::parse(&look(proc, &self.volume_inspect(name))?).into_iter().find(|found| found.name == name))
     }
 }
 

@@ -185,7 +185,11 @@ pub fn says_absent(stderr: &str) -> bool {
     let mut words = stderr.lines().map(|line| line.trim().to_lowercase());
     let absent = |line: &String| {
         let not_there = ["no such container", "no such image", "no such volume", "no such network", "image not known"];
-        not_there.iter().any(|words| line.contains(words)) || line.contains("network") && line.ends_with("not found")
+        // It is the beginning of several names.
+        let ambiguous = line.contains("more than one result for volume name");
+        ambiguous
+            || not_there.iter().any(|words| line.contains(words))
+            || line.contains("network") && line.ends_with("not found")
     };
     words.any(|line| absent(&line)) && !stderr.lines().any(|line| line.to_lowercase().contains("cannot connect"))
 }

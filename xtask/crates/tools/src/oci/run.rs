@@ -43,8 +43,8 @@ pub struct RunSpec {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mount {
-    /// A named volume, writable.
-    Volume { name: String, at: String },
+    /// A named volume, writable; the user's own, where the engine can make it that.
+    Volume { name: String, at: String, owned: bool },
     /// A file or folder of this machine, read-only.
     Bind { source: PathBuf, at: String },
 }
@@ -127,7 +127,11 @@ impl Engine {
 
     fn mount(&self, mount: &Mount) -> [String; 2] {
         let (flag, value) = match mount {
-            Mount::Volume { name, at } => ("--volume", format!("{name}:{at}")),
+            // docker leaves it with the owner that its folder has in the image, or root.
+            Mount::Volume { name, at, owned: true } if self.kind == EngineKind::Podman => {
+                ("--volume", format!("{name}:{at}:U"))
+            }
+            Mount::Volume { name, at, .. } => ("--volume", format!("{name}:{at}")),
             // A colon would end the path. What is between commas is quoted as in a table of values.
             Mount::Bind { source, at } if source.to_string_lossy().contains(':') => {
                 let source = source.to_string_lossy().replace('"', "\"\"");
@@ -200,7 +204,7 @@ mod tests {
             env: vec!["PORT".to_owned()],
             proxied: true,
             mounts: vec![
-                Mount::Volume { name: "data".to_owned(), at: "/data".to_owned() },
+                Mount::Volume { name: "data".to_owned(), at: "/data".to_owned(), owned: false },
                 Mount::Bind { source: PathBuf::from("/etc/edge"), at: "/conf".to_owned() },
             ],
             user: "999".parse().ok(),

@@ -1,0 +1,104 @@
+//! The volumes of a service as its StatefulSet claims them. What a StatefulSet claims never changes: where it is to be other
+//! volumes, it is removed alone, and the new one takes its pods and claims over.
+
+use super::Kubernetes;
+use super::recorded::bytes;
+use anyhow::Result;
+use base::error::Fault;
+use engine::plan::runner::StepCx;
+use kube::path::{CLAIM, STATEFUL_SET};
+use model::name::SystemName;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tools::object;
+
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// What stands before the names of all volumes but `data`, which no other volume of a pod can then be called.
+pub(super) const PREFIX: &str = "volume-";
+
+/// What a volume is called in a pod, and its claim in a StatefulSet.
+fn called(volume: &str) -> String {
+    if volume == model::volume::DATA { volume.to_owned() } else { format!("{PREFIX}{volume}") }
+}
+
+/// The volumes of a service, by their names in a pod, with how much each is to hold.
+fn wanted(values: &Value) -> BTreeMap<String, String> {
+    let storage = &values["storage"];
+    let all = storage.is_object().then_some(storage).into_iter().chain(object::list(storage, "/more"));
+    let one = |volume: &Value| {
+        let name = volume["name"].as_str().unwrap_or(model::volume::DATA);
+        (called(name), object::text(volume, "/size").to_owned())
+    };
+    all.map(one).collect()
+}
+
+fn claimed(set: &Value) -> BTreeMap<String, String> {
+    let size = |claim: &Value| object::text(claim, "/spec/resources/requests/storage").to_owned();
+    object::list(set, "/spec/volumeClaimTemplates")
+        .iter()
+        .map(|claim| (object::name(claim).to_owned(), size(claim)))
+        .collect()
+}
+
+/// Removes the StatefulSets that cannot become what they are to be, and has claims grow that are too small.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(super) fn make_way(core: &Kubernetes, system: &SystemName, values: &Value, cx: &StepCx<'_>) -> Result<()> {
+    let namespace = core.names.namespace(system);
+    for (service, values) in values["services"].as_object().into_iter().flatten() {
+        let wanted = wanted(values);
+        if wanted.is_empty() {
+            continue;
+        }
+        let refused = |refusal| kube::fault(&format!("change the volumes of `{service}`"), &refusal);
+        let place = STATEFUL_SET.at(&namespace, service);
+        let api = core.access.api()?;
+        let Some(set) = api.get(&place).map_err(refused)? else { continue };
+        if claimed(&set) == wanted {
+            continue;
+        }
+        for (volume, size) in &wanted {
+            grow(core, &CLAIM.at(&namespace, &format!("{volume}-{service}-0")), size).map_err(refused)?;
+        }
+        cx.news(format!("`{service}` has other volumes: its StatefulSet is made anew, and its pods stay until then"));
+        api.delete_alone(&place).map_err(refused)?;
+        let gone = || Ok(api.get(&place).map_err(refused)?.is_none().then_some(()));
+        let stuck = || {
+            let cause = format!("the StatefulSet `{service}` does not go");
+            Fault::failed("volumes-blocked", cause).hint("the same command again continues where it stopped")
+        };
+        cx.wait_for(GONE_WITHIN, gone, stuck)?;
+    }
+    Ok(())
+}
+
+/// No volume ever shrinks.
+fn grow(core: &Kubernetes, place: &str, size: &str) -> Result<(), kube::Refusal> {
+    let api = core.access.api().map_err(|error| kube::Refusal::unanswered(format!("{error:#}")))?;
+    let Some(claim) = api.get(place)? else { return Ok(()) };
+    if bytes(size) > bytes(object::text(&claim, "/spec/resources/requests/storage")) {
+        api.merge(place, &json!({"spec": {"resources": {"requests": {"storage": size}}}}))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_statefulset_claims_is_compared_with_what_it_is_to_claim() {
+        let claim = |name: &str, size: &str| json!({"metadata": {"name": name}, "spec": {"resources": {"requests": {"storage": size}}}});
+        let set = |claims: &[Value]| json!({"spec": {"volumeClaimTemplates": claims}});
+        let plain = json!({"storage": {"path": "/data", "size": "1Gi"}});
+        assert_eq!(claimed(&set(&[claim("data", "1Gi")])), wanted(&plain));
+        let more =
+            json!({"storage": {"path": "/data", "size": "1Gi", "more": [{"name": "up", "path": "/u", "size": "2Gi"}]}});
+        assert_ne!(claimed(&set(&[claim("data", "1Gi")])), wanted(&more));
+        assert_eq!(claimed(&set(&[claim("data", "1Gi"), claim("volume-up", "2Gi")])), wanted(&more));
+        assert_ne!(claimed(&set(&[claim("data", "2Gi")])), wanted(&plain));
+        assert!(wanted(&json!({})).is_empty());
+    }
+}
