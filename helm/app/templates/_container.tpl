@@ -70,9 +70,12 @@ lifecycle:
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
+  readOnlyRootFilesystem: {{ not (dig "allow" "writableRoot" false $service) }}
   capabilities:
     drop: [ALL]
+    {{- with dig "allow" "capabilities" (list) $service }}
+    add: {{ . | toJson }}
+    {{- end }}
 {{- with include "app.mounts" . | trim }}
 volumeMounts:
   {{- . | nindent 2 }}

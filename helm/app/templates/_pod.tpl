@@ -22,7 +22,7 @@ spec:
   {{- end }}
   terminationGracePeriodSeconds: {{ add $service.drainSeconds $service.stopSeconds | max 1 }}
   securityContext:
-    runAsNonRoot: true
+    runAsNonRoot: {{ not (dig "allow" "root" false $service) }}
     {{- with $service.user }}
     runAsUser: {{ .uid | int64 }}
     runAsGroup: {{ .gid | int64 }}

@@ -346,6 +346,26 @@ fn each_volume_is_claimed_with_its_size_and_the_first_one_as_it_always_was() {
 }
 
 #[test]
+fn confinement_is_loosened_by_what_is_named_alone() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("web", 1);
+    let pod = |values: &Value| find(&helm.objects(values), "Deployment", "web")["spec"]["template"]["spec"].clone();
+    let before = pod(&values);
+    values["services"]["web"]["allow"] = json!({"root": false, "writableRoot": false, "capabilities": []});
+    assert_eq!(pod(&values), before);
+    values["services"]["web"]["allow"] =
+        json!({"root": true, "writableRoot": true, "capabilities": ["CHOWN", "SETUID"]});
+    let loose = pod(&values);
+    assert_eq!(loose["securityContext"]["runAsNonRoot"], false);
+    assert_eq!(loose["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    let wanted = json!({
+        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": false,
+        "capabilities": {"drop": ["ALL"], "add": ["CHOWN", "SETUID"]},
+    });
+    assert_eq!(loose["containers"][0]["securityContext"], wanted);
+}
+
+#[test]
 fn a_team_has_its_own_service_and_no_other() {
     let helm = skip::unless!(helm());
     let values = sample("invoices", 2);

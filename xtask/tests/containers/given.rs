@@ -3,7 +3,7 @@
 use super::contract::Deployed;
 use super::contract::document::edit;
 use super::deployment::Deployment;
-use super::sandbox::get;
+use super::sandbox::{failure, get};
 use skip::{Found, Missing};
 
 const BUSYBOX: &str = "docker.io/library/busybox:1.37";
@@ -148,4 +148,47 @@ fn all_volumes_of_a_service_are_its_data() {
     deployment.deploy(&["given"]);
     assert_eq!(starts("holder", "a"), 4);
     deployment.ends_clean();
+}
+
+/// It runs as root, writes where nothing is mounted, and gives a file away.
+const LOOSE: &str = r#"
+[services.loose]
+image = "busybox"
+port = 8080
+public = true
+ready = { http = "/" }
+ready_within = "10s"
+stop_within = "1s"
+args = ["sh", "-ec", """
+mkdir /tmp/www
+id -u >/tmp/www/index.html
+busybox chown 7:7 /tmp/www/index.html
+exec busybox httpd -f -p 8080 -h /tmp/www"""]
+"#;
+const ALLOW: &str = "[services.loose.container.allow]\nroot = true\nwritable_root = true\ncapabilities = [\"CHOWN\"]\nwhy = \"it fills its own folder\"\n";
+
+#[test]
+fn confinement_is_loosened_with_a_reason_and_no_further() {
+    let deployment = skip::unless!(given("loose", LOOSE));
+    let refused = failure(&deployment.sandbox.xtask(["deploy", "given", "--json"]).exits(1));
+    assert!(refused["cause"].as_str().unwrap().contains("runs as `root`"), "{refused:#}");
+
+    declare(&deployment, &format!("{LOOSE}{ALLOW}"));
+    let shown = deployment.sandbox.xtask(["deploy", "given", "--dry-run"]).success();
+    let said = "it may run as root; write to its root file system; use CHOWN: it fills its own folder";
+    assert!(shown.stdout.contains(said), "{}", shown.stdout);
+    deployment.deploy(&["given"]);
+    assert_eq!(get(&deployment.sandbox.via("loose"), "/").unwrap(), (200, "0\n".to_owned()));
+    let container = deployment.container("loose");
+    let pid = &container["State"]["Pid"];
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
+    assert_eq!((bounding, status.contains("NoNewPrivs:\t1")), ("0000000000000001", true), "{status}");
+    assert_eq!(deployment.deploy(&["given"])["result"], "unchanged");
+
+    // Without the one that it needs.
+    let less = ALLOW.replace("[\"CHOWN\"]", "[\"SETUID\"]");
+    declare(&deployment, &format!("{LOOSE}{less}"));
+    let failed = failure(&deployment.sandbox.xtask(["deploy", "given", "--json"]).exits(1));
+    assert_eq!(failed["code"], "service-crashed", "{failed:#}");
 }

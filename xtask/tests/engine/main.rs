@@ -282,6 +282,8 @@ fn the_client_of_docker_takes_every_argument() {
         memory: "64Mi".parse().unwrap(),
         cpu: "250m".parse().unwrap(),
         low_ports: true,
+        writable_root: false,
+        capabilities: Vec::new(),
         entrypoint: Vec::new(),
         args: vec!["--flag".to_owned()],
     };

@@ -138,6 +138,8 @@ impl Place {
             memory: Memory(64 << 20),
             cpu: Cpu(500),
             low_ports: true,
+            writable_root: false,
+            capabilities: Vec::new(),
             entrypoint: Vec::new(),
             args: ["sh", "-c", script].map(str::to_owned).into(),
         }

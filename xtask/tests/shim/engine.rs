@@ -88,6 +88,8 @@ impl Stage {
             memory: "64Mi".parse().unwrap(),
             cpu: Cpu(1000),
             low_ports: false,
+            writable_root: false,
+            capabilities: Vec::new(),
             entrypoint: Vec::new(),
             proxied: true,
             args: Vec::new(),

@@ -113,6 +113,8 @@ impl<'a> Attempt<'a> {
             memory: Memory(0),
             cpu: Cpu(0),
             low_ports: false,
+            writable_root: false,
+            capabilities: Vec::new(),
             entrypoint: Vec::new(),
             args: Vec::new(),
         };

@@ -313,6 +313,8 @@ impl EdgeWork {
             memory: MEMORY,
             cpu: CPU,
             low_ports: edge.fronted.iter().any(|fronted| !fronted.aliases.is_empty() && fronted.port < 1024),
+            writable_root: false,
+            capabilities: Vec::new(),
             entrypoint: Vec::new(),
             args: edge.args(),
         })

@@ -121,6 +121,8 @@ impl Part<'_> {
             memory: container.memory,
             cpu: container.cpu,
             low_ports: container.low_ports,
+            writable_root: container.allow.as_ref().is_some_and(|allow| allow.writable_root),
+            capabilities: container.allow.iter().flat_map(|allow| allow.capabilities.clone()).collect(),
             entrypoint: container.entrypoint.clone(),
             args: container.command.iter().chain(args).cloned().collect(),
         }
@@ -266,7 +268,9 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
         Some(CommandLine::new(found.engine.kind.as_str()).args(args).to_string())
     };
     let line = line().unwrap_or_else(|| recipe.version());
-    format!("under the supervisor: {line}")
+    let allowed = core.service(&recipe.service).and_then(|service| service.container.allow.as_ref());
+    let allowed = allowed.map(|allow| format!("\nit may {allow}")).unwrap_or_default();
+    format!("under the supervisor: {line}{allowed}")
 }
 
 /// Where a smoke contract reaches a service: where it is published, or in its network.

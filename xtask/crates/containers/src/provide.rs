@@ -99,7 +99,7 @@ fn public_images(core: &Supervised, systems: &[(System, Vec<Service>)]) -> BTree
             let Source::Image { image, .. } = &service.source else { continue };
             let Some(found) = public(image) else { continue };
             let entry = publics.entry(image.clone()).or_insert(found);
-            if service.container.user.is_none() {
+            if service.container.takes_user_of_image() {
                 entry.as_named.push(service.name.clone());
             }
         }
@@ -130,6 +130,8 @@ fn planned(core: &Supervised, images: &Images, service: &Service, present: &[Ser
 }
 
 fn blank(service: &Service) -> Image {
-    let container = service.container.clone();
+    let mut container = service.container.clone();
+    // Another reason is no reason to start it anew.
+    container.allow.iter_mut().for_each(|allow| allow.why.clear());
     Image { reference: String::new(), key: None, port: service.port, container }
 }

@@ -16,6 +16,7 @@ use kube::path;
 use kubernetes::Kubernetes;
 use kubernetes::fixture::Fixture;
 use kubernetes::prerequisites::NamespaceWork;
+use model::allowance::SecurityLevel;
 use model::aws::ChartRepository;
 use model::environment::is_secret;
 use model::name::ServiceName;
@@ -139,6 +140,7 @@ impl ControllerWork {
                 core: Arc::clone(&eks.core),
                 system: None,
                 namespace: fixture.namespace.clone(),
+                level: SecurityLevel::Restricted,
             },
             fixture,
             guard,

@@ -2,8 +2,12 @@
 //! UID that its ledger has. A namespace that was there before is used as it is and never removed.
 
 use super::names::{DEPLOYMENT, Names};
+use super::release_spec::WorkloadSpec;
+use super::{Kubernetes, recorded, values};
+use anyhow::Result;
 use base::error::Fault;
 use engine::ledger::Entry;
+use model::allowance::{Allowance, SecurityLevel};
 use model::environment::Environment;
 use model::name::SystemName;
 use serde_json::{Value, json};
@@ -17,9 +21,8 @@ pub use engine::ledger::NAMESPACE;
 /// How long a namespace that is being removed is waited for.
 pub(super) const GONE_WITHIN: Duration = Duration::from_secs(180);
 
-/// The Pod Security Standard that is enforced, and the labels that say so
+/// How a Pod Security Standard is applied, each with a label
 /// (kubernetes.io/docs/concepts/security/pod-security-admission).
-const STANDARD: &str = "restricted";
 const MODES: [&str; 3] = ["enforce", "warn", "audit"];
 
 /// What a namespace is to the deployment.
@@ -57,11 +60,29 @@ impl Ownership {
     }
 }
 
+/// The standard that the pods of a system take: the strictest, unless its services are allowed more, or were when it was
+/// proven last: what that would go back to has to fit as well.
+///
+/// # Errors
+/// When the records cannot be read.
+pub(super) fn level(core: &Kubernetes, system: &SystemName, parts: &[WorkloadSpec]) -> Result<SecurityLevel> {
+    let there = core.platform.is_there()?;
+    let released = if there { recorded::released(core, system)? } else { BTreeMap::new() };
+    let released = released.values().filter_map(values::allowed_in).map(|allow| allow.level());
+    Ok(released.chain([wanted_level(parts)]).max().unwrap_or(SecurityLevel::Restricted))
+}
+
+/// The standard that these parts take by themselves.
+pub(super) fn wanted_level(parts: &[WorkloadSpec]) -> SecurityLevel {
+    let levels = parts.iter().filter_map(|part| part.service.container.allow.as_ref()).map(Allowance::level);
+    levels.max().unwrap_or(SecurityLevel::Restricted)
+}
+
 /// The namespace as it is made.
-pub(super) fn object(names: &Names, name: &str, system: Option<&SystemName>) -> Value {
+pub(super) fn object(names: &Names, name: &str, system: Option<&SystemName>, level: SecurityLevel) -> Value {
     let mut labels = names.labels(system);
     for mode in MODES {
-        labels[format!("pod-security.kubernetes.io/{mode}")] = json!(STANDARD);
+        labels[format!("pod-security.kubernetes.io/{mode}")] = json!(level.as_str());
         labels[format!("pod-security.kubernetes.io/{mode}-version")] = json!("latest");
     }
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
@@ -158,7 +179,7 @@ mod tests {
 
     #[test]
     fn one_that_has_lost_a_label_is_seen() {
-        let wanted = object(&names(), "shop", None);
+        let wanted = object(&names(), "shop", None, SecurityLevel::Restricted);
         assert!(is_labelled(&wanted, &wanted));
         let mut other = wanted.clone();
         other["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = json!("privileged");

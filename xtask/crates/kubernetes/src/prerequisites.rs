@@ -3,6 +3,7 @@
 use super::Kubernetes;
 use super::names::SERVICE;
 use super::namespaces::{self, Ownership};
+use super::release_context::Candidate;
 use super::release_spec::{SecretRef, WorkloadSpec};
 use super::secret_values;
 use anyhow::Result;
@@ -13,9 +14,10 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use keys::Digest;
 use kube::path;
+use model::allowance::SecurityLevel;
 use model::name::{ServiceName, SystemName};
 use model::secret::Shape;
-use model::system::{System, Template};
+use model::system::Template;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,17 +36,26 @@ pub(super) const SECRET: &str = "secret";
 pub(super) const CONFIG_MAP: &str = "configmap";
 
 /// The step that has a system's namespace: `namespace:SYSTEM`. It needs nothing.
-pub(super) fn namespace_step(core: &Arc<Kubernetes>, system: &System) -> Step {
+///
+/// # Errors
+/// When the records cannot be read.
+pub(super) fn namespace_step(core: &Arc<Kubernetes>, candidate: &Candidate) -> Result<Step> {
+    let system = &candidate.system;
+    let level = namespaces::level(core, &system.name, &candidate.parts)?;
+    let loose = match level {
+        SecurityLevel::Restricted => String::new(),
+        _ => format!(", which takes pods of the standard `{}`", level.as_str()),
+    };
     let namespace = core.names.namespace(&system.name);
-    Step {
+    Ok(Step {
         id: namespace_id(&system.name),
         title: format!("make the namespace of `{}`", system.name),
         system: Some(system.name.to_string()),
         needs: Vec::new(),
         holds: Holds::Nothing,
-        preview: vec![Preview::Do(format!("namespace `{namespace}`, unless it is there"))],
-        work: Box::new(NamespaceWork { core: Arc::clone(core), system: Some(system.name.clone()), namespace }),
-    }
+        preview: vec![Preview::Do(format!("namespace `{namespace}`{loose}, unless it is there"))],
+        work: Box::new(NamespaceWork { core: Arc::clone(core), system: Some(system.name.clone()), namespace, level }),
+    })
 }
 
 pub fn namespace_id(system: &SystemName) -> StepId {
@@ -61,6 +72,7 @@ pub struct NamespaceWork {
     pub core: Arc<Kubernetes>,
     pub system: Option<SystemName>,
     pub namespace: String,
+    pub level: SecurityLevel,
 }
 
 impl Work for NamespaceWork {
@@ -94,7 +106,7 @@ impl Work for NamespaceWork {
 
 impl NamespaceWork {
     fn wanted(&self) -> Value {
-        let plain = namespaces::object(&self.core.names, &self.namespace, self.system.as_ref());
+        let plain = namespaces::object(&self.core.names, &self.namespace, self.system.as_ref(), self.level);
         match self.system {
             Some(_) => namespaces::with_labels(plain, self.core.platform.namespace_labels()),
             None => plain,
@@ -160,7 +172,7 @@ impl NamespaceWork {
         let patch = json!({"metadata": {"labels": wanted["metadata"]["labels"]}});
         let merged = self.core.access.api()?.merge(&path::NAMESPACE.named(&self.namespace), &patch);
         merged.map_err(|refusal| kube::fault(&format!("label namespace `{}`", self.namespace), &refusal))?;
-        Ok(Outcome::DoneWith("it had lost labels; they are restored".to_owned()))
+        Ok(Outcome::DoneWith("its labels are as they should be again".to_owned()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::records::{StatePlace, VerifiedRelease};
 use super::release_spec::WorkloadSpec;
+use super::values::allowed_in;
 use model::container::Container;
 use model::name::{ServiceName, SystemName};
 use model::system::{Presence, Probe, Service, Source, System, TargetKind};
@@ -73,7 +74,7 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
         stop_within: seconds(&values["stopSeconds"]),
         replicas: number(&values["replicas"]),
         scale: None,
-        container: Container::default(),
+        container: Container { allow: allowed_in(values), ..Container::default() },
         was: BTreeSet::new(),
     }
 }

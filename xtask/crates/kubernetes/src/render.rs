@@ -48,7 +48,12 @@ pub(super) fn render(core: &Arc<Kubernetes>, ctx: &Ctx, place: &Place) -> Result
     for candidate in &candidates {
         let wanted = wanted(core, candidate, &tags, &assumed)?;
         let values = values::of(&wanted);
-        let namespace = namespaces::object(&core.names, &wanted.namespace, Some(&wanted.system));
+        let namespace = namespaces::object(
+            &core.names,
+            &wanted.namespace,
+            Some(&wanted.system),
+            namespaces::wanted_level(&wanted.parts),
+        );
         let namespace = namespaces::with_labels(namespace, core.platform.namespace_labels());
         let objects = objects(core, &wanted, &values)?;
         rendering.systems.push(RenderedSystem {

@@ -64,7 +64,9 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
     if ingress {
         steps.push(ingress_step(&run));
     }
-    steps.extend(making.map(|candidate| prerequisites::namespace_step(core, &candidate.system)));
+    for candidate in making {
+        steps.push(prerequisites::namespace_step(core, candidate)?);
+    }
     for (candidate, busy) in candidates.iter().zip(&busy) {
         let mut needs = if *busy { needs(&run, candidate, ingress) } else { Vec::new() };
         let handovers = removals.handovers(&candidate.system.name, &needs);
@@ -184,11 +186,17 @@ fn release_steps(
     ]
 }
 
+/// What one may do beyond others, and why.
+fn allowed(part: &WorkloadSpec) -> Option<Preview> {
+    let allow = part.service.container.allow.as_ref()?;
+    Some(Preview::Do(format!("`{}` may {allow}", part.service.name)))
+}
+
 fn deploy_preview(run: &ReleaseContext, candidate: &Candidate, busy: bool) -> Vec<Preview> {
     if !busy {
         return vec![Preview::Do("nothing: it is unchanged since it was proven".to_owned())];
     }
-    let shown = |part: &super::release_spec::WorkloadSpec| {
+    let shown = |part: &WorkloadSpec| {
         let name = &part.service.name;
         let image = run.supply.shown(name).reference;
         let replicas = usize::try_from(part.replicas).unwrap_or(usize::MAX);
@@ -202,6 +210,7 @@ fn deploy_preview(run: &ReleaseContext, candidate: &Candidate, busy: bool) -> Ve
         &candidate.system.name,
         "<digest of its values>",
     )));
+    preview.extend(candidate.parts.iter().filter_map(allowed));
     preview.extend(watching(run, candidate));
     preview
 }

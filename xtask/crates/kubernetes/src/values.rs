@@ -2,6 +2,7 @@
 
 use super::given;
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
+use model::allowance::Allowance;
 use model::cluster::{NameServer, NameServerPlace};
 use model::container::FILES;
 use model::container::{Container, Cpu, Memory, NONROOT, User};
@@ -97,6 +98,7 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
         "aliases",
         (!part.service.aliases.is_empty()).then(|| part.service.aliases.iter().map(ServiceName::as_str).collect()),
     );
+    set("allow", container.allow.as_ref().map(allowed));
     set("command", Some(&container.entrypoint).filter(|words| !words.is_empty()).map(|words| json!(words)));
     set("user", user(part).map(|user| json!({"uid": user.uid, "gid": user.gid})));
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
@@ -133,6 +135,23 @@ fn public(wanted: &ReleaseSpec, name: &ServiceName) -> Value {
         public["annotations"] = json!(annotations);
     }
     public
+}
+
+/// Without its reason: another one is no reason to start anything anew.
+fn allowed(allow: &Allowance) -> Value {
+    json!({"root": allow.root, "writableRoot": allow.writable_root, "capabilities": allow.capabilities})
+}
+
+/// What the values of a service, as the chart was given them, allow it.
+pub(super) fn allowed_in(values: &Value) -> Option<Allowance> {
+    let allow = &values["allow"];
+    let capabilities = allow["capabilities"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    Some(Allowance {
+        root: allow["root"] == true,
+        writable_root: allow["writableRoot"] == true,
+        capabilities,
+        why: String::new(),
+    })
 }
 
 /// One volume with those beside it. The first of all services was `data`, and has its name by itself.
@@ -257,6 +276,14 @@ mod tests {
         needs.sort_unstable();
         assert_eq!(needs, ["ledger", "payment-provider"]);
         assert_eq!(several["ledger"]["secret"], json!({"name": "ledger-sample", "env": [], "files": ["redis.conf"]}));
+    }
+
+    #[test]
+    fn what_is_allowed_is_found_again_in_the_values() {
+        let capabilities = ["CHOWN".to_owned()].into();
+        let allow = Allowance { root: true, writable_root: false, capabilities, why: String::new() };
+        assert_eq!(allowed_in(&json!({"allow": allowed(&allow)})), Some(allow));
+        assert_eq!(allowed_in(&json!({"port": 1})), None);
     }
 
     #[test]

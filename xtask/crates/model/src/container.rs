@@ -1,5 +1,6 @@
 //! What a container is given and what it may do: limits, user, writable paths. And where images run and are kept.
 
+use super::allowance::Allowance;
 use super::error::quoted;
 use super::image::Repository;
 use super::volume::{self, Volumes};
@@ -16,7 +17,7 @@ pub const FILES: &str = "/etc/slipway/files";
 pub const OWN_DATA: &str = "/data";
 
 /// What a service's container is given. Everything else is denied it: its root file system is read-only, it has no
-/// capability and can gain no privilege.
+/// capability and can gain no privilege, unless `allow` says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     pub memory: Memory,
@@ -38,6 +39,8 @@ pub struct Container {
     /// A command that tells within the container whether it is healthy, by its exit code. It is used where a container
     /// cannot be reached by its address from this machine. Images of this repository have their own.
     pub health: Vec<String>,
+    /// What it may do beyond that.
+    pub allow: Option<Allowance>,
 }
 
 impl Default for Container {
@@ -53,11 +56,17 @@ impl Default for Container {
             entrypoint: Vec::new(),
             command: Vec::new(),
             health: Vec::new(),
+            allow: None,
         }
     }
 }
 
 impl Container {
+    /// Whether it runs as the user that its image names, which then must not be root.
+    pub fn takes_user_of_image(&self) -> bool {
+        self.user.is_none() && !self.allow.as_ref().is_some_and(|allow| allow.root)
+    }
+
     /// For state that outlives a run.
     pub fn to_json(&self) -> Value {
         let mut json = json!({
@@ -68,6 +77,9 @@ impl Container {
         // What is not used is not written, so that what was kept before there was such a thing is the same still.
         if !self.entrypoint.is_empty() {
             json["entrypoint"] = json!(self.entrypoint);
+        }
+        if let Some(allow) = &self.allow {
+            json["allow"] = allow.to_json();
         }
         if !self.volumes.is_empty() {
             json["volumes"] = volume::to_json(&self.volumes);
@@ -95,6 +107,7 @@ impl Container {
             entrypoint: texts("entrypoint").unwrap_or_default(),
             command: texts("command")?,
             health: texts("health")?,
+            allow: Allowance::from_json(&value["allow"]),
         })
     }
 }
@@ -342,6 +355,12 @@ mod tests {
             entrypoint: words(["/bin/sh", "-e"]),
             command: words(["it", "--serve"]),
             health: words(["it", "ping"]),
+            allow: Some(Allowance {
+                root: true,
+                writable_root: false,
+                capabilities: ["CHOWN".to_owned()].into(),
+                why: String::new(),
+            }),
         };
         for container in [given, Container::default()] {
             assert_eq!(Container::from_json(&container.to_json()), Some(container));

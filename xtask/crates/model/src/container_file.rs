@@ -1,11 +1,13 @@
 //! Reads `[services.NAME.container]`: what a service's container is given.
 
+use super::allowance;
 use super::container::Container;
 use super::decode::{Table, Value};
 use super::volume::{self, Volumes};
 
 /// Of an image nothing is known; those of crates have their user, their data and their health command.
-const OF_IMAGES: [&str; 8] = ["user", "writable", "low_ports", "data", "volumes", "entrypoint", "command", "health"];
+const OF_IMAGES: [&str; 9] =
+    ["user", "allow", "writable", "low_ports", "data", "volumes", "entrypoint", "command", "health"];
 
 pub(super) fn read(value: &Value<'_>, is_foreign: bool) -> Option<Container> {
     value.table(|table| {
@@ -35,6 +37,7 @@ pub(super) fn read(value: &Value<'_>, is_foreign: bool) -> Option<Container> {
             entrypoint: read_words(table, "entrypoint"),
             command: read_words(table, "command"),
             health: read_words(table, "health"),
+            allow: allowance::read(table),
             ..limits(table)
         }
     })

@@ -4,6 +4,7 @@
 //! that no later module has to ask whether a name, a port or a reference is well formed.
 
 mod alias;
+pub mod allowance;
 pub mod aws;
 pub mod build;
 mod build_file;

@@ -10,6 +10,7 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::recorded_settings;
 use kube::path;
+use model::allowance::SecurityLevel;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -137,7 +138,7 @@ fn get(core: &Kubernetes) -> Result<Option<Value>> {
 }
 
 fn wanted(core: &Kubernetes) -> Value {
-    namespaces::object(&core.names, &core.names.home, None)
+    namespaces::object(&core.names, &core.names.home, None, SecurityLevel::Restricted)
 }
 
 fn taken(core: &Kubernetes, owner: &str) -> Fault {

@@ -48,7 +48,7 @@ pub(super) fn of<'p>(
             let cause = format!("the image `{name}` is not in `deploy/images.toml`");
             Fault::could_not_run("no-image", cause)
         })?;
-        let as_named = parts.iter().filter(|part| part.service.container.user.is_none());
+        let as_named = parts.iter().filter(|part| part.service.container.takes_user_of_image());
         let as_named = as_named.map(|part| part.service.name.clone()).collect();
         let (core, nodes, name) = (Arc::clone(core), Arc::clone(nodes), name.to_owned());
         let public = Arc::new(Public { core, nodes, name, pin, as_named });

@@ -35,6 +35,9 @@ pub struct RunSpec {
     pub memory: Memory,
     pub cpu: Cpu,
     pub low_ports: bool,
+    pub writable_root: bool,
+    /// Those that it has; all others are taken from it.
+    pub capabilities: Vec<String>,
     /// What it starts with, in place of what its image does.
     pub entrypoint: Vec<String>,
     /// Arguments of the program.
@@ -147,7 +150,12 @@ impl Engine {
 
     /// What the container may not do.
     fn confinement(&self, spec: &RunSpec) -> Vec<String> {
-        let mut args = words(&["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
+        let mut args = words(if spec.writable_root { &[] } else { &["--read-only"] });
+        args.extend(words(&["--cap-drop", "all"]));
+        for capability in &spec.capabilities {
+            args.extend(words(&["--cap-add", capability]));
+        }
+        args.extend(words(&["--security-opt", "no-new-privileges"]));
         if self.kind == EngineKind::Podman {
             // Otherwise it makes some paths writable that nobody has named, and hands on the user's proxies.
             args.extend(words(&["--read-only-tmpfs=false", "--http-proxy=false"]));
@@ -212,6 +220,8 @@ mod tests {
             memory: Memory(64 << 20),
             cpu: Cpu(1250),
             low_ports: true,
+            writable_root: false,
+            capabilities: Vec::new(),
             entrypoint: Vec::new(),
             args: vec!["--verbose".to_owned()],
         }
@@ -250,6 +260,15 @@ mod tests {
             let line = run(kind, &RunSpec { entrypoint: entrypoint.clone(), ..spec() });
             assert!(line.ends_with(" --entrypoint /bin/sh sha256:0f -e --verbose"), "{line}");
         }
+    }
+
+    #[test]
+    fn confinement_is_loosened_by_what_is_named_alone() {
+        let capabilities = vec!["CHOWN".to_owned(), "SETUID".to_owned()];
+        let line = run(EngineKind::Podman, &RunSpec { writable_root: true, capabilities, ..spec() });
+        let wanted =
+            "--cap-drop all --cap-add CHOWN --cap-add SETUID --security-opt no-new-privileges --read-only-tmpfs";
+        assert!(line.contains(wanted) && !line.contains("--read-only "), "{line}");
     }
 
     #[test]

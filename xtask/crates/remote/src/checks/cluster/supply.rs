@@ -131,7 +131,7 @@ pub(super) fn users(scene: &Scene) -> Finding {
     let mut open: BTreeMap<&str, (&ImagePin, Vec<ServiceName>)> = BTreeMap::new();
     for service in spec.systems.iter().flat_map(|system| &system.services) {
         let Source::Image { image, .. } = &service.source else { continue };
-        if let (None, Some(pin)) = (service.container.user, spec.images.get(image)) {
+        if let (true, Some(pin)) = (service.container.takes_user_of_image(), spec.images.get(image)) {
             open.entry(image).or_insert_with(|| (pin, Vec::new())).1.push(service.name.clone());
         }
     }
