@@ -192,3 +192,14 @@ fn confinement_is_loosened_with_a_reason_and_no_further() {
     let failed = failure(&deployment.sandbox.xtask(["deploy", "given", "--json"]).exits(1));
     assert_eq!(failed["code"], "service-crashed", "{failed:#}");
 }
+
+#[test]
+fn an_image_has_the_variables_that_it_wants() {
+    let env = "env = { PORT = \"the left one\", \"discovery.type\" = \"single-node\" }\n";
+    let services = SHELL.replace("public = true\n", &format!("public = true\n{env}"));
+    let deployment = skip::unless!(given("variables", &services));
+    deployment.deploy(&["given"]);
+    assert!(deployment.has_variable("shell", "PORT", "the left one"));
+    assert!(deployment.has_variable("shell", "discovery.type", "single-node"));
+    assert!(deployment.has_variable("shell", "LISTEN_ADDRESS", "0.0.0.0"));
+}

@@ -87,8 +87,8 @@ struct Part<'a> {
 
 impl Part<'_> {
     fn variables(&self, mut variables: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        variables.insert("PORT".to_owned(), self.image.port.to_string());
-        variables.insert("LISTEN_ADDRESS".to_owned(), Ipv4Addr::UNSPECIFIED.to_string());
+        variables.entry("PORT".to_owned()).or_insert_with(|| self.image.port.to_string());
+        variables.entry("LISTEN_ADDRESS".to_owned()).or_insert_with(|| Ipv4Addr::UNSPECIFIED.to_string());
         let docker = self.found.engine.kind == EngineKind::Docker;
         let configured = docker.then(|| docker_no_proxy(&self.core.vars)).flatten();
         without_proxy(&mut variables, configured, self.system);

@@ -125,7 +125,7 @@ fn planned(core: &Supervised, images: &Images, service: &Service, present: &[Ser
         }
     };
     let names: Vec<ServiceName> = present.iter().map(|service| service.name.clone()).collect();
-    let recipe = Recipe::new(service, Program::Image(image), &core.deployment.environment, &names);
+    let recipe = Recipe::new(service, Program::Image(Box::new(image)), &core.deployment.environment, &names);
     Some(Planned { service: service.clone(), recipe, needs: vec![need] })
 }
 

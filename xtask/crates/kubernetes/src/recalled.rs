@@ -37,6 +37,7 @@ fn part(name: &ServiceName, values: &Value) -> WorkloadSpec {
         volumes: Volumes::new(),
         state: values["storage"].is_object().then_some(StatePlace::Own),
         env: BTreeMap::new(),
+        listen: String::new(),
         args: Vec::new(),
         files: BTreeMap::new(),
         placed: BTreeMap::new(),

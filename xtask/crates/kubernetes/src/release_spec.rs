@@ -27,6 +27,8 @@ pub struct WorkloadSpec {
     /// Its variables, `PORT` and `LISTEN_ADDRESS` among them; those that need no secret.
     pub env: BTreeMap<String, String>,
     pub(super) args: Vec<String>,
+    /// The address that it listens on.
+    pub(super) listen: String,
     /// Its plain files that need no secret, by name; it finds them all in one folder.
     pub(super) files: BTreeMap<String, String>,
     /// The texts among its other files that need none.
@@ -128,6 +130,7 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
         },
         state: has_state.then_some(place),
         env: BTreeMap::new(),
+        listen: String::new(),
         args: service.args.iter().map(|template| filler.fill(template, &|_, _| None).unwrap_or_default()).collect(),
         files: BTreeMap::new(),
         placed: BTreeMap::new(),
@@ -154,12 +157,20 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
         };
     }
     part.give(environment.env_of(&service.name));
-    part.env.insert("PORT".to_owned(), service.port.to_string());
-    part.env.insert(LISTEN_ADDRESS.to_owned(), listen);
+    part.tell("PORT", service.port.to_string());
+    part.tell(LISTEN_ADDRESS, listen.clone());
+    part.listen = listen;
     part
 }
 
 impl WorkloadSpec {
+    /// Has it a variable of the target's, unless its system sets that itself.
+    fn tell(&mut self, name: &str, value: String) {
+        if !self.secret_env.contains_key(name) {
+            self.env.entry(name.to_owned()).or_insert(value);
+        }
+    }
+
     /// Takes what the environment sets, in the place of what the system says. What is secret is for nobody to read who can
     /// look at a workload, or at its manifest.
     fn give(&mut self, env: BTreeMap<String, String>) {
@@ -213,7 +224,7 @@ impl WorkloadSpec {
     }
 
     fn listen(&self) -> &str {
-        self.env.get(LISTEN_ADDRESS).map(String::as_str).unwrap_or_default()
+        &self.listen
     }
 }
 

@@ -100,7 +100,7 @@ fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) -> Option<()>
         for (table_name, prefix) in [("env", VARIABLE_PREFIX), ("terraform", TERRAFORM_PREFIX)] {
             let variables = table.optional(table_name).and_then(|value| value.entries());
             for (name, value) in variables.into_iter().flatten() {
-                match check_variable(name) {
+                match check_set(prefix, name) {
                     Ok(()) => layer(layered, format!("{prefix}{name}"), &value),
                     Err(message) => value.report(message),
                 }
@@ -147,8 +147,8 @@ fn check_flag(key: &str, value: &str) -> Result<(), String> {
     if key.starts_with(service_settings::PREFIX) {
         return service_settings::check_flag(key);
     }
-    match PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)) {
-        Some(name) => check_variable(name),
+    match PREFIXES.iter().find_map(|prefix| Some((prefix, key.strip_prefix(prefix)?))) {
+        Some((prefix, name)) => check_set(prefix, name),
         None if key.starts_with(|c: char| c.is_ascii_uppercase()) && check_variable(key).is_ok() => {
             Err(format!("unknown setting {}; did you mean {}?", quoted(key), quoted(&format!("env.{key}"))))
         }
@@ -156,5 +156,14 @@ fn check_flag(key: &str, value: &str) -> Result<(), String> {
             let keys = SETTINGS.iter().map(|(key, _)| *key);
             find(key, "setting", "settings", keys.chain(["env.NAME", "services.NAME.KEY", "terraform.NAME"]))
         }
+    }
+}
+
+/// Whether a variable can have this name: one of services, or one of Terraform, whose names have no dots.
+fn check_set(prefix: &str, name: &str) -> Result<(), String> {
+    check_variable(name)?;
+    match prefix == TERRAFORM_PREFIX && name.contains('.') {
+        true => Err("not the name of a variable: Terraform's have no `.`".to_owned()),
+        false => Ok(()),
     }
 }

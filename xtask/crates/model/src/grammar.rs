@@ -9,11 +9,18 @@ pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit())
 }
 
-/// The name of an environment variable that a spec or an environment may set.
-pub(super) fn check_variable(name: &str) -> Result<(), String> {
-    if !is_variable(name) {
-        return Err("not the name of a variable: letters, digits and `_`, the first no digit".to_owned());
+/// The name of an environment variable that a spec may set for an image, as engines and clusters take it.
+pub(super) fn check_any_variable(name: &str) -> Result<(), String> {
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit() || c == '.' || c == '-') {
+        return Ok(());
     }
+    Err("not the name of a variable: letters, digits, `_`, `.` and `-`, the first a letter or `_`".to_owned())
+}
+
+/// The same for what services of this repository have, too: they go by what the target tells them.
+pub(super) fn check_variable(name: &str) -> Result<(), String> {
+    check_any_variable(name)?;
     if name == "PORT" || name.starts_with("LISTEN_") {
         return Err("set by the target, which knows where the service listens".to_owned());
     }
@@ -79,12 +86,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_what_shells_take_and_targets_leave_alone() {
-        for name in ["A", "_", "REDIS_URL", "a1"] {
+    fn variables_are_what_engines_and_clusters_take_and_targets_leave_alone() {
+        for name in ["A", "_", "REDIS_URL", "a1", "discovery.type", "A-B"] {
             assert_eq!(check_variable(name), Ok(()), "{name}");
         }
-        for name in ["", "1A", "A-B", "Ä", "PORT", "LISTEN_ADDRESS", "LISTEN_FDS"] {
+        for name in ["", "1A", ".a", "-a", "A=B", "A B", "Ä"] {
+            assert!(check_any_variable(name).is_err(), "{name}");
+        }
+        for name in ["PORT", "LISTEN_ADDRESS", "LISTEN_FDS"] {
             assert!(check_variable(name).is_err(), "{name}");
+            assert_eq!(check_any_variable(name), Ok(()), "{name}");
         }
     }
 

@@ -7,7 +7,9 @@ use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
 use super::given_file::{self, GivenAt};
-use super::grammar::{check_file_name, check_path, check_requirement, check_url, check_variable, check_word};
+use super::grammar::{
+    check_any_variable, check_file_name, check_path, check_requirement, check_url, check_variable, check_word,
+};
 use super::name::ServiceName;
 use super::secret_file;
 use super::system::{HostProgram, Managed, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template};
@@ -87,7 +89,9 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let (port, host_port, host_port_at) = read_ports(table);
     let (needs, needs_at) = read_needs(table);
     let aliases = alias::read(table);
-    let env = read_templates(table, "env", Role::Variable, check_variable, &mut templates);
+    // What a stranger's image listens on, it may want to be told in its own way.
+    let check = if is_foreign { check_any_variable } else { check_variable };
+    let env = read_templates(table, "env", Role::Variable, check, &mut templates);
     let mut provides = read_templates(table, "provides", Role::Provided, check_word, &mut templates);
     if !is_image && !provides.contains_key("url") {
         provides.insert("url".to_owned(), http_url());

@@ -22,8 +22,8 @@ pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Resu
     let release = filled.release(recipe);
     let mut env = core.surroundings();
     env.extend(filled.env);
-    env.insert("PORT".to_owned(), listen.port().to_string());
-    env.insert("LISTEN_ADDRESS".to_owned(), listen.ip().to_string());
+    env.entry("PORT".to_owned()).or_insert_with(|| listen.port().to_string());
+    env.entry("LISTEN_ADDRESS".to_owned()).or_insert_with(|| listen.ip().to_string());
     Ok(Some(LaunchSpec {
         service: service.clone(),
         release,

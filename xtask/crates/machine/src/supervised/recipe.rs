@@ -24,7 +24,7 @@ pub enum Program {
         path: PathBuf,
         prefix: Vec<String>,
     },
-    Image(Image),
+    Image(Box<Image>),
 }
 
 /// An image, and what its container is given.
@@ -197,12 +197,12 @@ fn program_from(value: &Value) -> Option<Program> {
         return Some(Program::Artifact { key: key.to_owned() });
     }
     if let Some(reference) = value["image"].as_str() {
-        return Some(Program::Image(Image {
+        return Some(Program::Image(Box::new(Image {
             reference: reference.to_owned(),
             key: value["key"].as_str().map(str::to_owned),
             port: value["port"].as_u64()?.try_into().ok()?,
             container: Container::from_json(&value["container"])?,
-        }));
+        })));
     }
     let prefix = value["prefix"].as_array()?.iter().map(|part| part.as_str().map(str::to_owned));
     Some(Program::Native { path: PathBuf::from(value["path"].as_str()?), prefix: prefix.collect::<Option<_>>()? })
@@ -215,12 +215,12 @@ mod tests {
     #[test]
     fn a_recipe_survives_being_kept() {
         let text = |text: &str| text.parse::<Template>().unwrap();
-        let image = Program::Image(Image {
+        let image = Program::Image(Box::new(Image {
             reference: "docker.io/library/redis:7.4".to_owned(),
             key: None,
             port: 6379,
             container: Container { user: Some("999".parse().unwrap()), ..Container::default() },
-        });
+        }));
         let recipe = Recipe {
             service: "redis".parse().unwrap(),
             program: Program::Native { path: PathBuf::from("/usr/bin/redis-server"), prefix: vec!["-".to_owned()] },

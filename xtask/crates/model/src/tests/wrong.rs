@@ -194,7 +194,7 @@ fn a_wrong_environment_file_is_said_with_its_place() {
         (
             "target = 'host'\n[env]\nPORT = '1'\n'a b' = '1'\nC = []",
             "local.toml:3: `env.PORT`: set by the target, which knows where the service listens\n\
-             local.toml:4: `env.\"a b\"`: not the name of a variable: letters, digits and `_`, the first no digit\n\
+             local.toml:4: `env.\"a b\"`: not the name of a variable: letters, digits, `_`, `.` and `-`, the first a letter or `_`\n\
              local.toml:5: `env.C`: expected a string, a number or a boolean, found a list",
         ),
     ] {
