@@ -1,7 +1,8 @@
 //! A small service for these tests: this test binary, told to run one test that serves until SIGTERM.
 //!
 //! `/livez` answers 503 while a file `VERSION.unhealthy` is there, `/readyz` while `VERSION.unready` is; every other
-//! path answers with the version. With `VERSION.crash` it ends at once, with `VERSION.slow` it takes its time to.
+//! path answers with the version, `/slow` once a file `VERSION.go` is there. With `VERSION.crash` it ends at once, with
+//! `VERSION.slow` it takes its time to, and with `VERSION.abrupt` it finishes no answer before it does.
 
 use listenfd::ListenFd;
 use signal_hook::consts::SIGTERM;
@@ -50,6 +51,9 @@ fn serve() {
     }
     fixture.accept_on(&http);
     drop(http);
+    if fixture.is("abrupt") {
+        std::process::exit(0);
+    }
     if fixture.is("slow") {
         std::thread::sleep(Duration::from_millis(300));
     }
@@ -104,6 +108,10 @@ impl Fixture {
         }
         let head = String::from_utf8_lossy(&head);
         let path = head.split_whitespace().nth(1).unwrap_or_default();
+        self.log(&format!("asked for {path}"));
+        while path == "/slow" && !self.is("go") {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let (status, body) = match path {
             "/livez" if self.is("unhealthy") => ("503 Unavailable", "told to be unhealthy"),
             "/readyz" if self.is("unready") => ("503 Unavailable", "told not to be ready"),

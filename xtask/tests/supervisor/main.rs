@@ -8,4 +8,5 @@ mod launching;
 mod lifecycle;
 mod liveness;
 mod orphans;
+mod relay;
 mod scratch;

@@ -125,7 +125,11 @@ impl Scratch {
 
     /// What the service answers.
     pub(crate) fn get(&self) -> std::io::Result<String> {
-        get(self.listen)
+        self.get_path("/")
+    }
+
+    pub(crate) fn get_path(&self, path: &str) -> std::io::Result<String> {
+        get(self.listen, path)
     }
 }
 
@@ -163,10 +167,10 @@ pub(crate) fn service() -> ServiceName {
     "fixture".parse().unwrap()
 }
 
-pub(crate) fn get(address: SocketAddr) -> std::io::Result<String> {
+pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(DEADLINE))?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());

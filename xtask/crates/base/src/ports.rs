@@ -1,9 +1,14 @@
 //! The TCP ports of this machine: whether somebody has one, and by which addresses people come to it.
 
+use crate::random;
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+/// Where free ports are looked for, and how often before the system is left to choose.
+const FIRST_PORT: u16 = 10_000;
+const LAST_PORT: u16 = 32_767;
+const ATTEMPTS: u32 = 100;
 /// How long somebody on this machine may take to accept a connection.
 const WITHIN: Duration = Duration::from_millis(300);
 
@@ -38,6 +43,25 @@ pub fn refusal(address: SocketAddr) -> Option<Error> {
             (cfg!(target_os = "macos") && answers(address)).then(|| ErrorKind::AddrInUse.into())
         }
     }
+}
+
+/// A port that nothing listens on, below those that systems hand out by themselves (Linux from 32768 on): between the
+/// choice and the start of what is to listen there, any connection could be given one of these.
+///
+/// # Errors
+/// When the system has no port to give.
+pub fn free(ip: IpAddr) -> std::io::Result<TcpListener> {
+    for _ in 0..ATTEMPTS {
+        let Ok(bytes) = random::bytes() else { break };
+        let port = FIRST_PORT + u16::from_ne_bytes(bytes) % (LAST_PORT - FIRST_PORT);
+        // Whoever has it elsewhere would be taken for what is to listen there.
+        let elsewhere = entries(SocketAddr::new(ip, port)).skip(1).any(answers);
+        match TcpListener::bind((ip, port)) {
+            Ok(listener) if !elsewhere => return Ok(listener),
+            _ => {}
+        }
+    }
+    TcpListener::bind((ip, 0))
 }
 
 /// Whether this machine has an address that services are to listen on.

@@ -1,7 +1,7 @@
 //! A command's end of the conversation with a supervisor.
 
 use super::launch::LaunchSpec;
-use super::protocol::{LONGEST_LINE, PROTOCOL, Reply, Request};
+use super::protocol::{LONGEST_LINE, PROTOCOL, Reply, Request, UNREADABLE};
 use super::records::{self, Contact, Listens};
 use super::status::ServiceStatus;
 use anyhow::{Result, bail};
@@ -132,7 +132,9 @@ impl Client {
     /// # Errors
     /// See [`Client`].
     pub fn start(&self, spec: &LaunchSpec) -> Result<u64> {
-        match self.request(&Request::Start(Box::new(spec.clone())), TIMEOUT)? {
+        let reply = self.request(&Request::Start(Box::new(spec.clone())), TIMEOUT);
+        let reply = reply.map_err(|error| if error.to_string() == UNREADABLE { outdated().into() } else { error });
+        match reply? {
             Reply::Started(number) => Ok(number),
             other => unexpected(&other),
         }
@@ -223,6 +225,13 @@ fn talk(mut stream: impl Read + Write, document: &Value) -> std::io::Result<Stri
     let mut line = String::new();
     BufReader::new(stream.take(LONGEST_LINE)).read_line(&mut line)?;
     Ok(line)
+}
+
+/// It was started before there was such a way to start a service.
+fn outdated() -> Fault {
+    let cause = "the supervisor that runs is an earlier version's and cannot start this";
+    Fault::failed("supervisor-outdated", cause)
+        .hint("`teardown --keep-data` ends it, and the next deploy starts another")
 }
 
 fn unexpected<T>(reply: &Reply) -> Result<T> {

@@ -1,6 +1,6 @@
 //! The supervisor's end of the conversation: who may ask, and what is done for each request.
 
-use super::protocol::{LONGEST_LINE, Reply, Request};
+use super::protocol::{LONGEST_LINE, Reply, Request, UNREADABLE};
 use super::service_manager::Shared;
 use model::name::ServiceName;
 use serde_json::Value;
@@ -55,7 +55,7 @@ fn parse(line: &str, token: &str) -> Result<Request, &'static str> {
     if !same(value["token"].as_str().unwrap_or_default(), token) {
         return Err("wrong token");
     }
-    Request::from_json(&value).ok_or("not a request of this version")
+    Request::from_json(&value).ok_or(UNREADABLE)
 }
 
 /// Takes as long for a wrong text of the right length wherever it differs.

@@ -2,21 +2,23 @@
 //!
 //! Time is passed in and nothing here waits, so that one loop can watch all instances.
 
+mod passing;
+mod spawn;
+
 use super::backoff::Backoff;
 use super::launch::LaunchSpec;
 use super::launch_strategy::LaunchStrategy;
 use super::question::{Answer, Question};
+use super::relay::Relay;
 use super::route::Switch;
 use super::status::{Ending, InstanceStatus, State};
-use crate::container;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use base::http::Via;
 use base::os;
 use base::os::ProcessId;
-use base::proc::{ServiceChild, ServiceCommand};
+use base::proc::ServiceChild;
 use nix::sys::signal::Signal;
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,9 +27,6 @@ use std::time::{Duration, Instant, SystemTime};
 const MISSES: u32 = 3;
 /// A process that was ready for so long has recovered from what made its predecessors fail.
 const STEADY: Duration = Duration::from_secs(60);
-/// How long one that an edge sends nothing to any more still takes what comes: the edge may have chosen it for a request
-/// just before, and not be connected yet.
-const DRAIN: Duration = Duration::from_secs(1);
 /// How often one that starts is asked, soon after its start and later on.
 const EAGER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 const EAGER_FOR: Duration = Duration::from_secs(2);
@@ -37,6 +36,10 @@ pub(super) struct Instance {
     pub(super) spec: LaunchSpec,
     /// With handover, from the first start on: the socket of `spec.listen`, shared with other instances.
     pub(super) socket: Option<Arc<TcpListener>>,
+    /// What passes on to it what comes to `spec.listen`, shared with the version that follows.
+    pub(super) relay: Option<Arc<Relay>>,
+    /// It was to be behind a relay, and listens on `spec.listen` by itself.
+    is_direct: bool,
     process: Option<Process>,
     phase: Phase,
     since: SystemTime,
@@ -93,6 +96,8 @@ impl Instance {
             number,
             spec,
             socket: None,
+            relay: None,
+            is_direct: false,
             process: None,
             phase: Phase::Waiting,
             since: SystemTime::now(),
@@ -144,35 +149,6 @@ impl Instance {
         Ok(())
     }
 
-    /// The process, and where its probes go if it has a place of its own for them.
-    fn spawn(&mut self, exec: &Path) -> Result<(ServiceChild, Option<Via>)> {
-        let mut env = self.spec.env.clone();
-        env.insert(container::INSTANCE.to_owned(), self.number.to_string());
-        let LaunchSpec { program, args, dir, log, .. } = &self.spec;
-        let command = ServiceCommand { program, args, dir, env: &env, log };
-        match &self.spec.style {
-            LaunchStrategy::Plain => {
-                // Somebody else's program on this port would answer the probes in its place.
-                drop(bind(self.spec.listen)?);
-                Ok((command.spawn()?, None))
-            }
-            LaunchStrategy::Handover => {
-                let socket = match &self.socket {
-                    Some(socket) => Arc::clone(socket),
-                    None => Arc::new(bind(self.spec.listen)?),
-                };
-                let (child, admin) = command.spawn_with_sockets(exec, &socket)?;
-                self.socket = Some(socket);
-                Ok((child, Some(Via::Address(admin))))
-            }
-            LaunchStrategy::Container { place, .. } => {
-                let shim = self.spec.shim(place.clone()).to_json().to_string();
-                let (child, socket) = command.spawn_shim(exec, &shim)?;
-                Ok((child, Some(Via::Socket(socket))))
-            }
-        }
-    }
-
     /// Tells the process to end, and kills it when it takes longer than allowed.
     pub(super) fn end(&mut self, now: Instant) {
         if let Some(process) = self.process.as_mut().filter(|process| process.kill_at.is_none()) {
@@ -181,30 +157,29 @@ impl Instance {
         }
     }
 
-    /// Ends it for good once the requests that an edge has already sent on their way to it are there.
-    pub(super) fn drain(&mut self, now: Instant) {
-        self.drained_at = Some(now + DRAIN);
-        self.enter(Phase::Ending);
-    }
-
-    pub(super) fn end_when_drained(&mut self, now: Instant) {
-        if self.drained_at.is_some_and(|at| now >= at) {
-            self.end(now);
-        }
-    }
-
     /// Ends it for good. Without our hold on the socket, connections are refused as soon as the process closes its own.
     pub(super) fn retire(&mut self, now: Instant) {
         self.end(now);
         self.enter(Phase::Ending);
-        self.socket = None;
+        self.let_go();
     }
 
     /// Makes room for a candidate that cannot run beside it.
     pub(super) fn displace(&mut self, now: Instant) {
         self.end(now);
         self.enter(Phase::Displaced);
+        self.let_go();
+    }
+
+    /// Leaves the port to others.
+    pub(super) fn let_go(&mut self) {
         self.socket = None;
+        self.relay = None;
+    }
+
+    /// Whether this one and `other` may run at the same time.
+    pub(super) fn runs_beside(&self, other: &Self) -> bool {
+        self.spec.runs_beside(&other.spec) && !self.is_direct && !other.is_direct
     }
 
     /// Whether a candidate may start: this current instance can run beside it, or has made room.
@@ -214,7 +189,7 @@ impl Instance {
 
     /// Whether `other` cannot start while this one runs.
     pub(super) fn blocks(&self, other: &Self) -> bool {
-        self.process.is_some() && !self.spec.runs_beside(&other.spec)
+        self.process.is_some() && !self.runs_beside(other)
     }
 
     /// Looks after the process. `true` when it has just ended.
@@ -274,6 +249,8 @@ impl Instance {
             shim: self.shim(),
             live: (!starting).then(|| self.spec.live.clone()),
             ready: self.spec.ready.clone(),
+            directly: (starting && self.spec.style == LaunchStrategy::Relay && self.relay.is_none())
+                .then(|| self.spec.local_address()),
             overdue: (starting && age >= self.spec.ready_within).then(own),
         };
         let eager = if age < EAGER_FOR { EAGER.0 } else { EAGER.1 };
@@ -297,6 +274,12 @@ impl Instance {
             return None;
         }
         self.last_probe = Some(answer.ready.text.clone());
+        if self.phase == Phase::Starting && answer.ready.ok {
+            self.is_direct = answer.is_direct;
+            if let Some(process) = self.process.as_mut().filter(|_| answer.is_direct) {
+                process.admin = None;
+            }
+        }
         match (self.phase, answer.ready.ok) {
             (Phase::Ready(_), true) => {}
             (_, true) => self.enter(Phase::Ready(now)),
@@ -378,13 +361,6 @@ impl Instance {
             admin: self.process.as_ref().and_then(|process| process.admin.clone()),
         }
     }
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| match os::port_holder(address) {
-        Some(holder) if error.kind() == ErrorKind::AddrInUse => anyhow!("port {} is held by {holder}", address.port()),
-        _ => anyhow!(error).context(format!("cannot listen on {address}")),
-    })
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl LaunchSpec {
     /// The port that it is declared to listen on, as seen from where it runs.
     pub(super) fn declared_port(&self) -> u16 {
         match &self.style {
-            LaunchStrategy::Plain | LaunchStrategy::Handover => self.listen.port(),
+            LaunchStrategy::Plain | LaunchStrategy::Handover | LaunchStrategy::Relay => self.listen.port(),
             LaunchStrategy::Container { place, .. } => place.port,
         }
     }
@@ -94,7 +94,7 @@ impl LaunchSpec {
     pub(super) fn kill_after(&self) -> Duration {
         const CLEAN_UP: Duration = Duration::from_secs(5);
         match self.style {
-            LaunchStrategy::Plain | LaunchStrategy::Handover => self.stop_within,
+            LaunchStrategy::Plain | LaunchStrategy::Handover | LaunchStrategy::Relay => self.stop_within,
             LaunchStrategy::Container { .. } => self.stop_within.saturating_add(CLEAN_UP),
         }
     }

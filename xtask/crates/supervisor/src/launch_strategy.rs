@@ -5,6 +5,9 @@ use model::name::ServiceName;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+/// Stands for the port of a program behind a relay, which is another one each time that it is started.
+pub const PORT: &str = "{slipway.port}";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is one in each of a few launches")]
 pub enum LaunchStrategy {
@@ -12,6 +15,9 @@ pub enum LaunchStrategy {
     Plain,
     /// The supervisor owns the socket and passes it on, so that one version follows another without a gap.
     Handover,
+    /// The supervisor owns the port and passes connections on to a port of the program's own, which stands for [`PORT`] in
+    /// its arguments and variables. Should it listen on the port of the service instead, it is left to do so.
+    Relay,
     /// A container behind its shim, which is asked in its place.
     Container {
         place: Place,
@@ -47,7 +53,7 @@ impl LaunchStrategy {
     /// Whether instances of these two may run at the same time.
     pub(super) fn runs_beside(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Handover, Self::Handover) => true,
+            (Self::Handover, Self::Handover) | (Self::Relay, Self::Relay) => true,
             (Self::Container { overlaps, .. }, Self::Container { overlaps: other, .. }) => *overlaps && *other,
             _ => false,
         }
@@ -57,6 +63,7 @@ impl LaunchStrategy {
         match self {
             Self::Plain => json!("plain"),
             Self::Handover => json!("handover"),
+            Self::Relay => json!("relay"),
             Self::Container { place, overlaps, route } => json!({
                 "place": place.to_json(), "overlaps": overlaps, "route": route.as_ref().map(Route::to_json),
             }),
@@ -67,6 +74,7 @@ impl LaunchStrategy {
         match value.as_str() {
             Some("plain") => Some(Self::Plain),
             Some("handover") => Some(Self::Handover),
+            Some("relay") => Some(Self::Relay),
             Some(_) => None,
             None => Some(Self::Container {
                 place: Place::from_json(&value["place"])?,
@@ -130,7 +138,7 @@ pub(super) mod tests {
     fn a_style_survives_the_wire() {
         let LaunchStrategy::Container { place, .. } = container(true) else { panic!("not a container") };
         let alone = LaunchStrategy::Container { place, overlaps: false, route: None };
-        for style in [LaunchStrategy::Plain, LaunchStrategy::Handover, container(true), alone] {
+        for style in [LaunchStrategy::Plain, LaunchStrategy::Handover, LaunchStrategy::Relay, container(true), alone] {
             let text = style.to_json().to_string();
             assert_eq!(LaunchStrategy::from_json(&serde_json::from_str(&text).unwrap()), Some(style));
         }
@@ -142,10 +150,13 @@ pub(super) mod tests {
     #[test]
     fn only_those_that_share_a_socket_or_overlap_run_side_by_side() {
         assert!(LaunchStrategy::Handover.runs_beside(&LaunchStrategy::Handover));
+        assert!(LaunchStrategy::Relay.runs_beside(&LaunchStrategy::Relay));
         assert!(container(true).runs_beside(&container(true)));
         for (a, b) in [
             (LaunchStrategy::Plain, LaunchStrategy::Plain),
             (LaunchStrategy::Handover, LaunchStrategy::Plain),
+            (LaunchStrategy::Handover, LaunchStrategy::Relay),
+            (LaunchStrategy::Relay, LaunchStrategy::Plain),
             (LaunchStrategy::Handover, container(true)),
             (container(true), container(false)),
             (container(false), container(false)),

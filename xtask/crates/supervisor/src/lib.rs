@@ -3,7 +3,8 @@
 //!
 //! A service has a current instance and at times a candidate beside it. With handover both accept on one socket that
 //! the supervisor owns, so no connection is refused while one follows the other; without it the candidate gets its
-//! turn when the current instance has ended, and that one is started again should the candidate fail. A container is a
+//! turn when the current instance has ended, and that one is started again should the candidate fail. What takes no socket
+//! and listens where it is told has a relay before it, which owns the port in its place. A container is a
 //! process, too: its shim (see [`crate::container`]); which one of a service's containers is to serve is written where
 //! an edge proxy reads it, before the one that served until then ends. A current instance is started again when it ends or fails three liveness probes, with growing pauses. A candidate is not:
 //! its fate is the caller's to judge.
@@ -27,6 +28,7 @@ pub mod probe;
 mod protocol;
 mod question;
 mod records;
+mod relay;
 mod route;
 mod service;
 mod service_manager;
@@ -36,7 +38,7 @@ mod watch;
 pub use client::{Client, Connection, Foreign};
 pub use ensure::{Ensured, ensure};
 pub use launch::{LaunchSpec, overlap};
-pub use launch_strategy::{Confirm, LaunchStrategy, Route};
+pub use launch_strategy::{Confirm, LaunchStrategy, PORT, Route};
 pub use records::{Orphan, end_orphans, orphans, processes};
 pub use status::{Ending, InstanceStatus, ServiceStatus, State};
 pub use watch::run;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 /// Changes with everything here that an older supervisor or client would misunderstand.
 pub(super) const PROTOCOL: u64 = 2;
+/// What a supervisor says to what it cannot read.
+pub(super) const UNREADABLE: &str = "not a request of this version";
 /// The longest line either side reads, in bytes.
 pub(super) const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 

@@ -20,6 +20,8 @@ pub(super) struct Question {
     /// Not asked before it was ready once.
     pub(super) live: Option<Probe>,
     pub(super) ready: Probe,
+    /// Where it may listen instead, if it does not go by what it was told.
+    pub(super) directly: Option<SocketAddr>,
     /// It should be ready by now; its own ports, which are then not worth mentioning.
     pub(super) overdue: Option<Vec<u16>>,
 }
@@ -30,6 +32,8 @@ pub(super) struct Answer {
     pub(super) starts: u64,
     pub(super) live: Option<Seen>,
     pub(super) ready: Seen,
+    /// It is ready where it was not told to listen.
+    pub(super) is_direct: bool,
     /// Where an overdue process listens instead.
     pub(super) elsewhere: Vec<u16>,
     pub(super) overdue: bool,
@@ -46,12 +50,15 @@ impl Question {
             Some(seen) if !seen.ok || self.live.as_ref() == Some(&self.ready) => seen.clone(),
             _ => self.ask_for(&self.ready, container::READY)?,
         };
+        let directly = self.directly.filter(|_| !ready.ok).map(|address| probe::ask(&self.ready, address));
+        let is_direct = directly.as_ref().is_some_and(|seen| seen.ok);
+        let ready = directly.filter(|_| is_direct).unwrap_or(ready);
         let elsewhere = match &self.overdue {
             Some(own) if !ready.ok => self.elsewhere(own),
             _ => Vec::new(),
         };
         let overdue = self.overdue.is_some();
-        Some(Answer { number: self.number, starts: self.starts, live, ready, elsewhere, overdue })
+        Some(Answer { number: self.number, starts: self.starts, live, ready, is_direct, elsewhere, overdue })
     }
 
     fn ask_for(&self, probe: &Probe, at_shim: &str) -> Option<Seen> {

@@ -34,8 +34,9 @@ impl Service {
         let mut instance = Instance::new(number, spec, now);
         instance.socket = socket;
         if let Some(current) = &mut self.current {
-            if current.spec.runs_beside(&instance.spec) {
+            if current.runs_beside(&instance) {
                 let same = current.spec.listen == instance.spec.listen;
+                instance.relay = current.relay.as_ref().filter(|_| same).map(Arc::clone);
                 instance.socket = current.socket.as_ref().filter(|_| same).map(Arc::clone).or(instance.socket);
             } else {
                 current.displace(now);
@@ -56,11 +57,15 @@ impl Service {
             candidate.instance.number == number && matches!(candidate.instance.phase(), Phase::Ready(_))
         });
         let Some(mut candidate) = candidate else { return Err(self.why_not(number)) };
+        if let Err(error) = candidate.instance.serve() {
+            self.candidate = Some(candidate);
+            return Err(format!("{error:#}"));
+        }
         candidate.instance.is_routed();
         let style = candidate.instance.spec.style.clone();
         if let Some(mut old) = self.current.replace(candidate.instance) {
             route::leave(&old.spec.style, Some(&style));
-            if old.switch().is_some() {
+            if old.has_to_drain() {
                 old.drain(now);
             } else {
                 old.retire(now);
@@ -114,7 +119,7 @@ impl Service {
     /// Ends everything.
     pub(super) fn stop(&mut self, now: Instant) {
         self.drop_candidate(now);
-        self.ending.iter_mut().for_each(|instance| instance.end(now));
+        self.ending.iter_mut().for_each(|instance| instance.retire(now));
         if let Some(mut current) = self.current.take() {
             route::leave(&current.spec.style, None);
             current.retire(now);
@@ -164,7 +169,7 @@ impl Service {
         let (number, failed) = (instance.number, instance.phase() == Phase::Failed);
         if failed {
             // What made room for it listens there again.
-            instance.socket = None;
+            instance.let_go();
         }
         if now >= candidate.give_up_at {
             self.discard(number, now);
@@ -189,6 +194,10 @@ impl Service {
         {
             current.fail(format!("{error:#}"), now);
             current.rest(now);
+        }
+        if let Err(error) = current.serve() {
+            current.fail(format!("{error:#}"), now);
+            current.enter(Phase::Ending);
         }
         current.settle(now);
     }

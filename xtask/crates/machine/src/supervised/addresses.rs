@@ -8,13 +8,8 @@ use model::name::ServiceName;
 use model::system::Service;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-
-/// Where free ports are looked for, and how often before the system is left to choose.
-const FIRST_PORT: u16 = 10_000;
-const LAST_PORT: u16 = 32_767;
-const ATTEMPTS: u32 = 100;
 
 pub type Addresses = BTreeMap<ServiceName, SocketAddr>;
 
@@ -109,31 +104,12 @@ pub(crate) fn choose<'a>(
     for service in services {
         let usable = addresses.get(&service.name).is_some_and(|address| !taken(&service.name, *address));
         if !usable {
-            let listener = free_port(ip(environment, service)).context("ask the system for a free port")?;
+            let listener = ports::free(ip(environment, service)).context("ask the system for a free port")?;
             addresses.insert(service.name.clone(), listener.local_addr()?);
             held.push(listener);
         }
     }
     Ok(())
-}
-
-/// A port that nothing listens on, below those that systems hand out by themselves (Linux from 32768 on): between the
-/// choice and the start of the service, any connection could be given one of these.
-fn free_port(ip: IpAddr) -> std::io::Result<TcpListener> {
-    for _ in 0..ATTEMPTS {
-        let mut bytes = [0; 2];
-        if getrandom::fill(&mut bytes).is_err() {
-            break;
-        }
-        let port = FIRST_PORT + u16::from_ne_bytes(bytes) % (LAST_PORT - FIRST_PORT);
-        // Whoever has it elsewhere would be taken for what is to listen there.
-        let elsewhere = ports::entries(SocketAddr::new(ip, port)).skip(1).any(ports::answers);
-        match TcpListener::bind((ip, port)) {
-            Ok(listener) if !elsewhere => return Ok(listener),
-            _ => {}
-        }
-    }
-    TcpListener::bind((ip, 0))
 }
 
 /// Where a service listens.

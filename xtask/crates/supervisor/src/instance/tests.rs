@@ -1,3 +1,4 @@
+use super::passing::DRAIN;
 use super::*;
 use crate::launch::tests::example;
 use crate::probe::Seen;
@@ -15,7 +16,15 @@ fn ready_instance(now: Instant) -> Instance {
 }
 
 fn answer(live: Option<bool>, ready: bool) -> Answer {
-    Answer { number: 1, starts: 0, live: live.map(seen), ready: seen(ready), elsewhere: Vec::new(), overdue: false }
+    Answer {
+        number: 1,
+        starts: 0,
+        live: live.map(seen),
+        ready: seen(ready),
+        is_direct: false,
+        elsewhere: Vec::new(),
+        overdue: false,
+    }
 }
 
 #[test]
