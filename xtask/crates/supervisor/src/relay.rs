@@ -2,26 +2,24 @@
 //! what comes there on to the version that serves.
 //!
 //! A connection belongs to the version that it was passed to until it ends, so that an answer under way is finished
-//! while the next version takes what is new.
+//! while the next version takes what is new. Where it is kept for several requests, the next of them is new.
 
+mod talk;
+
+use self::talk::{CLOSE_WITHIN, Talk};
 use super::note;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long a connection waits for a version that takes it: one that has crashed is soon started again.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How long somebody who was answered, and whose version has closed, may take to close as well.
-const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
-const BUFFER: usize = 16 * 1024;
 /// A thread that copies needs little.
-const STACK: usize = 128 * 1024;
+pub(super) const STACK: usize = 128 * 1024;
 /// As many open files as the supervisor allows itself, where the system lets it: a connection has two.
 const OPEN_FILES: u64 = 8192;
 /// One relay takes so much of them for its connections; the next ones wait to be accepted.
@@ -120,21 +118,14 @@ impl Shared {
     }
 
     fn pass(&self, client: &TcpStream) {
-        let Some((server, _counted)) = self.connect() else { return };
-        // Somebody may close for writing and wait for an answer, and an answer may end before all of the question was read:
-        // each direction ends by itself.
-        let answered = AtomicBool::new(false);
-        let _ = [client, &server].map(|stream| stream.set_nodelay(true));
-        let _ = client.set_read_timeout(Some(CLOSE_WITHIN));
-        thread::scope(|scope| {
-            let back = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || {
-                copy(&server, client, None);
-                answered.store(true, Ordering::SeqCst);
-            });
-            if back.is_ok() {
-                copy(client, &server, Some(&answered));
-            }
-        });
+        let _ = client.set_nodelay(true).and_then(|()| client.set_read_timeout(Some(CLOSE_WITHIN)));
+        let mut said = Some(Vec::new());
+        while let Some(first) = said {
+            let Some((server, counted)) = self.connect() else { return };
+            let _ = server.set_nodelay(true);
+            let is_over = || self.lock().target.is_some_and(|serves| serves != counted.target);
+            said = Talk::default().relay(client, &server, &first, &is_over);
+        }
     }
 
     /// A connection to the version that serves, which counts as its own while the second part is kept.
@@ -184,32 +175,6 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Copies one direction to its end. `answered` says that the other one has ended: then nothing is waited for any more.
-fn copy(mut from: &TcpStream, mut to: &TcpStream, answered: Option<&AtomicBool>) {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(count) if count > 0 => {
-                if to.write_all(&buffer[..count]).is_err() {
-                    // What it has said before it closed may still be on its way back.
-                    let _ = from.shutdown(Shutdown::Read);
-                    return;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                if answered.is_some_and(|answered| answered.load(Ordering::SeqCst)) {
-                    return;
-                }
-            }
-            Ok(_) | Err(_) => {
-                let _ = to.shutdown(Shutdown::Write);
-                return;
-            }
-        }
-    }
-}
-
 /// How many connections one relay may have.
 fn most_connections() -> usize {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((256, 256));
@@ -220,120 +185,4 @@ fn most_connections() -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn relay() -> (Relay, SocketAddr) {
-        let relay = Relay::on(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
-        let address = relay.listen;
-        (relay, address)
-    }
-
-    fn server() -> (TcpListener, SocketAddr) {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = server.local_addr().unwrap();
-        (server, address)
-    }
-
-    fn connect(address: SocketAddr) -> TcpStream {
-        let client = TcpStream::connect(address).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        client
-    }
-
-    fn all(mut stream: &TcpStream) -> String {
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    }
-
-    fn eventually(what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !is_so() {
-            assert!(Instant::now() < deadline, "waited in vain: {what}");
-            thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn each_side_may_close_its_half_first() {
-        let ((relay, address), (server, target)) = (relay(), server());
-        relay.point(Some(target));
-        let mut asks_and_closes = connect(address);
-        asks_and_closes.write_all(b"question").unwrap();
-        asks_and_closes.shutdown(Shutdown::Write).unwrap();
-        let (mut there, _) = server.accept().unwrap();
-        assert_eq!(all(&there), "question");
-        there.write_all(b"answer").unwrap();
-        drop(there);
-        assert_eq!(all(&asks_and_closes), "answer");
-
-        let mut says_more = connect(address);
-        let (mut there, _) = server.accept().unwrap();
-        there.write_all(b"hello").unwrap();
-        there.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(all(&says_more), "hello");
-        says_more.write_all(b"and more").unwrap();
-        drop(says_more);
-        assert_eq!(all(&there), "and more");
-        drop(there);
-        eventually("no connection is counted any more", || relay.is_left(target));
-    }
-
-    #[test]
-    fn an_answer_under_way_is_finished_by_the_version_that_began_it() {
-        let ((relay, address), (old, old_at), (new, new_at)) = (relay(), server(), server());
-        relay.point(Some(old_at));
-        let slow = connect(address);
-        let (mut answering, _) = old.accept().unwrap();
-        relay.point(Some(new_at));
-        let next = connect(address);
-        let (mut there, _) = new.accept().unwrap();
-        there.write_all(b"new").unwrap();
-        drop(there);
-        assert_eq!(all(&next), "new");
-        assert!(!relay.is_left(old_at));
-        answering.write_all(b"old").unwrap();
-        drop(answering);
-        assert_eq!(all(&slow), "old");
-        drop(slow);
-        eventually("the old version is left", || relay.is_left(old_at));
-    }
-
-    #[test]
-    fn what_comes_while_nobody_serves_waits() {
-        let ((relay, address), (gone, gone_at), (server, target)) = (relay(), server(), server());
-        let early = connect(address);
-        drop(gone);
-        relay.point(Some(gone_at));
-        relay.point(Some(target));
-        let (mut there, _) = server.accept().unwrap();
-        there.write_all(b"late").unwrap();
-        drop(there);
-        assert_eq!(all(&early), "late");
-    }
-
-    #[test]
-    fn many_connections_are_served_at_once() {
-        let ((relay, address), (server, target)) = (relay(), server());
-        relay.point(Some(target));
-        let clients: Vec<TcpStream> = (0..100).map(|_| connect(address)).collect();
-        let there: Vec<TcpStream> = clients.iter().map(|_| server.accept().unwrap().0).collect();
-        clients.iter().enumerate().for_each(|(number, mut client)| write!(client, "{number}").unwrap());
-        clients.iter().for_each(|client| client.shutdown(Shutdown::Write).unwrap());
-        for mut stream in there {
-            let text = all(&stream);
-            write!(stream, "{text} again").unwrap();
-        }
-        for (number, client) in clients.iter().enumerate() {
-            assert_eq!(all(client), format!("{number} again"));
-        }
-    }
-
-    #[test]
-    fn the_port_is_free_once_it_is_dropped() {
-        let (relay, address) = relay();
-        drop(relay);
-        drop(TcpListener::bind(address).unwrap());
-    }
-}
+mod tests;
