@@ -20,6 +20,7 @@ mod documents;
 mod failure;
 mod files;
 mod firsthours;
+mod folder;
 mod interrupt;
 mod killed;
 mod life;

@@ -168,7 +168,7 @@ impl Runtime for Containers {
         let recipes = kept.iter().flat_map(|revision| &revision.recipes).filter(|recipe| recipe.service == *service);
         let key = |recipe: &Recipe| match &recipe.program {
             Program::Image(image) => image.key.clone(),
-            Program::Artifact { .. } | Program::Native { .. } => None,
+            Program::Artifact { .. } | Program::Native { .. } | Program::Folder(_) => None,
         };
         let keys: BTreeSet<String> = recipes.filter_map(key).collect();
         if let Ok(found) = core.found_engine() {

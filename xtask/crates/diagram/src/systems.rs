@@ -98,6 +98,9 @@ fn cell(service: &Service, target: TargetKind) -> String {
     if !service.targets.contains(&target) {
         return "not there".to_owned();
     }
+    if let Some(run) = service.run.as_ref().filter(|_| target == TargetKind::Host) {
+        return format!("`{}` in `{}/`", run.program, run.dir);
+    }
     match (&service.source, target) {
         (Source::Crate(name), TargetKind::Host) => format!("the program of `app/{name}`"),
         (Source::Crate(name), _) => format!("an image of `app/{name}`"),

@@ -63,6 +63,10 @@ fn idle(scene: &Scene, service: &Service, target: TargetKind) -> Option<String> 
     if service.presence == Presence::WhenReplicated {
         return Some("only runs beside more than one replica".to_owned());
     }
+    if let Some(run) = service.run.as_ref().filter(|_| target == TargetKind::Host) {
+        let missing = !run.program.contains('/') && scene.find(&run.program).is_none();
+        return missing.then(|| format!("does not run without `{}`", run.program));
+    }
     match &service.source {
         Source::Image { host, .. } | Source::Dockerfile { host, .. } if target == TargetKind::Host => match host {
             None => Some("an image, which only runs in containers".to_owned()),

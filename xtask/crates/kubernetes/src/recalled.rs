@@ -56,6 +56,7 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
         aliases: BTreeSet::new(),
         // Its image is the one that was released; where that came from does not matter.
         source: Source::Image { image: String::new(), host: None },
+        run: None,
         port,
         host_port: port,
         public: values["public"].is_object(),

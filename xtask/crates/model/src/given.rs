@@ -174,7 +174,8 @@ impl Service {
     }
 
     fn refers_to_file(&self, name: &str) -> bool {
-        let templates = self.env.values().chain(&self.args).chain(texts(&self.files));
+        let args = self.args.iter().chain(self.run.iter().flat_map(|run| &run.args));
+        let templates = self.env.values().chain(args).chain(texts(&self.files));
         templates
             .flat_map(Template::references)
             .any(|reference| matches!(reference, Reference::File(file) if file == name))

@@ -20,6 +20,7 @@ pub mod error;
 pub mod given;
 mod given_file;
 mod grammar;
+mod host_file;
 pub mod image;
 mod image_file;
 mod load;

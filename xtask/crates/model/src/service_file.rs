@@ -7,12 +7,13 @@ use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
 use super::given_file::{self, GivenAt};
-use super::grammar::{
-    check_any_variable, check_file_name, check_path, check_requirement, check_url, check_variable, check_word,
-};
+use super::grammar::{check_any_variable, check_path, check_variable, check_word};
+use super::host_file::{self, Host};
 use super::name::ServiceName;
 use super::secret_file;
-use super::system::{HostProgram, Managed, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template};
+use super::system::{
+    HostProgram, HostRun, Managed, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template,
+};
 use super::system_file::read_was;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -81,11 +82,11 @@ pub(super) fn read<'d>(name: &ServiceName, value: &Value<'d>, known: &Known) -> 
 }
 
 fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Option<DraftService<'d>> {
-    let source = read_source(table, known);
     let has = |key| table.optional(key).is_some();
     let is_image = has("image") && !has("crate");
     let is_foreign = is_image || has("dockerfile") && !has("crate");
     let mut templates = Vec::new();
+    let source = read_source(table, known, &mut templates);
     let (port, host_port, host_port_at) = read_ports(table);
     let (needs, needs_at) = read_needs(table);
     let aliases = alias::read(table);
@@ -112,10 +113,12 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let was = table.optional("was").map(|value| read_was(&value, name));
     let container = table.optional("container").and_then(|value| container_file::read(&value, is_foreign));
     check_alone(table, container.as_ref(), replicas);
+    let (source, run) = source?;
     let service = Service {
         name: name.clone(),
         aliases: aliases.iter().map(|(alias, _)| alias.clone()).collect(),
-        source: source?,
+        source,
+        run,
         port: port?,
         host_port: host_port?,
         public: public.unwrap_or(false),
@@ -171,7 +174,12 @@ const SOURCES: [(&str, &str); 3] = [
     ("image", "a name in `deploy/images.toml`"),
 ];
 
-fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
+/// What it is made of, and the command that stands for it on `host`, where there is one.
+fn read_source<'d>(
+    table: &Table<'d>,
+    known: &Known,
+    templates: &mut Vec<PlacedTemplate<'d>>,
+) -> Option<(Source, Option<HostRun>)> {
     let there = SOURCES.map(|(key, _)| table.optional(key));
     let (host, build) = (table.optional("host"), table.optional("build"));
     let first = there.iter().position(Option::is_some);
@@ -189,15 +197,16 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
                 host.report("only for a service with `image` or `dockerfile`; a crate runs as it is");
             }
             let crates = known.crates.iter().map(String::as_str);
-            read_known(&name, "crate", "programs in `app`", crates).map(Source::Crate)
+            read_known(&name, "crate", "programs in `app`", crates).map(|name| (Source::Crate(name), None))
         }
         [_, Some(folder), _] => {
             let build = build_file::read(&folder, build.as_ref(), known);
-            let host = read_host(host.as_ref())?;
-            Some(Source::Dockerfile { build: build?, host })
+            let dir = build.as_ref().map_or("", |build| &build.context);
+            let (host, run) = read_host(host.as_ref(), known, dir, templates)?;
+            Some((Source::Dockerfile { build: build?, host }, run))
         }
         [_, _, Some(name)] => {
-            let host = read_host(host.as_ref());
+            let host = read_host(host.as_ref(), known, "", templates);
             let image = match &known.images {
                 Some(images) => {
                     let images = images.iter().map(String::as_str);
@@ -205,7 +214,8 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
                 }
                 None => name.text().map(str::to_owned),
             };
-            Some(Source::Image { image: image?, host: host? })
+            let (host, run) = host?;
+            Some((Source::Image { image: image?, host }, run))
         }
         _ => {
             let keys = SOURCES.map(|(key, what)| format!("`{key}` ({what})"));
@@ -215,11 +225,17 @@ fn read_source(table: &Table<'_>, known: &Known) -> Option<Source> {
     }
 }
 
-/// A broken stand-in must not look like none.
-fn read_host(value: Option<&Value<'_>>) -> Option<Option<HostProgram>> {
-    match value {
-        Some(value) => value.table(read_host_program).flatten().map(Some),
-        None => Some(None),
+/// How it is had on `host`, in a folder that is `dir` unless it says otherwise. A broken stand-in must not look like none.
+fn read_host<'d>(
+    value: Option<&Value<'d>>,
+    known: &Known,
+    dir: &str,
+    templates: &mut Vec<PlacedTemplate<'d>>,
+) -> Option<(Option<HostProgram>, Option<HostRun>)> {
+    let Some(value) = value else { return Some((None, None)) };
+    match host_file::read(value, &known.root, dir, templates)? {
+        Host::Program(program) => Some((Some(program), None)),
+        Host::Run(run) => Some((None, Some(run))),
     }
 }
 
@@ -230,20 +246,6 @@ pub(super) fn read_known<'k>(
     known: impl Iterator<Item = &'k str> + Clone,
 ) -> Option<String> {
     value.checked(&|name| find(name, kind, what, known.clone()))
-}
-
-fn read_host_program(table: &Table<'_>) -> Option<HostProgram> {
-    let programs = table.required("programs").and_then(|value| {
-        let programs = value.list()?;
-        if programs.is_empty() {
-            value.report("names no program");
-        }
-        programs.iter().map(|program| program.checked(&check_file_name)).collect()
-    });
-    let python = table.optional("python").map(|value| value.checked(&check_requirement));
-    let running = table.optional("running").map(|value| value.checked(&check_url));
-    let enable = table.required("enable").and_then(|value| value.sentence());
-    Some(HostProgram { programs: programs?, python: python.flatten(), running: running.flatten(), enable: enable? })
 }
 
 fn read_needs<'d>(table: &Table<'d>) -> (Vec<ServiceName>, Vec<At<'d>>) {

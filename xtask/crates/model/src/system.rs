@@ -31,6 +31,8 @@ pub struct Service {
     /// Further names by which others of its system find it, where services have names at all.
     pub aliases: BTreeSet<ServiceName>,
     pub source: Source,
+    /// A command that stands for it on `host`, where it does not run as what it is made of.
+    pub run: Option<HostRun>,
     /// The port the program listens on in a container.
     pub port: u16,
     /// The port on a machine that all services share; `port` unless two systems chose the same.
@@ -124,6 +126,22 @@ pub struct HostProgram {
     pub running: Option<String>,
     /// What to type so that it can run, for the line that says why it was skipped.
     pub enable: String,
+}
+
+/// A command that is a service on `host`, in whatever language, run from a folder of the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRun {
+    /// A name to look for on PATH, or a path from the folder.
+    pub program: String,
+    pub args: Vec<Template>,
+    /// The folder, from the root; empty for that.
+    pub dir: String,
+    /// What is run in the folder before, once for each state of what it reads.
+    pub prepare: Vec<String>,
+    /// What of the folder `prepare` reads, or else the command where nothing is prepared. Empty for all that git sees.
+    pub reads: Vec<String>,
+    /// What to type so that it can run, for the line that says why it was skipped.
+    pub enable: Option<String>,
 }
 
 /// When a service is part of a deployment.

@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError};
 use tools::cargo;
 
 /// The file beside an artifact that lists what it was built from.
-const INPUTS: &str = "inputs";
+pub(super) const INPUTS: &str = "inputs";
 
 /// A binary to have: the service, its crate and what it is built from.
 #[derive(Debug, Clone)]
@@ -41,14 +41,14 @@ impl DesiredBinary {
     pub(super) fn is_kept(&self, home: &Home) -> bool {
         self.folder(home).join(self.service.as_str()).is_file()
     }
+}
 
-    /// What changed since the artifact with this key was built; nothing when that is not known.
-    pub(super) fn changes_since(&self, home: &Home, key: &str) -> Vec<String> {
-        let inputs = home.artifacts(&self.service).join(key).join(INPUTS);
-        let old = std::fs::read_to_string(inputs).ok().and_then(|text| Manifest::from_text(&text).ok());
-        let changes = old.map(|old| keys::diff(&old, &self.manifest)).unwrap_or_default();
-        changes.iter().map(ToString::to_string).collect()
-    }
+/// What changed since the version of a service with this key; nothing when that is not known.
+pub(super) fn changes_since(home: &Home, service: &ServiceName, now: &Manifest, key: &str) -> Vec<String> {
+    let inputs = home.artifacts(service).join(key).join(INPUTS);
+    let old = std::fs::read_to_string(inputs).ok().and_then(|text| Manifest::from_text(&text).ok());
+    let changes = old.map(|old| keys::diff(&old, now)).unwrap_or_default();
+    changes.iter().map(ToString::to_string).collect()
 }
 
 /// The binaries that the given crates stand for at this moment.

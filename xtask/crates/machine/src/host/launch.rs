@@ -10,6 +10,8 @@ use engine::home::Home;
 use model::given::{Content, Given, Mode};
 use model::name::ServiceName;
 use model::system::Reference;
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use supervisor::{InstanceStatus, LaunchSpec, LaunchStrategy, State};
 
@@ -17,23 +19,37 @@ use supervisor::{InstanceStatus, LaunchSpec, LaunchStrategy, State};
 pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
     let service = &recipe.service;
     let Some(listen) = core.addresses()?.get(service).copied() else { return Ok(None) };
+    let is_relayed = recipe.is_relayed();
+    let (address, port) = match is_relayed {
+        true => (Ipv4Addr::LOCALHOST.to_string(), supervisor::PORT.to_owned()),
+        false => (listen.ip().to_string(), listen.port().to_string()),
+    };
+    let recipe = if is_relayed { Cow::Owned(recipe.told(&address, &port)) } else { Cow::Borrowed(recipe) };
+    let recipe = recipe.as_ref();
     let Some(filled) = core.fill(recipe, secrets)? else { return Ok(None) };
-    let (program, prefix) = invocation(recipe, core.home());
+    let (program, prefix) = invocation(core, recipe);
     let release = filled.release(recipe);
     let mut env = core.surroundings();
     env.extend(filled.env);
-    env.entry("PORT".to_owned()).or_insert_with(|| listen.port().to_string());
-    env.entry("LISTEN_ADDRESS".to_owned()).or_insert_with(|| listen.ip().to_string());
+    env.entry("PORT".to_owned()).or_insert(port);
+    env.entry("LISTEN_ADDRESS".to_owned()).or_insert(address);
     Ok(Some(LaunchSpec {
         service: service.clone(),
         release,
         program,
         args: prefix.into_iter().chain(filled.args).collect(),
-        dir: core.home().data(service),
+        dir: match &recipe.program {
+            Program::Folder(folder) => core.deployment.root.join(&folder.dir),
+            _ => core.home().data(service),
+        },
         env,
         log: core.home().log(service),
         listen,
-        style: if recipe.handover { LaunchStrategy::Handover } else { LaunchStrategy::Plain },
+        style: match (recipe.handover, is_relayed) {
+            (true, _) => LaunchStrategy::Handover,
+            (_, true) => LaunchStrategy::Relay,
+            _ => LaunchStrategy::Plain,
+        },
         ready: recipe.ready.clone(),
         live: recipe.live.clone(),
         ready_within: recipe.ready_within,
@@ -44,13 +60,14 @@ pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Resu
 }
 
 /// The program's file and the arguments that go before the service's own.
-pub(super) fn invocation(recipe: &Recipe, home: &Home) -> (PathBuf, Vec<String>) {
+pub(super) fn invocation(core: &Supervised, recipe: &Recipe) -> (PathBuf, Vec<String>) {
     match &recipe.program {
         Program::Artifact { key } => {
-            let folder = home.artifacts(&recipe.service).join(key);
+            let folder = core.home().artifacts(&recipe.service).join(key);
             (folder.join(recipe.service.as_str()), Vec::new())
         }
         Program::Native { path, prefix } => (path.clone(), prefix.clone()),
+        Program::Folder(folder) => (core.deployment.root.join(&folder.path), Vec::new()),
         // A deployment keeps its target, so no revision of it names an image.
         Program::Image(image) => (PathBuf::from(&image.reference), Vec::new()),
     }
@@ -88,4 +105,20 @@ pub(super) fn mode_of(given: &Given, executable: bool) -> Mode {
         (Content::Text(_), None) => Mode(0o600),
         _ => given.mode_of(executable),
     }
+}
+
+/// How a version of a service that runs from a folder takes the place of the one that runs, for the plan.
+pub(super) fn takeover(recipe: &Recipe, current: Option<&InstanceStatus>) -> Option<String> {
+    let Program::Folder(_) = recipe.program else { return None };
+    Some(match current {
+        _ if !recipe.is_relayed() => {
+            "a version stops before the next one starts: it stores data, or a file says where it listens".to_owned()
+        }
+        None => "a version follows another without a gap where it listens on `PORT`".to_owned(),
+        Some(current) if current.admin.is_some() => "it takes over without a gap".to_owned(),
+        Some(current) => {
+            let port = current.listen.port();
+            format!("the version that runs stops first: it listens on {port} itself, whatever `PORT` says")
+        }
+    })
 }

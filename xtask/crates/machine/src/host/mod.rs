@@ -2,22 +2,23 @@
 
 mod build;
 mod choice;
+mod folder;
 mod install;
 mod launch;
+mod planning;
 mod provision;
 
-use self::build::{BuildWork, DesiredBinary};
+use self::build::DesiredBinary;
 use self::choice::{Choice, Choices};
-use self::install::InstallWork;
+use self::planning::{build_step, plan_system};
 use self::provision::{Obstacle, Provision};
 use super::supervised::addresses::reachable;
 use super::supervised::publisher;
-use super::supervised::recipe::{Program, Recipe};
+use super::supervised::recipe::{Folder, Program, Recipe};
 use super::supervised::records::{newest_recipe, stored_in};
 use super::supervised::revision::Revision;
-use super::supervised::runtime::{Blocked, BuildErrors, Held, Planned, Provided, Publisher, Runtime};
+use super::supervised::runtime::{Blocked, BuildErrors, Held, Provided, Publisher, Runtime};
 use super::supervised::start::Secrets;
-use super::supervised::steps::PORTS;
 use super::supervised::{Supervised, teardown};
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
@@ -25,35 +26,31 @@ use base::error::Fault;
 use base::http::{Endpoint, Via};
 use base::os;
 use base::proc::CommandLine;
-use base::text::counted;
 use engine::backend::{Remains, SkippedSystem};
 use engine::deployment::Scope;
 use engine::ledger::Entry;
+use engine::plan::Step;
 use engine::plan::runner::StepCx;
-use engine::plan::{Action, Holds, Preview, Step, StepId};
 use engine::reconcile::{Stored, UnitId};
 use engine::smoke;
 use engine::teardown::Removal;
+use keys::Manifest;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
-use model::system::{Reference, Service, Source, System};
+use model::system::{Reference, Service, System};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use supervisor::{InstanceStatus, LaunchSpec, ServiceStatus};
-use tools::cargo;
-use tools::python::{Runner, Script};
-
-/// Only one cargo at a time can have the build directory.
-const CARGO_LOCK: &str = "cargo";
-const BUILD: Action = Action::new("build");
 
 /// Services as processes of this machine.
 #[derive(Default)]
 pub(crate) struct Processes {
     /// What this run wants built, to say what changed since something else was.
     wanted: Mutex<Vec<DesiredBinary>>,
+    /// What it wants run from folders.
+    folders: Mutex<BTreeMap<ServiceName, Manifest>>,
     choices: Choices,
 }
 
@@ -66,7 +63,7 @@ impl Runtime for Processes {
             let moves = core.deployment.consent.move_state.contains(&system.name);
             let decided = if moves { Choice::new() } else { choice::recorded(core, system)? };
             let used = |service: &ServiceName| used_program(core, system, service);
-            match provision::of_system(system, &decided, ctx, core.home(), &used) {
+            match provision::of_system(system, &decided, core, &used) {
                 Ok(provisions) => {
                     let has = |service: &Service| (service.name.clone(), provisions.found.contains_key(&service.name));
                     self.choices.decide(&system.name, choice::optional(system).map(has).collect());
@@ -95,7 +92,8 @@ impl Runtime for Processes {
         let mut steps = Vec::new();
         let mut systems = Vec::new();
         for (system, provisions) in found {
-            let planned = plan_system(core, &system, &provisions, &wanted, &mut steps);
+            let folders = self.folders(core, &provisions)?;
+            let planned = plan_system(core, &system, &provisions, (&wanted, &folders), &mut steps);
             systems.push((system, planned));
         }
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&wanted);
@@ -135,6 +133,9 @@ impl Runtime for Processes {
     fn prepare(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Result<()> {
         let service = &recipe.service;
         self.choices.begin(core.home(), system)?;
+        if let Program::Folder(folder) = &recipe.program {
+            folder.check(core, service)?;
+        }
         core.enter_folder(&data_id(service), Some(system.as_str()), &core.home().data(service))?;
         core.enter_log(service, system.as_str())?;
         core.write_given(recipe, &launch::mode_of)
@@ -145,14 +146,20 @@ impl Runtime for Processes {
     }
 
     fn preview(&self, core: &Supervised, recipe: &Recipe) -> String {
-        let (program, prefix) = launch::invocation(recipe, core.home());
+        let (program, prefix) = launch::invocation(core, recipe);
         let args = prefix.into_iter().chain(recipe.args.iter().map(ToString::to_string));
         let shown = program.strip_prefix(&core.deployment.root).unwrap_or(&program);
         let address = core.addresses().ok().and_then(|all| all.get(&recipe.service).copied());
         let address = address.map_or_else(|| "<free port>".to_owned(), |address| address.to_string());
         let why = core.service(&recipe.service).and_then(|service| core.displacement(service));
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        format!("under the supervisor, on {address}{why}: {}", CommandLine::new(shown).args(args))
+        let takeover = self.takeover(core, recipe).map(|takeover| format!("; {takeover}")).unwrap_or_default();
+        format!("under the supervisor, on {address}{why}: {}{takeover}", CommandLine::new(shown).args(args))
+    }
+
+    fn takeover(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
+        let status = core.supervised_of(std::slice::from_ref(&recipe.service)).unwrap_or_default();
+        launch::takeover(recipe, status.first().and_then(|status| status.current.as_ref()))
     }
 
     fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
@@ -165,7 +172,7 @@ impl Runtime for Processes {
     fn prune(&self, core: &Supervised, service: &ServiceName, kept: &[Revision]) {
         let recipes = kept.iter().flat_map(|revision| &revision.recipes).filter(|recipe| recipe.service == *service);
         let key = |recipe: &Recipe| match &recipe.program {
-            Program::Artifact { key } => Some(key.clone()),
+            Program::Artifact { key } | Program::Folder(Folder { key, .. }) => Some(key.clone()),
             Program::Native { .. } | Program::Image(_) => None,
         };
         build::prune(core.home(), service, &recipes.filter_map(key).collect::<BTreeSet<_>>());
@@ -173,8 +180,10 @@ impl Runtime for Processes {
 
     fn changes_since(&self, core: &Supervised, service: &ServiceName, version: &str) -> Vec<String> {
         let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = wanted.iter().find(|wanted| wanted.service == *service);
-        own.map(|wanted| wanted.changes_since(core.home(), version)).unwrap_or_default()
+        let own = wanted.iter().find(|wanted| wanted.service == *service).map(|wanted| &wanted.manifest);
+        let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = own.or_else(|| folders.get(service));
+        own.map(|own| build::changes_since(core.home(), service, own, version)).unwrap_or_default()
     }
 
     fn takes_port(&self, _: &Service) -> bool {
@@ -257,11 +266,29 @@ impl Runtime for Processes {
     }
 }
 
+impl Processes {
+    /// The folders that services run from, as they are now.
+    fn folders(
+        &self,
+        core: &Supervised,
+        provisions: &BTreeMap<ServiceName, Provision>,
+    ) -> Result<BTreeMap<ServiceName, Folder>> {
+        let mut folders = BTreeMap::new();
+        for (service, provision) in provisions {
+            let Provision::Folder { run, program, .. } = provision else { continue };
+            let (folder, manifest) = Folder::now(core, program.clone(), run)?;
+            self.folders.lock().unwrap_or_else(PoisonError::into_inner).insert(service.clone(), manifest);
+            folders.insert(service.clone(), folder);
+        }
+        Ok(folders)
+    }
+}
+
 /// The program of this machine that a service was last started with.
 fn used_program(core: &Supervised, system: &System, service: &ServiceName) -> Option<PathBuf> {
     match newest_recipe(core.home(), &system.name, service).ok()??.program {
         Program::Native { path, .. } => Some(path),
-        Program::Artifact { .. } | Program::Image(_) => None,
+        Program::Artifact { .. } | Program::Folder(_) | Program::Image(_) => None,
     }
 }
 
@@ -302,95 +329,4 @@ fn wanted<'a>(
     };
     let crates: Vec<_> = provisions.flatten().filter_map(built).collect();
     build::wanted(core, &ctx.proc, &crates)
-}
-
-/// What a system starts; the steps that fetch what it needs join the others.
-fn plan_system(
-    core: &Arc<Supervised>,
-    system: &System,
-    provisions: &BTreeMap<ServiceName, Provision>,
-    wanted: &[DesiredBinary],
-    steps: &mut Vec<Step>,
-) -> Vec<Planned> {
-    let present: Vec<ServiceName> = provisions.keys().cloned().collect();
-    let mut planned = Vec::new();
-    for service in &system.services {
-        let Some(provision) = provisions.get(&service.name) else { continue };
-        let Some(program) = program(core, &service.name, provision, wanted) else { continue };
-        let needs = match provision {
-            Provision::Built { .. } => vec![StepId::new(BUILD)],
-            Provision::Python { runner, script } => {
-                let step = install_step(core, system, service, runner, script);
-                let id = step.id.clone();
-                steps.push(step);
-                vec![id]
-            }
-            Provision::Native(_) | Provision::External(_) => Vec::new(),
-        };
-        let recipe = Recipe::new(service, program, &core.deployment.environment, &present);
-        planned.push(Planned { service: service.clone(), recipe, needs });
-    }
-    planned
-}
-
-/// What is started for a service, given where it comes from; nothing when it runs without us, whose address is then
-/// settled.
-fn program(
-    core: &Supervised,
-    service: &ServiceName,
-    provision: &Provision,
-    wanted: &[DesiredBinary],
-) -> Option<Program> {
-    match provision {
-        Provision::Built { .. } => {
-            let wanted = wanted.iter().find(|wanted| wanted.service == *service)?;
-            Some(Program::Artifact { key: wanted.key() })
-        }
-        Provision::Native(program) => Some(program.clone()),
-        Provision::Python { runner, script } => {
-            let (path, prefix) = runner.invocation(script);
-            Some(Program::Native { path, prefix })
-        }
-        Provision::External(address) => {
-            core.settle(BTreeMap::from([(service.clone(), *address)]));
-            None
-        }
-    }
-}
-
-fn install_step(core: &Arc<Supervised>, system: &System, service: &Service, runner: &Runner, script: &Script) -> Step {
-    let enable = match &service.source {
-        Source::Image { host: Some(host), .. } => host.enable.clone(),
-        _ => String::new(),
-    };
-    Step {
-        id: Action::new("install").of(&service.name),
-        title: format!("install {}", script.requirement),
-        system: Some(system.name.to_string()),
-        needs: vec![StepId::new(PORTS)],
-        holds: Holds::Nothing,
-        preview: runner.install(script).into_iter().map(Preview::Run).collect(),
-        work: Box::new(InstallWork { core: Arc::clone(core), runner: runner.clone(), script: script.clone(), enable }),
-    }
-}
-
-fn build_step(core: &Arc<Supervised>, ctx: &Ctx, wanted: Vec<DesiredBinary>, errors: &BuildErrors) -> Option<Step> {
-    if wanted.is_empty() {
-        return None;
-    }
-    let work = BuildWork {
-        core: Arc::clone(core),
-        errors: Arc::clone(errors),
-        cargo: cargo::command(&ctx.vars, &core.deployment.root),
-        wanted,
-    };
-    Some(Step {
-        id: StepId::new(BUILD),
-        title: format!("build {} with cargo", counted(work.wanted.len(), "service", "services")),
-        system: None,
-        needs: vec![StepId::new(PORTS)],
-        holds: Holds::Lock(CARGO_LOCK),
-        preview: work.preview(),
-        work: Box::new(work),
-    })
 }

@@ -2,13 +2,13 @@
 //! Looks at PATH and at what already runs; changes nothing.
 
 use super::choice::Choice;
+use super::folder;
+use crate::supervised::Supervised;
 use crate::supervised::recipe::Program;
-use base::ctx::Ctx;
 use base::http;
 use base::http::{Request, Url};
-use engine::home::Home;
 use model::name::ServiceName;
-use model::system::{HostProgram, Presence, Service, Source, System, TargetKind};
+use model::system::{HostProgram, HostRun, Presence, Service, Source, System, TargetKind};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +23,12 @@ pub(super) enum Provision {
         name: String,
     },
     Native(Program),
+    /// Run from a folder of the repository, which is prepared first by the second program, if by any.
+    Folder {
+        run: HostRun,
+        program: PathBuf,
+        prepare: Option<PathBuf>,
+    },
     /// A Python package that is fetched first.
     Python {
         runner: Runner,
@@ -54,8 +60,7 @@ pub(super) enum Obstacle {
 pub(super) fn of_system(
     system: &System,
     decided: &Choice,
-    ctx: &Ctx,
-    home: &Home,
+    core: &Supervised,
     used: &dyn Fn(&ServiceName) -> Option<PathBuf>,
 ) -> Result<Provisions, Obstacle> {
     let mut provisions = Provisions::default();
@@ -68,7 +73,7 @@ pub(super) fn of_system(
         let decided = decided.get(&service.name).filter(|_| optional);
         let found = match service.without_file(TargetKind::Host) {
             Some(reason) => Err(reason),
-            None => of_service(service, ctx, home, used),
+            None => of_service(service, core, used),
         };
         match (found, decided) {
             (Ok(_), Some(false)) => provisions.unused.push(service.name.clone()),
@@ -85,12 +90,17 @@ pub(super) fn of_system(
 
 fn of_service(
     service: &Service,
-    ctx: &Ctx,
-    home: &Home,
+    core: &Supervised,
     used: &dyn Fn(&ServiceName) -> Option<PathBuf>,
 ) -> Result<Provision, String> {
     if let Some(reason) = service.lacks_secret(TargetKind::Host) {
         return Err(reason);
+    }
+    if let Some(run) = &service.run {
+        let find = |program: &String, is_made| folder::find(core, &service.name, run, program, is_made);
+        let prepare = run.prepare.first().map(|program| find(program, false)).transpose()?;
+        let program = find(&run.program, prepare.is_some())?;
+        return Ok(Provision::Folder { run: run.clone(), program, prepare });
     }
     match &service.source {
         Source::Crate(name) => Ok(Provision::Built { name: name.clone() }),
@@ -101,7 +111,7 @@ fn of_service(
             Err(format!("`{}` is an image by `{}`, which only runs in containers", service.name, build.file))
         }
         Source::Image { host: Some(program), .. } | Source::Dockerfile { host: Some(program), .. } => {
-            of_program(service, program, ctx, home, used(&service.name))
+            of_program(service, program, core, used(&service.name))
         }
     }
 }
@@ -109,8 +119,7 @@ fn of_service(
 fn of_program(
     service: &Service,
     host: &HostProgram,
-    ctx: &Ctx,
-    home: &Home,
+    core: &Supervised,
     used: Option<PathBuf>,
 ) -> Result<Provision, String> {
     if let Some(address) = host.running.as_deref().and_then(running) {
@@ -121,11 +130,11 @@ fn of_program(
         used.as_ref().and_then(|path| path.file_name()).is_some_and(|name| name == program.as_str())
     };
     let programs = host.programs.iter().filter(is_used).chain(&host.programs);
-    if let Some(path) = programs.into_iter().find_map(|program| ctx.proc.find(program)) {
+    if let Some(path) = programs.into_iter().find_map(|program| core.proc.find(program)) {
         return Ok(Provision::Native(Program::Native { path, prefix: Vec::new() }));
     }
     if let (Some(requirement), Some(name)) = (&host.python, host.programs.first())
-        && let Some(runner) = python_runner(service, ctx, home)
+        && let Some(runner) = python_runner(service, core)
     {
         let script = Script { requirement: requirement.clone(), name: name.clone() };
         return Ok(Provision::Python { runner, script });
@@ -134,12 +143,12 @@ fn of_program(
     Err(format!("`{}` needs {names}, which is not on PATH; to enable it: {}", service.name, host.enable))
 }
 
-fn python_runner(service: &Service, ctx: &Ctx, home: &Home) -> Option<Runner> {
-    let uvx = ctx.proc.find("uvx").map(Runner::Uvx);
-    let pipx = || ctx.proc.find("pipx").map(Runner::Pipx);
+fn python_runner(service: &Service, core: &Supervised) -> Option<Runner> {
+    let uvx = core.proc.find("uvx").map(Runner::Uvx);
+    let pipx = || core.proc.find("pipx").map(Runner::Pipx);
     let venv = || {
-        let python = ctx.proc.find("python3")?;
-        Some(Runner::Venv { python, folder: home.tools().join(service.name.as_str()) })
+        let python = core.proc.find("python3")?;
+        Some(Runner::Venv { python, folder: core.home().tools().join(service.name.as_str()) })
     };
     uvx.or_else(pipx).or_else(venv)
 }

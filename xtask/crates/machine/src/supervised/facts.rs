@@ -67,7 +67,7 @@ pub(super) fn of_recipe(recipe: &Recipe) -> Service {
         }
         Program::Image(image) => (Source::Crate(recipe.service.to_string()), image.port, image.container.clone()),
         Program::Artifact { .. } => (Source::Crate(recipe.service.to_string()), 0, Container::default()),
-        Program::Native { .. } => {
+        Program::Native { .. } | Program::Folder(_) => {
             (Source::Image { image: recipe.service.to_string(), host: None }, 0, Container::default())
         }
     };
@@ -96,6 +96,7 @@ pub(super) fn blank(name: &ServiceName) -> Service {
         name: name.clone(),
         aliases: BTreeSet::new(),
         source: Source::Crate(name.to_string()),
+        run: None,
         port: 0,
         host_port: 0,
         public: false,

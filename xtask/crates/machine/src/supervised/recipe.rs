@@ -24,7 +24,23 @@ pub enum Program {
         path: PathBuf,
         prefix: Vec<String>,
     },
+    Folder(Folder),
     Image(Box<Image>),
+}
+
+/// A command that runs from a folder of the repository as it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// The program, from the root where it is in the folder.
+    pub path: PathBuf,
+    /// The folder, from the root.
+    pub dir: String,
+    /// What of the folder counts; all that git sees of it where nothing is named.
+    pub reads: Vec<String>,
+    /// The command that prepares the folder, which counts as well.
+    pub prepare: Vec<String>,
+    /// The key over all that counts.
+    pub key: String,
 }
 
 /// An image, and what its container is given.
@@ -73,8 +89,11 @@ impl Recipe {
         Self {
             service: service.name.clone(),
             handover: matches!(program, Program::Artifact { .. }),
+            args: match &service.run {
+                Some(run) if matches!(program, Program::Folder(_)) => run.args.clone(),
+                _ => service.args.clone(),
+            },
             program,
-            args: service.args.clone(),
             env: own.filter(kept).chain(extra).collect(),
             files: service.files.clone(),
             secrets: BTreeMap::new(),
@@ -91,6 +110,27 @@ impl Recipe {
     /// When there is nothing.
     pub fn given(&self, name: &str) -> Result<&Given> {
         self.files.get(name).ok_or_else(|| anyhow!("`{}` is given no `{name}`", self.service))
+    }
+
+    /// Whether versions of it may run beside one another, each with a port of its own: it takes no socket, and has nothing
+    /// that only one can have, such as what it stores and a file that says where to listen.
+    pub fn is_relayed(&self) -> bool {
+        let says_where = |reference: &Reference| matches!(reference, Reference::Port | Reference::Address);
+        let is_shared =
+            given::texts(&self.files).any(|file| file.references().any(says_where)) || keep_data(self.templates());
+        matches!(self.program, Program::Folder(_)) && !is_shared
+    }
+
+    /// The same, told to listen there.
+    pub fn told(&self, address: &str, port: &str) -> Self {
+        let tell = |piece: &Piece| match piece {
+            Piece::Reference(Reference::Port) => Piece::Text(port.to_owned()),
+            Piece::Reference(Reference::Address) => Piece::Text(address.to_owned()),
+            piece => piece.clone(),
+        };
+        let told = |template: &Template| Template(template.0.iter().map(tell).collect());
+        let env = self.env.iter().map(|(name, value)| (name.clone(), told(value))).collect();
+        Self { args: self.args.iter().map(told).collect(), env, ..self.clone() }
     }
 
     /// All that is filled in when it is started.
@@ -112,6 +152,7 @@ impl Recipe {
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 std::iter::once(name).chain(prefix.last().cloned()).collect::<Vec<_>>().join(" ")
             }
+            Program::Folder(folder) => folder.key.clone(),
             Program::Image(image) => image.key.clone().unwrap_or_else(|| image.reference.clone()),
         }
     }
@@ -120,6 +161,9 @@ impl Recipe {
         let program = match &self.program {
             Program::Artifact { key } => json!({"artifact": key}),
             Program::Native { path, prefix } => json!({"path": path.to_string_lossy(), "prefix": prefix}),
+            Program::Folder(Folder { path, dir, reads, prepare, key }) => json!({
+                "folder": dir, "path": path.to_string_lossy(), "reads": reads, "prepare": prepare, "key": key,
+            }),
             Program::Image(image) => json!({
                 "image": image.reference, "key": image.key, "port": image.port, "container": image.container.to_json(),
             }),
@@ -204,8 +248,20 @@ fn program_from(value: &Value) -> Option<Program> {
             container: Container::from_json(&value["container"])?,
         })));
     }
-    let prefix = value["prefix"].as_array()?.iter().map(|part| part.as_str().map(str::to_owned));
-    Some(Program::Native { path: PathBuf::from(value["path"].as_str()?), prefix: prefix.collect::<Option<_>>()? })
+    let path = PathBuf::from(value["path"].as_str()?);
+    let words = |key: &str| -> Option<Vec<String>> {
+        value[key].as_array()?.iter().map(|word| Some(word.as_str()?.to_owned())).collect()
+    };
+    match value["folder"].as_str() {
+        Some(dir) => Some(Program::Folder(Folder {
+            path,
+            dir: dir.to_owned(),
+            reads: words("reads")?,
+            prepare: words("prepare")?,
+            key: value["key"].as_str()?.to_owned(),
+        })),
+        None => Some(Program::Native { path, prefix: words("prefix")? }),
+    }
 }
 
 #[cfg(test)]
@@ -243,7 +299,48 @@ mod tests {
         assert!(!recipe.to_json().to_string().contains("secrets"), "it reads as before there were any");
         let places = BTreeMap::from([("redis.password".to_owned(), "shop/password@9f".to_owned())]);
         let recipe = Recipe { secrets: places, ..recipe };
+        let recipe = Recipe { program: folder(), ..recipe };
         assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
         assert!(Recipe::from_json(&json!({"service": "redis"})).is_err());
+    }
+
+    fn folder() -> Program {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Program::Folder(Folder {
+            path: PathBuf::from("vote/serve"),
+            dir: "vote".to_owned(),
+            reads: words(&["package.json"]),
+            prepare: words(&["npm", "ci"]),
+            key: "0123".to_owned(),
+        })
+    }
+
+    #[test]
+    fn what_only_one_version_can_have_keeps_two_from_running_side_by_side() {
+        let text = |text: &str| text.parse::<Template>().unwrap();
+        let probe = Probe::Tcp { send: None, expect: None };
+        let recipe = Recipe {
+            service: "vote".parse().unwrap(),
+            program: folder(),
+            args: vec![text("--at=${address}:${port}")],
+            env: BTreeMap::from([("URL".to_owned(), text("http://${host}:${port}/${redis.url}"))]),
+            files: BTreeMap::from([("a".to_owned(), text("${secret.key}"))]),
+            handover: false,
+            ready: probe.clone(),
+            live: probe,
+            ready_within: Duration::from_secs(1),
+            stop_within: Duration::from_secs(1),
+        };
+        assert!(recipe.is_relayed());
+        let told = recipe.told("127.0.0.1", "{port}");
+        assert_eq!(told.args[0].to_string(), "--at=127.0.0.1:{port}");
+        assert_eq!(told.env["URL"].to_string(), "http://${host}:{port}/${redis.url}");
+        for file in ["listen ${port}", "bind ${address}", "dir ${data}"] {
+            let files = BTreeMap::from([("a".to_owned(), text(file))]);
+            assert!(!Recipe { files, ..recipe.clone() }.is_relayed(), "{file}");
+        }
+        assert!(!Recipe { args: vec![text("${data}")], ..recipe.clone() }.is_relayed());
+        let program = Program::Native { path: PathBuf::from("/usr/bin/node"), prefix: Vec::new() };
+        assert!(!Recipe { program, ..recipe }.is_relayed());
     }
 }

@@ -144,7 +144,10 @@ impl Supervised {
         if let Some(before) = newest_recipe(self.home(), &system.name, service)? {
             reasons.extend(given::changes(&before, &planned.recipe));
         }
-        because(if reasons.is_empty() { vec!["its configuration changed".to_owned()] } else { reasons })
+        if reasons.is_empty() {
+            reasons.push("its configuration changed".to_owned());
+        }
+        because(reasons.into_iter().chain(self.runtime.takeover(self, &planned.recipe)).collect())
     }
 
     fn service_status(&self, system: &System, service: &Service, found: Option<&Watched>) -> ServiceStatus {

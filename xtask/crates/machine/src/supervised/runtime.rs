@@ -138,6 +138,12 @@ pub trait Runtime: Send + Sync {
     /// How a recipe is started, for the preview.
     fn preview(&self, core: &Supervised, recipe: &Recipe) -> String;
 
+    /// How a version takes the place of the one that runs, where that is worth telling.
+    fn takeover(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
+        let _ = (core, recipe);
+        None
+    }
+
     /// The other ports that something which is not ready listens on.
     fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16>;
 

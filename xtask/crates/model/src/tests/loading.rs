@@ -7,7 +7,7 @@ use crate::environment::{Origin, Ports};
 use crate::name::{EnvironmentName, ServiceName};
 use crate::smoke;
 use crate::smoke::Method;
-use crate::system::{Presence, Probe, Service, Source, System, TargetKind};
+use crate::system::{Presence, Probe, Service, Source, System, TargetKind, Template};
 use crate::{Spec, environment, environment_names, load};
 use serde_json::json;
 use std::convert::Infallible;
@@ -117,6 +117,21 @@ fn a_container_is_given_what_its_service_says_and_nothing_else() {
     assert_eq!((&service(&spec, "redis").container, redis.data.as_str()), (&redis, "/data"));
     let web = &service(&spec, "web").container;
     assert_eq!((web.low_ports, &web.writable), (false, &words(&["/tmp"])));
+}
+
+#[test]
+fn an_image_may_stand_aside_on_host_for_a_command() {
+    let root = Root::of_repository();
+    let path = "deploy/systems/web.toml";
+    let own = std::fs::read_to_string(root.path().join(path)).unwrap();
+    let host = "[services.web.host]\nrun = ['./serve', '--at', '${port}']\ndir = './app//kit/'\nprepare = ['npm', 'ci']\n\
+                reads = ['src/lib.rs']\n";
+    root.write(path, format!("{own}\n{host}"));
+    let run = service(&load(root.path()).unwrap(), "web").run.clone().unwrap();
+    let text = |template: &Template| template.to_string();
+    assert_eq!((run.program.as_str(), run.dir.as_str()), ("./serve", "app/kit"));
+    assert_eq!(run.args.iter().map(text).collect::<Vec<_>>(), ["--at", "${port}"]);
+    assert_eq!((run.prepare, run.reads), (vec!["npm".to_owned(), "ci".to_owned()], vec!["src/lib.rs".to_owned()]));
 }
 
 #[test]
