@@ -92,7 +92,14 @@ impl Runtime for Processes {
         let mut steps = Vec::new();
         let mut systems = Vec::new();
         for (system, provisions) in found {
-            let folders = self.folders(core, &provisions)?;
+            let folders = match self.folders(core, &provisions) {
+                Ok(folders) => folders,
+                // What cannot be read of one system's folder is no other's trouble.
+                Err(error) => {
+                    blocked.push(Blocked { system: system.name, service: None, fault: Fault::of(&error) });
+                    continue;
+                }
+            };
             let planned = plan_system(core, &system, &provisions, (&wanted, &folders), &mut steps);
             systems.push((system, planned));
         }
