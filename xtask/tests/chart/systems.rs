@@ -2,7 +2,8 @@
 
 use kubernetes::sample_values;
 use model::given::Given;
-use model::system::{SecretSource, TargetKind};
+use model::secret::{Secret, SecretSource, Shape};
+use model::system::TargetKind;
 use model::{environment, environment_names};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -52,7 +53,8 @@ pub(crate) fn given() -> Value {
     let environment = environment(root(), "cluster", &[]).unwrap();
     let system = spec.systems.iter_mut().find(|known| known.name.as_str() == "epoch").unwrap();
     let service = &mut system.services[0];
-    service.secrets.insert("token".to_owned(), SecretSource::Generated);
+    let token = Secret { source: SecretSource::Generated(Shape::default()), system: None };
+    service.secrets.insert("token".to_owned(), token);
     let file = |executable| json!({"digest": "0".repeat(64), "size": 1, "executable": executable});
     let folder = json!({"a/b": file(false), "run": file(true)});
     for (name, given) in [

@@ -308,7 +308,7 @@ impl DesiredImage {
         match &self.origin {
             Origin::Crate(_) => places.extend(["Cargo.toml", "Cargo.lock", super::DOCKERFILE].map(PathBuf::from)),
             Origin::Dockerfile(docker) => {
-                places = vec![PathBuf::from(&docker.build.context), PathBuf::from(&docker.build.file)]
+                places = vec![PathBuf::from(&docker.build.context), PathBuf::from(&docker.build.file)];
             }
         }
         places.retain(|place| !place.as_os_str().is_empty());

@@ -324,7 +324,8 @@ mod tests {
             program: folder(),
             args: vec![text("--at=${address}:${port}")],
             env: BTreeMap::from([("URL".to_owned(), text("http://${host}:${port}/${redis.url}"))]),
-            files: BTreeMap::from([("a".to_owned(), text("${secret.key}"))]),
+            files: BTreeMap::from([("a".to_owned(), text("${secret.key}").into())]),
+            secrets: BTreeMap::new(),
             handover: false,
             ready: probe.clone(),
             live: probe,
@@ -336,7 +337,7 @@ mod tests {
         assert_eq!(told.args[0].to_string(), "--at=127.0.0.1:{port}");
         assert_eq!(told.env["URL"].to_string(), "http://${host}:{port}/${redis.url}");
         for file in ["listen ${port}", "bind ${address}", "dir ${data}"] {
-            let files = BTreeMap::from([("a".to_owned(), text(file))]);
+            let files = BTreeMap::from([("a".to_owned(), text(file).into())]);
             assert!(!Recipe { files, ..recipe.clone() }.is_relayed(), "{file}");
         }
         assert!(!Recipe { args: vec![text("${data}")], ..recipe.clone() }.is_relayed());
