@@ -2,8 +2,10 @@
 
 use super::user;
 use base::error::Fault;
+use model::given::texts;
 use model::name::ServiceName;
-use model::system::Service;
+use model::system::{Reference, Service, Template};
+use model::volume;
 use tools::oci::Image;
 
 /// The signal by which services are told to end.
@@ -26,10 +28,14 @@ pub(super) fn notes(image: &Image, service: &Service) -> Vec<String> {
         let ports: Vec<String> = image.ports.iter().map(u16::to_string).collect();
         notes.push(format!("its image exposes {}, and its port is {}", ports.join(", "), service.port));
     }
-    let container = &service.container;
-    let is_kept = |volume: &&String| container.writable.contains(*volume) || container.data == **volume;
+    let stores = service.env.values().chain(&service.args).chain(texts(&service.files));
+    let stores = stores.flat_map(Template::references).any(|reference| *reference == Reference::Data);
+    let kept = volume::all(&service.container, stores.then(|| service.data()));
+    let is_kept = |volume: &&String| {
+        service.container.writable.contains(*volume) || kept.values().any(|kept| kept.at == **volume)
+    };
     for volume in image.volumes.iter().filter(|volume| !is_kept(volume)) {
-        notes.push(format!("its image has a volume at `{volume}`, which is neither `data` nor `writable`"));
+        notes.push(format!("its image has a volume at `{volume}`, which is neither `writable` nor one of its volumes"));
     }
     if !STOP.contains(&image.stop_signal.as_str()) {
         notes.push(format!("its image is made to end by {}; in containers it is told by SIGTERM", image.stop_signal));
@@ -66,7 +72,7 @@ mod tests {
             notes(&image, &service("[services.a.container]\nwritable = ['/x']\n")),
             [
                 "its image exposes 8080, and its port is 80",
-                "its image has a volume at `/data`, which is neither `data` nor `writable`",
+                "its image has a volume at `/data`, which is neither `writable` nor one of its volumes",
                 "its image is made to end by SIGQUIT; in containers it is told by SIGTERM",
             ]
         );
