@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// How long one question may take, with the start of the CLI on a busy machine. It is longer than the CLI's own limits
-/// (`tools::aws::LIMITS`), so that its words come first.
+/// (`remote_tools::aws::LIMITS`), so that its words come first.
 const ANSWER: Duration = Duration::from_secs(90);
 /// How the variables begin by which the credentials' end is handed on (aws-vault, `export-credentials --format env`).
 const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
@@ -94,7 +94,7 @@ impl Aws {
 
     /// `aws` with the profile and the region, up to the service: for lines that are shown as well as for those that run.
     pub fn command(&self) -> CommandLine {
-        tools::aws::command(self.profile.as_deref(), &self.region)
+        remote_tools::aws::command(self.profile.as_deref(), &self.region)
     }
 
     /// Asks something: `["sts", "get-caller-identity"]`. The answer is what AWS sends as JSON, `Null` where it sends
@@ -198,7 +198,7 @@ impl Aws {
     pub fn variables(&self) -> Vec<(String, String)> {
         let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| (name, self.region.as_str()));
         let profile = self.profile.as_deref().map(|profile| ("AWS_PROFILE", profile));
-        let keys = tools::aws::KEYS.iter().filter(|_| profile.is_some()).map(|name| (*name, ""));
+        let keys = remote_tools::aws::KEYS.iter().filter(|_| profile.is_some()).map(|name| (*name, ""));
         let all = region.into_iter().chain(profile).chain(keys);
         all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
@@ -215,7 +215,7 @@ impl Aws {
     }
 
     fn bounded(&self, args: &[&str]) -> CommandLine {
-        let line = self.command().args(tools::aws::LIMITS);
+        let line = self.command().args(remote_tools::aws::LIMITS);
         // The CLI's first version takes it from the variable for most services, and not for all.
         let line = match self.vars.get("AWS_ENDPOINT_URL") {
             Some(endpoint) => line.args(["--endpoint-url", endpoint]),

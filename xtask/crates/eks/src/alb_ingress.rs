@@ -23,7 +23,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tools::object;
+use kube::object;
 
 pub(super) struct AlbIngress {
     pub(super) infra: Arc<Infra>,

@@ -23,7 +23,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tools::object;
+use kube::object;
 
 /// How long the controller may take to make a load balancer; it waits for those before it.
 const MADE_WITHIN: Duration = Duration::from_secs(240);

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tools::helm::Chart;
+use remote_tools::helm::Chart;
 
 pub(super) const STEP: Action = Action::new("controller");
 /// What a person calls it.

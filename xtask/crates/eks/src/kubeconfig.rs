@@ -118,7 +118,7 @@ impl Work for KubeconfigWork {
 mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
-    use tools::aws;
+    use remote_tools::aws;
 
     #[test]
     fn a_token_is_asked_for_in_one_region_with_one_profile() {

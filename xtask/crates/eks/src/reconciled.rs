@@ -6,7 +6,7 @@
 use kube::{Api, path};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tools::object;
+use kube::object;
 
 /// How often it is given a reason to look again while it complains.
 const ASK_AGAIN: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use model::system::Service;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 /// How long a look at a certificate may take.
 const LOOK: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use kubernetes::fixture::Fixture;
 use model::aws::Compute;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tools::helm::Chart;
+use remote_tools::helm::Chart;
 
 pub(super) const STEP: Action = Action::new("storage");
 /// What its release is called.

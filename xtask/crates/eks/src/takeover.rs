@@ -10,7 +10,7 @@ use kubernetes::Kubernetes;
 use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tools::object;
+use kube::object;
 
 /// The place of the rules of an Ingress among those of its group, which is 0 where nothing is said
 /// (kubernetes-sigs.github.io/aws-load-balancer-controller).

@@ -22,8 +22,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use tools::git;
-use tools::git::Head;
+use remote_tools::git;
+use remote_tools::git::Head;
 use tools::oci::{BuildSpec, Engine, Found, Labels, candidates};
 
 /// How much of what an engine said an error repeats.

@@ -4,6 +4,7 @@
 //! owner can use; one process serves all the questions of a run. Nothing here knows what is asked.
 
 mod pages;
+pub mod object;
 pub mod path;
 mod proxy;
 

@@ -11,7 +11,7 @@ use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// What stands before the names of all volumes but `data`, which no other volume of a pod can then be called.

@@ -10,7 +10,7 @@ use engine::deployment::Deployment;
 use engine::deployment::unknown;
 use model::environment::Environment;
 use std::path::PathBuf;
-use tools::kubectl;
+use remote_tools::kubectl;
 
 pub(crate) struct ContextCluster {
     environment: Environment,

@@ -19,7 +19,7 @@ use model::system::{Service, Source, System};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tools::object;
+use kube::object;
 
 /// What comes with one pod of a controller alone.
 const OF_ONE_POD: [&str; 4] = [

@@ -18,7 +18,7 @@ use kube::path::{Kind, RELEASED, SECRET};
 use kube::{Api, Refusal};
 use model::name::SystemName;
 use serde_json::Value;
-use tools::object;
+use kube::object;
 
 /// One thing that is not as it was proven.
 #[derive(Debug, Clone, PartialEq, Eq)]

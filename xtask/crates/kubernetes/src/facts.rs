@@ -5,7 +5,7 @@ use base::error::Fault;
 use kube::{Api, Refusal, path};
 use model::container::Platform;
 use serde_json::Value;
-use tools::object::{annotation, list, name, text};
+use kube::object::{annotation, list, name, text};
 
 const DEFAULT_INGRESS: &str = "ingressclass.kubernetes.io/is-default-class";
 const DEFAULT_STORAGE: &str = "storageclass.kubernetes.io/is-default-class";

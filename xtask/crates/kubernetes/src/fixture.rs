@@ -18,8 +18,8 @@ use serde_json::Value;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tools::helm;
-use tools::helm::{Chart, Lazy, Major, Release};
+use remote_tools::helm;
+use remote_tools::helm::{Chart, Lazy, Major, Release};
 
 /// One such release.
 #[derive(Debug, Clone)]

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tools::kubectl;
-use tools::object;
+use remote_tools::kubectl;
+use kube::object;
 
 /// How long one may take to listen.
 const START: Duration = Duration::from_secs(20);

@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tools::object;
-use tools::object::{annotation, text};
+use kube::object;
+use kube::object::{annotation, text};
 
 /// On a volume that is on its way: the unit that it counts as stored by until then, which is the one that had it first, and
 /// what becomes of it without a claim once it is there.

@@ -18,8 +18,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tools::helm;
-use tools::helm::{Chart, Major, Release};
+use remote_tools::helm;
+use remote_tools::helm::{Chart, Major, Release};
 
 /// How long a webhook may be away: about as long as its pods take to start.
 pub(super) const WEBHOOK_WITHIN: Duration = Duration::from_secs(60);

@@ -17,7 +17,7 @@ use kube::{Refusal, path};
 use model::name::ServiceName;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tools::object;
+use kube::object;
 
 pub(super) struct PodLogs<'t> {
     pub(super) core: &'t Kubernetes,

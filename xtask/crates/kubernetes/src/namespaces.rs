@@ -13,8 +13,8 @@ use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tools::object;
-use tools::object::{label, list};
+use kube::object;
+use kube::object::{label, list};
 
 pub use engine::ledger::NAMESPACE;
 

@@ -7,7 +7,7 @@ use base::error::Fault;
 use kube::path;
 use model::name::ServiceName;
 use serde_json::Value;
-use tools::object;
+use kube::object;
 
 /// On pods that only try what the network lets through. They may have all labels of a service, and are not of it.
 pub(super) const TRIAL: &str = "slipway/trial";

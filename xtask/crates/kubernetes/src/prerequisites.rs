@@ -21,7 +21,7 @@ use model::system::Template;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tools::object;
+use kube::object;
 
 /// What is done for each system.
 pub const NAMESPACE: Action = Action::new("namespace");

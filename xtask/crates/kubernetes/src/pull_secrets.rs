@@ -13,7 +13,7 @@ use model::environment::Environment;
 use model::name::SystemName;
 use model::secret::Shape;
 use serde_json::{Value, json};
-use tools::object::text;
+use kube::object::text;
 
 /// The types that kubelets read.
 const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];

@@ -9,7 +9,7 @@ use kube::path;
 use model::name::{ServiceName, SystemName};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use tools::object;
+use kube::object;
 
 /// # Errors
 /// When the cluster refuses or does not answer.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use tools::object::label;
+use kube::object::label;
 
 /// What a release is to become.
 pub(super) enum Goal {

@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use tools::helm;
+use remote_tools::helm;
 
 /// A system that can run in the cluster.
 #[derive(Debug, Clone)]

@@ -33,8 +33,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tools::helm;
-use tools::helm::Release;
+use remote_tools::helm;
+use remote_tools::helm::Release;
 
 /// # Errors
 /// When an image has no name that a cluster could pull it by, or Helm refuses.

@@ -12,8 +12,8 @@ use kube::path;
 use model::name::{ServiceName, SystemName};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tools::helm::Release;
-use tools::object::{is_going, label, name, namespace};
+use remote_tools::helm::Release;
+use kube::object::{is_going, label, name, namespace};
 
 /// The label that tells what a revision was made from.
 pub(super) const STAMP: &str = "stamp";

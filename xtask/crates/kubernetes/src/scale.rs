@@ -7,7 +7,7 @@ use anyhow::Result;
 use kube::path::{AUTOSCALER, DEPLOYMENT, Kind};
 use model::name::SystemName;
 use serde_json::{Value, json};
-use tools::object::{name, number, text};
+use kube::object::{name, number, text};
 
 const TARGET: &str = "/spec/scaleTargetRef";
 

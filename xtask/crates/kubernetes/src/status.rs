@@ -11,7 +11,7 @@ use model::system::{Probe, Service};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use tools::object;
+use kube::object;
 
 /// # Errors
 /// When the cluster refuses or does not answer.

@@ -21,7 +21,7 @@ use engine::release::VerifyWork;
 use model::name::{ServiceName, SystemName};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tools::helm::Major;
+use remote_tools::helm::Major;
 
 /// The step that finds out how public services are exposed.
 const INGRESS: Action = Action::new("ingress");

@@ -32,9 +32,9 @@ use engine::teardown::{Removal, Stage};
 use model::name::{ServiceName, SystemName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tools::helm;
-use tools::helm::Release;
-use tools::object;
+use remote_tools::helm;
+use remote_tools::helm::Release;
+use kube::object;
 
 /// What is done to a system, and what to what belongs to none.
 pub const UNINSTALL: Action = Action::new("uninstall");

@@ -14,8 +14,8 @@ use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tools::terraform::platform;
-use tools::terraform::said::Lock;
+use remote_tools::terraform::platform;
+use remote_tools::terraform::said::Lock;
 
 impl Infra {
     /// Who holds the state, if anybody does.

@@ -43,8 +43,8 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tools::terraform::platform;
-use tools::terraform::said::Complaint;
+use remote_tools::terraform::platform;
+use remote_tools::terraform::said::Complaint;
 
 /// What Terraform is told and has told, for one deployment and one run.
 pub struct Infra {

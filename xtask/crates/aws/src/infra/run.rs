@@ -9,11 +9,11 @@ use base::proc::{CommandLine, Finished, Stream};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use tools::terraform;
-use tools::terraform::platform;
-use tools::terraform::platform::Backend;
-use tools::terraform::said;
-use tools::terraform::said::{Complaint, Lock, Said};
+use remote_tools::terraform;
+use remote_tools::terraform::platform;
+use remote_tools::terraform::platform::Backend;
+use remote_tools::terraform::said;
+use remote_tools::terraform::said::{Complaint, Lock, Said};
 
 /// Runs a line and hands on what it says.
 pub(super) type Runner<'r> = &'r dyn Fn(&CommandLine, &(dyn Fn(Stream, &str) + Sync)) -> Result<Finished>;

@@ -2,8 +2,8 @@
 
 use base::error::Fault;
 use model::environment::Environment;
-use tools::terraform::said::{Complaint, Lock};
-use tools::terraform::{is_unreachable, said};
+use remote_tools::terraform::said::{Complaint, Lock};
+use remote_tools::terraform::{is_unreachable, said};
 
 /// How many errors are told in full.
 const TOLD: usize = 3;

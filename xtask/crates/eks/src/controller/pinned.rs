@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use base::error::Fault;
 use std::path::Path;
 use toml::de::DeTable;
-use tools::helm::Chart;
+use remote_tools::helm::Chart;
 
 /// Below the root of the repository.
 const FILE: &str = "helm/load-balancer-controller/chart.toml";

@@ -9,7 +9,7 @@ use kubernetes::Kubernetes;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::time::Duration;
-use tools::object::list;
+use kube::object::list;
 
 /// The name of the port of its Service.
 const PORT: &str = "webhook-server";

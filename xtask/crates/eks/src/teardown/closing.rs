@@ -22,7 +22,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 /// How long the controller may take to remove a load balancer: its security group is held for minutes by network
 /// interfaces that AWS removes in its own time.

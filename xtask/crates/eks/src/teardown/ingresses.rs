@@ -6,7 +6,7 @@ use anyhow::Result;
 use engine::deployment::Scope;
 use kube::path::{INGRESS, POD};
 use serde_json::Value;
-use tools::object;
+use kube::object;
 
 /// What the controller's finalizers have in their names, alone and in a group (`ingress.k8s.aws/resources`,
 /// `group.ingress.k8s.aws/NAME`).

@@ -18,7 +18,7 @@ use kube::path::VOLUME;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 /// How long a disk may take to be detached and removed.
 const WITHIN: Duration = Duration::from_secs(300);

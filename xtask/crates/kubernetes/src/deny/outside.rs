@@ -8,7 +8,7 @@ use kube::{Api, path};
 use model::system::{Probe, Service};
 use serde_json::Value;
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 /// How long the ingress may take to say that it has no such host.
 const TIMEOUT: Duration = Duration::from_secs(5);

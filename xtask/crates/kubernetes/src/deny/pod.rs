@@ -6,7 +6,7 @@ use crate::pods::TRIAL;
 use kube::path;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use tools::object;
+use kube::object;
 
 /// A condition that nobody sets, so that no Service leads to the pod, whatever its labels.
 const NEVER: &str = "slipway/never";

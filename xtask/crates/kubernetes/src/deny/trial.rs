@@ -12,7 +12,7 @@ use kube::{Api, path};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
-use tools::object;
+use kube::object;
 
 /// How long it may take until all have ended.
 const WITHIN: Duration = Duration::from_secs(40);

@@ -9,7 +9,7 @@ use base::redact::Redactor;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use tools::object::{name, namespace, text};
+use kube::object::{name, namespace, text};
 
 /// How many bundles are kept, the newest.
 const KEPT: usize = 20;

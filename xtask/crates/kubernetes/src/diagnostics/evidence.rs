@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use supervisor::container::ports::Sockets;
-use tools::object::{annotation, is_going, label, list, name, number, text};
+use kube::object::{annotation, is_going, label, list, name, number, text};
 
 /// A service as the release wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use supervisor::container::ports::Sockets;
-use tools::object::{label, list, name, text};
+use kube::object::{label, list, name, text};
 
 /// How many lines of a log are read.
 const TAIL: &str = "200";

@@ -12,7 +12,7 @@ use model::system::Source as Program;
 use serde_json::{Value, json};
 use std::time::Duration;
 use supervisor::container::ports::{Sockets, sockets};
-use tools::object::{is_going, label, list, name, text};
+use kube::object::{is_going, label, list, name, text};
 
 /// How long a command in the container may take.
 const EXEC: Duration = Duration::from_secs(8);

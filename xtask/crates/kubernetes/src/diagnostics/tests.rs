@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use supervisor::container::ports::Sockets;
-use tools::object::name;
+use kube::object::name;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 

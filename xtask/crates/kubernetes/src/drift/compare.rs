@@ -5,7 +5,7 @@ use crate::names::SERVICE;
 use kube::path;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tools::object;
+use kube::object;
 
 /// How many differences of one object are told.
 const TOLD: usize = 10;

@@ -3,7 +3,7 @@
 use kube::path;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use tools::object;
+use kube::object;
 
 /// Set by Helm on everything that a release owns.
 const RELEASE: &str = "meta.helm.sh/release-name";

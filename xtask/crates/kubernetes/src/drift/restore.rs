@@ -13,7 +13,7 @@ use kube::{Api, MANAGER, Refusal, path};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use tools::object;
+use kube::object;
 
 /// Who owns what a release has written.
 const HELM: &str = "helm";

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 /// On the home namespace: the address that hosts were last made from.
 const KEPT: &str = "slipway/ingress-address";

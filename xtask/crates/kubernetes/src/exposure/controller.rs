@@ -7,7 +7,7 @@ use kube::{Api, path};
 use model::cluster::Cluster;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tools::object;
+use kube::object;
 
 /// Set on the class that Ingresses without one belong to
 /// (kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class).

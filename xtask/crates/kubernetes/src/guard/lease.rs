@@ -8,7 +8,7 @@ use kube::{Api, Refusal, path};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tools::object::{annotation, number, text};
+use kube::object::{annotation, number, text};
 
 const NAME: &str = "slipway";
 

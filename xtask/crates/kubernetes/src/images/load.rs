@@ -16,9 +16,9 @@ use model::container::EngineKind;
 use model::name::ServiceName;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tools::local_cluster::{LocalCluster, Maker};
+use remote_tools::local_cluster::{LocalCluster, Maker};
 use tools::oci::{Engine, candidates};
-use tools::{k3d, kind, minikube};
+use remote_tools::{k3d, kind, minikube};
 
 pub(super) fn step_id(service: &ServiceName) -> StepId {
     Action::new("load").of(&service)

@@ -6,9 +6,9 @@ use kube::{Api, path};
 use model::container::Platform;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
-use tools::local_cluster;
-use tools::local_cluster::{LocalCluster, NodeNames};
-use tools::object;
+use remote_tools::local_cluster;
+use remote_tools::local_cluster::{LocalCluster, NodeNames};
+use kube::object;
 
 pub(super) struct Nodes {
     core: Arc<Kubernetes>,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
-use tools::object;
+use kube::object;
 
 /// How often new pods are looked for, and a connection that has ended is opened again.
 const LOOK: Duration = Duration::from_secs(1);

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tools::object;
-use tools::object::text;
+use kube::object;
+use kube::object::text;
 
 /// The key that a document has in its Secret.
 const KEY: &str = "document";

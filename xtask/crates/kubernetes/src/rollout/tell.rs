@@ -4,7 +4,7 @@ use super::super::diagnostics::evidence::{Container, Evidence, Expected, is_comp
 use super::super::diagnostics::judge;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tools::object::{number, text};
+use kube::object::{number, text};
 
 /// Warnings that are told in other words, or happen to every program that starts.
 const EXPECTED: [&str; 4] = ["BackOff", "Unhealthy", "Failed", "FailedCreate"];

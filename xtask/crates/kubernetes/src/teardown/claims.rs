@@ -11,7 +11,7 @@ use engine::plan::{Outcome, Work};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 /// How the ledger calls volumes.
 pub(in super::super) const VOLUME: &str = "volume";

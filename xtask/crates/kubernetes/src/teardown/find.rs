@@ -8,7 +8,7 @@ use anyhow::Result;
 use kube::Refusal;
 use kube::path::{CLAIM, Kind, NAMESPACE, POD, RELEASED, REPLICA_SET, VOLUME};
 use serde_json::Value;
-use tools::object;
+use kube::object;
 
 /// Something in the cluster. A list of metadata does not say of which kind it is.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use kube::path::{CLAIM, NAMESPACE, VOLUME};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
-use tools::object;
+use kube::object;
 
 /// What takes longer is worth a look at what holds it up.
 const TIMEOUT: Duration = Duration::from_secs(5);

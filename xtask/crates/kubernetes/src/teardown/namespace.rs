@@ -15,7 +15,7 @@ use kube::path::{LEASE, NAMESPACE};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tools::object;
+use kube::object;
 
 /// In the ledger's identity of a namespace that was left to others: the UID that it has.
 const LEFT: &str = "left";

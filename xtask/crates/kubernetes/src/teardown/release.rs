@@ -14,9 +14,9 @@ use model::name::{ServiceName, SystemName};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tools::helm;
-use tools::helm::Release;
-use tools::object;
+use remote_tools::helm;
+use remote_tools::helm::Release;
+use kube::object;
 
 /// How long pods may take to end, with all the time they are given to serve what they have begun.
 const WITHIN: Duration = Duration::from_secs(180);

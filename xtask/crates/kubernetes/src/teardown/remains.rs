@@ -12,9 +12,9 @@ use engine::backend::{Remains, Survivor};
 use engine::deployment::Scope;
 use kube::path::CLAIM;
 use std::collections::BTreeSet;
-use tools::helm;
-use tools::helm::Release;
-use tools::object;
+use remote_tools::helm;
+use remote_tools::helm::Release;
+use kube::object;
 
 /// Everything of the scope that can still be found. What is stored counts as kept when it was asked to be, and so do the
 /// namespaces that have it and what it is worth nothing without.

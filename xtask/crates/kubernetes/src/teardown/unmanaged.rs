@@ -5,7 +5,7 @@ use crate::names::DEPLOYMENT;
 use anyhow::Result;
 use kube::Api;
 use serde_json::Value;
-use tools::object;
+use kube::object;
 
 /// The cluster makes these by itself for what they are named after.
 const BESIDE: [&str; 3] = ["events", "endpoints", "endpointslices"];

@@ -23,7 +23,7 @@ use model::container::EngineKind;
 use model::environment::Environment;
 use model::system::TargetKind;
 use std::sync::Arc;
-use tools::local_cluster::Maker;
+use remote_tools::local_cluster::Maker;
 use tools::oci;
 use verbs::ui;
 

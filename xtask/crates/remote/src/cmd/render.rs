@@ -11,7 +11,7 @@ use base::table;
 use engine::deployment::Deployment;
 use engine::rendering::{Place, Rendering};
 use std::path::Path;
-use tools::git;
+use remote_tools::git;
 use verbs::cli::RenderArgs;
 use verbs::ui;
 

@@ -5,7 +5,7 @@ use super::super::finding::Finding;
 use super::super::refusal::refusal;
 use serde_json::Value;
 use std::time::Duration;
-use tools::object::{list, text};
+use kube::object::{list, text};
 
 /// What lacks only something that is just being made, or has to answer first, comes by itself.
 const SOON: Duration = Duration::from_secs(30);

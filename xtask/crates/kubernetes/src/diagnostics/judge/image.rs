@@ -3,7 +3,7 @@
 use super::super::evidence::{Container, Evidence, Expected};
 use super::super::finding::Finding;
 use std::time::Duration;
-use tools::object::text;
+use kube::object::text;
 
 /// How long a registry may be out of reach: the cluster tries again by itself.
 const OUTAGE: Duration = Duration::from_secs(45);

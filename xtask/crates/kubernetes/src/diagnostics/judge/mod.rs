@@ -18,7 +18,7 @@ use super::evidence::{Container, Evidence, Expected, is_complete, is_ready, want
 use super::finding::Finding;
 use serde_json::Value;
 use std::time::Duration;
-use tools::object::{list, name, text};
+use kube::object::{list, name, text};
 
 /// From the likeliest to be the cause to the likeliest to be its consequence.
 const RANKS: [&str; 15] = [

@@ -6,7 +6,7 @@ use super::super::quantity::{bytes, millis, written, written_cpu};
 use super::table;
 use serde_json::Value;
 use std::time::Duration;
-use tools::object::{is_going, list, text};
+use kube::object::{is_going, list, text};
 
 /// How long the scheduler may take to look again.
 const ROOM: Duration = Duration::from_secs(5);

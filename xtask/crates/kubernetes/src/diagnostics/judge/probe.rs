@@ -5,7 +5,7 @@ use super::super::finding::Finding;
 use super::table;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tools::object::{list, name, text};
+use kube::object::{list, name, text};
 
 /// Why a running container is not ready.
 pub(super) fn failed(evidence: &Evidence, service: &Expected, container: Container<'_>) -> Option<Finding> {

@@ -5,7 +5,7 @@ use super::super::finding::Finding;
 use super::{probe, start, table};
 use serde_json::Value;
 use std::time::Duration;
-use tools::object::{name, number, text};
+use kube::object::{name, number, text};
 
 /// How many of its last lines a cause repeats, and how much of each.
 const LINES: usize = 3;

@@ -3,7 +3,7 @@
 use super::super::evidence::{Container, Expected};
 use super::super::finding::Finding;
 use std::time::Duration;
-use tools::object::text;
+use kube::object::text;
 
 /// What a release refers to may be made a moment later.
 const SOON: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@ use super::super::finding::Finding;
 use super::start;
 use serde_json::Value;
 use std::time::Duration;
-use tools::object::{list, name, text};
+use kube::object::{list, name, text};
 
 /// Somebody may be about to make it.
 const SOON: Duration = Duration::from_secs(3);

@@ -6,7 +6,7 @@ use base::proc::CommandLine;
 use doctor::fix::Fix;
 use doctor::{Finding, Scene, question};
 use serde_json::Value;
-use tools::helm;
+use remote_tools::helm;
 
 pub(super) fn state(subject: &Subject, _: &Scene) -> Finding {
     let want = "reachable, or not there yet";

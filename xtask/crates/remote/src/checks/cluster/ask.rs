@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tools::kubectl;
+use remote_tools::kubectl;
 
 /// How long the cluster may take to say its version, signing in included.
 const WITHIN: Duration = Duration::from_millis(3500);

@@ -10,7 +10,7 @@ use kube::{Api, path};
 use kubernetes::needs::{Needs, Pod};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tools::object;
+use kube::object;
 
 /// More pods than these are not counted.
 const PODS: &str = "500";

@@ -10,7 +10,7 @@ use kubernetes::exposure;
 use kubernetes::facts::Facts;
 use model::container::Platform;
 use model::version::Version;
-use tools::object;
+use kube::object;
 
 /// The first that lets a container sleep before it ends without a shell (KEP-3960).
 const OLDEST: (u64, u64) = (1, 30);

@@ -7,7 +7,7 @@ use kube::path::{POD, SERVICE};
 use kube::{Api, Refusal};
 use model::cluster::{NameServer, NameServerPlace};
 use serde_json::Value;
-use tools::object::{list, number, text};
+use kube::object::{list, number, text};
 
 /// Where clusters have their name servers.
 const NAMESPACES: [&str; 2] = ["kube-system", "openshift-dns"];

@@ -16,9 +16,9 @@ use model::name::ServiceName;
 use model::system::Source;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tools::local_cluster;
-use tools::local_cluster::{LocalCluster, NodeNames};
-use tools::object;
+use remote_tools::local_cluster;
+use remote_tools::local_cluster::{LocalCluster, NodeNames};
+use kube::object;
 
 /// A name that no image has.
 const NO_TAG: &str = "doctor";

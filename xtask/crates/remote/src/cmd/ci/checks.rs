@@ -17,7 +17,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use tools::{actionlint, cargo};
+use remote_tools::actionlint;
+use tools::cargo;
 
 /// cargo's lock on `target/debug`, which the services are built in.
 const BUILDS: &str = "target/debug";

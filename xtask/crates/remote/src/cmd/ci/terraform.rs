@@ -9,7 +9,7 @@ use base::scratch;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
 use std::path::PathBuf;
-use tools::terraform;
+use remote_tools::terraform;
 
 pub(super) struct TerraformWork {
     root: PathBuf,

@@ -10,9 +10,9 @@ use model::environment::Environment;
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use tools::local_cluster;
-use tools::local_cluster::{LocalCluster, Maker};
-use tools::{k3d, kind, minikube};
+use remote_tools::local_cluster;
+use remote_tools::local_cluster::{LocalCluster, Maker};
+use remote_tools::{k3d, kind, minikube};
 
 /// Where the ingress is on loopback, unless something else listens there.
 const PORTS: std::ops::Range<u16> = 8088..8108;

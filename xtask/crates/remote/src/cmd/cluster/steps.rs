@@ -15,8 +15,8 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tools::local_cluster::Maker;
-use tools::{kubectl, minikube};
+use remote_tools::local_cluster::Maker;
+use remote_tools::{kubectl, minikube};
 
 const CREATE: &str = "cluster:create";
 /// How long a cluster may take to say that it is ready.

@@ -4,7 +4,7 @@
 //! `k3d-NAME`, whose nodes begin with it; minikube, which calls the context as its profile and labels its nodes with
 //! `minikube.k8s.io/name`.
 
-use crate::object;
+use kube::object;
 use model::container::EngineKind;
 use serde_json::Value;
 use std::fmt;
