@@ -3,7 +3,7 @@
 use super::contract::Deployed;
 use super::contract::document::edit;
 use super::deployment::{Deployment, unique};
-use super::sandbox::{checkout, failure, get, scratch};
+use super::sandbox::{Run, checkout, failure, get, scratch};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -154,4 +154,39 @@ fn what_a_dockerfile_and_its_service_disagree_on_is_said() {
 
 fn change(root: &Path, from: &str, to: &str) {
     edit(&root.join("deploy/systems/pages.toml"), from, to);
+}
+
+#[test]
+fn a_build_has_its_secrets_and_nobody_else_does() {
+    let deployment = skip::unless!(Deployment::in_folder(|| repository("build-secret"), "build-secret"));
+    let root = &deployment.sandbox.root;
+    change(root, "args = { GREETING = \"hello\" }\n[", "secrets = [\"token\"]\n[");
+    change(root, "build = { args = { GREETING = \"hello\" } }", "build = { secrets = [\"token\"] }");
+    change(root, "[services.pages]", "[secrets]\ntoken = { from = \"env\", name = \"BUILD_TOKEN\" }\n[services.pages]");
+    let use_it = "RUN --mount=type=secret,id=token busybox wc -c < /run/secrets/token > greeting && busybox find";
+    fs::write(
+        root.join("pages/Dockerfile"),
+        DOCKERFILE.replace("RUN echo \"$GREETING\" > greeting && busybox find", use_it),
+    )
+    .unwrap();
+    let deploy = |token: &str| {
+        let mut command = deployment.sandbox.command(["deploy", "--json"]);
+        Run::of(command.env("BUILD_TOKEN", token))
+    };
+    let told = failure(&deploy("").exits(1));
+    assert_eq!(told["code"], "secrets-missing", "{told:#}");
+    let secret = "a-token-of-25-characters-";
+    let run = deploy(secret).success();
+    assert_eq!(get(&deployment.sandbox.via("pages"), "/greeting").unwrap().1.trim(), "25");
+    // What has been built needs it no more.
+    assert_eq!(deploy("").success().json()["result"], "unchanged");
+    let image = images(&deployment, &["--dry-run"]).remove(0)["image"].as_str().unwrap().to_owned();
+    let inspected = deployment.engine.run(["image", "inspect", &image]).success().stdout;
+    let history = deployment.engine.run(["history", "--no-trunc", &image]).success().stdout;
+    for text in [inspected, history, run.stdout, run.stderr] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let contexts = deployment.sandbox.home().join("contexts/pages");
+    assert_eq!(fs::read_dir(contexts).unwrap().count(), 0, "what the builder was given is gone");
+    deployment.ends_clean();
 }

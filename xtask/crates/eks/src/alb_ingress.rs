@@ -14,6 +14,7 @@ use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::{Endpoint, Scheme, Via};
 use engine::plan::runner::StepCx;
+use kube::object;
 use kube::path;
 use kubernetes::Kubernetes;
 use kubernetes::platform::IngressProvider;
@@ -23,7 +24,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use kube::object;
 
 pub(super) struct AlbIngress {
     pub(super) infra: Arc<Infra>,

@@ -14,6 +14,7 @@ use base::http;
 use base::http::{Endpoint, Request, Scheme, Url, Via};
 use engine::plan::pace::every;
 use engine::plan::runner::StepCx;
+use kube::object;
 use kube::path::INGRESS;
 use kubernetes::Kubernetes;
 use kubernetes::release_spec::WorkloadSpec;
@@ -23,7 +24,6 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use kube::object;
 
 /// How long the controller may take to make a load balancer; it waits for those before it.
 const MADE_WITHIN: Duration = Duration::from_secs(240);

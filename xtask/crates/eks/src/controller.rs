@@ -20,12 +20,12 @@ use model::allowance::SecurityLevel;
 use model::aws::ChartRepository;
 use model::environment::is_secret;
 use model::name::ServiceName;
+use remote_tools::helm::Chart;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use remote_tools::helm::Chart;
 
 pub(super) const STEP: Action = Action::new("controller");
 /// What a person calls it.

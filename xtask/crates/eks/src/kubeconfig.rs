@@ -117,8 +117,8 @@ impl Work for KubeconfigWork {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::{BTreeMap, BTreeSet};
     use remote_tools::aws;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn a_token_is_asked_for_in_one_region_with_one_profile() {

@@ -3,10 +3,10 @@
 //! An old complaint says nothing of what is so now. The controller is therefore given a reason to look again, by an
 //! annotation that comes and goes, and only what it says after that counts.
 
+use kube::object;
 use kube::{Api, path};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use kube::object;
 
 /// How often it is given a reason to look again while it complains.
 const ASK_AGAIN: Duration = Duration::from_secs(5);

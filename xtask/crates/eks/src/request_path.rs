@@ -8,6 +8,7 @@ use base::error::Fault;
 use base::http::curl;
 use base::http::{Endpoint, Scheme};
 use base::proc::Proc;
+use kube::object;
 use kube::path;
 use kubernetes::{Kubernetes, pods};
 use model::name::ServiceName;
@@ -15,7 +16,6 @@ use model::system::Service;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
-use kube::object;
 
 /// How long a look at a certificate may take.
 const LOOK: Duration = Duration::from_secs(10);

@@ -10,9 +10,9 @@ use kube::path;
 use kubernetes::Kubernetes;
 use kubernetes::fixture::Fixture;
 use model::aws::Compute;
+use remote_tools::helm::Chart;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use remote_tools::helm::Chart;
 
 pub(super) const STEP: Action = Action::new("storage");
 /// What its release is called.

@@ -5,12 +5,12 @@
 //! the names of namespaces. It is always the old one whose place is changed, since that goes in the end.
 
 use anyhow::Result;
+use kube::object;
 use kube::path::INGRESS;
 use kubernetes::Kubernetes;
 use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use kube::object;
 
 /// The place of the rules of an Ingress among those of its group, which is 0 where nothing is said
 /// (kubernetes-sigs.github.io/aws-load-balancer-controller).

@@ -44,6 +44,16 @@ impl Context {
         self.folder.join("Dockerfile.dockerignore")
     }
 
+    /// Writes what instructions may mount as a secret, for its owner alone.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn with_secret(self, name: &str, value: &str) -> Result<Self> {
+        let file = secret_file(&self.folder, name);
+        files::write_with_mode(&file, value.as_bytes(), 0o600).context("write a secret for a build")?;
+        Ok(self)
+    }
+
     pub(super) fn id(&self) -> PathBuf {
         self.folder.join("id")
     }
@@ -142,6 +152,11 @@ impl Drop for Context {
         // The next build begins with removing it, should that fail now.
         let _ = files::remove(&self.folder);
     }
+}
+
+/// Where the value of a secret is for a build in this folder.
+pub(super) fn secret_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join("secrets").join(name)
 }
 
 /// From the folder of `path` up to where `path` starts.

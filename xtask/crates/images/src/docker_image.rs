@@ -63,6 +63,8 @@ impl DockerImage {
         manifest.add(Input::new(Kind::Spec, "context", &build.context));
         target.for_each(|(name, value)| manifest.add(Input::new(Kind::Spec, name, value)));
         arguments.for_each(|(name, value)| manifest.add(Input::new(Kind::Argument, name, value)));
+        // That a build has it may change what it makes; its value is in no key.
+        build.secrets.iter().for_each(|name| manifest.add(Input::new(Kind::Spec, format!("secret {name}"), "")));
         let bases = bases.iter().map(|base| (fetched(&resolve(&base.name)), base.on_builder)).collect();
         let recipe = dockerfile.renamed(|name| fetched(&resolve(name)));
         Ok((Self { service: service.clone(), build: build.clone(), recipe, bases }, manifest))

@@ -2,7 +2,7 @@
 
 use super::base_image::{self, Libc};
 use super::build_location::{BuildLocation, GlibcCheck};
-use super::context::{self, Context};
+use super::context::{self, Context, secret_file};
 use super::contradiction;
 use super::desired_image::{Common, CrateImage, DesiredImage, Origin};
 use super::docker_image::DockerImage;
@@ -14,16 +14,17 @@ use base::proc::{CommandLine, Proc};
 use builds::cleanup::{LAYERS, layers_label};
 use engine::ledger;
 use engine::plan::runner::StepCx;
+use engine::secrets::{self, MissingSecret, read};
 use keys::Workspace;
 use model::container::EngineKind;
 use model::environment::BuildPlace;
 use model::name::ServiceName;
+use remote_tools::git;
+use remote_tools::git::Head;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use remote_tools::git;
-use remote_tools::git::Head;
 use tools::oci::{BuildSpec, Engine, Found, Labels, candidates};
 
 /// How much of what an engine said an error repeats.
@@ -81,10 +82,30 @@ impl<'a> ImageBuilder<'a> {
             identity: json!({"engine": self.engine.kind.as_str(), "label": label}),
         })?;
         let recipe = docker.labelled(&label);
-        let context = Context::new(self.folder(), recipe.as_bytes())?;
+        let mut context = Context::new(self.folder(), recipe.as_bytes())?;
+        for (name, value) in self.secrets(docker)? {
+            context = context.with_secret(name, &value)?;
+        }
         let folder = Path::new(&docker.build.context);
         let context = context.with_folder(&images.deployment.root, folder, &self.image.manifest)?;
         self.build(cx, &context, None)
+    }
+
+    /// What the build may mount. All that is missing is said at once.
+    fn secrets<'d>(&self, docker: &'d DockerImage) -> Result<Vec<(&'d str, String)>> {
+        let deployment = &self.images.deployment;
+        let (mut values, mut missing) = (Vec::new(), Vec::new());
+        for name in &docker.build.secrets {
+            let Some(secret) = docker.service.secrets.get(name) else { continue };
+            match read(&deployment.root, &self.images.vars, &secret.source) {
+                Ok(value) => values.push((name.as_str(), value)),
+                Err(lack) => {
+                    let (system, key) = (self.image.system.clone(), docker.service.secret_key(name));
+                    missing.push(MissingSecret { system, key, lack });
+                }
+            }
+        }
+        secrets::fault(&missing, &deployment.environment).map_or(Ok(values), |fault| Err(fault.into()))
     }
 
     fn make_from_binary(&mut self, cx: &StepCx<'_>, found: &Found, origin: &CrateImage) -> Result<Built> {
@@ -262,6 +283,7 @@ impl<'a> ImageBuilder<'a> {
             stage: None,
             platform: self.image.platform,
             arguments: Vec::new(),
+            secrets: Vec::new(),
             labels: self.labels.clone(),
             time: None,
             network: true,
@@ -280,6 +302,8 @@ impl<'a> ImageBuilder<'a> {
             Origin::Dockerfile(docker) => {
                 spec.stage = docker.build.target.as_deref();
                 let arguments = docker.build.args.iter();
+                let secrets = docker.build.secrets.iter();
+                spec.secrets = secrets.map(|name| (name.as_str(), secret_file(&folder, name))).collect();
                 spec.arguments = arguments.map(|(name, value)| (name.as_str(), value.clone())).collect();
                 self.engine.build(&spec)
             }

@@ -3,8 +3,8 @@
 //! `kubectl proxy` does the signing in, whatever the cluster wants for that, and answers on a Unix socket that only its
 //! owner can use; one process serves all the questions of a run. Nothing here knows what is asked.
 
-mod pages;
 pub mod object;
+mod pages;
 pub mod path;
 mod proxy;
 

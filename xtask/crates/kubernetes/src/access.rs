@@ -14,9 +14,9 @@ use engine::deployment::Deployment;
 use keys::Digest;
 use kube::Api;
 use model::environment::Environment;
+use remote_tools::kubectl;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use remote_tools::kubectl;
 
 /// The path of a Unix socket has to be shorter than this everywhere (macOS: 104 with the zero at its end).
 const SOCKET_PATH: usize = 100;

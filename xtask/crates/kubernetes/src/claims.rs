@@ -6,12 +6,12 @@ use super::recorded::bytes;
 use anyhow::Result;
 use base::error::Fault;
 use engine::plan::runner::StepCx;
+use kube::object;
 use kube::path::{CLAIM, STATEFUL_SET};
 use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use kube::object;
 
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// What stands before the names of all volumes but `data`, which no other volume of a pod can then be called.

@@ -9,8 +9,8 @@ use base::proc::Proc;
 use engine::deployment::Deployment;
 use engine::deployment::unknown;
 use model::environment::Environment;
-use std::path::PathBuf;
 use remote_tools::kubectl;
+use std::path::PathBuf;
 
 pub(crate) struct ContextCluster {
     environment: Environment,

@@ -13,13 +13,13 @@ use anyhow::Result;
 use base::error::Fault;
 use engine::smoke::Outcome;
 use kube::Api;
+use kube::object;
 use model::name::ServiceName;
 use model::smoke::{DeniedPath, Origin};
 use model::system::{Service, Source, System};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use kube::object;
 
 /// What comes with one pod of a controller alone.
 const OF_ONE_POD: [&str; 4] = [

@@ -13,12 +13,12 @@ pub(super) use restore::restore;
 use super::Kubernetes;
 use super::names::{INSTANCE, MANAGED_BY, OURS};
 use anyhow::{Result, anyhow};
+use kube::object;
 use kube::path;
 use kube::path::{Kind, RELEASED, SECRET};
 use kube::{Api, Refusal};
 use model::name::SystemName;
 use serde_json::Value;
-use kube::object;
 
 /// One thing that is not as it was proven.
 #[derive(Debug, Clone, PartialEq, Eq)]

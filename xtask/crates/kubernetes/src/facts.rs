@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use base::error::Fault;
+use kube::object::{annotation, list, name, text};
 use kube::{Api, Refusal, path};
 use model::container::Platform;
 use serde_json::Value;
-use kube::object::{annotation, list, name, text};
 
 const DEFAULT_INGRESS: &str = "ingressclass.kubernetes.io/is-default-class";
 const DEFAULT_STORAGE: &str = "storageclass.kubernetes.io/is-default-class";

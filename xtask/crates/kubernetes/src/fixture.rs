@@ -14,12 +14,12 @@ use base::proc::CommandLine;
 use engine::plan::runner::StepCx;
 use kube::path;
 use model::name::ServiceName;
+use remote_tools::helm;
+use remote_tools::helm::{Chart, Lazy, Major, Release};
 use serde_json::Value;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use remote_tools::helm;
-use remote_tools::helm::{Chart, Lazy, Major, Release};
 
 /// One such release.
 #[derive(Debug, Clone)]

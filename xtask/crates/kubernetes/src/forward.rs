@@ -6,14 +6,14 @@ use anyhow::Result;
 use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::GuardedChild;
+use kube::object;
 use model::name::ServiceName;
+use remote_tools::kubectl;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use remote_tools::kubectl;
-use kube::object;
 
 /// How long one may take to listen.
 const START: Duration = Duration::from_secs(20);

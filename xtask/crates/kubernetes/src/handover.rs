@@ -14,6 +14,8 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
 use engine::reconcile::UnitId;
 use kube::Refusal;
+use kube::object;
+use kube::object::{annotation, text};
 use kube::path::{CLAIM, POD, STATEFUL_SET, VOLUME};
 use model::name::SystemName;
 use model::volume::DATA;
@@ -21,8 +23,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use kube::object;
-use kube::object::{annotation, text};
 
 /// On a volume that is on its way: the unit that it counts as stored by until then, which is the one that had it first, and
 /// what becomes of it without a claim once it is there.

@@ -14,12 +14,12 @@ use engine::plan::pace::every;
 use engine::plan::runner::StepCx;
 use kube::path;
 use model::name::SystemName;
+use remote_tools::helm;
+use remote_tools::helm::{Chart, Major, Release};
 use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use remote_tools::helm;
-use remote_tools::helm::{Chart, Major, Release};
 
 /// How long a webhook may be away: about as long as its pods take to start.
 pub(super) const WEBHOOK_WITHIN: Duration = Duration::from_secs(60);

@@ -13,11 +13,11 @@ use base::ctx::Ctx;
 use base::error::Fault;
 use base::terminal;
 use engine::backend::{LogRequest, LogStream};
+use kube::object;
 use kube::{Refusal, path};
 use model::name::ServiceName;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use kube::object;
 
 pub(super) struct PodLogs<'t> {
     pub(super) core: &'t Kubernetes,

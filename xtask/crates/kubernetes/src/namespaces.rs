@@ -7,14 +7,14 @@ use super::{Kubernetes, recorded, values};
 use anyhow::Result;
 use base::error::Fault;
 use engine::ledger::Entry;
+use kube::object;
+use kube::object::{label, list};
 use model::allowance::{Allowance, SecurityLevel};
 use model::environment::Environment;
 use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use kube::object;
-use kube::object::{label, list};
 
 pub use engine::ledger::NAMESPACE;
 

@@ -4,10 +4,10 @@ use super::Kubernetes;
 use super::names::{INSTANCE, SERVICE};
 use anyhow::Result;
 use base::error::Fault;
+use kube::object;
 use kube::path;
 use model::name::ServiceName;
 use serde_json::Value;
-use kube::object;
 
 /// On pods that only try what the network lets through. They may have all labels of a service, and are not of it.
 pub(super) const TRIAL: &str = "slipway/trial";

@@ -13,6 +13,7 @@ use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use keys::Digest;
+use kube::object;
 use kube::path;
 use model::allowance::SecurityLevel;
 use model::name::{ServiceName, SystemName};
@@ -21,7 +22,6 @@ use model::system::Template;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use kube::object;
 
 /// What is done for each system.
 pub const NAMESPACE: Action = Action::new("namespace");

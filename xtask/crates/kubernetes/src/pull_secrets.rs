@@ -7,13 +7,13 @@ use super::prerequisites::{NAMING, make_secret_object};
 use anyhow::Result;
 use base::error::Fault;
 use keys::Digest;
+use kube::object::text;
 use kube::{Api, Refusal, path};
 use model::cluster::PullSecret;
 use model::environment::Environment;
 use model::name::SystemName;
 use model::secret::Shape;
 use serde_json::{Value, json};
-use kube::object::text;
 
 /// The types that kubelets read.
 const TYPES: [&str; 2] = ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];

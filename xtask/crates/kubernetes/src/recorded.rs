@@ -5,11 +5,11 @@ use super::records::VerifiedRelease;
 use super::{Kubernetes, handover};
 use anyhow::Result;
 use engine::reconcile::{Recorded, RecordedService, Stored, UnitId};
+use kube::object;
 use kube::path;
 use model::name::{ServiceName, SystemName};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use kube::object;
 
 /// # Errors
 /// When the cluster refuses or does not answer.

@@ -10,12 +10,12 @@ use super::{arrival, drift, helm, recorded, rollout};
 use anyhow::{Result, anyhow};
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
+use kube::object::label;
 use model::name::ServiceName;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use kube::object::label;
 
 /// What a release is to become.
 pub(super) enum Goal {

@@ -14,11 +14,11 @@ use base::ctx::Ctx;
 use engine::backend::SkippedSystem;
 use model::name::{ServiceName, SystemName};
 use model::system::System;
+use remote_tools::helm;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use remote_tools::helm;
 
 /// A system that can run in the cluster.
 #[derive(Debug, Clone)]

@@ -29,12 +29,12 @@ use images::Images;
 use model::environment::Environment;
 use model::name::ServiceName;
 use model::system::Source;
+use remote_tools::helm;
+use remote_tools::helm::Release;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use remote_tools::helm;
-use remote_tools::helm::Release;
 
 /// # Errors
 /// When an image has no name that a cluster could pull it by, or Helm refuses.

@@ -8,12 +8,12 @@ use super::release_spec::{ReleaseSpec, SecretRef};
 use super::{Kubernetes, recorded};
 use anyhow::Result;
 use engine::reconcile::{Observed, UnitId};
+use kube::object::{is_going, label, name, namespace};
 use kube::path;
 use model::name::{ServiceName, SystemName};
+use remote_tools::helm::Release;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use remote_tools::helm::Release;
-use kube::object::{is_going, label, name, namespace};
 
 /// The label that tells what a revision was made from.
 pub(super) const STAMP: &str = "stamp";

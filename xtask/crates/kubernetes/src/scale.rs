@@ -4,10 +4,10 @@
 use super::Kubernetes;
 use super::names::INSTANCE;
 use anyhow::Result;
+use kube::object::{name, number, text};
 use kube::path::{AUTOSCALER, DEPLOYMENT, Kind};
 use model::name::SystemName;
 use serde_json::{Value, json};
-use kube::object::{name, number, text};
 
 const TARGET: &str = "/spec/scaleTargetRef";
 

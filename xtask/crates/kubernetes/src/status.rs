@@ -4,6 +4,7 @@ use super::names::{INSTANCE, SERVICE, VERSION};
 use super::{Kubernetes, exposure, pods, recalled, recorded};
 use anyhow::{Result, anyhow};
 use engine::backend::{ServiceState, ServiceStatus, SystemStatus};
+use kube::object;
 use kube::path::Kind;
 use kube::{Api, path};
 use model::name::{ServiceName, SystemName};
@@ -11,7 +12,6 @@ use model::system::{Probe, Service};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use kube::object;
 
 /// # Errors
 /// When the cluster refuses or does not answer.

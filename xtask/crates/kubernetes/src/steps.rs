@@ -19,9 +19,9 @@ use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::reconcile::{Changes, UnitId};
 use engine::release::VerifyWork;
 use model::name::{ServiceName, SystemName};
+use remote_tools::helm::Major;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use remote_tools::helm::Major;
 
 /// The step that finds out how public services are exposed.
 const INGRESS: Action = Action::new("ingress");

@@ -29,12 +29,12 @@ use engine::deployment::Scope;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Outcome, Preview, Step, StepId, Work};
 use engine::teardown::{Removal, Stage};
+use kube::object;
 use model::name::{ServiceName, SystemName};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use remote_tools::helm;
 use remote_tools::helm::Release;
-use kube::object;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What is done to a system, and what to what belongs to none.
 pub const UNINSTALL: Action = Action::new("uninstall");

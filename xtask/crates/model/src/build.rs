@@ -13,4 +13,7 @@ pub struct DockerBuild {
     pub args: BTreeMap<String, String>,
     /// What `FROM` calls a base, and the name of the pin in `deploy/images.toml` that is taken in its place.
     pub bases: BTreeMap<String, String>,
+    /// Secrets of the service by name, which instructions mount (`RUN --mount=type=secret,id=NAME`). They are in no image and
+    /// in no key.
+    pub secrets: Vec<String>,
 }

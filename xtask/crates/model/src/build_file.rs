@@ -3,7 +3,8 @@
 use super::build::DockerBuild;
 use super::decode::{Table, Value};
 use super::grammar::check_word;
-use super::service_file::{Known, read_known};
+use super::service_file::{Known, PlacedTemplate, Role, read_known};
+use super::system::{Piece, Reference, Template};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
@@ -11,11 +12,16 @@ use std::path::{Component, Path};
 const DOCKERFILE: &str = "Dockerfile";
 
 /// The build from the folder that `folder` names, with what the table `build` adds.
-pub(super) fn read(folder: &Value<'_>, build: Option<&Value<'_>>, known: &Known) -> Option<DockerBuild> {
+pub(super) fn read<'d>(
+    folder: &Value<'d>,
+    build: Option<&Value<'d>>,
+    known: &Known,
+    templates: &mut Vec<PlacedTemplate<'d>>,
+) -> Option<DockerBuild> {
     let context = read_context(folder, known);
     let default = Settings::default();
     let settings = match build {
-        Some(build) => build.table(|table| read_settings(table, known))?,
+        Some(build) => build.table(|table| read_settings(table, known, templates))?,
         None => default,
     };
     let context = context?;
@@ -29,7 +35,8 @@ pub(super) fn read(folder: &Value<'_>, build: Option<&Value<'_>>, known: &Known)
         }
         return None;
     };
-    Some(DockerBuild { context, file, target: settings.target, args: settings.args, bases: settings.bases })
+    let Settings { target, args, bases, secrets, .. } = settings;
+    Some(DockerBuild { context, file, target, args, bases, secrets })
 }
 
 fn read_context(value: &Value<'_>, known: &Known) -> Option<String> {
@@ -74,9 +81,10 @@ struct Settings {
     target: Option<String>,
     args: BTreeMap<String, String>,
     bases: BTreeMap<String, String>,
+    secrets: Vec<String>,
 }
 
-fn read_settings(table: &Table<'_>, known: &Known) -> Settings {
+fn read_settings<'d>(table: &Table<'d>, known: &Known, templates: &mut Vec<PlacedTemplate<'d>>) -> Settings {
     let pins = known.images.as_ref();
     let base = |value: &Value<'_>| match pins {
         Some(pins) => read_known(value, "image", "images in `deploy/images.toml`", pins.iter().map(String::as_str)),
@@ -93,7 +101,20 @@ fn read_settings(table: &Table<'_>, known: &Known) -> Settings {
         target: table.optional("target").and_then(|value| value.checked(&check_stage)),
         args: args.into_iter().filter_map(|(name, value)| Some((name, value.scalar()?))).collect(),
         bases: bases.into_iter().filter_map(|(name, value)| Some((name, base(&value)?))).collect(),
+        secrets: read_secrets(table, templates),
     }
+}
+
+/// The names of secrets, which are looked up like those that texts refer to.
+fn read_secrets<'d>(table: &Table<'d>, templates: &mut Vec<PlacedTemplate<'d>>) -> Vec<String> {
+    let values = table.optional("secrets").and_then(|value| value.list()).unwrap_or_default();
+    let read = |value: Value<'d>| {
+        let name = value.checked(&check_word)?;
+        let template = Template(vec![Piece::Reference(Reference::Secret(name.clone()))]);
+        templates.push(PlacedTemplate { role: Role::File, template, at: value.at });
+        Some(name)
+    };
+    values.into_iter().filter_map(read).collect()
 }
 
 fn entries<'d>(table: &Table<'d>, key: &'static str) -> Vec<(String, Value<'d>)> {

@@ -200,7 +200,7 @@ fn read_source<'d>(
             read_known(&name, "crate", "programs in `app`", crates).map(|name| (Source::Crate(name), None))
         }
         [_, Some(folder), _] => {
-            let build = build_file::read(&folder, build.as_ref(), known);
+            let build = build_file::read(&folder, build.as_ref(), known, templates);
             let dir = build.as_ref().map_or("", |build| &build.context);
             let (host, run) = read_host(host.as_ref(), known, dir, templates)?;
             Some((Source::Dockerfile { build: build?, host }, run))

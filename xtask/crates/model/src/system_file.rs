@@ -6,11 +6,11 @@ use super::given_file::GivenAt;
 use super::name::{ServiceName, SystemName};
 use super::order::in_order;
 use super::references::{self, Roster};
-use super::secret::Secret;
+use super::secret::{Secret, SecretSource};
 use super::secret_file;
 use super::service_file::{self, DraftService, Known};
 use super::smoke_file::{ForeignOrigin, read_checks, read_denied};
-use super::system::System;
+use super::system::{Source, System};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -54,6 +54,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
         check_was(draft, &roster);
         check_needs(draft, &roster);
         references::check(draft, &roster);
+        check_build(draft);
     }
     alias::check(&drafts, &roster);
     let mut foreign = Vec::new();
@@ -120,6 +121,19 @@ pub(super) fn read_was<T: Ord + FromStr<Err: Display> + AsRef<str>>(value: &Valu
 fn check_was(draft: &DraftService<'_>, roster: &Roster<'_>) {
     for earlier in draft.service.was.iter().filter(|earlier| roster.contains_key(earlier.as_str())) {
         draft.at.report(format!("it `was` `{earlier}`, and a service of that name is declared beside it"));
+    }
+}
+
+/// A build has what whoever starts it has.
+fn check_build(draft: &DraftService<'_>) {
+    let Source::Dockerfile { build, .. } = &draft.service.source else { return };
+    for name in &build.secrets {
+        let source = draft.service.secrets.get(name).map(|secret| &secret.source);
+        if let Some(source @ (SecretSource::Generated(_) | SecretSource::Aws(_))) = source {
+            draft.at.report(format!(
+                "its build takes the secret `{name}`, which is {source}; it may be from `env` or `file`"
+            ));
+        }
     }
 }
 

@@ -11,11 +11,11 @@ use base::files::{write_private, write_with_mode};
 use base::proc::CommandLine;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
+use remote_tools::terraform::platform;
+use remote_tools::terraform::said::Lock;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use remote_tools::terraform::platform;
-use remote_tools::terraform::said::Lock;
 
 impl Infra {
     /// Who holds the state, if anybody does.

@@ -39,12 +39,12 @@ use engine::deployment::Deployment;
 use engine::plan::Preview;
 use engine::plan::runner::StepCx;
 use keys::Digest;
+use remote_tools::terraform::platform;
+use remote_tools::terraform::said::Complaint;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use remote_tools::terraform::platform;
-use remote_tools::terraform::said::Complaint;
 
 /// What Terraform is told and has told, for one deployment and one run.
 pub struct Infra {

@@ -6,14 +6,14 @@ use super::{Infra, state, trouble, workspace};
 use anyhow::Result;
 use base::error::Fault;
 use base::proc::{CommandLine, Finished, Stream};
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use remote_tools::terraform;
 use remote_tools::terraform::platform;
 use remote_tools::terraform::platform::Backend;
 use remote_tools::terraform::said;
 use remote_tools::terraform::said::{Complaint, Lock, Said};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Runs a line and hands on what it says.
 pub(super) type Runner<'r> = &'r dyn Fn(&CommandLine, &(dyn Fn(Stream, &str) + Sync)) -> Result<Finished>;

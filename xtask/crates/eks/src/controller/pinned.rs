@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use base::error::Fault;
+use remote_tools::helm::Chart;
 use std::path::Path;
 use toml::de::DeTable;
-use remote_tools::helm::Chart;
 
 /// Below the root of the repository.
 const FILE: &str = "helm/load-balancer-controller/chart.toml";

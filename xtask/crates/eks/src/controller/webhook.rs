@@ -4,12 +4,12 @@ use super::super::ingress::CLASS;
 use anyhow::Result;
 use base::error::Fault;
 use engine::plan::runner::StepCx;
+use kube::object::list;
 use kube::path;
 use kubernetes::Kubernetes;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::time::Duration;
-use kube::object::list;
 
 /// The name of the port of its Service.
 const PORT: &str = "webhook-server";

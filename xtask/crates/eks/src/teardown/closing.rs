@@ -15,6 +15,7 @@ use base::error::Fault;
 use engine::ledger::Entry;
 use engine::plan::pace::every;
 use engine::plan::runner::StepCx;
+use kube::object;
 use kube::path::INGRESS;
 use kubernetes::Kubernetes;
 use model::name::{ServiceName, SystemName};
@@ -22,7 +23,6 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use kube::object;
 
 /// How long the controller may take to remove a load balancer: its security group is held for minutes by network
 /// interfaces that AWS removes in its own time.

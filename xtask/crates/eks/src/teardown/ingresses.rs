@@ -4,9 +4,9 @@ use crate::ingress::CLASS;
 use crate::{Eks, controller};
 use anyhow::Result;
 use engine::deployment::Scope;
+use kube::object;
 use kube::path::{INGRESS, POD};
 use serde_json::Value;
-use kube::object;
 
 /// What the controller's finalizers have in their names, alone and in a group (`ingress.k8s.aws/resources`,
 /// `group.ingress.k8s.aws/NAME`).

@@ -14,11 +14,11 @@ use base::error::Fault;
 use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
+use kube::object;
 use kube::path::VOLUME;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use kube::object;
 
 /// How long a disk may take to be detached and removed.
 const WITHIN: Duration = Duration::from_secs(300);

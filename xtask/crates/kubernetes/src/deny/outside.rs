@@ -4,11 +4,11 @@ use crate::{Kubernetes, exposure};
 use anyhow::Result;
 use base::http;
 use base::http::{Endpoint, Request, Url};
+use kube::object;
 use kube::{Api, path};
 use model::system::{Probe, Service};
 use serde_json::Value;
 use std::time::Duration;
-use kube::object;
 
 /// How long the ingress may take to say that it has no such host.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,10 +3,10 @@
 use super::trial::Trial;
 use crate::names::{DEPLOYMENT, MANAGED_BY, Names, OURS};
 use crate::pods::TRIAL;
+use kube::object;
 use kube::path;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use kube::object;
 
 /// A condition that nobody sets, so that no Service leads to the pod, whatever its labels.
 const NEVER: &str = "slipway/never";

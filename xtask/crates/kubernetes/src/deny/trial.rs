@@ -8,11 +8,11 @@ use crate::pods::TRIAL;
 use anyhow::{Result, anyhow};
 use base::error::Fault;
 use engine::lease::timestamp;
+use kube::object;
 use kube::{Api, path};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
-use kube::object;
 
 /// How long it may take until all have ended.
 const WITHIN: Duration = Duration::from_secs(40);

@@ -6,10 +6,10 @@ use super::finding::Finding;
 use anyhow::{Context, Result};
 use base::files;
 use base::redact::Redactor;
+use kube::object::{name, namespace, text};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use kube::object::{name, namespace, text};
 
 /// How many bundles are kept, the newest.
 const KEPT: usize = 20;

@@ -2,12 +2,12 @@
 
 use super::super::names;
 use super::super::release_spec::WorkloadSpec;
+use kube::object::{annotation, is_going, label, list, name, number, text};
 use model::name::{ServiceName, SystemName};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use supervisor::container::ports::Sockets;
-use kube::object::{annotation, is_going, label, list, name, number, text};
 
 /// A service as the release wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,12 @@ use super::judge::requests;
 use super::{judge, sockets};
 use base::redact::Redactor;
 use engine::plan::runner::StepCx;
+use kube::object::{label, list, name, text};
 use kube::{Api, Refusal, path};
 use model::name::SystemName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use supervisor::container::ports::Sockets;
-use kube::object::{label, list, name, text};
 
 /// How many lines of a log are read.
 const TAIL: &str = "200";

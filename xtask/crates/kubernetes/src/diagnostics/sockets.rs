@@ -7,12 +7,12 @@ use super::gather::Source;
 use base::error::Fault;
 use base::proc::CommandLine;
 use engine::plan::runner::StepCx;
+use kube::object::{is_going, label, list, name, text};
 use kube::path;
 use model::system::Source as Program;
 use serde_json::{Value, json};
 use std::time::Duration;
 use supervisor::container::ports::{Sockets, sockets};
-use kube::object::{is_going, label, list, name, text};
 
 /// How long a command in the container may take.
 const EXEC: Duration = Duration::from_secs(8);

@@ -3,12 +3,12 @@
 use super::evidence::{Evidence, Expected, Log, Node};
 use super::finding::Finding;
 use super::judge::{distinct, judge};
+use kube::object::name;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use supervisor::container::ports::Sockets;
-use kube::object::name;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 

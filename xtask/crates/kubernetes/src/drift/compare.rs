@@ -2,10 +2,10 @@
 
 use super::{Difference, is_same, normal, title};
 use crate::names::SERVICE;
+use kube::object;
 use kube::path;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use kube::object;
 
 /// How many differences of one object are told.
 const TOLD: usize = 10;

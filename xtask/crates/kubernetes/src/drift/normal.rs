@@ -1,9 +1,9 @@
 //! Objects without what the cluster changes by itself, so that equal releases have equal objects.
 
+use kube::object;
 use kube::path;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use kube::object;
 
 /// Set by Helm on everything that a release owns.
 const RELEASE: &str = "meta.helm.sh/release-name";

@@ -9,11 +9,11 @@ use super::{Kubernetes, is_same, kind_of, normal, title};
 use crate::records::VerifiedRelease;
 use anyhow::Result;
 use base::error::Fault;
+use kube::object;
 use kube::{Api, MANAGER, Refusal, path};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use kube::object;
 
 /// Who owns what a release has written.
 const HELM: &str = "helm";

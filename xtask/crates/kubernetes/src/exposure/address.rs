@@ -9,12 +9,12 @@ use anyhow::Result;
 use base::error::Fault;
 use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
+use kube::object;
 use kube::path;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
-use kube::object;
 
 /// On the home namespace: the address that hosts were last made from.
 const KEPT: &str = "slipway/ingress-address";

@@ -3,11 +3,11 @@
 
 use anyhow::Result;
 use base::error::Fault;
+use kube::object;
 use kube::{Api, path};
 use model::cluster::Cluster;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use kube::object;
 
 /// Set on the class that Ingresses without one belong to
 /// (kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class).

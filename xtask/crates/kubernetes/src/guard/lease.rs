@@ -4,11 +4,11 @@
 use base::error::Fault;
 use engine::lease::shared::{Pace, Place, Refused, Seen, heard_of, holder, micro_time};
 use engine::lease::{Claim, owner};
+use kube::object::{annotation, number, text};
 use kube::{Api, Refusal, path};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use kube::object::{annotation, number, text};
 
 const NAME: &str = "slipway";
 

@@ -14,11 +14,11 @@ use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use images::{Built, Images};
 use model::container::EngineKind;
 use model::name::ServiceName;
+use remote_tools::local_cluster::{LocalCluster, Maker};
+use remote_tools::{k3d, kind, minikube};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use remote_tools::local_cluster::{LocalCluster, Maker};
 use tools::oci::{Engine, candidates};
-use remote_tools::{k3d, kind, minikube};
 
 pub(super) fn step_id(service: &ServiceName) -> StepId {
     Action::new("load").of(&service)

@@ -2,13 +2,13 @@
 
 use crate::{Kubernetes, facts};
 use base::error::Fault;
+use kube::object;
 use kube::{Api, path};
 use model::container::Platform;
-use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
 use remote_tools::local_cluster;
 use remote_tools::local_cluster::{LocalCluster, NodeNames};
-use kube::object;
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct Nodes {
     core: Arc<Kubernetes>,

@@ -5,6 +5,7 @@ use super::{Reading, log_path};
 use crate::{Kubernetes, pods};
 use anyhow::Result;
 use base::ctx::Ctx;
+use kube::object;
 use kube::path;
 use model::name::ServiceName;
 use serde_json::Value;
@@ -13,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
-use kube::object;
 
 /// How often new pods are looked for, and a connection that has ended is opened again.
 const LOOK: Duration = Duration::from_secs(1);

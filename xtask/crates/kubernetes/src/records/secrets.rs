@@ -7,13 +7,13 @@ use anyhow::Result;
 use base::base64;
 use engine::home::Home;
 use engine::store::{DocumentName, Found, Place, StateStore, Swapped, Version, Versioned};
+use kube::object;
+use kube::object::text;
 use kube::{Refusal, path};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use kube::object;
-use kube::object::text;
 
 /// The key that a document has in its Secret.
 const KEY: &str = "document";

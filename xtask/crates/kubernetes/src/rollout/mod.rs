@@ -13,13 +13,13 @@ use super::release_spec::ReleaseSpec;
 use anyhow::Result;
 use base::error::Fault;
 use engine::plan::runner::StepCx;
+use kube::object::{is_going, label, list, name, text};
 use kube::{Refusal, path};
 use model::name::ServiceName;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use supervisor::container::ports::Sockets;
-use kube::object::{is_going, label, list, name, text};
 
 /// Between two looks at the workloads, at first and after a while.
 const PACE: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];

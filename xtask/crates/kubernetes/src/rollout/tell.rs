@@ -2,9 +2,9 @@
 
 use super::super::diagnostics::evidence::{Container, Evidence, Expected, is_complete, wanted};
 use super::super::diagnostics::judge;
+use kube::object::{number, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use kube::object::{number, text};
 
 /// Warnings that are told in other words, or happen to every program that starts.
 const EXPECTED: [&str; 4] = ["BackOff", "Unhealthy", "Failed", "FailedCreate"];

@@ -8,10 +8,10 @@ use anyhow::Result;
 use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
+use kube::object;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use kube::object;
 
 /// How the ledger calls volumes.
 pub(in super::super) const VOLUME: &str = "volume";

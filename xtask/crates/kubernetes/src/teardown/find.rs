@@ -6,9 +6,9 @@ use crate::names::SERVICE;
 use crate::namespaces;
 use anyhow::Result;
 use kube::Refusal;
+use kube::object;
 use kube::path::{CLAIM, Kind, NAMESPACE, POD, RELEASED, REPLICA_SET, VOLUME};
 use serde_json::Value;
-use kube::object;
 
 /// Something in the cluster. A list of metadata does not say of which kind it is.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,11 +6,11 @@ use anyhow::Result;
 use base::error::Fault;
 use engine::plan::runner::StepCx;
 use kube::Api;
+use kube::object;
 use kube::path::{CLAIM, NAMESPACE, VOLUME};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
-use kube::object;
 
 /// What takes longer is worth a look at what holds it up.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -11,11 +11,11 @@ use anyhow::Result;
 use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
+use kube::object;
 use kube::path::{LEASE, NAMESPACE};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use kube::object;
 
 /// In the ledger's identity of a namespace that was left to others: the UID that it has.
 const LEFT: &str = "left";

@@ -9,14 +9,14 @@ use crate::{Kubernetes, diagnostics};
 use anyhow::Result;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
+use kube::object;
 use kube::path::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STATEFUL_SET};
 use model::name::{ServiceName, SystemName};
+use remote_tools::helm;
+use remote_tools::helm::Release;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use remote_tools::helm;
-use remote_tools::helm::Release;
-use kube::object;
 
 /// How long pods may take to end, with all the time they are given to serve what they have begun.
 const WITHIN: Duration = Duration::from_secs(180);

@@ -10,11 +10,11 @@ use anyhow::Result;
 use base::proc::CommandLine;
 use engine::backend::{Remains, Survivor};
 use engine::deployment::Scope;
+use kube::object;
 use kube::path::CLAIM;
-use std::collections::BTreeSet;
 use remote_tools::helm;
 use remote_tools::helm::Release;
-use kube::object;
+use std::collections::BTreeSet;
 
 /// Everything of the scope that can still be found. What is stored counts as kept when it was asked to be, and so do the
 /// namespaces that have it and what it is worth nothing without.

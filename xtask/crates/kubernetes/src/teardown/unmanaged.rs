@@ -4,8 +4,8 @@
 use crate::names::DEPLOYMENT;
 use anyhow::Result;
 use kube::Api;
-use serde_json::Value;
 use kube::object;
+use serde_json::Value;
 
 /// The cluster makes these by itself for what they are named after.
 const BESIDE: [&str; 3] = ["events", "endpoints", "endpointslices"];

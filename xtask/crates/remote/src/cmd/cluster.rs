@@ -22,8 +22,8 @@ use anyhow::Result;
 use model::container::EngineKind;
 use model::environment::Environment;
 use model::system::TargetKind;
-use std::sync::Arc;
 use remote_tools::local_cluster::Maker;
+use std::sync::Arc;
 use tools::oci;
 use verbs::ui;
 

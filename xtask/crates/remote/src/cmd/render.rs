@@ -10,8 +10,8 @@ use base::error::{Exit, Fault};
 use base::table;
 use engine::deployment::Deployment;
 use engine::rendering::{Place, Rendering};
-use std::path::Path;
 use remote_tools::git;
+use std::path::Path;
 use verbs::cli::RenderArgs;
 use verbs::ui;
 

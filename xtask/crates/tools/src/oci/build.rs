@@ -3,7 +3,7 @@
 use super::{Engine, Labels};
 use base::proc::CommandLine;
 use model::container::{EngineKind, Platform};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An image that is about to be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct BuildSpec<'a> {
     pub stage: Option<&'a str>,
     pub platform: Platform,
     pub arguments: Vec<(&'a str, String)>,
+    /// Files with what instructions may mount as secrets, by name.
+    pub secrets: Vec<(&'a str, PathBuf)>,
     pub labels: Labels,
     /// The time that everything made carries, in seconds since 1970: the same sources then give the same layers.
     pub time: Option<u64>,
@@ -35,6 +37,9 @@ impl Engine {
         line = line.args(["--platform", spec.platform.as_str()]);
         for (name, value) in &spec.arguments {
             line = line.arg("--build-arg").arg(format!("{name}={value}"));
+        }
+        for (name, file) in &spec.secrets {
+            line = line.arg("--secret").arg(format!("id={name},src={}", file.display()));
         }
         for (key, value) in &spec.labels {
             line = line.arg("--label").arg(format!("{key}={value}"));
@@ -62,7 +67,6 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn spec() -> BuildSpec<'static> {
         BuildSpec {
@@ -71,6 +75,7 @@ mod tests {
             stage: Some("host"),
             platform: Platform::LinuxAmd64,
             arguments: vec![("BASE", "base:1".to_owned()), ("PORT", "80".to_owned())],
+            secrets: vec![("token", PathBuf::from("/s/token"))],
             labels: Labels::from([("a".to_owned(), "b c".to_owned())]),
             time: Some(1_700_000_000),
             network: false,
@@ -87,7 +92,7 @@ mod tests {
     #[test]
     fn what_each_engine_is_given() {
         let common = "build --file app/Dockerfile --target host --platform linux/amd64 --build-arg 'BASE=base:1' \
-                      --build-arg 'PORT=80' --label 'a=b c' --network none";
+                      --build-arg 'PORT=80' --secret 'id=token,src=/s/token' --label 'a=b c' --network none";
         let end = "--iidfile /id --tag localhost/x/y:key /c";
         let podman = engine(EngineKind::Podman).build(&spec());
         let own = "--format docker '--pull=never' '--layers=false' --timestamp 1700000000";

@@ -3,9 +3,9 @@
 use super::super::evidence::{Evidence, Expected, is_observed, when};
 use super::super::finding::Finding;
 use super::super::refusal::refusal;
+use kube::object::{list, text};
 use serde_json::Value;
 use std::time::Duration;
-use kube::object::{list, text};
 
 /// What lacks only something that is just being made, or has to answer first, comes by itself.
 const SOON: Duration = Duration::from_secs(30);

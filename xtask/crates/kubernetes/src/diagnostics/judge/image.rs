@@ -2,8 +2,8 @@
 
 use super::super::evidence::{Container, Evidence, Expected};
 use super::super::finding::Finding;
-use std::time::Duration;
 use kube::object::text;
+use std::time::Duration;
 
 /// How long a registry may be out of reach: the cluster tries again by itself.
 const OUTAGE: Duration = Duration::from_secs(45);

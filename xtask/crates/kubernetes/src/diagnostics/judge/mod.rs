@@ -16,9 +16,9 @@ pub(super) use probe::{answer, port};
 
 use super::evidence::{Container, Evidence, Expected, is_complete, is_ready, wanted};
 use super::finding::Finding;
+use kube::object::{list, name, text};
 use serde_json::Value;
 use std::time::Duration;
-use kube::object::{list, name, text};
 
 /// From the likeliest to be the cause to the likeliest to be its consequence.
 const RANKS: [&str; 15] = [

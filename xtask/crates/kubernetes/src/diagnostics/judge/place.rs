@@ -4,9 +4,9 @@ use super::super::evidence::{Evidence, Expected, Node};
 use super::super::finding::Finding;
 use super::super::quantity::{bytes, millis, written, written_cpu};
 use super::table;
+use kube::object::{is_going, list, text};
 use serde_json::Value;
 use std::time::Duration;
-use kube::object::{is_going, list, text};
 
 /// How long the scheduler may take to look again.
 const ROOM: Duration = Duration::from_secs(5);

@@ -3,9 +3,9 @@
 use super::super::evidence::{Container, Evidence, Expected};
 use super::super::finding::Finding;
 use super::table;
+use kube::object::{list, name, text};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use kube::object::{list, name, text};
 
 /// Why a running container is not ready.
 pub(super) fn failed(evidence: &Evidence, service: &Expected, container: Container<'_>) -> Option<Finding> {

@@ -3,9 +3,9 @@
 use super::super::evidence::{Container, Evidence, Expected, Log};
 use super::super::finding::Finding;
 use super::{probe, start, table};
+use kube::object::{name, number, text};
 use serde_json::Value;
 use std::time::Duration;
-use kube::object::{name, number, text};
 
 /// How many of its last lines a cause repeats, and how much of each.
 const LINES: usize = 3;

@@ -2,8 +2,8 @@
 
 use super::super::evidence::{Container, Expected};
 use super::super::finding::Finding;
-use std::time::Duration;
 use kube::object::text;
+use std::time::Duration;
 
 /// What a release refers to may be made a moment later.
 const SOON: Duration = Duration::from_secs(3);

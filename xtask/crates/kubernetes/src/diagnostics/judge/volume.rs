@@ -3,9 +3,9 @@
 use super::super::evidence::{Evidence, Expected};
 use super::super::finding::Finding;
 use super::start;
+use kube::object::{list, name, text};
 use serde_json::Value;
 use std::time::Duration;
-use kube::object::{list, name, text};
 
 /// Somebody may be about to make it.
 const SOON: Duration = Duration::from_secs(3);

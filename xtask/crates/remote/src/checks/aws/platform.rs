@@ -5,8 +5,8 @@ use aws::Trouble;
 use base::proc::CommandLine;
 use doctor::fix::Fix;
 use doctor::{Finding, Scene, question};
-use serde_json::Value;
 use remote_tools::helm;
+use serde_json::Value;
 
 pub(super) fn state(subject: &Subject, _: &Scene) -> Finding {
     let want = "reachable, or not there yet";

@@ -6,11 +6,11 @@ use base::proc::CommandLine;
 use doctor::Scene;
 use kube::Api;
 use kubernetes::facts::Facts;
+use remote_tools::kubectl;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use remote_tools::kubectl;
 
 /// How long the cluster may take to say its version, signing in included.
 const WITHIN: Duration = Duration::from_millis(3500);

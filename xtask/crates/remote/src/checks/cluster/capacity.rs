@@ -6,11 +6,11 @@
 use super::Subject;
 use doctor::Finding;
 use doctor::fix::Fix;
+use kube::object;
 use kube::{Api, path};
 use kubernetes::needs::{Needs, Pod};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use kube::object;
 
 /// More pods than these are not counted.
 const PODS: &str = "500";

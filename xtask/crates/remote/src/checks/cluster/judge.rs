@@ -5,12 +5,12 @@ use base::error::Fault;
 use doctor::fix::Fix;
 use doctor::{Finding, Scene};
 use kube::Api;
+use kube::object;
 use kube::path::SERVICE;
 use kubernetes::exposure;
 use kubernetes::facts::Facts;
 use model::container::Platform;
 use model::version::Version;
-use kube::object;
 
 /// The first that lets a container sleep before it ends without a shell (KEP-3960).
 const OLDEST: (u64, u64) = (1, 30);

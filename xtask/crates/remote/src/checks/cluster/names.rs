@@ -3,11 +3,11 @@
 use super::Subject;
 use doctor::Finding;
 use doctor::fix::Fix;
+use kube::object::{list, number, text};
 use kube::path::{POD, SERVICE};
 use kube::{Api, Refusal};
 use model::cluster::{NameServer, NameServerPlace};
 use serde_json::Value;
-use kube::object::{list, number, text};
 
 /// Where clusters have their name servers.
 const NAMESPACES: [&str; 2] = ["kube-system", "openshift-dns"];

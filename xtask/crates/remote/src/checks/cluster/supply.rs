@@ -7,6 +7,7 @@ use images::auth::Credentials;
 use images::check_user;
 use images::refusal::Kind;
 use images::registry::Client;
+use kube::object;
 use kube::{Api, path};
 use kubernetes::pull_secrets;
 use kubernetes::pull_secrets::Found;
@@ -14,11 +15,10 @@ use model::container::{Platform, Registry};
 use model::image::{ImagePin, Repository};
 use model::name::ServiceName;
 use model::system::Source;
-use serde_json::Value;
-use std::collections::BTreeMap;
 use remote_tools::local_cluster;
 use remote_tools::local_cluster::{LocalCluster, NodeNames};
-use kube::object;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A name that no image has.
 const NO_TAG: &str = "doctor";

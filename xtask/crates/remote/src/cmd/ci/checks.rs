@@ -12,12 +12,12 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Holds, Outcome, Work};
 
 use anyhow::{Context, Result};
+use remote_tools::actionlint;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use remote_tools::actionlint;
 use tools::cargo;
 
 /// cargo's lock on `target/debug`, which the services are built in.

@@ -8,8 +8,8 @@ use base::proc::{CommandLine, Finished};
 use base::scratch;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
-use std::path::PathBuf;
 use remote_tools::terraform;
+use std::path::PathBuf;
 
 pub(super) struct TerraformWork {
     root: PathBuf,

@@ -7,12 +7,12 @@ use base::files;
 use base::proc::{CommandLine, Proc};
 use model::container::EngineKind;
 use model::environment::Environment;
-use serde_json::{Value, json};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use remote_tools::local_cluster;
 use remote_tools::local_cluster::{LocalCluster, Maker};
 use remote_tools::{k3d, kind, minikube};
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 
 /// Where the ingress is on loopback, unless something else listens there.
 const PORTS: std::ops::Range<u16> = 8088..8108;

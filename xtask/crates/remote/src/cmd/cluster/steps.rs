@@ -11,12 +11,12 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use model::environment::Environment;
 use model::image::ImagePins;
+use remote_tools::local_cluster::Maker;
+use remote_tools::{kubectl, minikube};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use remote_tools::local_cluster::Maker;
-use remote_tools::{kubectl, minikube};
 
 const CREATE: &str = "cluster:create";
 /// How long a cluster may take to say that it is ready.
