@@ -48,8 +48,8 @@ fn a_folder_that_is_missing_is_not_taken_for_a_missing_program() {
 fn a_port_in_use_is_reported_with_its_holder() {
     let scratch = Scratch::new("taken");
     for style in [LaunchStrategy::Handover, LaunchStrategy::Plain] {
-        let spec = LaunchSpec { style, ..scratch.spec("v1") };
-        let _taken = std::net::TcpListener::bind(spec.listen).unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let spec = LaunchSpec { style, listen: taken.local_addr().unwrap(), ..scratch.spec("v1") };
         let reason = failure(&scratch, &spec);
         assert!(reason.starts_with(&format!("port {} is held by `", spec.listen.port())), "{reason}");
         assert!(reason.contains(&format!("(process {}", std::process::id())), "{reason}");
