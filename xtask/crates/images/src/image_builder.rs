@@ -1,20 +1,18 @@
 //! Makes one image: its binary is fit or built inside, its context laid out, the engine told.
 
+mod by_dockerfile;
+
 use super::base_image::{self, Libc};
 use super::build_location::{BuildLocation, GlibcCheck};
 use super::context::{self, Context, secret_file};
-use super::contradiction;
 use super::desired_image::{Common, CrateImage, DesiredImage, Origin};
-use super::docker_image::DockerImage;
 use super::record::Record;
 use super::{Built, Images, KEY_LABEL, PROFILE, elf};
 use anyhow::{Context as _, Result};
 use base::error::Fault;
 use base::proc::{CommandLine, Proc};
-use builds::cleanup::{LAYERS, layers_label};
 use engine::ledger;
 use engine::plan::runner::StepCx;
-use engine::secrets::{self, MissingSecret, read};
 use keys::Workspace;
 use model::container::EngineKind;
 use model::environment::BuildPlace;
@@ -23,7 +21,7 @@ use remote_tools::git;
 use remote_tools::git::Head;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::PoisonError;
 use tools::oci::{BuildSpec, Engine, Found, Labels, candidates};
 
@@ -66,46 +64,6 @@ impl<'a> ImageBuilder<'a> {
             (Origin::Crate(crate_image), BuildLocation::Inside) => builder.make_inside(cx, &found, &crate_image),
             (Origin::Dockerfile(docker), _) => builder.make_by_dockerfile(cx, &docker),
         }
-    }
-
-    /// What the builder sees is laid out as the key has it, with the ignore file's rules already kept.
-    fn make_by_dockerfile(&mut self, cx: &StepCx<'_>, docker: &DockerImage) -> Result<Built> {
-        for (base, platform) in docker.bases_for(self.image.platform) {
-            base_image::have(cx, &self.engine, base, platform)?;
-        }
-        let images = self.images;
-        let label = layers_label(&images.deployment.environment, &self.image.system);
-        (images.enter)(ledger::Entry {
-            kind: LAYERS.to_owned(),
-            id: label.clone(),
-            system: Some(self.image.system.to_string()),
-            identity: json!({"engine": self.engine.kind.as_str(), "label": label}),
-        })?;
-        let recipe = docker.labelled(&label);
-        let mut context = Context::new(self.folder(), recipe.as_bytes())?;
-        for (name, value) in self.secrets(docker)? {
-            context = context.with_secret(name, &value)?;
-        }
-        let folder = Path::new(&docker.build.context);
-        let context = context.with_folder(&images.deployment.root, folder, &self.image.manifest)?;
-        self.build(cx, &context, None)
-    }
-
-    /// What the build may mount. All that is missing is said at once.
-    fn secrets<'d>(&self, docker: &'d DockerImage) -> Result<Vec<(&'d str, String)>> {
-        let deployment = &self.images.deployment;
-        let (mut values, mut missing) = (Vec::new(), Vec::new());
-        for name in &docker.build.secrets {
-            let Some(secret) = docker.service.secrets.get(name) else { continue };
-            match read(&deployment.root, &self.images.vars, &secret.source) {
-                Ok(value) => values.push((name.as_str(), value)),
-                Err(lack) => {
-                    let (system, key) = (self.image.system.clone(), docker.service.secret_key(name));
-                    missing.push(MissingSecret { system, key, lack });
-                }
-            }
-        }
-        secrets::fault(&missing, &deployment.environment).map_or(Ok(values), |fault| Err(fault.into()))
     }
 
     fn make_from_binary(&mut self, cx: &StepCx<'_>, found: &Found, origin: &CrateImage) -> Result<Built> {
@@ -206,16 +164,6 @@ impl<'a> ImageBuilder<'a> {
         let built = self.images.as_built(&self.image, id, fit);
         self.images.remember(&self.image, &built, fit)?;
         Ok(built)
-    }
-
-    /// Whether what was built by a Dockerfile of its own is as its service says.
-    fn examine(&self, cx: &StepCx<'_>, id: &str) -> Result<()> {
-        let Origin::Dockerfile(docker) = &self.image.origin else { return Ok(()) };
-        let Some(image) = self.engine.image(cx.proc, id)? else { return Ok(()) };
-        for note in contradiction::notes(&image, &docker.service) {
-            cx.news(format!("`{}`: {note}", self.image.service));
-        }
-        Ok(contradiction::check(&docker.build.file, &image, &docker.service)?)
     }
 
     /// The ID that the engine gives the image. What its own builds beside this one have broken is tried again.
