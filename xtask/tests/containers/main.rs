@@ -25,6 +25,7 @@ mod turn;
 mod deployment;
 mod engine;
 
+mod add;
 mod confinement;
 mod failure;
 mod files;

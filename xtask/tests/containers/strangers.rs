@@ -40,7 +40,7 @@ status = 200
 "#;
 
 /// Makes the repository, with the pins that the tool itself needs.
-fn repository(name: &str) -> PathBuf {
+pub(crate) fn repository(name: &str) -> PathBuf {
     let root = scratch().join(unique(name));
     let _ = fs::remove_dir_all(&root);
     let write = |path: &str, text: &str| {

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<u8> {
     let exit: anyhow::Result<Exit> = match command {
         Command::Build(args) => cmd::build::run(&args, &Ctx::new()?),
+        Command::Add(args) => cmd::add::run(&args, &Ctx::new()?),
         Command::Cluster(args) => cmd::cluster::run(&args, &Ctx::new()?),
         Command::Infra(args) => cmd::infra::run(&args, &Ctx::new()?),
         Command::Cert(args) => cmd::cert::run(&args, &Ctx::new()?),

@@ -58,6 +58,7 @@ pub fn run(command: Command, backends: &Backends) -> Result<u8> {
         Command::Container(args) => return cmd::hidden::container(&args),
         Command::Guard(args) => return proc::guard(&args.command),
         Command::Build(_)
+        | Command::Add(_)
         | Command::Cluster(_)
         | Command::Infra(_)
         | Command::Cert(_)

@@ -1,5 +1,6 @@
 //! The verbs that are not for this machine alone, or that a newcomer does not begin with; one a file.
 
+pub(crate) mod add;
 pub(crate) mod build;
 pub(crate) mod cert;
 pub(crate) mod ci;

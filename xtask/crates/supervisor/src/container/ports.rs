@@ -14,7 +14,7 @@ pub(super) fn elsewhere(declared: u16, listening: BTreeSet<u16>) -> BTreeSet<u16
 }
 
 /// What the tables of the container's first process say. `None` where that process is on another machine than this.
-pub(super) fn tables(container: &Container) -> Option<String> {
+pub fn tables(container: &Container) -> Option<String> {
     let process = format!("/proc/{}", container.pid?);
     // On another machine the number is somebody else's. A container's own files are mounted from a folder that has its
     // number, and so is the group that limits it.

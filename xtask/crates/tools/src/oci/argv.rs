@@ -147,6 +147,11 @@ impl Engine {
         self.line(&["exec", container]).args(argv.iter().map(AsRef::as_ref))
     }
 
+    /// What it has said.
+    pub fn logs(&self, container: &str) -> CommandLine {
+        self.line(&["logs", container])
+    }
+
     /// Ends it with SIGTERM, and kills it after so many seconds.
     pub fn stop(&self, container: &str, seconds: u64) -> CommandLine {
         self.line(&["stop", "-t", &seconds.to_string(), container])
@@ -196,6 +201,7 @@ mod tests {
             engine.create("c", &labels, "i"),
             engine.copy_out("c", "/a", Path::new("b")),
             engine.exec("c", &["/app", "health"]),
+            engine.logs("c"),
             engine.stop("c", 5),
             engine.container_remove("c"),
         ]
@@ -226,6 +232,7 @@ docker container inspect c
 docker create --name c --pull never --label 'slipway=a b' i /none
 docker cp c:/a b
 docker exec c /app health
+docker logs c
 docker stop -t 5 c
 docker rm --force --volumes c";
         assert_eq!(docker.join("\n"), wanted);

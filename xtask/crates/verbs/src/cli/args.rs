@@ -166,6 +166,18 @@ pub struct BuildArgs {
 }
 
 #[derive(Debug)]
+pub struct AddArgs {
+    /// A path, or the reference of a public image.
+    pub source: String,
+    /// What the system is called, where its source is not to say.
+    pub name: Option<String>,
+    /// Whose engine a public image is tried with.
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+    pub json: JsonArgs,
+}
+
+#[derive(Debug)]
 pub struct DiagramArgs {
     /// Only say whether the page is fresh.
     pub check: bool,

@@ -27,6 +27,7 @@ pub enum Command {
     Rollback(RollbackArgs),
     Teardown(TeardownArgs),
     Build(BuildArgs),
+    Add(AddArgs),
     Cluster(ClusterArgs),
     Infra(InfraArgs),
     Cert(CertArgs),
@@ -63,6 +64,7 @@ impl Command {
         !matches!(
             self,
             Self::Build(_)
+                | Self::Add(_)
                 | Self::Cluster(_)
                 | Self::Infra(_)
                 | Self::Cert(_)
@@ -164,6 +166,13 @@ impl Command {
                 push: m.flag("push"),
                 why: m.flag("why"),
                 update_pins: m.flag("update-pins"),
+            }),
+            "add" => Self::Add(AddArgs {
+                source: m.one("source")?,
+                name: m.one("name"),
+                environment: m.environment(),
+                mutation: m.mutation(),
+                json: m.json(),
             }),
             "diagram" => Self::Diagram(DiagramArgs { check: m.flag("check") }),
             "ci" => Self::Ci(CiArgs {
@@ -281,6 +290,7 @@ mod tests {
             "teardown a --env x --set a=b --dry-run --yes --json --keep-data",
             "build a --env x --set a=b --dry-run --yes --json --push --why",
             "build --update-pins",
+            "add a --name b --env x --set a=b --dry-run --yes --json",
             "diagram --check",
             "ci --only a,b --skip c --list --strict --full --json",
             "completions zsh",

@@ -50,6 +50,7 @@ pub fn command() -> Command {
             rollback(),
             teardown(),
             build(),
+            add(),
             cluster(),
             infra(),
             cert(),
@@ -191,6 +192,11 @@ fn in_cluster(arg: Arg) -> Arg {
     if arg.get_id() == "env" { arg.default_value("cluster") } else { arg }
 }
 
+/// What takes an engine takes that of the environment `containers` unless another one is named.
+fn in_containers(arg: Arg) -> Arg {
+    if arg.get_id() == "env" { arg.default_value("containers") } else { arg }
+}
+
 fn render() -> Command {
     Command::new("render")
         .about("Write plain manifests of an environment, for GitOps")
@@ -243,6 +249,19 @@ fn build() -> Command {
         .arg(flag("push", "Push them to the environment's registry, too"))
         .arg(flag("why", "Say for each image what changed since it was built last"))
         .arg(pins.conflicts_with_all(["systems", "push", "why", "dry-run"]))
+}
+
+fn add() -> Command {
+    let source = "A folder with a Dockerfile, a public image (REGISTRY/PATH:TAG), or a compose file";
+    Command::new("add")
+        .about(
+            "Write the file of a system from what is there: a folder with a Dockerfile, a public image, a compose file",
+        )
+        .arg(Arg::new("source").value_name("PATH|IMAGE").required(true).help(source))
+        .arg(option("name", "NAME", "What the system is called; as the folder or the image unless named"))
+        .args(environment().map(in_containers))
+        .args(mutation())
+        .arg(json())
 }
 
 fn diagram() -> Command {

@@ -1,0 +1,410 @@
+//! One service of a compose file.
+
+use super::Reading;
+use super::health::{Health, seconds};
+use super::left::{LEFT, UNSAID};
+use super::mounts::volume;
+use super::ports::Ports;
+use super::variables::{escaped, pairs};
+use super::yaml::Node;
+use crate::confinement::{Said, confine};
+use crate::look::Looked;
+use crate::names::{image_name, name_of, reference};
+use crate::sketch::{Place, Probe, Service, Source};
+use crate::{dockerfile, known};
+use model::container::{Cpu, Memory, User};
+use model::name::ServiceName;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// What is said of a service by what it is made of.
+#[derive(Default)]
+pub(super) struct Made {
+    user: Option<String>,
+    ports: Vec<u16>,
+    volumes: Vec<String>,
+    health: Option<String>,
+    /// The folder that it works in.
+    pub(super) folder: Option<String>,
+    users: BTreeMap<String, User>,
+    by: &'static str,
+    /// Where it listens, though nobody says so.
+    usual: Option<u16>,
+}
+
+impl Reading<'_> {
+    /// A service, or why there is none.
+    pub(super) fn service(&mut self, name: &str, called: ServiceName, node: &Node) -> Result<Service, String> {
+        let (source, made) = self.source(node)?;
+        let mut service = Service::new(called, source);
+        self.name_it(&mut service, name, node);
+        self.port(&mut service, node, &made);
+        self.needs(&mut service, node);
+        self.env(&mut service, node);
+        self.commands(&mut service, node);
+        self.mounts(&mut service, node, made.folder.as_deref());
+        for at in &made.volumes {
+            let is_given = service.container.volumes.values().chain(&service.container.writable).any(|path| path == at);
+            if !is_given {
+                volume(&mut service, at, at);
+            }
+        }
+        self.health(&mut service, node, &made);
+        self.limits(&mut service, node);
+        self.confinement(&mut service, node, &made);
+        self.left(&mut service, node);
+        Ok(service)
+    }
+
+    fn plain(&self, node: &Node) -> Option<String> {
+        node.text().map(|text| self.variables.plain(text))
+    }
+
+    fn source(&mut self, node: &Node) -> Result<(Source, Made), String> {
+        let build = node.get("build");
+        if build.is_null() {
+            let text = self.plain(node.get("image")).ok_or("it has neither `build` nor `image`")?;
+            return self.image(&text);
+        }
+        let text = |key: &str| self.plain(build.get(key));
+        let context = self.plain(build).or_else(|| text("context")).unwrap_or_else(|| ".".to_owned());
+        if !build.get("dockerfile_inline").is_null() {
+            return Err("its Dockerfile stands in the compose file; put it into a file of its own".to_owned());
+        }
+        let folder = self.within(&context).filter(|folder| self.repository.root.join(folder).is_dir());
+        let folder = folder.ok_or_else(|| format!("its build context `{context}` is no folder of this repository"))?;
+        let args = self.arguments(build.get("args"));
+        let (file, target) = (text("dockerfile"), text("target"));
+        let path = self.repository.root.join(&folder).join(file.as_deref().unwrap_or("Dockerfile"));
+        let read = fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+        let said = dockerfile::read(&read, target.as_deref(), &args);
+        let number = |(name, number): (&String, &String)| Some((name.clone(), number.parse().ok()?));
+        let made = Made {
+            ports: said.ports,
+            volumes: said.volumes.into_iter().collect(),
+            health: said.health,
+            folder: said.folder,
+            users: said.users.iter().filter_map(number).collect(),
+            user: said.user,
+            by: "its Dockerfile",
+            usual: said.base.as_deref().and_then(|base| known::port(base.split([':', '@']).next().unwrap_or(base))),
+        };
+        let folder = if folder.is_empty() { ".".to_owned() } else { folder };
+        Ok((Source::Dockerfile { folder, file, target, args }, made))
+    }
+
+    fn arguments(&self, node: &Node) -> BTreeMap<String, String> {
+        let of_map = |(name, value): &(String, Node)| Some((name.clone(), self.plain(value)?));
+        let of_list = |text: &str| {
+            let (name, value) = text.split_once('=')?;
+            Some((name.to_owned(), self.variables.plain(value)))
+        };
+        let listed = node.items().iter().filter_map(Node::text).filter_map(of_list);
+        node.entries().iter().filter_map(of_map).chain(listed).collect()
+    }
+
+    fn image(&mut self, text: &str) -> Result<(Source, Made), String> {
+        let pin = reference(text).map_err(|why| format!("its image `{text}`: {why}"))?;
+        let looked = (self.look)(&pin);
+        let usual = known::port(pin.repository.as_str());
+        let Looked { user, ports, volumes, users, .. } = looked.clone().unwrap_or_default();
+        let name = image_name(&pin, self.repository.images, &self.sketch.images);
+        if !self.repository.images.contains_key(&name) {
+            self.sketch.images.insert(name.clone(), pin);
+        }
+        let made = Made {
+            user: looked.is_some().then_some(user),
+            ports: ports.into_iter().collect(),
+            volumes: volumes.into_iter().collect(),
+            users,
+            by: "its image",
+            usual,
+            ..Made::default()
+        };
+        Ok((Source::Image(name), made))
+    }
+
+    /// The names by which others find it.
+    fn name_it(&mut self, service: &mut Service, name: &str, node: &Node) {
+        let mut names = vec![name.to_owned()];
+        names.extend(["container_name", "hostname"].iter().filter_map(|key| self.plain(node.get(key))));
+        for (_, network) in node.get("networks").entries() {
+            names.extend(network.get("aliases").items().iter().filter_map(|alias| self.plain(alias)));
+        }
+        for alias in names {
+            let is_new = alias != service.name.as_str() && !service.aliases.contains(&alias);
+            let is_taken = self.names.values().any(|other| other.as_str() == alias)
+                || self.sketch.services.iter().any(|other| other.aliases.contains(&alias));
+            match name_of(&alias) {
+                Some(valid) if valid == alias && is_new && !is_taken => service.aliases.push(alias),
+                Some(valid) if valid != alias => service.note(
+                    Place::Public,
+                    format!(
+                        "Others cannot find it as `{alias}`, which is no name here; `{}` is its name.",
+                        service.name
+                    ),
+                ),
+                _ => {}
+            }
+        }
+        if service.name.as_str() != name && name_of(name).as_deref() == Some(name) {
+            service.note(
+                Place::Service,
+                format!("Another system has a service `{name}`, so this one has a name of its own."),
+            );
+        }
+    }
+
+    fn port(&mut self, service: &mut Service, node: &Node, made: &Made) {
+        let ports = Ports::read(node, &|text| self.variables.plain(text));
+        let (main, others) = ports.main();
+        let stands = |port: u16| format!("{} exposes {port}", made.by);
+        match main {
+            Some(main) => {
+                service.port = Some(main.own);
+                service.host_port = main.of_machine;
+                service.public = main.published && known::is_http(main.own);
+                if main.published && !service.public {
+                    let note = format!(
+                        "{} was published; that is no HTTP, and only services of its system reach it here.",
+                        main.own
+                    );
+                    service.note(Place::Public, note);
+                }
+            }
+            None if !made.ports.is_empty() => {
+                service.port = made.ports.first().copied();
+                if let [port, _, ..] = made.ports[..] {
+                    service.note(Place::Port, format!("{}, and more than that.", stands(port)));
+                }
+            }
+            None => service.port = made.usual,
+        }
+        for port in others {
+            service.note(Place::Port, format!("{} is not carried over: a service has one port here.", port.own));
+        }
+        for other in ports.others {
+            service.note(Place::Port, format!("`{other}` is not carried over: no port of TCP, or several."));
+        }
+    }
+
+    fn needs(&mut self, service: &mut Service, node: &Node) {
+        let depends = node.get("depends_on");
+        let mut needs: Vec<String> = depends.entries().iter().map(|(name, _)| name.clone()).collect();
+        needs.extend(depends.items().iter().filter_map(|name| self.plain(name)));
+        for link in node.get("links").items().iter().filter_map(|link| self.plain(link)) {
+            let (name, alias) = link.split_once(':').unwrap_or((&link, ""));
+            if !alias.is_empty() && alias != name {
+                service.note(
+                    Place::Needs,
+                    format!("It knows `{name}` as `{alias}`: give that service `aliases = [\"{alias}\"]`."),
+                );
+            }
+            needs.push(name.to_owned());
+        }
+        for (name, how) in depends.entries() {
+            if how.get("condition").text() == Some("service_completed_successfully") {
+                let note = format!("`{name}` was to end before it starts; what ends is no service here.");
+                service.note(Place::Needs, note);
+            }
+        }
+        for name in needs {
+            match self.names.get(&name).map(ToString::to_string) {
+                Some(name) if service.needs.contains(&name) || name == service.name.as_str() => {}
+                Some(name) => service.needs.push(name),
+                None => service.note(Place::Needs, format!("It needs `{name}`, which is not carried over.")),
+            }
+        }
+    }
+
+    fn env(&mut self, service: &mut Service, node: &Node) {
+        for file in node.get("env_file").one_or_more() {
+            let Some(path) = self.plain(file).or_else(|| self.plain(file.get("path"))) else { continue };
+            let read = self.within(&path).map(|path| fs::read_to_string(self.repository.root.join(path)));
+            match read {
+                Some(Ok(text)) => {
+                    service.note(
+                        Place::Env,
+                        format!("With those of `{path}` as they were; that file is not looked at again."),
+                    );
+                    let kept = |(name, value): (String, String)| {
+                        let value = self.variables.kept(&name, &value);
+                        (name, value)
+                    };
+                    let read: Vec<_> = pairs(&text).into_iter().map(kept).collect();
+                    read.into_iter().for_each(|(name, value)| set(service, name, value));
+                }
+                _ => {
+                    service.note(Place::Env, format!("`{path}` cannot be read, so its variables are not carried over."))
+                }
+            }
+        }
+        let environment = node.get("environment");
+        let listed = environment.items().iter().filter_map(Node::text).map(|text| match text.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (text.to_owned(), None),
+        });
+        let mapped = environment.entries().iter().map(|(name, value)| (name.clone(), value.text().map(str::to_owned)));
+        for (name, value) in listed.chain(mapped).collect::<Vec<_>>() {
+            let value = match value {
+                Some(value) => Some(self.variables.template(&value)),
+                None => self.variables.given(&name),
+            };
+            match value {
+                Some(value) => set(service, name, value),
+                None => service
+                    .note(Place::Env, format!("`{name}` was that of whoever starts it, which nobody knows here.")),
+            }
+        }
+    }
+
+    /// `entrypoint` and `command`: what the image starts with, and what that is given.
+    fn commands(&mut self, service: &mut Service, node: &Node) {
+        let words = |node: &Node, template: bool| -> Option<Vec<String>> {
+            let fill = |text: &str| match template {
+                true => self.variables.template(text),
+                false => self.variables.plain(text),
+            };
+            match node {
+                Node::Null => None,
+                Node::Text(text) => shlex::split(&fill(text)),
+                node => Some(node.items().iter().filter_map(Node::text).map(fill).collect()),
+            }
+        };
+        let (entrypoint, args) = (words(node.get("entrypoint"), false), words(node.get("command"), true));
+        let hidden = |words: &[String]| words.iter().any(|word| word.contains("${secret."));
+        service.container.entrypoint =
+            entrypoint.unwrap_or_default().into_iter().filter(|word| !word.is_empty()).collect();
+        match args {
+            Some(args) if hidden(&args) => {
+                let note =
+                    "Its command has a secret in it, which everybody on the machine would see; give it in `env`.";
+                service.note(Place::Args, note);
+            }
+            Some(args) => service.args = args,
+            None => {}
+        }
+    }
+
+    fn health(&mut self, service: &mut Service, node: &Node, made: &Made) {
+        let plain = |text: &str| self.variables.plain(text);
+        let of_file = || made.health.as_ref().and_then(|text| Health::of_dockerfile(text, service.port));
+        let Some(health) = Health::read(node.get("healthcheck"), service.port, &plain).or_else(of_file) else { return };
+        match health.path {
+            Some(path) => service.ready = Probe::Http(path),
+            None => service.note(
+                Place::Ready,
+                "Its health check is a command; here it is ready when it takes connections. The command is `health` below, for \
+                 machines from which a container cannot be reached.",
+            ),
+        }
+        service.container.health = health.command;
+        service.ready_within = health.within.filter(|seconds| *seconds > 30);
+    }
+
+    fn limits(&mut self, service: &mut Service, node: &Node) {
+        let limits = node.get("deploy").get("resources").get("limits");
+        let said = |old: &str, new: &str| self.plain(node.get(old)).or_else(|| self.plain(limits.get(new)));
+        service.container.memory = said("mem_limit", "memory").and_then(|text| memory(&text));
+        service.container.cpu = said("cpus", "cpus").and_then(|text| cpu(&text));
+        if service.container.memory.is_none() {
+            service.note(Place::Container, "Nothing limits its memory in the compose file; here something has to.");
+            service.container.memory = "512Mi".parse().ok();
+        }
+        service.stop_within =
+            self.plain(node.get("stop_grace_period")).and_then(|text| seconds(&text)).filter(|stop| *stop > 0);
+        if service.ready_within.is_none() && !service.container.volumes.is_empty() {
+            // What stores something may have to make its files first.
+            service.ready_within = Some(120);
+        }
+    }
+
+    fn confinement(&mut self, service: &mut Service, node: &Node, made: &Made) {
+        let user = self.plain(node.get("user"));
+        let by = if user.is_some() { "the compose file" } else { made.by };
+        let list =
+            |key: &str| -> Vec<String> { node.get(key).items().iter().filter_map(|name| self.plain(name)).collect() };
+        let user = user.or_else(|| made.user.clone()).unwrap_or_default();
+        let said = Said {
+            user: &user,
+            by,
+            read_only: self.plain(node.get("read_only")).as_deref() == Some("true"),
+            added: list("cap_add"),
+            all_dropped: list("cap_drop").iter().any(|name| name.eq_ignore_ascii_case("all")),
+            users: &made.users,
+        };
+        confine(service, &said);
+    }
+
+    /// Says what else there is.
+    fn left(&mut self, service: &mut Service, node: &Node) {
+        for (key, value) in node.entries() {
+            let why = LEFT.iter().find(|(left, _)| left == key).map(|(_, why)| *why);
+            let is_known = UNSAID.contains(&key.as_str()) || key.starts_with("x-");
+            let shown = match value.text() {
+                Some(text) => format!("`{key}: {text}`"),
+                None => format!("`{key}`"),
+            };
+            let harmless = key == "stop_signal" && value.text() == Some("SIGTERM")
+                || key == "restart" && value.text() != Some("no");
+            match why {
+                _ if harmless => {}
+                Some(why) => service.note(Place::Service, format!("{shown} is not carried over: {why}.")),
+                None if is_known => {}
+                None => {
+                    service.note(Place::Service, format!("{shown} is not carried over: there is no such thing here."))
+                }
+            }
+        }
+    }
+}
+
+fn set(service: &mut Service, name: String, value: String) {
+    if name == "PORT" && service.port.is_none() {
+        service.port = value.parse().ok();
+    }
+    let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    match valid {
+        true => {
+            service.env.insert(name, value);
+        }
+        false => service.note(Place::Env, format!("`{}` is not carried over: no name of a variable.", escaped(&name))),
+    }
+}
+
+/// Bytes such as `512M`, `1.5gb` or `1073741824`, in whole MiB.
+fn memory(text: &str) -> Option<Memory> {
+    let text = text.trim().to_lowercase();
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[number.len()..].trim_end_matches('b').chars().next() {
+        None => 1.0,
+        Some('k') => 1024.0,
+        Some('m') => 1024.0 * 1024.0,
+        Some('g') => 1024.0 * 1024.0 * 1024.0,
+        Some(_) => return None,
+    };
+    let mebibytes = (number.parse::<f64>().ok()? * unit / 1024.0 / 1024.0).ceil();
+    (mebibytes >= 1.0).then(|| format!("{}Mi", mebibytes.max(6.0)).parse().ok())?
+}
+
+/// Cores such as `0.5`.
+fn cpu(text: &str) -> Option<Cpu> {
+    let thousandths = (text.trim().parse::<f64>().ok()? * 1000.0).round();
+    (thousandths > 0.0).then(|| format!("{}m", thousandths.max(10.0)).parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_written_as_here() {
+        for (text, wanted) in
+            [("512M", Some("512Mi")), ("1.5gb", Some("1536Mi")), ("1073741824", Some("1Gi")), ("x", None)]
+        {
+            assert_eq!(memory(text).map(|memory| memory.to_string()).as_deref(), wanted, "{text}");
+        }
+        assert_eq!(["0.5", "2", "0.001"].map(|text| cpu(text).unwrap().to_string()), ["500m", "2", "10m"]);
+    }
+}

@@ -1,0 +1,262 @@
+//! Compose text in, the text of a system's file out, loaded by the model.
+
+use super::*;
+use crate::render;
+use model::image::ImagePins;
+use model::system::System;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A repository for one test, removed with it.
+struct Root(PathBuf);
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Root {
+    fn new(files: &[(&str, &str)]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let root = Self(std::env::temp_dir().join(format!("xtask-adopt-{}-{number}", std::process::id())));
+        root.write("Cargo.toml", "[workspace]\n");
+        files.iter().for_each(|(path, text)| root.write(path, text));
+        root
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The sketch of `shop/compose.yaml`, where images say nothing of themselves.
+    fn sketch(&self, services: &[&str]) -> Sketch {
+        let services = services.iter().map(|name| name.parse().unwrap()).collect();
+        let images = ImagePins::from([("cache".to_owned(), "docker.io/library/redis:7.4".parse().unwrap())]);
+        let repository = Repository { root: &self.0, images: &images, services: &services };
+        read(&repository, "shop/compose.yaml", "shop".parse().unwrap(), &|_| None).unwrap()
+    }
+
+    /// The text, and what the model makes of it.
+    fn file(&self) -> (String, System) {
+        let sketch = self.sketch(&[]);
+        let text = render(&sketch);
+        self.write("deploy/systems/shop.toml", &text);
+        let pins: String = sketch.images.iter().map(|(name, pin)| format!("{name} = \"{pin}\"\n")).collect();
+        self.write("deploy/images.toml", &format!("cache = \"docker.io/library/redis:7.4\"\n{pins}"));
+        let spec = model::load(&self.0).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+        (text, spec.systems[0].clone())
+    }
+}
+
+fn file(compose: &str, others: &[(&str, &str)]) -> (String, System) {
+    Root::new(&[&[("shop/compose.yaml", compose)], others].concat()).file()
+}
+
+const DOCKERFILE: &str = "FROM python:3.11-slim\nWORKDIR /app\nCOPY . .\nUSER 1000\nCMD [\"python\", \"app.py\"]\n";
+
+#[track_caller]
+fn has(text: &str, lines: &[&str]) {
+    let flat = text.replace("\n# ", " ");
+    for line in lines {
+        assert!(text.contains(line) || flat.contains(line), "no `{line}` in\n{text}");
+    }
+}
+
+#[test]
+fn a_service_that_is_built_comes_with_its_ports_variables_and_needs() {
+    let compose = r#"
+x-env: &env
+  MODE: ${MODE:-debug}
+services:
+  web:
+    build:
+      context: .
+      dockerfile: docker/Dockerfile
+      target: final
+      args: [REVISION=1]
+    command: python app.py --greeting "a $$5 note"
+    ports: ["8080:5000", "9000:9000"]
+    environment:
+      <<: *env
+      REDIS_URL: redis://cache:6379
+      PORT: 5000
+    depends_on:
+      cache: { condition: service_started }
+    healthcheck:
+      test: [CMD, curl, -f, "http://localhost:5000/up"]
+      interval: 10s
+      retries: 5
+    deploy: { resources: { limits: { memory: 128M, cpus: "0.5" } } }
+    stop_signal: SIGINT
+  cache:
+    image: redis:7.4
+    restart: always
+"#;
+    let dockerfile = DOCKERFILE.replace("FROM python:3.11-slim", "FROM python:3.11-slim AS final");
+    let (text, system) = file(compose, &[("shop/docker/Dockerfile", &dockerfile), ("shop/.env", "MODE=production\n")]);
+    let [cache, web] = &system.services[..] else { panic!("{text}") };
+    assert_eq!((web.port, web.host_port, web.public), (5000, 8080, true));
+    assert_eq!((cache.port, cache.public), (6379, false));
+    assert_eq!(web.needs, [cache.name.clone()]);
+    let value = |name: &str| web.env[name].to_string();
+    assert_eq!((value("MODE"), value("REDIS_URL")), ("production".into(), "redis://cache:6379".into()));
+    let args: Vec<String> = web.args.iter().map(ToString::to_string).collect();
+    assert_eq!(args, ["python", "app.py", "--greeting", "a $$5 note"]);
+    assert_eq!(web.ready, model::system::Probe::Http { path: "/up".to_owned() });
+    assert_eq!((web.ready_within.as_secs(), web.container.memory.to_string().as_str()), (50, "128Mi"));
+    assert_eq!((web.container.cpu.to_string().as_str(), web.container.user.unwrap().uid), ("500m", 1000));
+    assert_eq!(system.smoke.len(), 1);
+    has(
+        &text,
+        &[
+            "# 9000 is not carried over: a service has one port here.",
+            "# `stop_signal: SIGINT` is not carried over: services are told to end by SIGTERM",
+            "build]\nfile = \"docker/Dockerfile\"\ntarget = \"final\"\nargs = { REVISION = \"1\" }",
+            "image = \"cache\"",
+        ],
+    );
+    assert!(!text.contains("restart"), "{text}");
+}
+
+#[test]
+fn files_volumes_and_secrets_are_given() {
+    let compose = r#"
+services:
+  proxy:
+    image: nginx
+    volumes:
+      - { type: bind, source: ./proxy/nginx.conf, target: /etc/nginx/conf.d/default.conf, read_only: true }
+      - /var/run/docker.sock:/var/run/docker.sock
+    tmpfs: /run
+    ports: [80:80]
+    depends_on: [backend]
+  backend:
+    build: backend
+    volumes: ["./backend:/app", "/app/node_modules"]
+    secrets: [db-password]
+    configs: [{ source: app, target: /app/app.toml }]
+  db:
+    image: postgres
+    user: postgres
+    environment: [POSTGRES_PASSWORD_FILE=/run/secrets/db-password, API_TOKEN, "TOKEN=${OTHER_TOKEN}"]
+    volumes: ["db_data:/var/lib/postgresql/data", "./init:/docker-entrypoint-initdb.d:ro"]
+    secrets: [db-password]
+    expose: [5432]
+    healthcheck: { test: [CMD, pg_isready] }
+volumes: { db_data: }
+secrets: { db-password: { file: db/password.txt } }
+configs: { app: { content: "port = 5\n" } }
+"#;
+    let others = [
+        ("shop/proxy/nginx.conf", "location / { proxy_pass http://backend:8000; }"),
+        ("shop/backend/Dockerfile", DOCKERFILE),
+        ("shop/init/init.sql", "SELECT 1;"),
+        ("shop/db/password.txt", "hunter2hunter2"),
+        ("shop/.env", "OTHER_TOKEN=abcdefghijkl\n"),
+    ];
+    let (text, system) = file(compose, &others);
+    let service = |name: &str| system.services.iter().find(|service| service.name.as_str() == name).unwrap();
+    assert_eq!(service("backend").port, 8000);
+    assert!(service("proxy").public && service("proxy").container.low_ports && !service("db").public);
+    has(
+        &text,
+        &[
+            "# Nothing says where it listens; 8000 is where others look for it.",
+            "\"nginx.conf\" = { from = \"shop/proxy/nginx.conf\", at = \"/etc/nginx/conf.d/default.conf\" }",
+            "`/var/run/docker.sock` at `/var/run/docker.sock` is not in this repository",
+            "`./backend` was mounted over `/app` to see edits at once",
+            "app = { text = \"port = 5\\n\", at = \"/app/app.toml\" }",
+            "volumes = { db-data = \"/var/lib/postgresql/data\" }",
+            "init = { from = \"shop/init\", at = \"/docker-entrypoint-initdb.d\" }",
+            "db-password = { text = \"${secret.db-password}\", at = \"/run/secrets/db-password\" }",
+            "db-password = { from = \"file\", name = \"shop/db-password\" }",
+            "API_TOKEN = { from = \"env\", name = \"API_TOKEN\" }",
+            "TOKEN = \"${secret.OTHER_TOKEN}\"",
+            "health = [\"pg_isready\"]",
+            "the compose file names its user `postgres`, whose number only the image knows",
+        ],
+    );
+    assert!(!text.contains("hunter2") && !text.contains("abcdefghijkl"), "{text}");
+    let sketch = Root::new(&[&[("shop/compose.yaml", compose)][..], &others].concat()).sketch(&[]);
+    let to: Vec<&str> = sketch.copies.iter().map(|copy| copy.to.as_str()).collect();
+    assert_eq!(to, ["shop/db-password", "shop/db-password", "shop/OTHER_TOKEN"]);
+    assert_eq!(sketch.images["nginx"].to_string(), "docker.io/library/nginx:latest");
+}
+
+#[test]
+fn what_is_left_out_is_said() {
+    let compose = r#"
+include: [other.yaml]
+services:
+  web:
+    image: example/web
+    ports: ["8000:8000"]
+    depends_on: [worker, debug]
+    environment: { discovery.type: single-node, "A=": x, HOME: }
+    privileged: true
+    networks: { front: { aliases: [shop-web] } }
+    container_name: My_Web
+  worker: { image: example/worker, command: ["work"] }
+  debug: { image: busybox, profiles: [debug] }
+  remote: { build: "https://example.com/repo.git" }
+  again: { extends: { file: other.yaml, service: x }, image: example/again, ports: ["127.0.0.1:9000:9000"] }
+networks: { front: , back: }
+"#;
+    let (text, system) = file(compose, &[]);
+    assert_eq!(system.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["web", "again"]);
+    has(
+        &text,
+        &[
+            "# `include` is not followed",
+            "# `debug` is left out: compose starts it only when its profile",
+            "# `remote` is left out: its build context `https://example.com/repo.git` is no folder",
+            "# Its networks are one here",
+            "# `again` extends `x`, which is in another file",
+            "# It needs `worker`, which is not carried over.",
+            "# It needs `debug`, which is not carried over.",
+            "# [services.worker]\n# image = \"worker\"\n",
+            "\naliases = [\"shop-web\"]",
+            "\n\"discovery.type\" = \"single-node\"",
+            "# Others cannot find it as `My_Web`",
+            "`privileged: true` is not carried over: no container has all of the machine",
+            "# `HOME` was that of whoever starts it",
+            "service = \"web\"",
+        ],
+    );
+}
+
+#[test]
+fn a_name_of_another_system_is_not_taken() {
+    let root = Root::new(&[(
+        "shop/compose.yaml",
+        "services: { redis: { image: 'redis:7.4' }, web: { image: a/b, links: [redis], ports: [1080] } }",
+    )]);
+    let text = render(&root.sketch(&["redis"]));
+    has(
+        &text,
+        &[
+            "[services.shop-redis]\n",
+            "aliases = [\"redis\"]",
+            "needs = [\"shop-redis\"]",
+            "Another system has a service `redis`",
+        ],
+    );
+}
+
+#[test]
+fn a_file_that_is_none_is_told() {
+    let root = Root::new(&[("shop/compose.yaml", "services:\n  web: [\n")]);
+    let services = BTreeSet::new();
+    let images = ImagePins::new();
+    let repository = Repository { root: &root.0, images: &images, services: &services };
+    let told = |text: &str| {
+        root.write("shop/compose.yaml", text);
+        read(&repository, "shop/compose.yaml", "shop".parse().unwrap(), &|_| None).unwrap_err().to_string()
+    };
+    assert!(told("services:\n  web: [\n").starts_with("`shop/compose.yaml` cannot be read: line "));
+    assert_eq!(told("version: 3\n"), "`shop/compose.yaml` cannot be read: it has no `services`");
+}

@@ -1,0 +1,86 @@
+//! From a folder with a Dockerfile.
+
+use crate::compose::{Health, volume};
+use crate::confinement::{Said, confine};
+use crate::names::{name_of, unused};
+use crate::sketch::{Place, Probe, Service, Sketch, Source};
+use crate::{Repository, dockerfile, known, listens};
+use anyhow::{Context, Result};
+use base::error::Fault;
+use model::container::User;
+use model::name::{ServiceName, SystemName};
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The system with the one service that `folder`, from the root, has the Dockerfile of.
+///
+/// # Errors
+/// When the Dockerfile cannot be read, or nothing tells where the service listens.
+pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Result<Sketch> {
+    let path = repository.root.join(folder).join("Dockerfile");
+    let text = fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
+    let said = dockerfile::read(&text, None, &BTreeMap::new());
+    let shown = if folder.is_empty() { "." } else { folder };
+    let source = Source::Dockerfile { folder: shown.to_owned(), file: None, target: None, args: BTreeMap::new() };
+    let mut service = Service::new(called(repository, &name)?, source);
+    service.port = said.ports.first().copied();
+    match said.ports[..] {
+        [] => {
+            let usual = || Some((known::port(said.base.as_deref()?.split([':', '@']).next()?)?, "its base".to_owned()));
+            let (port, by) = listens::find(&repository.root.join(folder)).or_else(usual).ok_or_else(|| {
+                let cause = format!("nothing in `{shown}` says where its service listens");
+                Fault::could_not_run("no-port", cause).hint("say it in the Dockerfile: `EXPOSE 8000`")
+            })?;
+            service.port = Some(port);
+            service.note(Place::Port, format!("Its Dockerfile exposes no port; {port} is that of {by}."));
+        }
+        [_] => {}
+        [_, ref others @ ..] => {
+            let others: Vec<String> = others.iter().map(u16::to_string).collect();
+            service.note(
+                Place::Port,
+                format!("Its Dockerfile exposes {}, too; a service has one port here.", others.join(", ")),
+            );
+        }
+    }
+    service.public = service.port.is_some_and(known::is_http);
+    service.container.low_ports = service.port.is_some_and(|port| port < 1024);
+    if let Some(health) = said.health.as_ref().and_then(|text| Health::of_dockerfile(text, service.port)) {
+        health.path.into_iter().for_each(|path| service.ready = Probe::Http(path));
+        service.container.health = health.command;
+    }
+    for at in &said.volumes {
+        volume(&mut service, at, at);
+    }
+    if let Some(signal) = said.stop_signal.filter(|signal| !["SIGTERM", "15"].contains(&signal.as_str())) {
+        let note = format!(
+            "It is made to end by {signal}; here services are told by SIGTERM, and killed after `stop_within`."
+        );
+        service.note(Place::Service, note);
+    }
+    let users: BTreeMap<String, User> =
+        said.users.iter().filter_map(|(name, number)| Some((name.clone(), number.parse().ok()?))).collect();
+    let user = said.user.unwrap_or_default();
+    let by = "its Dockerfile";
+    confine(
+        &mut service,
+        &Said { user: &user, by, read_only: false, added: Vec::new(), all_dropped: false, users: &users },
+    );
+    Ok(Sketch {
+        description: format!("What the Dockerfile in {shown} builds"),
+        from: shown.to_owned(),
+        notes: Vec::new(),
+        services: vec![service],
+        secrets: BTreeMap::new(),
+        images: BTreeMap::new(),
+        copies: Vec::new(),
+        name,
+    })
+}
+
+/// What a service is called that is alone in its system: as that, unless another has that name.
+pub(crate) fn called(repository: &Repository<'_>, system: &SystemName) -> Result<ServiceName> {
+    let taken = |name: &str| repository.services.iter().any(|service| service.as_str() == name);
+    let own = name_of(system.as_str()).unwrap_or_default();
+    Ok(unused(&own, taken).parse()?)
+}

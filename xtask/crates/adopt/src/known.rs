@@ -1,0 +1,62 @@
+//! What is known of widely used images without asking anybody: where they listen, and what they speak.
+
+/// Where the image listens, by the last part of its name.
+const PORTS: [(&str, u16); 33] = [
+    ("adminer", 8080),
+    ("cassandra", 9042),
+    ("clickhouse-server", 8123),
+    ("couchdb", 5984),
+    ("elasticsearch", 9200),
+    ("eclipse-mosquitto", 1883),
+    ("etcd", 2379),
+    ("grafana", 3000),
+    ("haproxy", 80),
+    ("httpd", 80),
+    ("influxdb", 8086),
+    ("kafka", 9092),
+    ("kibana", 5601),
+    ("mailhog", 8025),
+    ("mariadb", 3306),
+    ("memcached", 11211),
+    ("minio", 9000),
+    ("mongo", 27017),
+    ("mysql", 3306),
+    ("nats", 4222),
+    ("nginx", 80),
+    ("pgadmin4", 80),
+    ("phpmyadmin", 80),
+    ("postgis", 5432),
+    ("postgres", 5432),
+    ("prometheus", 9090),
+    ("rabbitmq", 5672),
+    ("redis", 6379),
+    ("redis-stack", 6379),
+    ("redismod", 6379),
+    ("traefik", 80),
+    ("valkey", 6379),
+    ("zookeeper", 2181),
+];
+
+/// Ports of which everybody knows that no HTTP is spoken there.
+const OTHERS: [u16; 23] = [
+    21, 22, 25, 53, 110, 143, 389, 465, 587, 636, 993, 1433, 1521, 1883, 2181, 3306, 4222, 5432, 5672, 6379, 9042,
+    9092, 11211,
+];
+const MORE_OTHERS: [u16; 2] = [27017, 25565];
+
+/// Users by the names that images commonly give them.
+const USERS: [(&str, u32); 3] = [("nobody", 65534), ("node", 1000), ("nonroot", 65532)];
+
+pub(crate) fn port(repository: &str) -> Option<u16> {
+    let last = repository.rsplit('/').next()?;
+    PORTS.iter().find(|(name, _)| *name == last).map(|(_, port)| *port)
+}
+
+/// Whether a browser could have something from there.
+pub(crate) fn is_http(port: u16) -> bool {
+    !OTHERS.contains(&port) && !MORE_OTHERS.contains(&port)
+}
+
+pub(crate) fn user(name: &str) -> Option<u32> {
+    USERS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}

@@ -1,0 +1,89 @@
+//! Where a program listens, by what stands in its sources: the last thing to go by.
+
+use std::fs;
+use std::path::Path;
+
+/// What stands before the port in common languages and frameworks.
+const BEFORE: [&str; 14] = [
+    "ListenAndServe(\":",
+    "0.0.0.0:",
+    ".listen(",
+    ".Listen(\":",
+    ".Run(\":",
+    "--port=",
+    "--port\", \"",
+    "--port ",
+    "PORT || ",
+    "PORT', ",
+    "PORT\", ",
+    "port=",
+    "port = ",
+    "server.port=",
+];
+const SOURCES: [&str; 12] = ["go", "js", "ts", "mjs", "py", "rb", "rs", "java", "php", "properties", "sh", "ex"];
+/// As far as anybody would look.
+const DEEP: usize = 3;
+const FILES: usize = 200;
+const LARGEST: u64 = 200_000;
+
+/// The first port that is found in a folder, and the file that has it.
+pub(crate) fn find(folder: &Path) -> Option<(u16, String)> {
+    let mut left = FILES;
+    search(folder, folder, DEEP, &mut left)
+}
+
+fn search(root: &Path, folder: &Path, deep: usize, left: &mut usize) -> Option<(u16, String)> {
+    let mut entries: Vec<_> = fs::read_dir(folder).ok()?.flatten().collect();
+    entries.sort_by_key(|entry| (entry.path().is_dir(), entry.file_name()));
+    for entry in entries {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if name.starts_with('.') || ["node_modules", "vendor", "target", "tests", "test"].contains(&name.as_str()) {
+            continue;
+        }
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() && deep > 0 {
+            if let Some(found) = search(root, &path, deep - 1, left) {
+                return Some(found);
+            }
+        }
+        let is_source = name.starts_with("Dockerfile") || SOURCES.iter().any(|end| name.ends_with(&format!(".{end}")));
+        if !kind.is_file() || !is_source || entry.metadata().map_or(true, |metadata| metadata.len() > LARGEST) {
+            continue;
+        }
+        *left = left.checked_sub(1)?;
+        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        if let Some(port) = fs::read_to_string(&path).ok().as_deref().and_then(port) {
+            return Some((port, shown));
+        }
+    }
+    None
+}
+
+fn port(text: &str) -> Option<u16> {
+    let of = |before: &&str| {
+        text.match_indices(*before).find_map(|(at, _)| {
+            let digits = text[at + before.len()..].split(|c: char| !c.is_ascii_digit()).next()?;
+            digits.parse().ok().filter(|port: &u16| *port >= 80)
+        })
+    };
+    BEFORE.iter().find_map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port;
+
+    #[test]
+    fn the_port_of_a_listener_is_found() {
+        for (text, wanted) in [
+            ("log.Fatal(http.ListenAndServe(\":8000\", r))", Some(8000)),
+            ("app.run(host=\"0.0.0.0\", port=8000, debug=True)", Some(8000)),
+            ("const port = process.env.PORT || 3000;", Some(3000)),
+            ("app.listen(80, () => {})", Some(80)),
+            ("app.listen(port)", None),
+            ("CMD [\"uvicorn\", \"--port\", \"8080\"]", Some(8080)),
+        ] {
+            assert_eq!(port(text), wanted, "{text}");
+        }
+    }
+}
