@@ -44,12 +44,24 @@ const OTHERS: [u16; 23] = [
 ];
 const MORE_OTHERS: [u16; 2] = [27017, 25565];
 
+/// Images whose programs want to own the folder that they store things in, which the root of a volume never is: the
+/// folder, and the variable that names another one.
+const OWNED: [(&str, &str, &str); 2] =
+    [("postgres", "/var/lib/postgresql/data", "PGDATA"), ("postgis", "/var/lib/postgresql/data", "PGDATA")];
+
 /// Users by the names that images commonly give them.
 const USERS: [(&str, u32); 3] = [("nobody", 65534), ("node", 1000), ("nonroot", 65532)];
 
 pub(crate) fn port(repository: &str) -> Option<u16> {
     let last = repository.rsplit('/').next()?;
     PORTS.iter().find(|(name, _)| *name == last).map(|(_, port)| *port)
+}
+
+/// The variable that has an image store things below the volume at `folder`, and what it is then.
+pub(crate) fn below_volume(repository: &str, folder: &str) -> Option<(&'static str, String)> {
+    let last = repository.rsplit('/').next()?;
+    let (.., variable) = OWNED.iter().find(|(name, at, _)| *name == last && *at == folder)?;
+    Some((variable, format!("{folder}/{}", variable.to_lowercase())))
 }
 
 /// Whether a browser could have something from there.

@@ -17,7 +17,7 @@ const STOP: [&str; 3] = ["", "SIGTERM", "15"];
 /// `image-user`, when it is to run as root, or as a user that only the image knows.
 pub(super) fn check(name: &str, image: &Image, service: &Service) -> Result<(), Fault> {
     let as_named: Vec<ServiceName> =
-        service.container.user.is_none().then(|| service.name.clone()).into_iter().collect();
+        service.container.takes_user_of_image().then(|| service.name.clone()).into_iter().collect();
     user::check(name, &image.user, &as_named)
 }
 
@@ -80,7 +80,9 @@ mod tests {
             check("a/Dockerfile", &image, &service("")).unwrap_err().cause,
             "`a/Dockerfile` runs as `root`, and `a` names no other user"
         );
-        assert_eq!(check("a/Dockerfile", &image, &service("container = { user = '1' }")), Ok(()));
+        for container in ["user = '1'", "allow = { root = true, why = 'x' }"] {
+            assert_eq!(check("a/Dockerfile", &image, &service(&format!("container = {{ {container} }}"))), Ok(()));
+        }
     }
 
     #[test]

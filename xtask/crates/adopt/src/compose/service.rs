@@ -28,6 +28,8 @@ pub(super) struct Made {
     pub(super) folder: Option<String>,
     users: BTreeMap<String, User>,
     by: &'static str,
+    /// Where it comes from.
+    repository: Option<String>,
     /// Where it listens, though nobody says so.
     usual: Option<u16>,
 }
@@ -49,6 +51,7 @@ impl Reading<'_> {
                 volume(&mut service, at, at);
             }
         }
+        own_folder(&mut service, made.repository.as_deref());
         self.health(&mut service, node, &made);
         self.limits(&mut service, node);
         self.confinement(&mut service, node, &made);
@@ -87,6 +90,7 @@ impl Reading<'_> {
             users: said.users.iter().filter_map(number).collect(),
             user: said.user,
             by: "its Dockerfile",
+            repository: None,
             usual: said.base.as_deref().and_then(|base| known::port(base.split([':', '@']).next().unwrap_or(base))),
         };
         let folder = if folder.is_empty() { ".".to_owned() } else { folder };
@@ -106,7 +110,8 @@ impl Reading<'_> {
     fn image(&mut self, text: &str) -> Result<(Source, Made), String> {
         let pin = reference(text).map_err(|why| format!("its image `{text}`: {why}"))?;
         let looked = (self.look)(&pin);
-        let usual = known::port(pin.repository.as_str());
+        let repository = pin.repository.to_string();
+        let usual = known::port(&repository);
         let Looked { user, ports, volumes, users, .. } = looked.clone().unwrap_or_default();
         let name = image_name(&pin, self.repository.images, &self.sketch.images);
         if !self.repository.images.contains_key(&name) {
@@ -118,6 +123,7 @@ impl Reading<'_> {
             volumes: volumes.into_iter().collect(),
             users,
             by: "its image",
+            repository: Some(repository),
             usual,
             ..Made::default()
         };
@@ -357,6 +363,18 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Has a program that wants to own its folder store things in one below its volume.
+pub(crate) fn own_folder(service: &mut Service, repository: Option<&str>) {
+    let folders: Vec<&String> = service.container.volumes.values().collect();
+    let below = repository.and_then(|repository| folders.iter().find_map(|at| known::below_volume(repository, at)));
+    let Some((variable, folder)) = below.filter(|(variable, _)| !service.env.contains_key(*variable)) else { return };
+    service.note(
+        Place::Env,
+        format!("`{variable}` is below its volume: it wants to own the folder that it stores things in."),
+    );
+    service.env.insert(variable.to_owned(), folder);
 }
 
 fn set(service: &mut Service, name: String, value: String) {

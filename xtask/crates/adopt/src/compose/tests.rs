@@ -177,6 +177,7 @@ configs: { app: { content: "port = 5\n" } }
             "API_TOKEN = { from = \"env\", name = \"API_TOKEN\" }",
             "TOKEN = \"${secret.OTHER_TOKEN}\"",
             "health = [\"pg_isready\"]",
+            "PGDATA = \"/var/lib/postgresql/data/pgdata\"",
             "the compose file names its user `postgres`, whose number only the image knows",
         ],
     );
