@@ -10,8 +10,8 @@ pub(crate) const OF_ROOT: [&str; 5] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGI
 
 /// What is said of a container elsewhere.
 pub(crate) struct Said<'a> {
-    /// As `USER` of an image or `user` of compose have it; empty for none.
-    pub(crate) user: &'a str,
+    /// As `USER` of an image or `user` of compose have it; empty for none, `None` where nobody can tell.
+    pub(crate) user: Option<&'a str>,
     /// Who says so: "its Dockerfile".
     pub(crate) by: &'a str,
     pub(crate) read_only: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Said<'a> {
 
 /// Gives a service its user, and leave for what it had until now.
 pub(crate) fn confine(service: &mut Service, said: &Said<'_>) {
-    let (by, user) = (said.by, said.user);
+    let (by, user) = (said.by, said.user.unwrap_or_default());
     let is_root = ["", "0", "root"].contains(&user.split(':').next().unwrap_or_default());
     let known = if is_root { None } else { number(user, said.users) };
     let root = known.is_none();
@@ -34,7 +34,7 @@ pub(crate) fn confine(service: &mut Service, said: &Said<'_>) {
         let name = name.trim_start_matches("CAP_");
         match name {
             "ALL" => {
-                service.note(Place::Allow, "`cap_add: ALL` is not carried over; name the capabilities that it needs.")
+                service.note(Place::Allow, "`cap_add: ALL` is not carried over; name the capabilities that it needs.");
             }
             name if capabilities.iter().any(|known| known == name) => {}
             name => capabilities.push(name.to_owned()),
@@ -42,6 +42,7 @@ pub(crate) fn confine(service: &mut Service, said: &Said<'_>) {
     }
     capabilities.sort();
     let who = match (is_root, user) {
+        (true, _) if said.user.is_none() => format!("nobody could look at {by}, which may run as root"),
         (true, "") => format!("{by} names no user, so it runs as root"),
         (true, _) => format!("{by} has it run as root"),
         (false, _) if root => format!("{by} names its user `{user}`, whose number only the image knows"),
@@ -81,7 +82,7 @@ mod tests {
         let mut service = Service::new("web".parse().unwrap(), Source::Image("web".to_owned()));
         let users = BTreeMap::from([("app".to_owned(), "1001".parse().unwrap())]);
         let added = added.iter().map(|name| (*name).to_owned()).collect();
-        let said = Said { user, by: "its Dockerfile", read_only, added, all_dropped: false, users: &users };
+        let said = Said { user: Some(user), by: "its Dockerfile", read_only, added, all_dropped: false, users: &users };
         confine(&mut service, &said);
         service
     }

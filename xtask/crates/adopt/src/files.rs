@@ -1,6 +1,6 @@
 //! Puts a system's file where the model looks for it, with the pins and secrets that it refers to; all of it or nothing.
 
-use crate::render;
+use crate::render::{is_whole, render};
 use crate::sketch::{SecretContent, Sketch};
 use anyhow::{Context, Result};
 use base::error::Fault;
@@ -26,11 +26,17 @@ pub struct Files<'a> {
 
 impl<'a> Files<'a> {
     /// # Errors
-    /// When the system has a file already.
+    /// When the system has a file already, or nothing of it can be a service.
     pub fn new(root: &'a Path, sketch: &'a Sketch) -> Result<Self> {
         let path = path(sketch.name.as_str());
         if root.join(&path).exists() {
             return Err(taken(&path).into());
+        }
+        if !sketch.services.iter().any(is_whole) {
+            let cause = format!("nothing of `{}` is a service here, so nothing is written", sketch.from);
+            let told = sketch.notes.iter().map(|note| format!("\n  {note}")).collect::<String>();
+            let hint = "a service listens on a port of TCP; those that do not are not there yet";
+            return Err(Fault::failed("no-services", format!("{cause}{told}")).hint(hint).into());
         }
         let pins = sketch.images.iter().map(|(name, pin)| format!("{name} = \"{pin}\"\n")).collect();
         Ok(Self { root, sketch, path, text: render(sketch), pins })

@@ -44,6 +44,8 @@ pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Resu
         }
     }
     service.public = service.port.is_some_and(known::is_http);
+    service.note(Place::Container, "What it may use is a guess: nobody has measured it.");
+    service.container.memory = known::memory("").parse().ok();
     service.container.low_ports = service.port.is_some_and(|port| port < 1024);
     if let Some(health) = said.health.as_ref().and_then(|text| Health::of_dockerfile(text, service.port)) {
         health.path.into_iter().for_each(|path| service.ready = Probe::Http(path));
@@ -64,7 +66,7 @@ pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Resu
     let by = "its Dockerfile";
     confine(
         &mut service,
-        &Said { user: &user, by, read_only: false, added: Vec::new(), all_dropped: false, users: &users },
+        &Said { user: Some(&user), by, read_only: false, added: Vec::new(), all_dropped: false, users: &users },
     );
     Ok(Sketch {
         description: format!("What the Dockerfile in {shown} builds"),

@@ -42,7 +42,7 @@ pub fn sketch(
     ports(&mut service, looked, trial, port);
     service.public = known::is_http(port) && (trial.answer.is_some() || !trial.serves());
     service.container.low_ports = port < 1024;
-    service.container.memory = "512Mi".parse().ok();
+    service.container.memory = known::memory(pin.repository.as_str()).parse().ok();
     service.note(Place::Container, "What it may use is a guess: nobody has measured it.");
     for at in &looked.volumes {
         volume(&mut service, at, at);
@@ -126,8 +126,14 @@ fn in_vain(service: &mut Service, trial: &Trial) {
 /// It has what it has elsewhere.
 fn loosened(service: &mut Service, looked: &Looked) {
     let by = "its image";
-    let said =
-        Said { user: &looked.user, by, read_only: false, added: Vec::new(), all_dropped: false, users: &looked.users };
+    let said = Said {
+        user: Some(&looked.user),
+        by,
+        read_only: false,
+        added: Vec::new(),
+        all_dropped: false,
+        users: &looked.users,
+    };
     confine(service, &said);
 }
 

@@ -49,6 +49,10 @@ const MORE_OTHERS: [u16; 2] = [27017, 25565];
 const OWNED: [(&str, &str, &str); 2] =
     [("postgres", "/var/lib/postgresql/data", "PGDATA"), ("postgis", "/var/lib/postgresql/data", "PGDATA")];
 
+/// Images whose programs take gigabytes to begin with.
+const LARGE: [&str; 10] =
+    ["cassandra", "elasticsearch", "kafka", "keycloak", "kibana", "logstash", "neo4j", "opensearch", "server", "solr"];
+
 /// Users by the names that images commonly give them.
 const USERS: [(&str, u32); 3] = [("nobody", 65534), ("node", 1000), ("nonroot", 65532)];
 
@@ -62,6 +66,11 @@ pub(crate) fn below_volume(repository: &str, folder: &str) -> Option<(&'static s
     let last = repository.rsplit('/').next()?;
     let (.., variable) = OWNED.iter().find(|(name, at, _)| *name == last && *at == folder)?;
     Some((variable, format!("{folder}/{}", variable.to_lowercase())))
+}
+
+/// What it may use of memory where nobody says so.
+pub(crate) fn memory(repository: &str) -> &'static str {
+    if repository.rsplit('/').next().is_some_and(|last| LARGE.contains(&last)) { "2Gi" } else { "512Mi" }
 }
 
 /// Whether a browser could have something from there.

@@ -41,10 +41,11 @@ fn search(root: &Path, folder: &Path, deep: usize, left: &mut usize) -> Option<(
             continue;
         }
         let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() && deep > 0 {
-            if let Some(found) = search(root, &path, deep - 1, left) {
-                return Some(found);
-            }
+        if kind.is_dir()
+            && deep > 0
+            && let Some(found) = search(root, &path, deep - 1, left)
+        {
+            return Some(found);
         }
         let is_source = name.starts_with("Dockerfile") || SOURCES.iter().any(|end| name.ends_with(&format!(".{end}")));
         if !kind.is_file() || !is_source || entry.metadata().map_or(true, |metadata| metadata.len() > LARGEST) {

@@ -64,7 +64,7 @@ pub(crate) fn image_name(pin: &ImagePin, known: &ImagePins, new: &BTreeMap<Strin
         let as_named = other.repository == pin.repository && other.tag == pin.tag;
         as_named && (pin.digest.is_none() || other.digest == pin.digest)
     };
-    let known = || known.iter().map(|(name, pin)| (name, pin));
+    let known = || known.iter();
     if let Some((name, _)) = known().chain(new.iter()).find(|(_, other)| same(other)) {
         return name.clone();
     }

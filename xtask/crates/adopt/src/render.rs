@@ -192,23 +192,29 @@ fn allowed(allow: &Allow) -> String {
     format!("allow = {{ {} }}", parts.join(", "))
 }
 
-/// A first check: that somebody answers. What it answers is for people to say.
+/// A first check of each public service: that it answers. What it answers is for people to say.
 fn smoke(text: &mut Text, sketch: &Sketch) {
-    let whole = || sketch.services.iter().filter(|service| is_whole(service));
-    let Some(service) = whole().find(|service| service.public) else {
+    let public: Vec<&Service> = sketch.services.iter().filter(|service| is_whole(service) && service.public).collect();
+    if public.is_empty() {
         text.blank();
         text.note(
             "No service is public, so nothing is asked of them but to be ready. A check is `[[smoke]]` with a `name`, \
              `service` and `request = \"GET /\"`.",
         );
-        return;
-    };
-    text.blank();
-    text.line("[[smoke]]");
-    text.line(&format!("name = {}", quoted(&format!("{} answers", service.name))));
-    if whole().filter(|service| service.public).count() > 1 {
-        text.line(&format!("service = {}", quoted(service.name.as_str())));
     }
+    for service in &public {
+        text.blank();
+        text.line("[[smoke]]");
+        text.line(&format!("name = {}", quoted(&format!("{} answers", service.name))));
+        if public.len() > 1 {
+            text.line(&format!("service = {}", quoted(service.name.as_str())));
+        }
+        check(text, service);
+        text.line(&format!("within = \"{ANSWERS_WITHIN}\""));
+    }
+}
+
+fn check(text: &mut Text, service: &Service) {
     let path = if let Probe::Http(path) = &service.ready { path } else { "/" };
     text.line(&format!("request = {}", quoted(&format!("GET {path}"))));
     let asked = matches!(service.ready, Probe::Http(_)).then_some(200);
@@ -219,7 +225,6 @@ fn smoke(text: &mut Text, sketch: &Sketch) {
             text.line("contains = \"\"");
         }
     }
-    text.line(&format!("within = \"{ANSWERS_WITHIN}\""));
 }
 
 #[derive(Default)]

@@ -6,13 +6,14 @@ use crate::look::{Fetched, LABEL, Looked};
 use anyhow::{Context, Result};
 use base::error::Fault;
 use base::http::{self, Request, Url};
+use base::proc::{CommandLine, Proc};
 use base::signal::Interrupts;
 use model::container::{Cpu, Memory, User};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use supervisor::container::ports::{sockets, tables};
-use tools::oci::{Container, Labels, RunSpec, remove};
+use tools::oci::{Container, Engine, Labels, RunSpec, remove};
 
 /// How long a program may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);
@@ -64,7 +65,7 @@ struct Scene<'a> {
 }
 
 /// The command lines of a trial, for those who only want to see them.
-pub fn shown(engine: &tools::oci::Engine, reference: &str) -> Vec<String> {
+pub fn shown(engine: &Engine, reference: &str) -> Vec<String> {
     let name = "slipway-look";
     let labels = Labels::from([(LABEL.to_owned(), name.to_owned())]);
     let spec = spec(reference.to_owned(), name, &labels, None, &[]);
@@ -168,7 +169,7 @@ impl Scene<'_> {
                 break;
             };
             at = container.addresses.values().next().copied();
-            let ports = listening(&container);
+            let ports = listening(engine, proc, &container);
             match &seen {
                 Some((same, since)) if *same == ports && !ports.is_empty() => {
                     if since.elapsed() >= SETTLES {
@@ -238,14 +239,19 @@ fn spec(image: String, network: &str, labels: &Labels, user: Option<User>, writa
 }
 
 /// The same as for a service, but that nobody waits for it.
-fn run(engine: &tools::oci::Engine, name: &str, spec: &RunSpec) -> base::proc::CommandLine {
+fn run(engine: &Engine, name: &str, spec: &RunSpec) -> CommandLine {
     let args = engine.run(name, spec);
     engine.command().args(["run", "--detach"]).args(args.iter().skip(1))
 }
 
-/// Where a container listens, on addresses that others can reach.
-fn listening(container: &Container) -> BTreeSet<u16> {
-    tables(container).map(|tables| sockets(&tables).open).unwrap_or_default()
+/// Where a container listens, on addresses that others can reach. Where its processes are on another machine, as behind
+/// Docker Desktop, the image has to have a `cat`.
+fn listening(engine: &Engine, proc: &Proc, container: &Container) -> BTreeSet<u16> {
+    let within = || {
+        let said = proc.try_read(&engine.exec(&container.id, &["cat", "/proc/net/tcp", "/proc/net/tcp6"])).ok()?;
+        Some(said.stdout)
+    };
+    tables(container).or_else(within).map(|tables| sockets(&tables).open).unwrap_or_default()
 }
 
 fn answer(address: IpAddr, port: u16, interrupts: &Interrupts) -> Option<u16> {

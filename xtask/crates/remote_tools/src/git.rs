@@ -31,6 +31,11 @@ pub fn changes(root: &Path, paths: &[PathBuf]) -> CommandLine {
     question(root).args(["status", "--porcelain", "--"]).args(paths)
 }
 
+/// Succeeds when git ignores a path, be it there or not.
+pub fn ignores(root: &Path, path: &str) -> CommandLine {
+    question(root).args(["check-ignore", "--quiet", "--", path])
+}
+
 /// Prints the address of the repository that a folder's commits are sent to.
 pub fn origin(folder: &Path) -> CommandLine {
     question(folder).args(["remote", "get-url", "origin"])

@@ -8,6 +8,7 @@ mod mentions;
 mod mounts;
 mod ports;
 mod service;
+mod source;
 mod variables;
 mod yaml;
 

@@ -4,6 +4,7 @@ use super::Reading;
 use super::yaml::Node;
 use crate::names::{file_of, unused, volume_of};
 use crate::sketch::{Content, File, Place, Secret, SecretContent, SecretCopy, Service, Source};
+use std::path::Path;
 
 /// What the target of a folder begins with where programs store things.
 const STORES: [&str; 4] = ["/var/lib/", "/data", "/bitnami", "/usr/share/elasticsearch/data"];
@@ -115,6 +116,15 @@ impl Reading<'_> {
         if !full.is_dir() && !full.is_file() {
             let note = format!("`{source}` at `{at}` is no file or folder, so it is not carried over.");
             return service.note(Place::Files, note);
+        }
+        // What git ignores is not the repository's, and neither is what a link leads to.
+        let why = match keys::copied(self.repository.root, Path::new(&path)) {
+            Ok(files) if files.is_empty() => Some("git ignores it".to_owned()),
+            Ok(_) => None,
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if let Some(why) = why {
+            return service.note(Place::Files, format!("`{source}` at `{at}` is not carried over: {why}."));
         }
         if !mount.read_only {
             service.note(Place::Files, format!("`{at}` could be written to before, and is read-only here."));

@@ -5,34 +5,16 @@ use super::health::{Health, seconds};
 use super::left::{LEFT, UNSAID};
 use super::mounts::volume;
 use super::ports::Ports;
+use super::source::Made;
 use super::variables::{escaped, pairs};
 use super::yaml::Node;
 use crate::confinement::{Said, confine};
-use crate::look::Looked;
-use crate::names::{image_name, name_of, reference};
-use crate::sketch::{Place, Probe, Service, Source};
-use crate::{dockerfile, known};
-use model::container::{Cpu, Memory, User};
+use crate::known;
+use crate::names::name_of;
+use crate::sketch::{Place, Probe, Service};
+use model::container::{Cpu, Memory};
 use model::name::ServiceName;
-use std::collections::BTreeMap;
 use std::fs;
-
-/// What is said of a service by what it is made of.
-#[derive(Default)]
-pub(super) struct Made {
-    user: Option<String>,
-    ports: Vec<u16>,
-    volumes: Vec<String>,
-    health: Option<String>,
-    /// The folder that it works in.
-    pub(super) folder: Option<String>,
-    users: BTreeMap<String, User>,
-    by: &'static str,
-    /// Where it comes from.
-    repository: Option<String>,
-    /// Where it listens, though nobody says so.
-    usual: Option<u16>,
-}
 
 impl Reading<'_> {
     /// A service, or why there is none.
@@ -53,81 +35,10 @@ impl Reading<'_> {
         }
         own_folder(&mut service, made.repository.as_deref());
         self.health(&mut service, node, &made);
-        self.limits(&mut service, node);
+        self.limits(&mut service, node, &made);
         self.confinement(&mut service, node, &made);
         self.left(&mut service, node);
         Ok(service)
-    }
-
-    fn plain(&self, node: &Node) -> Option<String> {
-        node.text().map(|text| self.variables.plain(text))
-    }
-
-    fn source(&mut self, node: &Node) -> Result<(Source, Made), String> {
-        let build = node.get("build");
-        if build.is_null() {
-            let text = self.plain(node.get("image")).ok_or("it has neither `build` nor `image`")?;
-            return self.image(&text);
-        }
-        let text = |key: &str| self.plain(build.get(key));
-        let context = self.plain(build).or_else(|| text("context")).unwrap_or_else(|| ".".to_owned());
-        if !build.get("dockerfile_inline").is_null() {
-            return Err("its Dockerfile stands in the compose file; put it into a file of its own".to_owned());
-        }
-        let folder = self.within(&context).filter(|folder| self.repository.root.join(folder).is_dir());
-        let folder = folder.ok_or_else(|| format!("its build context `{context}` is no folder of this repository"))?;
-        let args = self.arguments(build.get("args"));
-        let (file, target) = (text("dockerfile"), text("target"));
-        let path = self.repository.root.join(&folder).join(file.as_deref().unwrap_or("Dockerfile"));
-        let read = fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-        let said = dockerfile::read(&read, target.as_deref(), &args);
-        let number = |(name, number): (&String, &String)| Some((name.clone(), number.parse().ok()?));
-        let made = Made {
-            ports: said.ports,
-            volumes: said.volumes.into_iter().collect(),
-            health: said.health,
-            folder: said.folder,
-            users: said.users.iter().filter_map(number).collect(),
-            user: said.user,
-            by: "its Dockerfile",
-            repository: None,
-            usual: said.base.as_deref().and_then(|base| known::port(base.split([':', '@']).next().unwrap_or(base))),
-        };
-        let folder = if folder.is_empty() { ".".to_owned() } else { folder };
-        Ok((Source::Dockerfile { folder, file, target, args }, made))
-    }
-
-    fn arguments(&self, node: &Node) -> BTreeMap<String, String> {
-        let of_map = |(name, value): &(String, Node)| Some((name.clone(), self.plain(value)?));
-        let of_list = |text: &str| {
-            let (name, value) = text.split_once('=')?;
-            Some((name.to_owned(), self.variables.plain(value)))
-        };
-        let listed = node.items().iter().filter_map(Node::text).filter_map(of_list);
-        node.entries().iter().filter_map(of_map).chain(listed).collect()
-    }
-
-    fn image(&mut self, text: &str) -> Result<(Source, Made), String> {
-        let pin = reference(text).map_err(|why| format!("its image `{text}`: {why}"))?;
-        let looked = (self.look)(&pin);
-        let repository = pin.repository.to_string();
-        let usual = known::port(&repository);
-        let Looked { user, ports, volumes, users, .. } = looked.clone().unwrap_or_default();
-        let name = image_name(&pin, self.repository.images, &self.sketch.images);
-        if !self.repository.images.contains_key(&name) {
-            self.sketch.images.insert(name.clone(), pin);
-        }
-        let made = Made {
-            user: looked.is_some().then_some(user),
-            ports: ports.into_iter().collect(),
-            volumes: volumes.into_iter().collect(),
-            users,
-            by: "its image",
-            repository: Some(repository),
-            usual,
-            ..Made::default()
-        };
-        Ok((Source::Image(name), made))
     }
 
     /// The names by which others find it.
@@ -241,7 +152,8 @@ impl Reading<'_> {
                     read.into_iter().for_each(|(name, value)| set(service, name, value));
                 }
                 _ => {
-                    service.note(Place::Env, format!("`{path}` cannot be read, so its variables are not carried over."))
+                    service
+                        .note(Place::Env, format!("`{path}` cannot be read, so its variables are not carried over."));
                 }
             }
         }
@@ -308,14 +220,14 @@ impl Reading<'_> {
         service.ready_within = health.within.filter(|seconds| *seconds > 30);
     }
 
-    fn limits(&mut self, service: &mut Service, node: &Node) {
+    fn limits(&mut self, service: &mut Service, node: &Node, made: &Made) {
         let limits = node.get("deploy").get("resources").get("limits");
         let said = |old: &str, new: &str| self.plain(node.get(old)).or_else(|| self.plain(limits.get(new)));
         service.container.memory = said("mem_limit", "memory").and_then(|text| memory(&text));
         service.container.cpu = said("cpus", "cpus").and_then(|text| cpu(&text));
         if service.container.memory.is_none() {
             service.note(Place::Container, "Nothing limits its memory in the compose file; here something has to.");
-            service.container.memory = "512Mi".parse().ok();
+            service.container.memory = known::memory(made.repository.as_deref().unwrap_or_default()).parse().ok();
         }
         service.stop_within =
             self.plain(node.get("stop_grace_period")).and_then(|text| seconds(&text)).filter(|stop| *stop > 0);
@@ -330,9 +242,9 @@ impl Reading<'_> {
         let by = if user.is_some() { "the compose file" } else { made.by };
         let list =
             |key: &str| -> Vec<String> { node.get(key).items().iter().filter_map(|name| self.plain(name)).collect() };
-        let user = user.or_else(|| made.user.clone()).unwrap_or_default();
+        let user = user.or_else(|| made.user.clone());
         let said = Said {
-            user: &user,
+            user: user.as_deref(),
             by,
             read_only: self.plain(node.get("read_only")).as_deref() == Some("true"),
             added: list("cap_add"),
@@ -358,7 +270,7 @@ impl Reading<'_> {
                 Some(why) => service.note(Place::Service, format!("{shown} is not carried over: {why}.")),
                 None if is_known => {}
                 None => {
-                    service.note(Place::Service, format!("{shown} is not carried over: there is no such thing here."))
+                    service.note(Place::Service, format!("{shown} is not carried over: there is no such thing here."));
                 }
             }
         }

@@ -101,7 +101,7 @@ services:
     let [cache, web] = &system.services[..] else { panic!("{text}") };
     assert_eq!((web.port, web.host_port, web.public), (5000, 8080, true));
     assert_eq!((cache.port, cache.public), (6379, false));
-    assert_eq!(web.needs, [cache.name.clone()]);
+    assert_eq!(web.needs, std::slice::from_ref(&cache.name));
     let value = |name: &str| web.env[name].to_string();
     assert_eq!((value("MODE"), value("REDIS_URL")), ("production".into(), "redis://cache:6379".into()));
     let args: Vec<String> = web.args.iter().map(ToString::to_string).collect();

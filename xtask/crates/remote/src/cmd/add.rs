@@ -9,6 +9,8 @@ use base::error::{Exit, Fault};
 use model::container::EngineKind;
 use model::image::ImagePin;
 use model::name::{ServiceName, SystemName};
+use model::secret::FOLDER;
+use remote_tools::git;
 use serde_json::json;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -57,6 +59,7 @@ pub(crate) fn run(args: &AddArgs, ctx: &Ctx) -> Result<Exit> {
         return Ok(Exit::Failed);
     }
     files.write()?;
+    warn(ctx, &files)?;
     tell(args, &files, "written")?;
     Ok(Exit::Done)
 }
@@ -80,6 +83,16 @@ fn tell(args: &AddArgs, files: &Files<'_>, result: &str) -> Result<()> {
     let lines: Vec<String> = files.paths().iter().map(|path| format!("{path} written")).collect();
     ui::result(&lines.join("\n"))?;
     ui::say(&format!("read its comments, then: cargo xtask deploy {system} --env {}", args.environment.name));
+    Ok(())
+}
+
+/// Secrets are copied to where git is to ignore them, which is for the repository to say.
+fn warn(ctx: &Ctx, files: &Files<'_>) -> Result<()> {
+    let secrets = files.secrets();
+    let Some(first) = secrets.keys().next().filter(|_| ctx.proc.find("git").is_some()) else { return Ok(()) };
+    if !ctx.proc.try_read(&git::ignores(&ctx.root, first))?.success {
+        ui::say(&format!("git does not ignore `{first}`: add `/{FOLDER}/` to `.gitignore` before you commit"));
+    }
     Ok(())
 }
 
