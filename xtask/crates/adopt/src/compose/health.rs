@@ -36,6 +36,9 @@ impl Health {
     }
 }
 
+/// How a container names itself.
+const OWN: [&str; 4] = ["localhost", "127.0.0.1", "0.0.0.0", "[::1]"];
+
 fn words(test: &Node, plain: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
     let words = match test {
         Node::Text(text) => shell(&plain(text)),
@@ -64,11 +67,15 @@ fn path(command: &[String], port: Option<u16>) -> Option<String> {
     if !line.contains("curl") && !line.contains("wget") {
         return None;
     }
-    let (_, url) = line.split_once("http://")?;
-    let url = url.split(|c: char| c.is_whitespace() || "'\"|;&)".contains(c)).next()?;
+    let mut words = line.split(|c: char| c.is_whitespace() || "'\"|;&)".contains(c));
+    // Both take an address without a scheme, too.
+    let url = words.find_map(|word| {
+        let bare = OWN.iter().any(|host| word.strip_prefix(host).is_some_and(|rest| rest.starts_with([':', '/'])));
+        word.strip_prefix("http://").or_else(|| bare.then_some(word))
+    })?;
     let (host, path) = url.find('/').map_or((url, "/"), |at| url.split_at(at));
     let (host, at) = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).unwrap_or((host, "80"));
-    let is_own = ["localhost", "127.0.0.1", "0.0.0.0", "[::1]"].contains(&host) && at.parse().ok() == port;
+    let is_own = OWN.contains(&host) && at.parse().ok() == port;
     let plain = path.chars().all(|c| c.is_ascii_graphic());
     (is_own && plain).then(|| path.to_owned())
 }
@@ -106,6 +113,7 @@ mod tests {
             ("test: [CMD, wget, -q, 'http://127.0.0.1:8000']", Some("/")),
             ("test: [CMD-SHELL, 'curl http://localhost:9000/x']", None),
             ("test: [CMD, curl, -f, 'http://db:8000/x']", None),
+            ("test: [CMD-SHELL, 'curl -f localhost:8000/up || exit 1']", Some("/up")),
             ("test: [CMD, pg_isready]", None),
         ] {
             assert_eq!(read(test).unwrap().path.as_deref(), path, "{test}");
