@@ -17,6 +17,8 @@ pub(crate) struct Said<'a> {
     pub(crate) read_only: bool,
     pub(crate) added: Vec<String>,
     pub(crate) all_dropped: bool,
+    /// It was tried, and needs this.
+    pub(crate) tried: bool,
     /// The users that are known by name.
     pub(crate) users: &'a BTreeMap<String, User>,
 }
@@ -49,7 +51,11 @@ pub(crate) fn confine(service: &mut Service, said: &Said<'_>) {
         (false, _) => String::new(),
     };
     service.container.user = known;
-    let writes = if said.read_only { "" } else { "nobody has looked yet at where it writes" };
+    let writes = match (said.read_only, said.tried) {
+        (true, _) => "",
+        (false, false) => "nobody has looked yet at where it writes",
+        (false, true) => "without this it does not come to listen",
+    };
     let why: Vec<&str> = [who.as_str(), writes].into_iter().filter(|part| !part.is_empty()).collect();
     if !root && said.read_only && capabilities.is_empty() {
         return;
@@ -58,7 +64,9 @@ pub(crate) fn confine(service: &mut Service, said: &Said<'_>) {
         true => "Better: `user = \"65532\"` and the folders it writes to as `writable`, where it can do with that.",
         false => "Better: the folders it writes to as `writable` in place of this.",
     };
-    service.note(Place::Allow, format!("It ran without confinement before, and so it does here. {instead}"));
+    if !said.tried {
+        service.note(Place::Allow, format!("It ran without confinement before, and so it does here. {instead}"));
+    }
     let why = if why.is_empty() { "the compose file adds them".to_owned() } else { why.join("; ") };
     service.container.allow = Some(Allow { root, writable_root: !said.read_only, capabilities, why });
 }
@@ -82,7 +90,15 @@ mod tests {
         let mut service = Service::new("web".parse().unwrap(), Source::Image("web".to_owned()));
         let users = BTreeMap::from([("app".to_owned(), "1001".parse().unwrap())]);
         let added = added.iter().map(|name| (*name).to_owned()).collect();
-        let said = Said { user: Some(user), by: "its Dockerfile", read_only, added, all_dropped: false, users: &users };
+        let said = Said {
+            user: Some(user),
+            by: "its Dockerfile",
+            read_only,
+            added,
+            all_dropped: false,
+            tried: false,
+            users: &users,
+        };
         confine(&mut service, &said);
         service
     }

@@ -66,7 +66,15 @@ pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Resu
     let by = "its Dockerfile";
     confine(
         &mut service,
-        &Said { user: Some(&user), by, read_only: false, added: Vec::new(), all_dropped: false, users: &users },
+        &Said {
+            user: Some(&user),
+            by,
+            read_only: false,
+            added: Vec::new(),
+            all_dropped: false,
+            tried: false,
+            users: &users,
+        },
     );
     Ok(Sketch {
         description: format!("What the Dockerfile in {shown} builds"),

@@ -1,11 +1,11 @@
 //! From a public image, as its trial showed it.
 
-use crate::compose::{volume, writable};
+use crate::compose::{own_folder, volume, writable};
 use crate::confinement::{Said, confine};
 use crate::folder::called;
 use crate::look::Looked;
 use crate::names::image_name;
-use crate::sketch::{Place, Probe, Service, Sketch, Source};
+use crate::sketch::{Place, Probe, Secret, Service, Sketch, Source};
 use crate::trial::Trial;
 use crate::{Repository, known};
 use anyhow::Result;
@@ -47,12 +47,20 @@ pub fn sketch(
     for at in &looked.volumes {
         volume(&mut service, at, at);
     }
+    let mut secrets = BTreeMap::new();
+    for (variable, value) in known::variables(pin.repository.as_str(), "${secret.password}") {
+        service
+            .note(Place::Env, format!("It does not run without `{variable}`; this one is made with the deployment."));
+        service.env.insert(variable.to_owned(), value);
+        secrets.insert("password".to_owned(), Secret::Generated);
+    }
+    own_folder(&mut service, Some(pin.repository.as_str()));
     match trial.serves() {
         true => as_tried(&mut service, looked, trial),
         false => in_vain(&mut service, trial),
     }
     if trial.loose || !trial.serves() {
-        loosened(&mut service, looked);
+        loosened(&mut service, looked, trial);
     }
     if !["", "SIGTERM", "15"].contains(&looked.stop_signal.as_str()) {
         let note = format!("It is made to end by {}; here services are told by SIGTERM.", looked.stop_signal);
@@ -63,7 +71,7 @@ pub fn sketch(
         from: pin.to_string(),
         notes: Vec::new(),
         services: vec![service],
-        secrets: BTreeMap::new(),
+        secrets,
         images,
         copies: Vec::new(),
         name,
@@ -86,8 +94,11 @@ fn ports(service: &mut Service, looked: &Looked, trial: &Trial, port: u16) {
 /// It ran confined as every container here is: it needs no more than that.
 fn as_tried(service: &mut Service, looked: &Looked, trial: &Trial) {
     let how = match trial.loose {
-        true => "It was run once. Confined as services are it did not come to listen, so it had what is allowed below.",
-        false => "It was run once, confined as here, without a network of others; what it showed is below.",
+        true => {
+            let said = last_words(trial);
+            format!("It was run once. Confined as services are it ended{said}, so it had what is allowed below.")
+        }
+        false => "It was run once, confined as here, without a network of others; what it showed is below.".to_owned(),
     };
     service.note(Place::Service, how);
     match trial.answer {
@@ -106,7 +117,7 @@ fn as_tried(service: &mut Service, looked: &Looked, trial: &Trial) {
     }
     trial.writable.iter().for_each(|path| writable(service, path));
     if !service.container.writable.is_empty() {
-        service.note(Place::Writable, "It ended until it could write there; in memory, gone with it.");
+        service.note(Place::Writable, "Without these it ended. They are in memory, and gone with it.");
     }
     service.container.user = trial.user;
     if let (Some(user), false) = (trial.user, looked.user.parse::<model::container::User>().is_ok()) {
@@ -117,14 +128,24 @@ fn as_tried(service: &mut Service, looked: &Looked, trial: &Trial) {
 
 /// It did not run at all, and people are told.
 fn in_vain(service: &mut Service, trial: &Trial) {
-    let said = trial.words.lines().next_back().unwrap_or_default().replace('`', "'");
-    let words = if said.is_empty() { String::new() } else { format!(" The last that it said: {said}.") };
-    let note = format!("It was run once, and did not come to listen.{words} It may need variables, or others.");
+    let note = format!("It was run once, and ended{}. It may need variables, or others.", last_words(trial));
     service.note(Place::Service, note);
 }
 
+/// The last that it said without leave for more.
+fn last_words(trial: &Trial) -> String {
+    let lines: Vec<&str> = trial.words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let tells = |line: &&&str| {
+        let line = line.to_lowercase();
+        ["denied", "error", "fail", "fatal", "read-only"].iter().any(|word| line.contains(word))
+    };
+    let last = lines.iter().rfind(tells).or(lines.last()).copied().unwrap_or_default().replace('`', "'");
+    let last: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
+    if last.is_empty() { " before it listened".to_owned() } else { format!(" with \"{last}\"") }
+}
+
 /// It has what it has elsewhere.
-fn loosened(service: &mut Service, looked: &Looked) {
+fn loosened(service: &mut Service, looked: &Looked, trial: &Trial) {
     let by = "its image";
     let said = Said {
         user: Some(&looked.user),
@@ -132,6 +153,7 @@ fn loosened(service: &mut Service, looked: &Looked) {
         read_only: false,
         added: Vec::new(),
         all_dropped: false,
+        tried: trial.loose,
         users: &looked.users,
     };
     confine(service, &said);
@@ -181,7 +203,8 @@ mod tests {
         let looked = Looked { ports: [5432].into(), volumes: ["/var/lib/x".to_owned()].into(), ..Looked::default() };
         let trial = Trial { words: "a\nno password is set".to_owned(), ..Trial::default() };
         let text = rendered(&looked, &trial);
-        for line in ["The last that it said: no password", "port = 5432", "allow = { root = true", "\"/var/lib/x\""] {
+        for line in ["and ended with \"no password is set\"", "port = 5432", "allow = { root = true", "\"/var/lib/x\""]
+        {
             assert!(text.replace("\n# ", " ").contains(line), "no `{line}` in\n{text}");
         }
         assert!(!text.contains("public = true"), "{text}");

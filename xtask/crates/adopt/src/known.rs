@@ -49,6 +49,14 @@ const MORE_OTHERS: [u16; 2] = [27017, 25565];
 const OWNED: [(&str, &str, &str); 2] =
     [("postgres", "/var/lib/postgresql/data", "PGDATA"), ("postgis", "/var/lib/postgresql/data", "PGDATA")];
 
+/// Images that do not run without a password, and the variable that gives it.
+const PASSWORDS: [(&str, &str); 4] = [
+    ("mariadb", "MARIADB_ROOT_PASSWORD"),
+    ("mysql", "MYSQL_ROOT_PASSWORD"),
+    ("postgis", "POSTGRES_PASSWORD"),
+    ("postgres", "POSTGRES_PASSWORD"),
+];
+
 /// Images whose programs take gigabytes to begin with.
 const LARGE: [&str; 10] =
     ["cassandra", "elasticsearch", "kafka", "keycloak", "kibana", "logstash", "neo4j", "opensearch", "server", "solr"];
@@ -59,6 +67,13 @@ const USERS: [(&str, u32); 3] = [("nobody", 65534), ("node", 1000), ("nonroot", 
 pub(crate) fn port(repository: &str) -> Option<u16> {
     let last = repository.rsplit('/').next()?;
     PORTS.iter().find(|(name, _)| *name == last).map(|(_, port)| *port)
+}
+
+/// The variables without which an image does not run, with `password` where one is wanted.
+pub(crate) fn variables(repository: &str, password: &str) -> Vec<(&'static str, String)> {
+    let last = repository.rsplit('/').next().unwrap_or_default();
+    let wanted = PASSWORDS.iter().filter(|(name, _)| *name == last);
+    wanted.map(|(_, variable)| (*variable, password.to_owned())).collect()
 }
 
 /// The variable that has an image store things below the volume at `folder`, and what it is then.

@@ -45,11 +45,12 @@ fn secrets(text: &mut Text, secrets: &BTreeMap<String, Secret>) {
     text.blank();
     text.line("[secrets]");
     for (name, secret) in secrets {
-        let (from, of) = match secret {
-            Secret::Env(variable) => ("env", variable),
-            Secret::File(path) => ("file", path),
+        let from = match secret {
+            Secret::Env(variable) => format!("from = \"env\", name = {}", quoted(variable)),
+            Secret::File(path) => format!("from = \"file\", name = {}", quoted(path)),
+            Secret::Generated => "from = \"generated\"".to_owned(),
         };
-        text.line(&format!("{} = {{ from = \"{from}\", name = {} }}", key(name), quoted(of)));
+        text.line(&format!("{} = {{ {from} }}", key(name)));
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) enum Secret {
     Env(String),
     /// A file below the folder of secrets.
     File(String),
+    /// Made with a deployment.
+    Generated,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,7 @@
 //! leads nowhere. What it is refused and ends for is given it, and it is run again, until it listens or nothing helps.
 
 use crate::confinement::OF_ROOT;
+use crate::known;
 use crate::look::{Fetched, LABEL, Looked};
 use anyhow::{Context, Result};
 use base::error::Fault;
@@ -9,6 +10,7 @@ use base::http::{self, Request, Url};
 use base::proc::{CommandLine, Proc};
 use base::signal::Interrupts;
 use model::container::{Cpu, Memory, User};
+use model::image::ImagePin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -42,7 +44,7 @@ pub struct Trial {
     pub(crate) answer: Option<u16>,
     /// It was given what it has elsewhere: root, its root file system, the capabilities of `OF_ROOT`.
     pub(crate) loose: bool,
-    /// The last that it said, where it did not come to listen.
+    /// The last that it said, where it did not come to listen while it was confined.
     pub(crate) words: String,
 }
 
@@ -62,6 +64,8 @@ struct Scene<'a> {
     fetched: &'a Fetched<'a>,
     name: String,
     labels: Labels,
+    /// Variables without which it would not run.
+    env: Vec<(&'static str, String)>,
 }
 
 /// The command lines of a trial, for those who only want to see them.
@@ -84,9 +88,19 @@ pub fn shown(engine: &Engine, reference: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When the engine refuses to run it, or the run is interrupted.
-pub fn run_once(fetched: &Fetched<'_>, mark: &str, looked: &Looked, interrupts: &Interrupts) -> Result<Trial> {
+pub fn run_once(
+    fetched: &Fetched<'_>,
+    pin: &ImagePin,
+    mark: &str,
+    looked: &Looked,
+    interrupts: &Interrupts,
+) -> Result<Trial> {
     let name = format!("slipway-look-{}", std::process::id());
-    let scene = Scene { fetched, labels: Labels::from([(LABEL.to_owned(), mark.to_owned())]), name };
+    let labels = Labels::from([(LABEL.to_owned(), mark.to_owned())]);
+    let repository = pin.repository.as_str();
+    let below = looked.volumes.iter().filter_map(|folder| known::below_volume(repository, folder));
+    let env = known::variables(repository, "of-a-trial").into_iter().chain(below).collect();
+    let scene = Scene { fetched, labels, name, env };
     scene.sweep(mark)?;
     let (engine, proc) = (&fetched.found.engine, fetched.proc);
     proc.read(&engine.network_create(&scene.name, &scene.labels, true)).context("make the network of its trial")?;
@@ -99,7 +113,7 @@ pub fn run_once(fetched: &Fetched<'_>, mark: &str, looked: &Looked, interrupts: 
         last = tried;
     }
     let loose = scene.loosely(interrupts)?;
-    Ok(if loose.serves() { loose } else { last })
+    Ok(if loose.serves() { Trial { words: last.words, ..loose } } else { last })
 }
 
 /// As whom it may run, the likeliest first: never root.
@@ -120,17 +134,19 @@ impl Scene<'_> {
     /// Runs it as one user, with more folders each time, until it listens or says nothing that helps.
     fn as_user(&self, user: Option<User>, interrupts: &Interrupts) -> Result<Trial> {
         let image = &self.fetched.image;
-        let mut writable: Vec<String> = image.volumes.iter().cloned().collect();
+        // The engine itself makes a volume of each that the image declares.
+        let volumes: Vec<String> = image.volumes.iter().cloned().collect();
+        let mut writable = Vec::new();
         let mut words = String::new();
         for _ in 0..TIMES {
-            let spec = spec(image.id.clone(), &self.name, &self.labels, user, &writable);
+            let spec = self.spec(user, &writable);
             let (ports, address, said) = self.once(&spec, interrupts)?;
             if !ports.is_empty() {
                 let answer = self.answer(&ports, address, interrupts);
                 return Ok(Trial { ports, user, writable, answer, ..Trial::default() });
             }
             words = said;
-            let more = refused(&words, &writable);
+            let more = refused(&words, &[&volumes[..], &writable].concat());
             if more.is_empty() {
                 break;
             }
@@ -141,15 +157,16 @@ impl Scene<'_> {
 
     /// Runs it as its image has it, the last resort.
     fn loosely(&self, interrupts: &Interrupts) -> Result<Trial> {
-        let writable: Vec<String> = self.fetched.image.volumes.iter().cloned().collect();
-        let spec = RunSpec {
-            writable_root: true,
-            capabilities: OF_ROOT.map(str::to_owned).into(),
-            ..spec(self.fetched.image.id.clone(), &self.name, &self.labels, None, &writable)
-        };
+        let capabilities = OF_ROOT.map(str::to_owned).into();
+        let spec = RunSpec { writable_root: true, capabilities, ..self.spec(None, &[]) };
         let (ports, address, words) = self.once(&spec, interrupts)?;
         let answer = self.answer(&ports, address, interrupts);
         Ok(Trial { ports, answer, words, loose: true, ..Trial::default() })
+    }
+
+    fn spec(&self, user: Option<User>, writable: &[String]) -> RunSpec {
+        let env = self.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        RunSpec { env, ..spec(self.fetched.image.id.clone(), &self.name, &self.labels, user, writable) }
     }
 
     fn answer(&self, ports: &BTreeSet<u16>, address: Option<IpAddr>, interrupts: &Interrupts) -> Option<u16> {
@@ -160,7 +177,11 @@ impl Scene<'_> {
     /// Runs it once: where it listens, at which address, and what it said.
     fn once(&self, spec: &RunSpec, interrupts: &Interrupts) -> Result<(BTreeSet<u16>, Option<IpAddr>, String)> {
         let (engine, proc) = (&self.fetched.found.engine, self.fetched.proc);
-        proc.read(&run(engine, &self.name, spec)).context("run it for a trial")?;
+        let started = proc.try_read(&run(engine, &self.name, spec)).context("run it for a trial")?;
+        if !started.success {
+            remove(proc, &engine.container_remove(&self.name))?;
+            return Ok((BTreeSet::new(), None, started.stderr.trim().to_owned()));
+        }
         let deadline = Instant::now() + LISTENS_WITHIN;
         let mut seen: Option<(BTreeSet<u16>, Instant)> = None;
         let mut at = None;

@@ -14,6 +14,7 @@ mod yaml;
 
 pub(crate) use health::Health;
 pub(crate) use mounts::{volume, writable};
+pub(crate) use service::own_folder;
 
 use self::variables::Variables;
 use self::yaml::Node;

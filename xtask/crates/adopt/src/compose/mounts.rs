@@ -219,7 +219,9 @@ pub(crate) fn volume(service: &mut Service, name: &str, at: &str) {
     if volumes.values().any(|other| other == at) {
         return;
     }
-    let name = unused(&volume_of(name), |name| volumes.contains_key(name));
+    // A path is called as its last folder is.
+    let name = volume_of(name.trim_end_matches('/').rsplit('/').next().unwrap_or(name));
+    let name = unused(&name, |name| volumes.contains_key(name));
     volumes.insert(name, at.to_owned());
 }
 

@@ -249,6 +249,7 @@ impl Reading<'_> {
             read_only: self.plain(node.get("read_only")).as_deref() == Some("true"),
             added: list("cap_add"),
             all_dropped: list("cap_drop").iter().any(|name| name.eq_ignore_ascii_case("all")),
+            tried: false,
             users: &made.users,
         };
         confine(service, &said);

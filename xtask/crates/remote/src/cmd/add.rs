@@ -130,7 +130,7 @@ fn sketch(args: &AddArgs, ctx: &Ctx, source: &Source, name: SystemName) -> Resul
             ui::say(&format!("running `{pin}` once, confined, to see what it does"));
             let fetched = Fetched::new(&found, &ctx.proc, pin)?;
             let looked = fetched.looked(&std::env::temp_dir());
-            let tried = trial::run_once(&fetched, &ctx.root.display().to_string(), &looked, &ctx.interrupts)?;
+            let tried = trial::run_once(&fetched, pin, &ctx.root.display().to_string(), &looked, &ctx.interrupts)?;
             image::sketch(&repository, pin, name, &looked, &tried)
         }
     }
@@ -221,4 +221,45 @@ fn name(asked: Option<&str>, source: &Source, root: &Path) -> Result<SystemName>
     };
     let name = name_of(&text).and_then(|name| name.parse().ok());
     Ok(name.ok_or_else(|| Fault::usage(format!("`{text}` is no name of a system")).hint("name one: `--name NAME`"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_is_a_folder_a_file_or_an_image() {
+        let root = std::env::temp_dir().join(format!("xtask-add-{}", std::process::id()));
+        for (path, text) in [
+            ("vote/Dockerfile", "FROM x"),
+            ("shop/compose.yml", "services: {}"),
+            ("empty/README.md", ""),
+            ("own.yaml", ""),
+        ] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let read = |text: &str| source(text, &root).map_err(|error| Fault::of(&error).cause);
+        let called = |source: &Source| name(None, source, &root).unwrap().to_string();
+        let folder = read("vote").unwrap();
+        assert_eq!((&folder, called(&folder).as_str()), (&Source::Folder("vote".to_owned()), "vote"));
+        assert_eq!(read("vote/Dockerfile"), Ok(folder));
+        let compose = read("shop").unwrap();
+        assert_eq!((&compose, called(&compose).as_str()), (&Source::Compose("shop/compose.yml".to_owned()), "shop"));
+        assert_eq!(called(&read("own.yaml").unwrap()), root.file_name().unwrap().to_str().unwrap());
+        let image = read("nginx:1.28").unwrap();
+        assert_eq!(image, Source::Image("docker.io/library/nginx:1.28".parse().unwrap()));
+        assert_eq!(called(&image), "nginx");
+        for (text, wanted) in [
+            ("gone", "there is no `gone` here"),
+            ("./gone:1", "there is no `./gone:1` here"),
+            ("empty", "has neither a Dockerfile nor a compose file"),
+            ("/", "`/` is not in this repository"),
+        ] {
+            let told = read(text).unwrap_err();
+            assert!(told.contains(wanted), "{told}");
+        }
+        std::fs::remove_dir_all(root).unwrap();
+    }
 }
