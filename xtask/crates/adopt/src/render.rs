@@ -124,6 +124,9 @@ fn build(text: &mut Text, service: &Service) {
         let args: Vec<String> = args.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
         lines.push(format!("args = {{ {} }}", args.join(", ")));
     }
+    if !service.build_secrets.is_empty() {
+        lines.push(format!("secrets = {}", list(&service.build_secrets)));
+    }
     text.table(&format!("services.{}.build", service.name), lines);
 }
 

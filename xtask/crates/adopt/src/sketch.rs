@@ -68,6 +68,8 @@ pub(crate) struct Service {
     pub(crate) public: bool,
     pub(crate) aliases: Vec<String>,
     pub(crate) needs: Vec<String>,
+    /// Secrets that its build has.
+    pub(crate) build_secrets: Vec<String>,
     /// Names and templates.
     pub(crate) env: BTreeMap<String, String>,
     /// Templates.
@@ -93,6 +95,7 @@ impl Service {
             public: false,
             aliases: Vec::new(),
             needs: Vec::new(),
+            build_secrets: Vec::new(),
             env: BTreeMap::new(),
             args: Vec::new(),
             ready: Probe::Tcp,

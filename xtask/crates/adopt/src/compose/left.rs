@@ -77,3 +77,6 @@ pub(super) const UNSAID: [&str; 43] = [
     "user",
     "volumes",
 ];
+
+/// Keys of `build` by which it would see more.
+pub(super) const NOT_BUILT: [&str; 5] = ["additional_contexts", "entitlements", "extra_hosts", "network", "ssh"];

@@ -97,7 +97,10 @@ impl Reading<'_> {
             return service.note(Place::Files, note);
         };
         let full = self.repository.root.join(&path);
-        let context = if let Source::Dockerfile { folder, .. } = &service.source { Some(folder) } else { None };
+        let context = match &service.source {
+            Source::Dockerfile { folder, .. } => Some(if folder == "." { "" } else { folder }),
+            Source::Image(_) => None,
+        };
         let is_context = full.is_dir()
             && context.is_some_and(|context| within_folder(&path, context))
             && folder.is_some_and(|folder| within_folder(at, folder));
@@ -155,8 +158,30 @@ impl Reading<'_> {
         let Some(name) = reference.text().map(str::to_owned).or_else(|| text("source")) else { return };
         let target = text("target").unwrap_or_else(|| name.clone());
         let at = if target.starts_with('/') { target } else { format!("/run/secrets/{target}") };
-        let declared = self.top.get("secrets").get(&name).clone();
-        let kept = format!("{}/{}", self.sketch.name, file_of(&name));
+        let word = self.declared(service, &name);
+        add(service, &at, Content::Text(format!("${{secret.{word}}}")), &at);
+    }
+
+    /// The secrets that instructions of its Dockerfile mount.
+    pub(super) fn build_secrets(&mut self, service: &mut Service, build: &Node) {
+        for reference in build.get("secrets").one_or_more() {
+            let text = |key: &str| reference.get(key).text().map(|text| self.variables.plain(text));
+            let id = text("target").or_else(|| text("id"));
+            let Some(name) = reference.text().map(str::to_owned).or_else(|| text("source")) else { continue };
+            let word = self.declared(service, &name);
+            if id.as_ref().is_some_and(|id| *id != word) {
+                let note =
+                    format!("Its Dockerfile has the secret `{word}` under another id, which has to be this name.");
+                service.note(Place::Source, note);
+            }
+            service.build_secrets.push(word);
+        }
+    }
+
+    /// The name of a secret of the whole file, which the system has from now on.
+    fn declared(&mut self, service: &mut Service, name: &str) -> String {
+        let declared = self.top.get("secrets").get(name).clone();
+        let kept = format!("{}/{}", self.sketch.name, file_of(name));
         let secret = match (declared.get("file").text(), declared.get("environment").text()) {
             (Some(file), _) => {
                 let from = self.variables.plain(file);
@@ -181,9 +206,9 @@ impl Reading<'_> {
                 Secret::File(kept)
             }
         };
-        let word = file_of(&name).replace('.', "-");
+        let word = file_of(name).replace('.', "-");
         self.sketch.secrets.insert(word.clone(), secret);
-        add(service, &at, Content::Text(format!("${{secret.{word}}}")), &at);
+        word
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Reading;
 use super::health::{Health, seconds};
-use super::left::{LEFT, UNSAID};
+use super::left::{LEFT, NOT_BUILT, UNSAID};
 use super::mounts::volume;
 use super::ports::Ports;
 use super::source::Made;
@@ -22,6 +22,10 @@ impl Reading<'_> {
         let (source, made) = self.source(node)?;
         let mut service = Service::new(called, source);
         self.name_it(&mut service, name, node);
+        self.build_secrets(&mut service, node.get("build"));
+        for (key, _) in node.get("build").entries().iter().filter(|(key, _)| NOT_BUILT.contains(&key.as_str())) {
+            service.note(Place::Source, format!("`build.{key}` is not carried over: a build sees its folder alone."));
+        }
         self.port(&mut service, node, &made);
         self.needs(&mut service, node);
         self.env(&mut service, node);

@@ -78,6 +78,8 @@ services:
       dockerfile: docker/Dockerfile
       target: final
       args: [REVISION=1]
+      secrets: [npm-token]
+      ssh: [default]
     command: python app.py --greeting "a $$5 note"
     ports: ["8080:5000", "9000:9000"]
     environment:
@@ -95,6 +97,7 @@ services:
   cache:
     image: redis:7.4
     restart: always
+secrets: { npm-token: { environment: NPM_TOKEN } }
 "#;
     let dockerfile = DOCKERFILE.replace("FROM python:3.11-slim", "FROM python:3.11-slim AS final");
     let (text, system) = file(compose, &[("shop/docker/Dockerfile", &dockerfile), ("shop/.env", "MODE=production\n")]);
@@ -115,7 +118,9 @@ services:
         &[
             "# 9000 is not carried over: a service has one port here.",
             "# `stop_signal: SIGINT` is not carried over: services are told to end by SIGTERM",
-            "build]\nfile = \"docker/Dockerfile\"\ntarget = \"final\"\nargs = { REVISION = \"1\" }",
+            "build]\nfile = \"docker/Dockerfile\"\ntarget = \"final\"\nargs = { REVISION = \"1\" }\nsecrets = [\"npm-token\"]",
+            "npm-token = { from = \"env\", name = \"NPM_TOKEN\" }",
+            "# `build.ssh` is not carried over",
             "image = \"cache\"",
         ],
     );
