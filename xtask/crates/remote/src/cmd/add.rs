@@ -6,7 +6,7 @@ use adopt::{Repository, Sketch, compose, folder, image, name_of, reference, tria
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::{Exit, Fault};
-use model::container::EngineKind;
+use model::container::{EngineKind, Platform};
 use model::image::ImagePin;
 use model::name::{ServiceName, SystemName};
 use model::secret::FOLDER;
@@ -90,7 +90,8 @@ fn tell(args: &AddArgs, files: &Files<'_>, result: &str) -> Result<()> {
 fn warn(ctx: &Ctx, files: &Files<'_>) -> Result<()> {
     let secrets = files.secrets();
     let Some(first) = secrets.keys().next().filter(|_| ctx.proc.find("git").is_some()) else { return Ok(()) };
-    if !ctx.proc.try_read(&git::ignores(&ctx.root, first))?.success {
+    let is_repository = ctx.proc.try_read(&git::prefix(&ctx.root))?.success;
+    if is_repository && !ctx.proc.try_read(&git::ignores(&ctx.root, first))?.success {
         ui::say(&format!("git does not ignore `{first}`: add `/{FOLDER}/` to `.gitignore` before you commit"));
     }
     Ok(())
@@ -101,7 +102,7 @@ fn rehearse(args: &AddArgs, ctx: &Ctx, pin: &ImagePin) -> Result<Exit> {
     let wanted = engine(args, ctx)?;
     let kind = oci::candidates(wanted).first().copied().unwrap_or(EngineKind::Docker);
     let engine = Engine::as_typed(kind);
-    let platform = model::container::Platform::LinuxAmd64;
+    let platform = Platform::of_architecture(std::env::consts::ARCH).unwrap_or(Platform::LinuxAmd64);
     let mut commands = vec![engine.pull(&pin.pull_reference(), platform).to_string()];
     commands.extend(trial::shown(&engine, &pin.pull_reference()));
     if args.json.json {
