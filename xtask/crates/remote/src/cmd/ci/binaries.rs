@@ -81,7 +81,9 @@ pub(super) fn common(crates: &[String], binaries: &[String]) -> Vec<String> {
     let rest = binaries.iter().filter(|binary| !has_own(binary));
     let named = rest.flat_map(|binary| ["--test".to_owned(), binary.clone()]);
     let packages = crates.iter().flat_map(|name| ["--package".to_owned(), name.clone()]);
-    packages.chain(["--lib", "--bins"].map(str::to_owned)).chain(named).chain(shown()).collect()
+    // What fails first is not all that a person wants to know.
+    let all = ["--no-fail-fast", "--lib", "--bins"].map(str::to_owned);
+    packages.chain(all).chain(named).chain(shown()).collect()
 }
 
 /// As many tests that wait go at once, at least.
@@ -124,7 +126,7 @@ mod tests {
     fn arguments_name_what_is_run() {
         let names = ["budget", "images", "key"].map(str::to_owned);
         let tests = common(&["base".to_owned()], &names);
-        assert_eq!(tests.join(" "), "--package base --lib --bins --test budget --test key -- --show-output");
+        assert_eq!(tests.join(" "), "--package base --no-fail-fast --lib --bins --test budget --test key -- --show-output");
         assert_eq!(only(&check("images", "", SERVICES), 2).join(" "), "--test images -- --show-output");
         let paced = |binary, pace| OwnCheck { pace, ..check(binary, "", SERVICES) };
         let waiting = paced("cluster", Pace::Waiting);
