@@ -1,5 +1,6 @@
-//! The volumes of a service as its StatefulSet claims them. What a StatefulSet claims never changes: where it is to be other
-//! volumes, it is removed alone, and the new one takes its pods and claims over.
+//! The volumes of a service as its StatefulSet claims them. What a StatefulSet claims never changes: where it is to be something
+//! else, it is removed, and the new one takes its claims over. Its pod stays where only sizes differ. With other volumes it
+//! goes, too: the new StatefulSet would take it over and fail to give it volumes that a pod cannot get while it runs.
 
 use super::Kubernetes;
 use super::recorded::bytes;
@@ -60,18 +61,38 @@ pub(super) fn make_way(core: &Kubernetes, system: &SystemName, values: &Value, c
             continue;
         }
         for (volume, size) in &wanted {
-            grow(core, &CLAIM.at(&namespace, &format!("{volume}-{service}-0")), size).map_err(refused)?;
+            let grown = grow(core, &CLAIM.at(&namespace, &format!("{volume}-{service}-0")), size);
+            grown.map_err(|refusal| {
+                if refusal.message.contains("resize") { fixed(service, &refusal) } else { refused(refusal) }
+            })?;
         }
-        cx.news(format!("`{service}` has other volumes: its StatefulSet is made anew, and its pods stay until then"));
-        api.delete_alone(&place).map_err(refused)?;
+        let same_names = claimed(&set).keys().eq(wanted.keys());
+        if same_names {
+            cx.news(format!(
+                "the volumes of `{service}` have other sizes: its StatefulSet is made anew, and its pod stays"
+            ));
+            api.delete_alone(&place).map_err(refused)?;
+        } else {
+            cx.news(format!("`{service}` has other volumes: it stops until its StatefulSet was made anew"));
+            api.delete(&place, true).map_err(refused)?;
+        }
+        let stops = object::number(&set, "/spec/template/spec/terminationGracePeriodSeconds");
+        let within = GONE_WITHIN + Duration::from_secs(stops);
         let gone = || Ok(api.get(&place).map_err(refused)?.is_none().then_some(()));
         let stuck = || {
             let cause = format!("the StatefulSet `{service}` does not go");
             Fault::failed("volumes-blocked", cause).hint("the same command again continues where it stopped")
         };
-        cx.wait_for(GONE_WITHIN, gone, stuck)?;
+        cx.wait_for(within, gone, stuck)?;
     }
     Ok(())
+}
+
+/// Not every storage class lets a claim grow.
+fn fixed(service: &str, refusal: &kube::Refusal) -> Fault {
+    let cause = format!("a volume of `{service}` cannot grow: {}", refusal.message);
+    Fault::failed("volume-fixed", cause)
+        .hint("keep the `size` that it has, or take a storage class that lets volumes grow")
 }
 
 /// No volume ever shrinks.

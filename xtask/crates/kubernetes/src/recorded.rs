@@ -79,8 +79,9 @@ pub(super) fn stored(core: &Kubernetes) -> Result<BTreeMap<UnitId, Stored>> {
         under_way.iter().any(|(_, other)| object::name(other) == volume)
     };
     let kept = |claim: &Value| {
-        // One on its way out is of no use to anybody.
-        let stays = !object::is_going(claim) && !is_under_way(claim);
+        // One on its way out is of no use to anybody, and one that never got a volume stores nothing.
+        let is_bound = !object::text(claim, "/spec/volumeName").is_empty();
+        let stays = is_bound && !object::is_going(claim) && !is_under_way(claim);
         unit(claim).filter(|_| stays).map(|unit| (unit, Stored { size: size(claim) }))
     };
     let owned = under_way.iter().map(|(owner, volume)| (owner.clone(), Stored { size: size(volume) }));

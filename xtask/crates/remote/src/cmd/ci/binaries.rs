@@ -126,7 +126,10 @@ mod tests {
     fn arguments_name_what_is_run() {
         let names = ["budget", "images", "key"].map(str::to_owned);
         let tests = common(&["base".to_owned()], &names);
-        assert_eq!(tests.join(" "), "--package base --no-fail-fast --lib --bins --test budget --test key -- --show-output");
+        assert_eq!(
+            tests.join(" "),
+            "--package base --no-fail-fast --lib --bins --test budget --test key -- --show-output"
+        );
         assert_eq!(only(&check("images", "", SERVICES), 2).join(" "), "--test images -- --show-output");
         let paced = |binary, pace| OwnCheck { pace, ..check(binary, "", SERVICES) };
         let waiting = paced("cluster", Pace::Waiting);
