@@ -174,9 +174,11 @@ fn confinement_is_loosened_with_a_reason_and_no_further() {
     assert!(refused["cause"].as_str().unwrap().contains("runs as `root`"), "{refused:#}");
 
     declare(&deployment, &format!("{LOOSE}{ALLOW}"));
-    let shown = deployment.sandbox.xtask(["deploy", "given", "--dry-run"]).success();
     let said = "it may run as root; write to its root file system; use CHOWN: it fills its own folder";
-    assert!(shown.stdout.contains(said), "{}", shown.stdout);
+    for args in [["deploy", "given", "--dry-run"].as_slice(), &["plan", "given"]] {
+        let shown = deployment.sandbox.xtask(args).success();
+        assert!(shown.stdout.contains(said), "{}", shown.stdout);
+    }
     deployment.deploy(&["given"]);
     assert_eq!(get(&deployment.sandbox.via("loose"), "/").unwrap(), (200, "0\n".to_owned()));
     let container = deployment.container("loose");

@@ -268,9 +268,13 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
         Some(CommandLine::new(found.engine.kind.as_str()).args(args).to_string())
     };
     let line = line().unwrap_or_else(|| recipe.version());
-    let allowed = core.service(&recipe.service).and_then(|service| service.container.allow.as_ref());
-    let allowed = allowed.map(|allow| format!("\nit may {allow}")).unwrap_or_default();
+    let allowed = allowed(core, recipe).map(|allowed| format!("\n{allowed}")).unwrap_or_default();
     format!("under the supervisor: {line}{allowed}")
+}
+
+/// What it may do that others may not, and why.
+pub(super) fn allowed(core: &Supervised, recipe: &Recipe) -> Option<String> {
+    core.service(&recipe.service)?.container.allow.as_ref().map(|allow| format!("it may {allow}"))
 }
 
 /// Where a smoke contract reaches a service: where it is published, or in its network.

@@ -158,6 +158,10 @@ impl Runtime for Containers {
         launch::preview(self, core, recipe)
     }
 
+    fn remark(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
+        launch::allowed(core, recipe)
+    }
+
     fn elsewhere(&self, _: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
         // The supervisor of an earlier version tells no socket.
         let Some(Via::Socket(shim)) = &candidate.admin else { return Vec::new() };

@@ -29,6 +29,11 @@ pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemCha
         let mut services = services(&run, candidate)?;
         // What goes is told with all else that does.
         services.retain(|(service, _)| candidate.services().contains(service));
+        for (service, reasons) in &mut services {
+            let part = candidate.parts.iter().find(|part| part.service.name == *service);
+            let allow = part.and_then(|part| part.service.container.allow.as_ref());
+            reasons.extend(allow.map(|allow| format!("it may {allow}")));
+        }
         let missing = secret_values::missing(core, std::slice::from_ref(candidate))?;
         let told: Vec<String> =
             missing.iter().map(|missing| format!("a deploy needs the secret {}", missing.told())).collect();

@@ -160,11 +160,11 @@ impl Runtime for Processes {
         let address = address.map_or_else(|| "<free port>".to_owned(), |address| address.to_string());
         let why = core.service(&recipe.service).and_then(|service| core.displacement(service));
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        let takeover = self.takeover(core, recipe).map(|takeover| format!("; {takeover}")).unwrap_or_default();
+        let takeover = self.remark(core, recipe).map(|takeover| format!("; {takeover}")).unwrap_or_default();
         format!("under the supervisor, on {address}{why}: {}{takeover}", CommandLine::new(shown).args(args))
     }
 
-    fn takeover(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
+    fn remark(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
         let status = core.supervised_of(std::slice::from_ref(&recipe.service)).unwrap_or_default();
         launch::takeover(recipe, status.first().and_then(|status| status.current.as_ref()))
     }

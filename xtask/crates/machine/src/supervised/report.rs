@@ -118,7 +118,8 @@ impl Supervised {
         Running { supervised, held }: &Running,
     ) -> Result<Option<(ServiceName, Vec<String>)>> {
         let service = &planned.service.name;
-        let because = |reasons: Vec<String>| Ok(Some((service.clone(), reasons)));
+        let remark = self.runtime.remark(self, &planned.recipe);
+        let because = |reasons: Vec<String>| Ok(Some((service.clone(), reasons.into_iter().chain(remark).collect())));
         let status = supervised.iter().find(|status| status.service == *service);
         let Some(current) = status.and_then(|status| status.current.as_ref()) else {
             let elsewhere = self.displacement(&planned.service).map(|why| self.told_place(service, &why));
@@ -147,7 +148,7 @@ impl Supervised {
         if reasons.is_empty() {
             reasons.push("its configuration changed".to_owned());
         }
-        because(reasons.into_iter().chain(self.runtime.takeover(self, &planned.recipe)).collect())
+        because(reasons)
     }
 
     fn service_status(&self, system: &System, service: &Service, found: Option<&Watched>) -> ServiceStatus {

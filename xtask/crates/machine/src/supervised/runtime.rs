@@ -138,11 +138,9 @@ pub trait Runtime: Send + Sync {
     /// How a recipe is started, for the preview.
     fn preview(&self, core: &Supervised, recipe: &Recipe) -> String;
 
-    /// How a version takes the place of the one that runs, where that is worth telling.
-    fn takeover(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
-        let _ = (core, recipe);
-        None
-    }
+    /// What whoever reads a plan has to know of a start: how it takes the place of what runs, or what it may do that others
+    /// may not.
+    fn remark(&self, core: &Supervised, recipe: &Recipe) -> Option<String>;
 
     /// The other ports that something which is not ready listens on.
     fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16>;
