@@ -23,6 +23,9 @@ pub(crate) struct Deployment {
     _turn: Turn,
 }
 
+/// What tests make services of that are not this repository's.
+pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";
+
 /// The engine, if there is one that has the public images.
 ///
 /// # Panics
@@ -34,7 +37,8 @@ pub(crate) fn engine() -> Found<&'static Engine> {
         let images = model::load(shared_copy()).unwrap().images;
         // One is for machines that cannot build for the images themselves, the other for clusters.
         let needed = images.iter().filter(|(name, _)| !["builder", "metrics-server"].contains(&name.as_str()));
-        needed.map(|(_, image)| reference(&image.to_string())).try_for_each(|image| engine.provide(&image))?;
+        let needed = needed.map(|(_, image)| reference(&image.to_string()));
+        needed.chain([BUSYBOX.to_owned()]).try_for_each(|image| engine.provide(&image))?;
         Ok(engine)
     });
     found.as_ref().map_err(|reason| Missing::unless_required(reason, "XTASK_REQUIRE_ENGINE"))
