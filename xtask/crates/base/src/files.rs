@@ -20,6 +20,24 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     write_with_mode(path, content, 0o600)
 }
 
+/// How often a folder is begun anew of which a part is removed meanwhile.
+const ATTEMPTS: u32 = 100;
+
+/// Makes a folder and those above it. Where somebody removes one of those at that moment, since it is empty, it is made again:
+/// the last environment of a checkout takes the folder of all environments along.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    for _ in 1..ATTEMPTS {
+        match std::fs::create_dir_all(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            made => return made,
+        }
+    }
+    std::fs::create_dir_all(folder)
+}
+
 /// The same for a file of any mode.
 ///
 /// # Errors
@@ -27,7 +45,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let attempt = || -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+            make_folder(folder)?;
         }
         // Steps that run side by side may write the same file.
         let writer = format!("{}-{:?}", std::process::id(), std::thread::current().id());
@@ -106,9 +124,37 @@ pub fn remove(path: &Path) -> Result<()> {
 pub fn append(path: &Path) -> Result<File> {
     let attempt = || {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+            make_folder(folder)?;
         }
         OpenOptions::new().append(true).create(true).mode(0o600).open(path)
     };
     attempt().with_context(|| format!("open `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::make_folder;
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_folder_is_made_while_somebody_removes_the_one_above_it() {
+        let shared = std::env::temp_dir().join(format!("xtask-shared-{}", std::process::id()));
+        let (own, is_over) = (shared.join("own"), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    let _ = fs::remove_dir(&shared);
+                }
+            });
+            let made = (0..2000).try_for_each(|_| {
+                make_folder(&own.join("runs"))?;
+                fs::remove_dir(own.join("runs"))?;
+                fs::remove_dir(&own)
+            });
+            is_over.store(true, Ordering::SeqCst);
+            made.unwrap();
+        });
+        let _ = fs::remove_dir(&shared);
+    }
 }

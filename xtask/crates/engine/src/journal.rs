@@ -199,7 +199,7 @@ impl Journal {
         let (file, path) = match folder {
             None => (None, None),
             Some(folder) => {
-                std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display()))?;
+                base::files::make_folder(folder).with_context(|| format!("make `{}`", folder.display()))?;
                 let path = folder.join(format!("{run}.ndjson"));
                 let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
                 (Some(file.with_context(|| format!("make the journal `{}`", path.display()))?), Some(path))

@@ -183,7 +183,7 @@ impl Drop for Lease {
 /// Locks the file, making sure that it is still the one under that name: a teardown removes it while holding it.
 fn lock(path: &Path, held: impl Fn() -> Fault) -> Result<File> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display()))?;
+        base::files::make_folder(folder).with_context(|| format!("make `{}`", folder.display()))?;
     }
     loop {
         let open = OpenOptions::new().append(true).create(true).open(path);
@@ -200,7 +200,7 @@ fn lock(path: &Path, held: impl Fn() -> Fault) -> Result<File> {
             return Ok(file);
         }
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+            base::files::make_folder(folder)?;
         }
     }
 }

@@ -228,7 +228,7 @@ impl Supervised {
     /// Enters a folder and makes it.
     pub fn enter_folder(&self, id: &str, system: Option<&str>, path: &Path) -> Result<()> {
         self.enter(self.path_entry("folder", id, system, path))?;
-        std::fs::create_dir_all(path).with_context(|| format!("make `{}`", path.display()))
+        base::files::make_folder(path).with_context(|| format!("make `{}`", path.display()))
     }
 
     /// Enters the log of a service and makes the folder it is in.
@@ -236,7 +236,7 @@ impl Supervised {
         let log = self.home().log(service);
         self.enter(self.log_entry(service, system))?;
         match log.parent() {
-            Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display())),
+            Some(folder) => base::files::make_folder(folder).with_context(|| format!("make `{}`", folder.display())),
             None => Ok(()),
         }
     }
