@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 use xshell::Shell;
 
 /// How often a removal is tried.
@@ -20,8 +21,8 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     write_with_mode(path, content, 0o600)
 }
 
-/// How often a folder is begun anew of which a part is removed meanwhile.
-const ATTEMPTS: u32 = 100;
+/// For how long a folder is begun anew of which a part is removed meanwhile.
+const MADE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Makes a folder and those above it. Where somebody removes one of those at that moment, since it is empty, it is made again:
 /// the last environment of a checkout takes the folder of all environments along.
@@ -29,13 +30,13 @@ const ATTEMPTS: u32 = 100;
 /// # Errors
 /// When it cannot be made.
 pub fn make_folder(folder: &Path) -> std::io::Result<()> {
-    for _ in 1..ATTEMPTS {
+    let deadline = Instant::now() + MADE_WITHIN;
+    loop {
         match std::fs::create_dir_all(folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < deadline => {}
             made => return made,
         }
     }
-    std::fs::create_dir_all(folder)
 }
 
 /// The same for a file of any mode.
