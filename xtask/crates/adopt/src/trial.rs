@@ -237,25 +237,12 @@ impl Drop for Scene<'_> {
 
 fn spec(image: String, network: &str, labels: &Labels, user: Option<User>, writable: &[String]) -> RunSpec {
     RunSpec {
-        image,
-        labels: labels.clone(),
-        networks: vec![network.to_owned()],
-        fixed: BTreeMap::new(),
-        aliases: Vec::new(),
-        hosts: BTreeMap::new(),
-        publish: Vec::new(),
-        env: Vec::new(),
-        proxied: false,
-        mounts: Vec::new(),
         user,
         writable: writable.to_vec(),
-        writable_root: false,
-        capabilities: Vec::new(),
-        entrypoint: Vec::new(),
         memory: Memory(1 << 30),
         cpu: Cpu(1000),
         low_ports: true,
-        args: Vec::new(),
+        ..RunSpec::bare(image, network, labels.clone())
     }
 }
 

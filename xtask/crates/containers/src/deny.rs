@@ -8,11 +8,10 @@ use super::{Containers, current_container, edge, pull};
 use anyhow::{Context, Result, anyhow};
 use engine::smoke::Outcome;
 use machine::supervised::Supervised;
-use model::container::{Cpu, EngineKind, Memory};
+use model::container::EngineKind;
 use model::name::ServiceName;
 use model::smoke::{DeniedPath, Origin};
 use model::system::System;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tools::oci;
@@ -97,27 +96,8 @@ impl<'a> Attempt<'a> {
         let service = "attempt";
         let number = base::random::hex::<6>()?;
         let name = format!("{}--{service}-{number}", self.containers.names.network(&self.system.name));
-        let mut spec = RunSpec {
-            image: String::new(),
-            labels: self.containers.names.labels(&self.system.name),
-            networks: vec![network.to_owned()],
-            fixed: BTreeMap::new(),
-            aliases: Vec::new(),
-            hosts: BTreeMap::new(),
-            publish: Vec::new(),
-            env: Vec::new(),
-            proxied: false,
-            mounts: Vec::new(),
-            user: None,
-            writable: Vec::new(),
-            memory: Memory(0),
-            cpu: Cpu(0),
-            low_ports: false,
-            writable_root: false,
-            capabilities: Vec::new(),
-            entrypoint: Vec::new(),
-            args: Vec::new(),
-        };
+        let labels = self.containers.names.labels(&self.system.name);
+        let mut spec = RunSpec::bare(String::new(), network, labels);
         self.program.clone().fill(self.address, &mut spec);
         let line = self.engine.command().args(self.engine.run(&name, &spec));
         let answer = self.core.proc.ask(&line, WITHIN);

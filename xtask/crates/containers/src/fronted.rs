@@ -1,7 +1,6 @@
 //! Which services the edge of a system is in front of, as the files have them.
 
-use model::given;
-use model::system::{Probe, Reference, Service, System, TargetKind, Template};
+use model::system::{Probe, Service, System, TargetKind};
 use supervisor::container::edge::{Edge, Fronted};
 
 fn speaks_http(service: &Service) -> bool {
@@ -26,9 +25,7 @@ fn fronts(services: &[Service], service: &Service) -> bool {
 /// Whether two versions of a service may run side by side: one that keeps data of its own and is not made for that may
 /// not, and what is reached directly by its name is found twice for a while.
 pub(super) fn overlaps(system: &System, service: &Service) -> bool {
-    let stores = service.env.values().chain(given::texts(&service.files)).chain(&service.args);
-    let stores =
-        stores.flat_map(Template::references).any(|r| *r == Reference::Data) || !service.container.volumes.is_empty();
+    let stores = service.uses_data() || !service.container.volumes.is_empty();
     let is_reached_directly = !speaks_http(service) && is_needed_by_others(&system.services, service);
     service.is_own() || (service.public && !is_reached_directly && !stores)
 }

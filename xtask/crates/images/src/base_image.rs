@@ -9,7 +9,6 @@ use engine::ledger;
 use engine::plan::runner::StepCx;
 use keys::Digest;
 use model::container::Platform;
-use model::image::ImagePin;
 use serde_json::{Value, json};
 use std::path::Path;
 use tools::oci;
@@ -27,21 +26,6 @@ fn candidates(platform: Platform) -> [String; 4] {
         "/lib64/libc.so.6".to_owned(),
         "/usr/lib64/libc.so.6".to_owned(),
     ]
-}
-
-/// The name that a pin is fetched and used by.
-pub(super) fn reference(pin: &ImagePin) -> String {
-    let text = pin.to_string();
-    match text.split_once('@') {
-        None => text,
-        Some((tagged, digest)) => by_digest(tagged, digest),
-    }
-}
-
-/// Not every engine takes a tag and a digest at once, and the digest alone says it all.
-pub(super) fn by_digest(tagged: &str, digest: &str) -> String {
-    let repository = tagged.rsplit_once(':').map_or(tagged, |(repository, _)| repository);
-    format!("{repository}@{digest}")
 }
 
 /// Fetches an image unless it is here; returns its ID.
@@ -136,18 +120,5 @@ impl Libc<'_> {
             Some(_) => Ok(None),
             None => bail!("look into the base image: somebody removed the container `{container}`"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_digest_stands_without_its_tag() {
-        let name = |text: &str| reference(&text.parse().unwrap());
-        assert_eq!(name("localhost:5000/a/b:1"), "localhost:5000/a/b:1");
-        let digest = format!("sha256:{}", "0a".repeat(32));
-        assert_eq!(name(&format!("localhost:5000/a/b:1@{digest}")), format!("localhost:5000/a/b@{digest}"));
     }
 }

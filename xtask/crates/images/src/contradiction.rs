@@ -2,9 +2,8 @@
 
 use super::user;
 use base::error::Fault;
-use model::given::texts;
 use model::name::ServiceName;
-use model::system::{Reference, Service, Template};
+use model::system::Service;
 use model::volume;
 use tools::oci::Image;
 
@@ -28,9 +27,7 @@ pub(super) fn notes(image: &Image, service: &Service) -> Vec<String> {
         let ports: Vec<String> = image.ports.iter().map(u16::to_string).collect();
         notes.push(format!("its image exposes {}, and its port is {}", ports.join(", "), service.port));
     }
-    let stores = service.env.values().chain(&service.args).chain(texts(&service.files));
-    let stores = stores.flat_map(Template::references).any(|reference| *reference == Reference::Data);
-    let kept = volume::all(&service.container, stores.then(|| service.data()));
+    let kept = volume::all(&service.container, service.uses_data().then(|| service.data()));
     let is_kept = |volume: &&String| {
         service.container.writable.contains(*volume) || kept.values().any(|kept| kept.at == **volume)
     };

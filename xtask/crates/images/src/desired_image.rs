@@ -328,7 +328,7 @@ impl Order<'_> {
 }
 
 /// A base by its reference and, where it is pinned, its digest.
-fn base_input(pin: &ImagePin) -> Input {
+pub(super) fn base_input(pin: &ImagePin) -> Input {
     let pin = pin.to_string();
     let (tagged, digest) = pin.split_once('@').unwrap_or((&pin, ""));
     Input::new(Kind::Base, tagged, digest)

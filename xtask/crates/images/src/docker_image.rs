@@ -3,7 +3,7 @@
 //! What the builder sees is worked out here and laid out for it, so that it is the same whichever engine builds, and the key
 //! covers just that. Names of bases are written out, since engines differ in what they take a short one for.
 
-use super::base_image;
+use super::desired_image::base_input;
 use super::dockerfile::{Base, Dockerfile, full_name};
 use super::ignore::Ignored;
 use anyhow::{Context, Result};
@@ -12,6 +12,7 @@ use engine::deployment::Deployment;
 use keys::{Input, Kind, Manifest};
 use model::build::DockerBuild;
 use model::container::Platform;
+use model::image::ImagePin;
 use model::system::Service;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -49,11 +50,14 @@ impl DockerImage {
             let hint = format!("`target` of `[services.{}.build]` names a stage of it", service.name);
             refuse(why).hint(hint)
         })?;
-        let resolve = |name: &str| resolved(deployment, build, name);
+        let fetched =
+            |name: &str| pinned(deployment, build, name).map_or_else(|| full_name(name), ImagePin::pull_reference);
         unused(build, &bases).map_or(Ok(()), |why| Err(refuse(why)))?;
         for base in &bases {
-            let (name, digest) = resolve(&base.name);
-            manifest.add(Input::new(Kind::Base, name, digest));
+            manifest.add(
+                pinned(deployment, build, &base.name)
+                    .map_or_else(|| Input::new(Kind::Base, full_name(&base.name), ""), base_input),
+            );
         }
         for input in context(root, build, &dockerfile)? {
             manifest.add(input);
@@ -65,8 +69,8 @@ impl DockerImage {
         arguments.for_each(|(name, value)| manifest.add(Input::new(Kind::Argument, name, value)));
         // That a build has it may change what it makes; its value is in no key.
         build.secrets.iter().for_each(|name| manifest.add(Input::new(Kind::Spec, format!("secret {name}"), "")));
-        let bases = bases.iter().map(|base| (fetched(&resolve(&base.name)), base.on_builder)).collect();
-        let recipe = dockerfile.renamed(|name| fetched(&resolve(name)));
+        let bases = bases.iter().map(|base| (fetched(&base.name), base.on_builder)).collect();
+        let recipe = dockerfile.renamed(fetched);
         Ok((Self { service: service.clone(), build: build.clone(), recipe, bases }, manifest))
     }
 
@@ -82,25 +86,10 @@ impl DockerImage {
     }
 }
 
-/// A base by its whole name and, where it is pinned, its digest.
-fn resolved(deployment: &Deployment, build: &DockerBuild, name: &str) -> (String, String) {
-    let pinned = build.bases.iter().find(|(known, _)| full_name(known) == full_name(name));
-    let pin = pinned.and_then(|(_, pin)| deployment.spec.images.get(pin));
-    match pin {
-        Some(pin) => {
-            let text = pin.to_string();
-            let (tagged, digest) = text.split_once('@').unwrap_or((&text, ""));
-            (tagged.to_owned(), digest.to_owned())
-        }
-        None => (full_name(name), String::new()),
-    }
-}
-
-fn fetched((name, digest): &(String, String)) -> String {
-    match digest.is_empty() {
-        true => name.clone(),
-        false => base_image::by_digest(name, digest),
-    }
+/// The pin that is taken in the place of a base.
+fn pinned<'d>(deployment: &'d Deployment, build: &DockerBuild, name: &str) -> Option<&'d ImagePin> {
+    let named = build.bases.iter().find(|(known, _)| full_name(known) == full_name(name));
+    named.and_then(|(_, pin)| deployment.spec.images.get(pin))
 }
 
 /// What is said of a base that the Dockerfile does not have would be for nothing.

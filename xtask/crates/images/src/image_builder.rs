@@ -111,7 +111,7 @@ impl<'a> ImageBuilder<'a> {
             return Err(Fault::failed("no-buildkit", cause).hint(hint).into());
         }
         self.have_base(cx, &origin.common)?;
-        let builder = base_image::reference(&origin.common.bases.builder);
+        let builder = origin.common.bases.builder.pull_reference();
         base_image::have(cx, &self.engine, &builder, self.image.platform)?;
         let root = &self.images.deployment.root;
         let workspace = Workspace::read(root)?.with_profile(PROFILE);
@@ -141,7 +141,7 @@ impl<'a> ImageBuilder<'a> {
     }
 
     fn have_base(&self, cx: &StepCx<'_>, common: &Common) -> Result<String> {
-        base_image::have(cx, &self.engine, &base_image::reference(&common.bases.base), self.image.platform)
+        base_image::have(cx, &self.engine, &common.bases.base.pull_reference(), self.image.platform)
     }
 
     fn context(&self, common: &Common) -> Result<Context> {
@@ -209,7 +209,7 @@ impl<'a> ImageBuilder<'a> {
             ("org.opencontainers.image.version", self.image.key()),
         ];
         if let Origin::Crate(origin) = &self.image.origin {
-            labels.push(("org.opencontainers.image.base.name", base_image::reference(&origin.common.bases.base)));
+            labels.push(("org.opencontainers.image.base.name", origin.common.bases.base.pull_reference()));
         }
         if let Some(head) = head {
             self.time = Some(head.time);
@@ -262,13 +262,10 @@ impl<'a> ImageBuilder<'a> {
 /// What [`super::DOCKERFILE`] asks for.
 fn recipe_arguments(origin: &CrateImage, inside: bool) -> Vec<(&'static str, String)> {
     let bases = &origin.common.bases;
-    let mut arguments = vec![
-        ("BASE", base_image::reference(&bases.base)),
-        ("CRATE", origin.name.clone()),
-        ("PROFILE", PROFILE.to_owned()),
-    ];
+    let mut arguments =
+        vec![("BASE", bases.base.pull_reference()), ("CRATE", origin.name.clone()), ("PROFILE", PROFILE.to_owned())];
     arguments.extend(origin.port.map(|port| ("PORT", port.to_string())));
-    arguments.extend(inside.then(|| ("BUILDER", base_image::reference(&bases.builder))));
+    arguments.extend(inside.then(|| ("BUILDER", bases.builder.pull_reference())));
     arguments
 }
 

@@ -174,8 +174,7 @@ impl Service {
     }
 
     fn refers_to_file(&self, name: &str) -> bool {
-        let args = self.args.iter().chain(self.run.iter().flat_map(|run| &run.args));
-        let templates = self.env.values().chain(args).chain(texts(&self.files));
+        let templates = self.templates().chain(self.run.iter().flat_map(|run| &run.args));
         templates
             .flat_map(Template::references)
             .any(|reference| matches!(reference, Reference::File(file) if file == name))

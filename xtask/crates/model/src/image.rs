@@ -174,6 +174,14 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_stands_without_its_tag() {
+        let name = |text: &str| text.parse::<ImagePin>().unwrap().pull_reference();
+        assert_eq!(name("localhost:5000/a/b:1"), "localhost:5000/a/b:1");
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        assert_eq!(name(&format!("localhost:5000/a/b:1@{digest}")), format!("localhost:5000/a/b@{digest}"));
+    }
+
+    #[test]
     fn what_engines_would_guess_at_is_refused() {
         for (text, why) in [
             ("redis:7.4", "names no registry"),

@@ -1,6 +1,5 @@
 //! Secrets of services and systems, and where their values come from.
 
-use super::given::texts;
 use super::name::SystemName;
 use super::system::{Reference, Service, TargetKind, Template};
 use std::collections::BTreeMap;
@@ -84,7 +83,7 @@ impl Service {
 
     /// The secrets that its own texts refer to. One that nothing refers to need not be there.
     pub fn used_secrets(&self) -> BTreeMap<&str, &Secret> {
-        let templates = self.env.values().chain(&self.args).chain(texts(&self.files)).chain(self.provides.values());
+        let templates = self.templates().chain(self.provides.values());
         let secret = |reference: &Reference| match reference {
             Reference::Secret(name) => self.secrets.get_key_value(name),
             _ => None,

@@ -2,7 +2,7 @@
 
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
-use super::given::Given;
+use super::given::{Given, texts};
 use super::name::{ServiceName, SystemName, TeamName};
 use super::secret::Secret;
 use super::smoke::{DeniedPath, SmokeCheck};
@@ -92,6 +92,16 @@ impl Service {
     /// Whether its program is a crate of this repository, of which more is known than of others.
     pub fn is_own(&self) -> bool {
         matches!(self.source, Source::Crate(_))
+    }
+
+    /// Its own texts: variables, arguments, files.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.env.values().chain(&self.args).chain(texts(&self.files))
+    }
+
+    /// Whether it uses `${data}`.
+    pub fn uses_data(&self) -> bool {
+        self.templates().flat_map(Template::references).any(|reference| *reference == Reference::Data)
     }
 
     /// Whether its image is built from this repository.

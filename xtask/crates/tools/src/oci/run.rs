@@ -44,6 +44,33 @@ pub struct RunSpec {
     pub args: Vec<String>,
 }
 
+impl RunSpec {
+    /// A container in one network that is given nothing else, and may do nothing more than any.
+    pub fn bare(image: String, network: &str, labels: BTreeMap<String, String>) -> Self {
+        Self {
+            image,
+            labels,
+            networks: vec![network.to_owned()],
+            fixed: BTreeMap::new(),
+            aliases: Vec::new(),
+            hosts: BTreeMap::new(),
+            publish: Vec::new(),
+            env: Vec::new(),
+            proxied: false,
+            mounts: Vec::new(),
+            user: None,
+            writable: Vec::new(),
+            memory: Memory(0),
+            cpu: Cpu(0),
+            low_ports: false,
+            writable_root: false,
+            capabilities: Vec::new(),
+            entrypoint: Vec::new(),
+            args: Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mount {
     /// A named volume, writable; the user's own, where the engine can make it that.
