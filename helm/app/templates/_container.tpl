@@ -83,13 +83,13 @@ volumeMounts:
 {{- end }}
 
 {{- define "app.mounts" -}}
-{{- if or .service.files (dig "secret" "files" (list) .service) (dig "given" "sources" (list) .service) }}
+{{- if or .service.files (dig "secret" "files" (list) .service) (dig "assets" "sources" (list) .service) }}
 - name: files
   mountPath: {{ .root.Values.filesPath | quote }}
   readOnly: true
 {{- end }}
-{{- range $index, $mount := dig "given" "mounts" (list) .service }}
-- name: given-{{ $index }}
+{{- range $index, $mount := dig "assets" "mounts" (list) .service }}
+- name: asset-{{ $index }}
   mountPath: {{ $mount.path | quote }}
   subPath: {{ $mount.name | quote }}
   readOnly: true

@@ -61,8 +61,8 @@ spec:
 {{/* What its files and its paths in memory are; what it stores is a claim of its StatefulSet. */}}
 {{- define "app.volumes" -}}
 {{- $secretFiles := dig "secret" "files" (list) .service -}}
-{{- $given := dig "given" "sources" (list) .service -}}
-{{- if or .service.files $secretFiles $given }}
+{{- $assets := dig "assets" "sources" (list) .service -}}
+{{- if or .service.files $secretFiles $assets }}
 - name: files
   projected:
     {{- /* Its group is the one of the program. An image that names its own user has a group that is not known here. */}}
@@ -81,12 +81,12 @@ spec:
               path: {{ . | quote }}
             {{- end }}
       {{- end }}
-      {{- with include "app.sources" $given | trim }}
+      {{- with include "app.sources" $assets | trim }}
       {{- . | nindent 6 }}
       {{- end }}
 {{- end }}
-{{- range $index, $mount := dig "given" "mounts" (list) .service }}
-- name: given-{{ $index }}
+{{- range $index, $mount := dig "assets" "mounts" (list) .service }}
+- name: asset-{{ $index }}
   projected:
     sources:
       {{- include "app.sources" $mount.sources | trim | nindent 6 }}

@@ -239,12 +239,12 @@ fn files_are_mounted_where_they_belong_with_their_modes() {
         .collect();
     let wanted = [
         json!(["files", "/etc/slipway/files", null, true]),
-        json!(["given-0", "/etc/app/app.conf", "conf", true]),
-        json!(["given-1", "/etc/key", "key", true]),
-        json!(["given-2", "/srv/site", "site", true]),
+        json!(["asset-0", "/etc/app/app.conf", "conf", true]),
+        json!(["asset-1", "/etc/key", "key", true]),
+        json!(["asset-2", "/srv/site", "site", true]),
     ];
     assert_eq!(mounts, wanted);
-    let map = values["services"]["epoch"]["given"]["configMap"].as_str().unwrap();
+    let map = values["services"]["epoch"]["assets"]["configMap"].as_str().unwrap();
     let key = |name: &str| format!("{name}.{}", "0".repeat(16));
     let items = |items: &[(String, &str, u32)]| -> Vec<Value> {
         items.iter().map(|(key, path, mode)| json!({"key": key, "path": path, "mode": mode})).collect()
@@ -255,10 +255,10 @@ fn files_are_mounted_where_they_belong_with_their_modes() {
         volumes.iter().find(|volume| volume["name"] == name).unwrap()["projected"]["sources"].clone()
     };
     let site = items(&[(key("site"), "site/a/b", 0o444), (key("site"), "site/run", 0o555)]);
-    assert_eq!(volume("given-0"), json!([of(items(&[("conf".to_owned(), "conf", 0o444)]))]));
+    assert_eq!(volume("asset-0"), json!([of(items(&[("conf".to_owned(), "conf", 0o444)]))]));
     let secret = json!({"name": "epoch-sample", "items": items(&[("file.key".to_owned(), "key", 0o444)])});
-    assert_eq!(volume("given-1"), json!([{"secret": secret}]));
-    assert_eq!(volume("given-2"), json!([of(site)]));
+    assert_eq!(volume("asset-1"), json!([{"secret": secret}]));
+    assert_eq!(volume("asset-2"), json!([of(site)]));
     let beside = [
         (key("beside"), "beside/a/b", 0o444),
         (key("beside"), "beside/run", 0o555),

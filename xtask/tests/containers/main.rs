@@ -27,9 +27,9 @@ mod engine;
 
 mod add;
 mod confinement;
+mod container;
 mod failure;
 mod files;
-mod given;
 mod interrupt;
 mod life;
 mod lost;

@@ -12,10 +12,10 @@ use keys::Digest;
 use machine::supervised::addresses::reachable;
 use machine::supervised::recipe::{Image, Program, Recipe, keep_data};
 use machine::supervised::start::Secrets;
-use machine::supervised::{Supervised, given};
+use machine::supervised::{Supervised, assets};
+use model::asset::{Asset, Mode};
 use model::container::EngineKind;
 use model::environment::is_secret;
-use model::given::{Given, Mode};
 use model::name::ServiceName;
 use model::system::{Reference, Service, System};
 use model::volume::{self, Volume, Volumes};
@@ -143,9 +143,9 @@ impl Part<'_> {
 
     fn mounts(&self, recipe: &Recipe) -> Vec<Mount> {
         let home = self.core.home();
-        let mount = |(name, given): (&String, &Given)| Mount::Bind {
-            source: given::path(home, &recipe.service, name, given),
-            at: given.in_container(name),
+        let mount = |(name, asset): (&String, &Asset)| Mount::Bind {
+            source: assets::path(home, &recipe.service, name, asset),
+            at: asset.in_container(name),
         };
         let mut mounts: Vec<Mount> = recipe.files.iter().map(mount).collect();
         for (volume, Volume { at, .. }) in volume::all(&self.image.container, data(recipe, self.service)) {
@@ -247,8 +247,8 @@ pub(super) fn refer(service: &Service, reference: &Reference) -> Option<String> 
 }
 
 /// A container's user is not who owns the file, and the folder that it is in is only its owner's to enter.
-pub(super) fn mode_of(given: &Given, executable: bool) -> Mode {
-    given.mode_of(executable).for_others()
+pub(super) fn mode_of(asset: &Asset, executable: bool) -> Mode {
+    asset.mode_of(executable).for_others()
 }
 
 pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recipe) -> String {

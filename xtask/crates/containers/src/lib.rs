@@ -128,7 +128,7 @@ impl Runtime for Containers {
     }
 
     fn file(&self, _: &Supervised, recipe: &Recipe, name: &str) -> Result<String> {
-        Ok(recipe.given(name)?.in_container(name))
+        Ok(recipe.asset(name)?.in_container(name))
     }
 
     fn entries(&self, core: &Supervised, recipe: &Recipe, system: &SystemName) -> Vec<Entry> {
@@ -147,7 +147,7 @@ impl Runtime for Containers {
             core.enter_folder(&files_id(&recipe.service), Some(system.as_str()), &files)?;
         }
         core.enter_log(&recipe.service, system.as_str())?;
-        core.write_given(recipe, &launch::mode_of)
+        core.write_assets(recipe, &launch::mode_of)
     }
 
     fn proven(&self, _: &Supervised, _: &SystemName) -> Result<()> {

@@ -73,7 +73,7 @@ fn services(run: &ReleaseContext, candidate: &Candidate) -> Result<Vec<(ServiceN
             reasons.entry(service.clone()).or_default().push("its Secret is gone from the cluster".to_owned());
         }
         let was_given = |service: &&ServiceName| {
-            let name = |values: &Value| values.pointer(&format!("/services/{service}/given/configMap")).cloned();
+            let name = |values: &Value| values.pointer(&format!("/services/{service}/assets/configMap")).cloned();
             name(&proven.values) == name(&desired.values)
         };
         for service in run.running()?.without_files(&desired.wanted).filter(was_given) {
@@ -173,7 +173,7 @@ fn differing(path: &str, before: &Value, after: &Value, found: &mut Vec<String>)
         }
         (old, new) if old == new => {}
         (_, _) if path == "secret.name" => found.push("its secrets or files changed".to_owned()),
-        (_, _) if path.starts_with("given.") => {
+        (_, _) if path.starts_with("assets.") => {
             if found.last().is_none_or(|last| last != FILES) {
                 found.push(FILES.to_owned());
             }

@@ -9,6 +9,7 @@
 
 pub mod access;
 mod arrival;
+mod assets;
 mod auto_rollback;
 mod changes;
 pub mod chart;
@@ -21,7 +22,6 @@ pub mod exposure;
 pub mod facts;
 pub mod fixture;
 mod forward;
-mod given;
 pub mod guard;
 mod handover;
 pub mod helm;

@@ -8,7 +8,7 @@ use super::platform::ServiceBindings;
 use super::records::VerifiedRelease;
 use super::release_spec::{self, Exposure, ImageRef, ReleaseSpec, WorkloadSpec};
 use super::running::{Record, Running};
-use super::{exposure, given, prerequisites, pull_secrets, recalled, values};
+use super::{assets, exposure, prerequisites, pull_secrets, recalled, values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::SkippedSystem;
@@ -213,7 +213,7 @@ impl ReleaseContext {
         let known_exposure = exposure.is_some() || candidate.public().is_empty();
         let secrets = prerequisites::secrets(&self.core, system, parts, mode == ResolveMode::Made)?;
         if mode == ResolveMode::Made {
-            given::make(&self.core, system, parts)?;
+            assets::make(&self.core, system, parts)?;
         }
         let secrets = match secrets {
             Some(secrets) => secrets,

@@ -3,9 +3,9 @@
 
 use super::platform::ServiceBindings;
 use super::records::StatePlace;
+use model::asset::{self, Asset};
 use model::cluster::{Cluster, NameServer};
 use model::environment::{Environment, is_secret};
-use model::given::{self, Given};
 use model::name::{ServiceName, SystemName};
 use model::system::{Piece, Presence, Reference, Service, System, TargetKind, Template};
 use model::volume::{self, Volumes};
@@ -109,7 +109,7 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
     // One with volumes has them in any case.
     let is_bound = !service.container.volumes.is_empty();
     let shared = service.needs.iter().find(shared).filter(|_| !is_bound);
-    let templates = env.values().copied().chain(&service.args).chain(given::texts(&service.files));
+    let templates = env.values().copied().chain(&service.args).chain(asset::texts(&service.files));
     let uses_data = templates.flat_map(Template::references).any(|reference| *reference == Reference::Data);
     let has_state = uses_data || is_bound;
     let stores = shared.is_none() && has_state;
@@ -148,10 +148,10 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
             None => part.secret_env.insert(name.clone(), template.clone()).map(drop),
         };
     }
-    for (name, given) in &service.files {
-        let Some(template) = given.text() else { continue };
+    for (name, asset) in &service.files {
+        let Some(template) = asset.text() else { continue };
         match filler.fill(template, &|_, _| None) {
-            Some(text) if given.is_plain() => part.files.insert(name.clone(), text).map(drop),
+            Some(text) if asset.is_plain() => part.files.insert(name.clone(), text).map(drop),
             Some(text) => part.placed.insert(name.clone(), text).map(drop),
             None => part.secret_files.insert(name.clone(), template.clone()).map(drop),
         };
@@ -188,7 +188,7 @@ impl WorkloadSpec {
 
     /// Its plain files that need secrets.
     pub(super) fn plain_secret_files(&self) -> Vec<String> {
-        let is_plain = |name: &&String| self.service.files.get(*name).is_some_and(Given::is_plain);
+        let is_plain = |name: &&String| self.service.files.get(*name).is_some_and(Asset::is_plain);
         self.secret_files.keys().filter(is_plain).cloned().collect()
     }
 

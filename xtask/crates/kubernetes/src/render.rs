@@ -15,8 +15,8 @@ mod yaml;
 use self::assumed::Assumed;
 use self::objects::Object;
 use super::Kubernetes;
+use super::assets;
 use super::chart::CHART;
-use super::given;
 use super::release_context::{self, Candidate};
 use super::release_spec::{ImageRef, ReleaseSpec, SecretRef, WorkloadSpec};
 use super::{namespaces, prerequisites, values};
@@ -186,7 +186,7 @@ fn objects(core: &Kubernetes, wanted: &ReleaseSpec, values: &Value) -> Result<Ve
     let mut objects =
         parsed.map_err(|why| Fault::failed("chart-unreadable", format!("what `helm template` prints: {why}")))?;
     for part in &wanted.parts {
-        if let Some(object) = given::config_map(part, &core.deployment.root)? {
+        if let Some(object) = assets::config_map(part, &core.deployment.root)? {
             objects.push(Object::of(&prerequisites::in_namespace(core, &wanted.system, &object)));
         }
     }

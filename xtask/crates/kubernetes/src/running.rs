@@ -1,8 +1,8 @@
 //! What the cluster has of the deployment's releases at one moment: Helm's records of them, and the workloads they made.
 //! What of these is there, whoever has made it so, is what is observed.
 
+use super::assets;
 use super::diagnostics::evidence::is_complete;
-use super::given;
 use super::names::{Names, SERVICE};
 use super::release_spec::{ReleaseSpec, SecretRef};
 use super::{Kubernetes, recorded};
@@ -103,8 +103,8 @@ impl Running {
         let named = |secret: &Value| (namespace(secret).to_owned(), name(secret).to_owned());
         let secrets = others.iter().map(named).collect();
         let services = core.deployment.systems().flat_map(|system| &system.services);
-        let is_given = services.flat_map(|service| service.files.values()).any(|given| !given.is_plain());
-        let config_maps = match is_given {
+        let has_assets = services.flat_map(|service| service.files.values()).any(|asset| !asset.is_plain());
+        let config_maps = match has_assets {
             true => api.list_metadata(&path::CONFIG_MAP.everywhere(), &selector).map_err(told)?,
             false => Vec::new(),
         };
@@ -140,7 +140,7 @@ impl Running {
     /// The same of the ConfigMap with what it is given.
     pub(super) fn without_files<'w>(&self, wanted: &'w ReleaseSpec) -> impl Iterator<Item = &'w ServiceName> {
         let gone = |name: String| !self.config_maps.contains(&(wanted.namespace.clone(), name));
-        wanted.parts.iter().filter(move |part| given::name(part).is_some_and(gone)).map(|part| &part.service.name)
+        wanted.parts.iter().filter(move |part| assets::name(part).is_some_and(gone)).map(|part| &part.service.name)
     }
 
     /// The newest record of a system's release.
@@ -214,13 +214,13 @@ mod tests {
         let system = spec.systems.iter_mut().find(|known| known.name.as_str() == "epoch").unwrap();
         let plain = crate::sample::sample(system, &environment).unwrap();
         let text = json!({"text": "x", "at": "/etc/x"});
-        system.services[0].files.insert("x".to_owned(), model::given::Given::from_json(&text).unwrap());
+        system.services[0].files.insert("x".to_owned(), model::asset::Asset::from_json(&text).unwrap());
         let wanted = crate::sample::sample(system, &environment).unwrap();
         let missed =
             |running: &Running, wanted: &ReleaseSpec| running.without_files(wanted).cloned().collect::<Vec<_>>();
         assert_eq!(missed(&Running::default(), &plain), []);
         assert_eq!(missed(&Running::default(), &wanted), [wanted.parts[0].service.name.clone()]);
-        let there = (wanted.namespace.clone(), given::name(&wanted.parts[0]).unwrap());
+        let there = (wanted.namespace.clone(), assets::name(&wanted.parts[0]).unwrap());
         let running = Running { config_maps: BTreeSet::from([there]), ..Running::default() };
         assert_eq!(missed(&running, &wanted), []);
     }

@@ -1,6 +1,6 @@
 //! The values of a release, as the chart in `helm/app` takes them (`values.schema.json` there says the same).
 
-use super::given;
+use super::assets;
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
 use model::allowance::Allowance;
 use model::cluster::{NameServer, NameServerPlace};
@@ -108,7 +108,7 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     set("egress", egress.map(|egress| json!(egress)));
     let secret = wanted.secrets.get(name);
     set("secret", secret.map(|secret| json!({"name": secret.name, "env": secret.env, "files": secret.files})));
-    set("given", given::values(part, secret.map(|secret| secret.name.as_str()), user(part).is_some()));
+    set("assets", assets::values(part, secret.map(|secret| secret.name.as_str()), user(part).is_some()));
     values
 }
 

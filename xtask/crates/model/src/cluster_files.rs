@@ -1,8 +1,8 @@
 //! What a cluster takes of the files that services are given: an object of it holds little.
 
+use super::asset::{Asset, Content};
+use super::asset_file::AssetAt;
 use super::error::{Place, Sink, SpecErrors};
-use super::given::{Content, Given};
-use super::given_file::GivenAt;
 use super::load::Spec;
 use super::name::{ServiceName, SystemName};
 use super::system::{Piece, Service, TargetKind};
@@ -22,7 +22,7 @@ pub(super) struct DeclaredFile {
 }
 
 impl DeclaredFile {
-    pub(super) fn of((service, (name, at)): &(ServiceName, GivenAt<'_>)) -> Self {
+    pub(super) fn of((service, (name, at)): &(ServiceName, AssetAt<'_>)) -> Self {
         Self { service: service.clone(), name: name.clone(), place: at.place(), prefix: at.prefix() }
     }
 }
@@ -44,9 +44,9 @@ impl Spec {
     }
 
     fn check_service(&self, service: &Service, sink: &Sink) {
-        let sizes = service.files.iter().filter(|(_, given)| !given.is_plain());
+        let sizes = service.files.iter().filter(|(_, asset)| !asset.is_plain());
         let sizes: Vec<(&String, String, u64)> = sizes
-            .flat_map(|(name, given)| parts(given).into_iter().map(move |(what, size)| (name, what, size)))
+            .flat_map(|(name, asset)| parts(asset).into_iter().map(move |(what, size)| (name, what, size)))
             .collect();
         let all: u64 = sizes.iter().map(|(_, _, size)| size).sum();
         let Some((name, what, size)) = sizes.iter().max_by_key(|(_, _, size)| size).filter(|_| all > LARGEST) else {
@@ -69,8 +69,8 @@ impl Spec {
 }
 
 /// The parts of what is given, with their sizes.
-fn parts(given: &Given) -> Vec<(String, u64)> {
-    match &given.content {
+fn parts(asset: &Asset) -> Vec<(String, u64)> {
+    match &asset.content {
         Content::Copy(copy) => {
             let path = |path: &str| if path.is_empty() { copy.from.clone() } else { format!("{}/{path}", copy.from) };
             copy.files.iter().map(|(below, file)| (format!("`{}`", path(below)), file.size)).collect()

@@ -5,6 +5,8 @@
 
 mod alias;
 pub mod allowance;
+pub mod asset;
+mod asset_file;
 pub mod aws;
 pub mod build;
 mod build_file;
@@ -17,8 +19,6 @@ pub mod environment;
 mod environment_file;
 mod environment_settings;
 pub mod error;
-pub mod given;
-mod given_file;
 mod grammar;
 mod host_file;
 pub mod image;

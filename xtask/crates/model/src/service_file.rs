@@ -1,12 +1,12 @@
 //! Reads one service of a system's file.
 
 use super::alias::{self, Alias};
+use super::asset_file::{self, AssetAt};
 use super::build_file;
 use super::container::Container;
 use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
-use super::given_file::{self, GivenAt};
 use super::grammar::{check_any_variable, check_path, check_variable, check_word};
 use super::host_file::{self, Host};
 use super::name::ServiceName;
@@ -58,7 +58,7 @@ pub(super) struct DraftService<'d> {
     pub(super) needs_at: Vec<At<'d>>,
     pub(super) aliases: Vec<Alias<'d>>,
     pub(super) templates: Vec<PlacedTemplate<'d>>,
-    pub(super) files_at: Vec<GivenAt<'d>>,
+    pub(super) files_at: Vec<AssetAt<'d>>,
 }
 
 pub(super) struct PlacedTemplate<'d> {
@@ -98,7 +98,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         provides.insert("url".to_owned(), http_url());
     }
     let secrets = secret_file::read(table, None);
-    let (files, files_at) = given_file::read(table, &known.root, &mut templates);
+    let (files, files_at) = asset_file::read(table, &known.root, &mut templates);
     let args = read_args(table, &mut templates);
     let public = table.optional("public").and_then(|value| value.boolean());
     let team = table.optional("team").and_then(|value| value.parse());
@@ -143,7 +143,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     };
     let stores = |placed: &PlacedTemplate<'_>| placed.template.references().any(|one| *one == Reference::Data);
     let data = templates.iter().any(stores).then(|| service.data());
-    given_file::check(&service.files, &files_at, &service.container, data);
+    asset_file::check(&service.files, &files_at, &service.container, data);
     Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates, files_at, aliases })
 }
 

@@ -1,8 +1,8 @@
 //! Systems and their services, as one file in `deploy/systems/` describes them.
 
+use super::asset::{Asset, texts};
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
-use super::given::{Given, texts};
 use super::name::{ServiceName, SystemName, TeamName};
 use super::secret::Secret;
 use super::smoke::{DeniedPath, SmokeCheck};
@@ -54,7 +54,7 @@ pub struct Service {
     /// Secrets by name, its own and those of its system, referred to as `${secret.NAME}` within this service.
     pub secrets: BTreeMap<String, Secret>,
     /// Files and folders of its own, referred to as `${file.NAME}`.
-    pub files: BTreeMap<String, Given>,
+    pub files: BTreeMap<String, Asset>,
     /// Arguments of the program.
     pub args: Vec<Template>,
     pub ready: Probe,

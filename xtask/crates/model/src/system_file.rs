@@ -1,8 +1,8 @@
 //! Reads the file of one system, and checks all that needs no other file.
 
 use super::alias;
+use super::asset_file::AssetAt;
 use super::decode::{At, Table, Value};
-use super::given_file::GivenAt;
 use super::name::{ServiceName, SystemName};
 use super::order::in_order;
 use super::references::{self, Roster};
@@ -25,7 +25,7 @@ pub(super) struct Draft<'d> {
     pub(super) declared: Vec<(ServiceName, At<'d>)>,
     pub(super) host_ports: Vec<(ServiceName, At<'d>)>,
     pub(super) foreign: Vec<ForeignOrigin<'d>>,
-    pub(super) files: Vec<(ServiceName, GivenAt<'d>)>,
+    pub(super) files: Vec<(ServiceName, AssetAt<'d>)>,
 }
 
 /// Reads the whole of a file as the system `name`.

@@ -3,11 +3,11 @@
 use crate::supervised::addresses::reachable;
 use crate::supervised::recipe::{Program, Recipe};
 use crate::supervised::start::Secrets;
-use crate::supervised::{Supervised, given};
+use crate::supervised::{Supervised, assets};
 use anyhow::Result;
 use base::{os, ports};
 use engine::home::Home;
-use model::given::{Content, Given, Mode};
+use model::asset::{Asset, Content, Mode};
 use model::name::ServiceName;
 use model::system::Reference;
 use std::borrow::Cow;
@@ -92,18 +92,18 @@ pub(super) fn refer(core: &Supervised, service: &ServiceName, reference: &Refere
 }
 
 /// The path of what a service is given: below the folder that it works in where it says so.
-pub(super) fn file(home: &Home, service: &ServiceName, name: &str, given: &Given) -> PathBuf {
-    match given.beside() {
+pub(super) fn file(home: &Home, service: &ServiceName, name: &str, asset: &Asset) -> PathBuf {
+    match asset.beside() {
         Some(at) => home.data(service).join(at),
-        None => given::path(home, service, name, given),
+        None => assets::path(home, service, name, asset),
     }
 }
 
 /// Texts may hold secrets. What lies in the repository is none, and only its own folder keeps others out.
-pub(super) fn mode_of(given: &Given, executable: bool) -> Mode {
-    match (&given.content, given.mode) {
+pub(super) fn mode_of(asset: &Asset, executable: bool) -> Mode {
+    match (&asset.content, asset.mode) {
         (Content::Text(_), None) => Mode(0o600),
-        _ => given.mode_of(executable),
+        _ => asset.mode_of(executable),
     }
 }
 

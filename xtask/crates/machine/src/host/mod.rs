@@ -127,7 +127,7 @@ impl Runtime for Processes {
     }
 
     fn file(&self, core: &Supervised, recipe: &Recipe, name: &str) -> Result<String> {
-        let path = launch::file(core.home(), &recipe.service, name, recipe.given(name)?);
+        let path = launch::file(core.home(), &recipe.service, name, recipe.asset(name)?);
         Ok(path.to_string_lossy().into_owned())
     }
 
@@ -145,7 +145,7 @@ impl Runtime for Processes {
         }
         core.enter_folder(&data_id(service), Some(system.as_str()), &core.home().data(service))?;
         core.enter_log(service, system.as_str())?;
-        core.write_given(recipe, &launch::mode_of)
+        core.write_assets(recipe, &launch::mode_of)
     }
 
     fn proven(&self, core: &Supervised, system: &SystemName) -> Result<()> {

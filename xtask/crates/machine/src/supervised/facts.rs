@@ -5,9 +5,9 @@ use super::recipe::{Program, Recipe, provided};
 use anyhow::Result;
 use base::files;
 use engine::home::Home;
+use model::asset;
 use model::build::DockerBuild;
 use model::container::Container;
-use model::given;
 use model::name::{ServiceName, SystemName};
 use model::secret::{Secret, SecretSource, Shape};
 use model::system::{Presence, Probe, Service, Source, TargetKind, Template};
@@ -134,7 +134,7 @@ fn to_json(service: &Service) -> Value {
     let mut json = json!({
         "name": service.name.as_str(), "source": source, "port": service.port, "host_port": service.host_port,
         "public": service.public, "needs": service.needs.iter().map(ServiceName::as_str).collect::<Vec<_>>(),
-        "env": texts(&service.env), "provides": texts(&service.provides), "files": given::to_json(&service.files),
+        "env": texts(&service.env), "provides": texts(&service.provides), "files": asset::to_json(&service.files),
         "args": service.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "secrets": service.secrets.keys().collect::<Vec<_>>(),
         "ready": service.ready.to_json(), "live": service.live.to_json(),
@@ -172,7 +172,7 @@ fn from_json(value: &Value) -> Option<Service> {
         needs: list("needs")?.into_iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
         env: templates(&value["env"])?,
         provides: templates(&value["provides"])?,
-        files: given::from_json(&value["files"])?,
+        files: asset::from_json(&value["files"])?,
         args: list("args")?.into_iter().map(|text| text.parse().ok()).collect::<Option<_>>()?,
         secrets,
         ready: Probe::from_json(&value["ready"])?,

@@ -3,10 +3,10 @@
 //! everything up again. A [`Runtime`] says what differs.
 
 pub mod addresses;
+pub mod assets;
 mod auto_rollback;
 mod earlier;
 mod facts;
-pub mod given;
 mod given_secrets;
 mod holder;
 pub mod images;

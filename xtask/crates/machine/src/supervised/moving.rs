@@ -5,7 +5,7 @@ use super::recipe::{Recipe, keep_data, provided};
 use super::records::newest_recipe;
 use anyhow::Result;
 use engine::reconcile::{Recorded, RecordedService, StateMove, UnitId};
-use model::given;
+use model::asset;
 use model::name::{ServiceName, SystemName};
 use model::system::{Presence, Service, System, Template};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ fn is(service: &Service, name: &ServiceName) -> bool {
 }
 
 fn templates(service: &Service) -> impl Iterator<Item = &Template> {
-    service.env.values().chain(&service.args).chain(given::texts(&service.files))
+    service.env.values().chain(&service.args).chain(asset::texts(&service.files))
 }
 
 /// Whether it is given a place that outlives it.

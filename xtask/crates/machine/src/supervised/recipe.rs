@@ -2,9 +2,9 @@
 //! revision, so that a rollback starts exactly what ran then.
 
 use anyhow::{Context, Result, anyhow};
+use model::asset::{self, Asset};
 use model::container::Container;
 use model::environment::Environment;
-use model::given::{self, Given};
 use model::name::ServiceName;
 use model::system::{Piece, Probe, Reference, Service, Template};
 use serde_json::{Map, Value, json};
@@ -61,7 +61,7 @@ pub struct Recipe {
     pub program: Program,
     pub args: Vec<Template>,
     pub env: BTreeMap<String, Template>,
-    pub files: BTreeMap<String, Given>,
+    pub files: BTreeMap<String, Asset>,
     /// Where the secrets are that it refers to, by `SERVICE.NAME`; one that is not named here is at just that.
     pub(crate) secrets: BTreeMap<String, String>,
     /// It takes a listening socket that is passed to it, and a private one for probes beside it.
@@ -108,7 +108,7 @@ impl Recipe {
     ///
     /// # Errors
     /// When there is nothing.
-    pub fn given(&self, name: &str) -> Result<&Given> {
+    pub fn asset(&self, name: &str) -> Result<&Asset> {
         self.files.get(name).ok_or_else(|| anyhow!("`{}` is given no `{name}`", self.service))
     }
 
@@ -117,7 +117,7 @@ impl Recipe {
     pub fn is_relayed(&self) -> bool {
         let says_where = |reference: &Reference| matches!(reference, Reference::Port | Reference::Address);
         let is_shared =
-            given::texts(&self.files).any(|file| file.references().any(says_where)) || keep_data(self.templates());
+            asset::texts(&self.files).any(|file| file.references().any(says_where)) || keep_data(self.templates());
         matches!(self.program, Program::Folder(_)) && !is_shared
     }
 
@@ -135,7 +135,7 @@ impl Recipe {
 
     /// All that is filled in when it is started.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        self.env.values().chain(&self.args).chain(given::texts(&self.files))
+        self.env.values().chain(&self.args).chain(asset::texts(&self.files))
     }
 
     /// Where the value of a secret is that it refers to.
@@ -173,7 +173,7 @@ impl Recipe {
             "program": program,
             "args": self.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "env": texts(&self.env),
-            "files": given::to_json(&self.files),
+            "files": asset::to_json(&self.files),
             "handover": self.handover,
             "ready": self.ready.to_json(),
             "live": self.live.to_json(),
@@ -194,7 +194,7 @@ impl Recipe {
                 program: program_from(&value["program"])?,
                 args: value["args"].as_array()?.iter().map(template).collect::<Option<_>>()?,
                 env: templates(&value["env"])?,
-                files: given::from_json(&value["files"])?,
+                files: asset::from_json(&value["files"])?,
                 secrets: match value.get("secrets") {
                     Some(places) => serde_json::from_value(places.clone()).ok()?,
                     None => BTreeMap::new(),

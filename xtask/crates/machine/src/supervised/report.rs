@@ -3,7 +3,7 @@
 use super::addresses::Addresses;
 use super::records::newest_recipe;
 use super::runtime::{Blocked, Planned, Provided};
-use super::{Supervised, addresses, given, outlook, start};
+use super::{Supervised, addresses, assets, outlook, start};
 use anyhow::Result;
 use base::os;
 use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
@@ -143,7 +143,7 @@ impl Supervised {
             version.map(|version| self.runtime.changes_since(self, service, &version)).unwrap_or_default();
         reasons.extend(self.changed_secrets(&system.name, &planned.recipe)?);
         if let Some(before) = newest_recipe(self.home(), &system.name, service)? {
-            reasons.extend(given::changes(&before, &planned.recipe));
+            reasons.extend(assets::changes(&before, &planned.recipe));
         }
         if reasons.is_empty() {
             reasons.push("its configuration changed".to_owned());

@@ -341,7 +341,7 @@ impl Supervised {
             let Some(value) = self.render(recipe, template, secrets)? else { return Ok(None) };
             filled.args.push(value);
         }
-        for (name, template) in recipe.files.iter().filter_map(|(name, given)| Some((name, given.text()?))) {
+        for (name, template) in recipe.files.iter().filter_map(|(name, asset)| Some((name, asset.text()?))) {
             let Some(value) = self.render(recipe, template, secrets)? else { return Ok(None) };
             filled.files.insert(name.clone(), value);
         }

@@ -4,7 +4,7 @@
 use super::addresses::Addresses;
 use super::auto_rollback::{self, Changes};
 use super::recipe::Recipe;
-use super::{Supervised, given, revision};
+use super::{Supervised, assets, revision};
 use anyhow::Result;
 use engine::backend::Target;
 use engine::lease::timestamp;
@@ -66,7 +66,7 @@ impl Applied for AppliedSystem {
         self.core.secrets.forget_given(&self.system.name, services, &places.map(String::as_str).collect())?;
         for recipe in &self.recipes {
             self.core.runtime.prune(&self.core, &recipe.service, &kept);
-            given::prune(self.core.home(), &recipe.service, &kept);
+            assets::prune(self.core.home(), &recipe.service, &kept);
         }
         Ok(number)
     }

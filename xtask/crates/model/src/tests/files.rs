@@ -1,7 +1,7 @@
 //! What services are given of the repository's files.
 
 use super::Root;
-use crate::given::{Given, Mode};
+use crate::asset::{Asset, Mode};
 use crate::system::{Service, TargetKind};
 use crate::{Spec, load};
 use std::fs;
@@ -21,8 +21,8 @@ fn service(spec: &Spec) -> &Service {
     &spec.systems[0].services[0]
 }
 
-fn paths(given: &Given) -> Vec<(&str, bool)> {
-    given.copy().unwrap().files.iter().map(|(path, file)| (path.as_str(), file.executable)).collect()
+fn paths(asset: &Asset) -> Vec<(&str, bool)> {
+    asset.copy().unwrap().files.iter().map(|(path, file)| (path.as_str(), file.executable)).collect()
 }
 
 fn said(root: &Root) -> String {

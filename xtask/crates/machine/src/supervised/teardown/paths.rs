@@ -1,6 +1,6 @@
 //! What is on disk of a deployment, and its removal.
 
-use crate::supervised::{Supervised, facts, given};
+use crate::supervised::{Supervised, assets, facts};
 use anyhow::Result;
 use base::files;
 use engine::plan::runner::StepCx;
@@ -72,7 +72,7 @@ pub(in crate::supervised) fn of_services(core: &Supervised, services: &[ServiceN
 
 /// Whether a service has stored nothing there.
 pub(crate) fn is_empty(folder: &Path) -> bool {
-    given::holds_no_data(folder)
+    assets::holds_no_data(folder)
 }
 
 /// The path in a ledger entry.

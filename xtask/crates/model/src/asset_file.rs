@@ -1,10 +1,10 @@
 //! Reads `[services.NAME.files]`: what files and folders a service is given.
 
+use super::asset::{Asset, Content, CopiedFile, Copy};
 use super::container::{Container, FILES};
 use super::container_file::check_folder;
 use super::decode::{At, Table, Value};
 use super::error::quoted;
-use super::given::{Content, CopiedFile, Copy, Given};
 use super::grammar::check_file_name;
 use super::service_file::{PlacedTemplate, Role, read_template};
 use super::system::Template;
@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Where something is said of a file, for what is checked later.
-pub(super) type GivenAt<'d> = (String, At<'d>);
+pub(super) type AssetAt<'d> = (String, At<'d>);
 
 pub(super) fn read<'d>(
     table: &Table<'d>,
     root: &Path,
     templates: &mut Vec<PlacedTemplate<'d>>,
-) -> (BTreeMap<String, Given>, Vec<GivenAt<'d>>) {
+) -> (BTreeMap<String, Asset>, Vec<AssetAt<'d>>) {
     let entries = table.optional("files").and_then(|value| value.entries());
     let mut files = BTreeMap::new();
     let mut places = Vec::new();
@@ -28,19 +28,19 @@ pub(super) fn read<'d>(
         }
         places.push((name.to_owned(), value.at.clone()));
         // One that is broken is there all the same for those that refer to it.
-        let given = read_one(value, root, templates).unwrap_or_else(|| Template(Vec::new()).into());
-        files.insert(name.to_owned(), given);
+        let asset = read_one(value, root, templates).unwrap_or_else(|| Template(Vec::new()).into());
+        files.insert(name.to_owned(), asset);
     }
     (files, places)
 }
 
-fn read_one<'d>(value: Value<'d>, root: &Path, templates: &mut Vec<PlacedTemplate<'d>>) -> Option<Given> {
+fn read_one<'d>(value: Value<'d>, root: &Path, templates: &mut Vec<PlacedTemplate<'d>>) -> Option<Asset> {
     if !value.is_table() && !value.is_text() {
         value.report("expected a text, or a table with `from` or `text`");
         return None;
     }
     if value.is_text() {
-        return read_template(value, Role::File, templates).map(Given::from);
+        return read_template(value, Role::File, templates).map(Asset::from);
     }
     value.table(|table| {
         let content = match (table.optional("from"), table.optional("text")) {
@@ -57,7 +57,7 @@ fn read_one<'d>(value: Value<'d>, root: &Path, templates: &mut Vec<PlacedTemplat
         };
         let at = table.optional("at").and_then(|value| value.checked(&check_at));
         let mode = table.optional("mode").and_then(|value| value.parse());
-        Some(Given { content: content?, at, mode })
+        Some(Asset { content: content?, at, mode })
     })?
 }
 
@@ -113,8 +113,8 @@ fn is_below(text: &str) -> bool {
 /// Reports files of a service that are in the way of each other, or of what else its container has. What is given is
 /// read-only, so nothing can be mounted within it.
 pub(super) fn check(
-    files: &BTreeMap<String, Given>,
-    places: &[GivenAt<'_>],
+    files: &BTreeMap<String, Asset>,
+    places: &[AssetAt<'_>],
     container: &Container,
     data: Option<&str>,
 ) {
@@ -124,14 +124,14 @@ pub(super) fn check(
         .chain([(FILES, "where its other files are")])
         .collect();
     for (index, (name, at)) in places.iter().enumerate() {
-        let Some(path) = files.get(name).and_then(|given| given.at.as_deref()) else { continue };
+        let Some(path) = files.get(name).and_then(|asset| asset.at.as_deref()) else { continue };
         for (other, what) in &others {
             if holds(path, other) || *other == FILES && holds(FILES, path) {
                 at.report(format!("{} is in the way of {}, {what}", quoted(path), quoted(other)));
             }
         }
         for (earlier, _) in &places[..index] {
-            let Some(other) = files.get(earlier).and_then(|given| given.at.as_deref()) else { continue };
+            let Some(other) = files.get(earlier).and_then(|asset| asset.at.as_deref()) else { continue };
             if holds(path, other) || holds(other, path) {
                 at.report(format!("{} is in the way of {}, where `{earlier}` is", quoted(path), quoted(other)));
             }

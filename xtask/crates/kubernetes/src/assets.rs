@@ -12,7 +12,7 @@ use base::error::Fault;
 use base::files;
 use keys::Digest;
 use kube::path;
-use model::given::{Content, Given, Mode};
+use model::asset::{Asset, Content, Mode};
 use model::name::SystemName;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -22,9 +22,9 @@ use std::path::Path;
 pub(super) fn values(part: &WorkloadSpec, secret: Option<&str>, has_user: bool) -> Option<Value> {
     let mut beside = Sources::default();
     let mut mounts = Vec::new();
-    for (name, given) in given(part) {
-        let sources = sources(part, name, given, has_user);
-        match &given.at {
+    for (name, asset) in assets(part) {
+        let sources = sources(part, name, asset, has_user);
+        match &asset.at {
             None => beside.extend(sources),
             Some(at) => mounts.push(json!({"path": at, "name": name, "sources": sources.named(part, secret)})),
         }
@@ -37,8 +37,8 @@ pub(super) fn values(part: &WorkloadSpec, secret: Option<&str>, has_user: bool) 
     (!is_nothing).then_some(values)
 }
 
-fn given(part: &WorkloadSpec) -> impl Iterator<Item = (&String, &Given)> {
-    part.service.files.iter().filter(|(_, given)| !given.is_plain())
+fn assets(part: &WorkloadSpec) -> impl Iterator<Item = (&String, &Asset)> {
+    part.service.files.iter().filter(|(_, asset)| !asset.is_plain())
 }
 
 /// What a projected volume is made of, each with its key, its path and its mode.
@@ -65,14 +65,14 @@ impl Sources {
     }
 }
 
-fn sources(part: &WorkloadSpec, name: &str, given: &Given, has_user: bool) -> Sources {
+fn sources(part: &WorkloadSpec, name: &str, asset: &Asset, has_user: bool) -> Sources {
     let mut sources = Sources::default();
     let item = |key: String, path: &str, mode: Mode| json!({"key": key, "path": path, "mode": mode.0});
-    match &given.content {
+    match &asset.content {
         Content::Text(_) => {
             // As a plain text has it: its group is the one of the program, where that is known.
             let private = Mode(if has_user { 0o440 } else { 0o444 });
-            let mode = given.mode.map_or(private, Mode::for_others);
+            let mode = asset.mode.map_or(private, Mode::for_others);
             match part.secret_files.contains_key(name) {
                 true => sources.secret.push(item(format!("file.{name}"), name, mode)),
                 false => sources.config_map.push(item(name.to_owned(), name, mode)),
@@ -81,7 +81,7 @@ fn sources(part: &WorkloadSpec, name: &str, given: &Given, has_user: bool) -> So
         Content::Copy(copy) => {
             for (path, file) in &copy.files {
                 let below = if path.is_empty() { name.to_owned() } else { format!("{name}/{path}") };
-                let mode = given.mode_of(file.executable).for_others();
+                let mode = asset.mode_of(file.executable).for_others();
                 sources.config_map.push(item(key(name, path, &file.digest), &below, mode));
             }
         }
@@ -102,8 +102,8 @@ enum Entry<'p> {
 
 fn entries(part: &WorkloadSpec) -> BTreeMap<String, Entry<'_>> {
     let mut entries = BTreeMap::new();
-    for (name, given) in given(part) {
-        match &given.content {
+    for (name, asset) in assets(part) {
+        match &asset.content {
             Content::Text(_) => {
                 if let Some(text) = part.placed.get(name) {
                     entries.insert(name.clone(), Entry::Text(text));
@@ -127,7 +127,7 @@ pub(super) fn name(part: &WorkloadSpec) -> Option<String> {
         Entry::File(digest, _) => format!("{key} {digest}"),
     };
     let all: Vec<String> = entries(part).into_iter().map(digest).collect();
-    (!all.is_empty()).then(|| format!("{}-given-{:.10}", part.service.name, Digest::of(all.join("\n"))))
+    (!all.is_empty()).then(|| format!("{}-assets-{:.10}", part.service.name, Digest::of(all.join("\n"))))
 }
 
 /// The ConfigMap of a service, where it has one. `root` is the repository.
@@ -191,13 +191,13 @@ mod tests {
     }
 
     /// A service of this repository with these files.
-    fn part(given: &[(&str, Value)]) -> WorkloadSpec {
+    fn part(assets: &[(&str, Value)]) -> WorkloadSpec {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
         let environment = model::environment(repository, "cluster", &[]).unwrap();
         let mut spec = model::load(repository).unwrap();
         let system = spec.systems.iter_mut().find(|known| known.name.as_str() == "epoch").unwrap();
-        for (name, given) in given {
-            system.services[0].files.insert((*name).to_owned(), Given::from_json(given).unwrap());
+        for (name, asset) in assets {
+            system.services[0].files.insert((*name).to_owned(), Asset::from_json(asset).unwrap());
         }
         parts(system, &environment, TargetKind::Kubernetes).unwrap().remove(0)
     }
@@ -213,9 +213,9 @@ mod tests {
         files::write_private(&root.join("site/c"), &[0xff, 0]).unwrap();
         let site = json!({"from": "site", "files": {"a/b": file(b"text"), "c": file(&[0xff, 0])}, "at": "/srv"});
         let note = json!({"text": "port ${port}", "at": "/etc/note"});
-        let given = part(&[("site", site.clone()), ("note", note)]);
-        let object = config_map(&given, &root).unwrap().unwrap();
-        assert_eq!((&object["metadata"]["name"], &object["immutable"]), (&json!(name(&given)), &json!(true)));
+        let asset = part(&[("site", site.clone()), ("note", note)]);
+        let object = config_map(&asset, &root).unwrap().unwrap();
+        assert_eq!((&object["metadata"]["name"], &object["immutable"]), (&json!(name(&asset)), &json!(true)));
         let key = |content: &[u8]| format!("site.{:.16}", Digest::of(content));
         assert_eq!(object["data"], json!({"note": "port 1337", key(b"text"): "text"}));
         assert_eq!(object["binaryData"], json!({key(&[0xff, 0]): "/wA="}));
@@ -223,9 +223,9 @@ mod tests {
         let moved = part(&[("site", json!({"from": "site", "files": site["files"], "mode": "0400"}))]);
         let alone = part(&[("site", site)]);
         assert_eq!(name(&moved), name(&alone));
-        assert_ne!(name(&alone), name(&given));
+        assert_ne!(name(&alone), name(&asset));
         files::write_private(&root.join("site/c"), b"other").unwrap();
-        assert!(config_map(&given, &root).unwrap_err().to_string().contains("`site/c` is not what it was"));
+        assert!(config_map(&asset, &root).unwrap_err().to_string().contains("`site/c` is not what it was"));
         files::remove(&root).unwrap();
     }
 

@@ -10,7 +10,7 @@ use base::error::Fault;
 use base::files;
 use engine::home::Home;
 use keys::Digest;
-use model::given::{Content, Copy, Given, Mode};
+use model::asset::{Asset, Content, Copy, Mode};
 use model::name::ServiceName;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -21,19 +21,19 @@ use std::path::{Component, Path, PathBuf};
 const BESIDE: &str = "beside.json";
 
 /// The mode of one file of what is given; `executable` is what it is in the repository.
-pub type ModeOf<'a> = &'a dyn Fn(&Given, bool) -> Mode;
+pub type ModeOf<'a> = &'a dyn Fn(&Asset, bool) -> Mode;
 
 /// Where it is on this machine.
-pub fn path(home: &Home, service: &ServiceName, name: &str, given: &Given) -> PathBuf {
-    match &given.content {
+pub fn path(home: &Home, service: &ServiceName, name: &str, asset: &Asset) -> PathBuf {
+    match &asset.content {
         Content::Text(_) => home.files(service).join(name),
-        Content::Copy(_) => home.copies(service).join(key(name, given)).join(name),
+        Content::Copy(_) => home.copies(service).join(key(name, asset)).join(name),
     }
 }
 
 /// Names what is in a copy, and how.
-fn key(name: &str, given: &Given) -> String {
-    format!("{:.16}", Digest::of(json!([name, given.to_json()]).to_string()))
+fn key(name: &str, asset: &Asset) -> String {
+    format!("{:.16}", Digest::of(json!([name, asset.to_json()]).to_string()))
 }
 
 impl Supervised {
@@ -41,16 +41,16 @@ impl Supervised {
     ///
     /// # Errors
     /// When it cannot be written, or a file of the repository is not any more what it was when this was planned.
-    pub fn write_given(&self, recipe: &Recipe, mode_of: ModeOf<'_>) -> Result<()> {
-        for (name, given) in &recipe.files {
-            let path = path(self.home(), &recipe.service, name, given);
-            match &given.content {
+    pub fn write_assets(&self, recipe: &Recipe, mode_of: ModeOf<'_>) -> Result<()> {
+        for (name, asset) in &recipe.files {
+            let path = path(self.home(), &recipe.service, name, asset);
+            match &asset.content {
                 Content::Text(template) => {
                     let text = self.render(recipe, template, Secrets::Make)?.unwrap_or_default();
-                    files::write_with_mode(&path, text.as_bytes(), mode_of(given, false).0)?;
+                    files::write_with_mode(&path, text.as_bytes(), mode_of(asset, false).0)?;
                 }
                 Content::Copy(copy) if !path.exists() => {
-                    let mode = |executable| mode_of(given, executable);
+                    let mode = |executable| mode_of(asset, executable);
                     keep(&self.deployment.root, copy, &self.home().copies(&recipe.service), &path, &mode)?;
                 }
                 Content::Copy(_) => {}
@@ -71,7 +71,7 @@ impl Supervised {
             .filter_map(text)
             .collect();
         let wanted: BTreeSet<String> =
-            recipe.files.values().filter_map(|given| given.beside().map(str::to_owned)).collect();
+            recipe.files.values().filter_map(|asset| asset.beside().map(str::to_owned)).collect();
         if before.is_empty() && wanted.is_empty() {
             return Ok(());
         }
@@ -81,10 +81,10 @@ impl Supervised {
         for gone in before.difference(&wanted) {
             unlink(&folder, gone)?;
         }
-        for (name, given) in &recipe.files {
-            let Some(at) = given.beside() else { continue };
+        for (name, asset) in &recipe.files {
+            let Some(at) = asset.beside() else { continue };
             let up = "../".repeat(2 + at.split('/').count() - 1);
-            let path = path(home, service, name, given);
+            let path = path(home, service, name, asset);
             let target = Path::new(&up).join(path.strip_prefix(home.dir()).unwrap_or(&path));
             link(service, &folder.join(at), &target)?;
         }
@@ -134,7 +134,7 @@ fn link(service: &ServiceName, at: &Path, target: &Path) -> Result<()> {
     if there.as_deref() == Some(target) {
         return Ok(());
     }
-    if there.is_some_and(|there| is_given(&there)) {
+    if there.is_some_and(|there| is_asset(&there)) {
         std::fs::remove_file(at).with_context(|| format!("remove `{}`", at.display()))?;
     } else if at.symlink_metadata().is_ok() {
         let cause = format!("`{service}` has a file of its own where one is to be: `{}`", at.display());
@@ -151,7 +151,7 @@ fn link(service: &ServiceName, at: &Path, target: &Path) -> Result<()> {
 /// Removes a link of ours, and the folders that are empty without it.
 fn unlink(folder: &Path, at: &str) -> Result<()> {
     let path = folder.join(at);
-    if std::fs::read_link(&path).is_ok_and(|target| is_given(&target)) {
+    if std::fs::read_link(&path).is_ok_and(|target| is_asset(&target)) {
         std::fs::remove_file(&path).with_context(|| format!("remove `{}`", path.display()))?;
         for above in Path::new(at).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
             if std::fs::remove_dir(folder.join(above)).is_err() {
@@ -163,7 +163,7 @@ fn unlink(folder: &Path, at: &str) -> Result<()> {
 }
 
 /// Whether a link leads to what a service is given.
-fn is_given(target: &Path) -> bool {
+fn is_asset(target: &Path) -> bool {
     let mut parts = target.components().skip_while(|part| *part == Component::ParentDir);
     target.starts_with("..")
         && matches!(parts.next(), Some(Component::Normal(name)) if name == "copies" || name == "files")
@@ -175,7 +175,7 @@ pub(super) fn holds_no_data(folder: &Path) -> bool {
     entries.into_iter().all(|entry| {
         entry.is_ok_and(|entry| {
             let path = entry.path();
-            let is_link = std::fs::read_link(&path).is_ok_and(|target| is_given(&target));
+            let is_link = std::fs::read_link(&path).is_ok_and(|target| is_asset(&target));
             // An empty folder is the service's own.
             let is_way = || {
                 entry.file_type().is_ok_and(|kind| kind.is_dir())
@@ -192,7 +192,7 @@ pub(super) fn changes(before: &Recipe, after: &Recipe) -> Vec<String> {
     let names: BTreeSet<&String> = before.files.keys().chain(after.files.keys()).collect();
     let differs = |name: &&String| before.files.get(*name) != after.files.get(*name);
     let told = |name: &String| {
-        let copy = |recipe: &'_ Recipe| recipe.files.get(name).and_then(Given::copy).cloned();
+        let copy = |recipe: &'_ Recipe| recipe.files.get(name).and_then(Asset::copy).cloned();
         let other = copy(before).zip(copy(after)).and_then(|(old, new)| {
             let paths = new.files.keys().chain(old.files.keys());
             let path = paths.into_iter().find(|path| old.files.get(*path) != new.files.get(*path))?;
@@ -211,7 +211,7 @@ pub(super) fn prune(home: &Home, service: &ServiceName, kept: &[Revision]) {
     let Ok(folders) = std::fs::read_dir(home.copies(service)) else { return };
     let recipes = kept.iter().flat_map(|revision| &revision.recipes).filter(|recipe| recipe.service == *service);
     let named: BTreeSet<String> =
-        recipes.flat_map(|recipe| &recipe.files).map(|(name, given)| key(name, given)).collect();
+        recipes.flat_map(|recipe| &recipe.files).map(|(name, asset)| key(name, asset)).collect();
     let is_named = |name: &str| name == BESIDE || named.contains(name);
     for entry in folders.flatten().filter(|entry| !is_named(&entry.file_name().to_string_lossy())) {
         // What cannot be removed now is tried again after the next deploy.

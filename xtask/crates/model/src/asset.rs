@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 /// What a service is given under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct Asset {
     pub content: Content,
     /// Where it finds it: a path in its container, or one below the folder that it works in. `None`: under its name in the
     /// folder of its files.
@@ -56,7 +56,7 @@ impl Copy {
     }
 }
 
-impl Given {
+impl Asset {
     pub fn text(&self) -> Option<&Template> {
         match &self.content {
             Content::Text(template) => Some(template),
@@ -120,7 +120,7 @@ impl Given {
         value
     }
 
-    /// `None` when the value was not made by [`Given::to_json`].
+    /// `None` when the value was not made by [`Asset::to_json`].
     pub fn from_json(value: &Value) -> Option<Self> {
         if let Some(text) = value.as_str() {
             return Some(text.parse::<Template>().ok()?.into());
@@ -145,7 +145,7 @@ impl Given {
     }
 }
 
-impl From<Template> for Given {
+impl From<Template> for Asset {
     fn from(text: Template) -> Self {
         Self { content: Content::Text(text), at: None, mode: None }
     }
@@ -154,13 +154,13 @@ impl From<Template> for Given {
 impl Service {
     /// Why it cannot have one of its files where that has to be, if so.
     pub fn without_file(&self, target: TargetKind) -> Option<String> {
-        let is_lacking = |(name, given): &(&String, &Given)| match (target, &given.at) {
+        let is_lacking = |(name, asset): &(&String, &Asset)| match (target, &asset.at) {
             (_, None) => false,
-            (TargetKind::Host, Some(_)) => given.beside().is_none() && !self.refers_to_file(name),
-            (_, Some(_)) => given.beside().is_some(),
+            (TargetKind::Host, Some(_)) => asset.beside().is_none() && !self.refers_to_file(name),
+            (_, Some(_)) => asset.beside().is_some(),
         };
-        let (name, given) = self.files.iter().find(is_lacking)?;
-        let (service, at) = (&self.name, given.at.as_deref().unwrap_or_default());
+        let (name, asset) = self.files.iter().find(is_lacking)?;
+        let (service, at) = (&self.name, asset.at.as_deref().unwrap_or_default());
         Some(match target {
             TargetKind::Host => format!(
                 "`{service}` has its file `{name}` at `{at}` alone, and a process of this machine has no such paths of its \
@@ -182,18 +182,18 @@ impl Service {
 }
 
 /// The texts among these.
-pub fn texts(files: &BTreeMap<String, Given>) -> impl Iterator<Item = &Template> {
-    files.values().filter_map(Given::text)
+pub fn texts(files: &BTreeMap<String, Asset>) -> impl Iterator<Item = &Template> {
+    files.values().filter_map(Asset::text)
 }
 
 /// All of them, for state that outlives a run.
-pub fn to_json(files: &BTreeMap<String, Given>) -> Value {
-    files.iter().map(|(name, given)| (name.clone(), given.to_json())).collect::<Map<_, _>>().into()
+pub fn to_json(files: &BTreeMap<String, Asset>) -> Value {
+    files.iter().map(|(name, asset)| (name.clone(), asset.to_json())).collect::<Map<_, _>>().into()
 }
 
 /// `None` when the value was not made by [`to_json`].
-pub fn from_json(value: &Value) -> Option<BTreeMap<String, Given>> {
-    value.as_object()?.iter().map(|(name, value)| Some((name.clone(), Given::from_json(value)?))).collect()
+pub fn from_json(value: &Value) -> Option<BTreeMap<String, Asset>> {
+    value.as_object()?.iter().map(|(name, value)| Some((name.clone(), Asset::from_json(value)?))).collect()
 }
 
 /// Who may do what with a file: the permissions of its owner, its group and others.
@@ -247,17 +247,17 @@ mod tests {
 
     #[test]
     fn what_is_given_survives_being_kept() {
-        let plain: Given = "port ${port}".parse::<Template>().unwrap().into();
+        let plain: Asset = "port ${port}".parse::<Template>().unwrap().into();
         assert_eq!(plain.to_json(), json!("port ${port}"));
         let file = CopiedFile { digest: Digest::of("x"), size: 1, executable: true };
         let copy = Copy { from: "proxy".to_owned(), files: BTreeMap::from([("a/b".to_owned(), file)]) };
-        let placed = Given { content: Content::Copy(copy), at: Some("/etc/proxy".to_owned()), mode: Some(Mode(0o440)) };
-        let text = Given { mode: Some(Mode(0o555)), ..plain.clone() };
-        for given in [plain, placed, text] {
-            assert_eq!(Given::from_json(&given.to_json()), Some(given));
+        let placed = Asset { content: Content::Copy(copy), at: Some("/etc/proxy".to_owned()), mode: Some(Mode(0o440)) };
+        let text = Asset { mode: Some(Mode(0o555)), ..plain.clone() };
+        for asset in [plain, placed, text] {
+            assert_eq!(Asset::from_json(&asset.to_json()), Some(asset));
         }
-        assert_eq!(Given::from_json(&json!({"text": "x", "mode": "no"})), None);
-        assert_eq!(Given::from_json(&json!({"from": "x"})), None);
+        assert_eq!(Asset::from_json(&json!({"text": "x", "mode": "no"})), None);
+        assert_eq!(Asset::from_json(&json!({"from": "x"})), None);
     }
 
     #[test]
