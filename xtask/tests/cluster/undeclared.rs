@@ -93,10 +93,19 @@ fn leave(deployment: &Deployment, owner: &str, [system, service]: [&str; 2], nam
             }}],
         },
     }));
+    // As the scheduler asks for the volume of a pod: only a claim that has one stores anything.
+    let node = deployment.cluster.list("nodes", &namespace).swap_remove(0);
+    let mut metadata = metadata;
+    metadata["annotations"] = json!({"volume.kubernetes.io/selected-node": text(&node, "/metadata/name")});
     deployment.cluster.apply(&json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata,
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
     }));
+    eventually("the volume of the claim", || {
+        let claims = deployment.cluster.list("persistentvolumeclaims", &namespace);
+        let claim = claims.into_iter().find(|claim| text(claim, "/metadata/name") == name);
+        claim.filter(|claim| text(claim, "/status/phase") == "Bound").ok_or_else(|| "it is not bound".to_owned())
+    });
 }
 
 /// The workloads and Ingresses that are in the namespace of a system, by name.
