@@ -60,26 +60,36 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 fn build(ctx: &Ctx, own: &Path, other: &Path) -> Result<()> {
-    let (profile, target) = place(own).context("find the folder that this program was built in")?;
+    let place = place(own).context("find the folder that this program was built in")?;
     let manifest = Path::new(PACKAGE).join("crates").join(NAME).join("Cargo.toml");
     let line = cargo::command(&ctx.vars, Path::new(PACKAGE))
-        .args(["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"])
+        .args(["build", "--quiet", "--locked", "--profile", place.profile, "--manifest-path"])
         .arg(&manifest)
         .arg("--target-dir")
-        .arg(target);
+        .arg(place.target)
+        .args(if place.is_named { ["--target", "host-tuple"].as_slice() } else { &[] });
     ctx.proc.follow(&line, &|_, _| {})?;
     files::write_with_mode(&stamp(other), b"", 0o644)
 }
 
-/// The profile that a program was built with, and cargo's folder that it is in.
-fn place(own: &Path) -> Option<(&str, &Path)> {
+/// Where cargo has put a program.
+struct Place<'p> {
+    profile: &'p str,
+    /// The folder that cargo keeps all in.
+    target: &'p Path,
+    /// Whether a target was named, as the alias does. Such builds have a folder of their own.
+    is_named: bool,
+}
+
+fn place(own: &Path) -> Option<Place<'_>> {
     let folder = own.parent()?;
     let profile = match folder.file_name()?.to_str()? {
         "debug" => "dev",
         other => other,
     };
-    // A build for a target that was named has a folder of its own between the two.
-    let is_root = |above: &&Path| [".rustc_info.json", "CACHEDIR.TAG"].iter().any(|file| above.join(file).is_file());
-    let target = folder.ancestors().skip(1).find(is_root).or(folder.parent())?;
-    Some((profile, target))
+    let above = folder.parent()?;
+    let has = |folder: &Path, file: &str| folder.join(file).is_file();
+    // Cargo tags the folder of a target as well; only in that of all does it keep what it knows of the compiler.
+    let named = above.parent().filter(|further| !has(above, ".rustc_info.json") && has(further, "CACHEDIR.TAG"));
+    Some(Place { profile, target: named.unwrap_or(above), is_named: named.is_some() })
 }

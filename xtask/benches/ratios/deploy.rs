@@ -2,7 +2,7 @@
 //! beside the first. In a scratch copy on free ports; the services are compiled before, so that what is measured is
 //! the deploy and not the compiler.
 
-use crate::measure::{command, median, millis, once, ratio, root};
+use crate::measure::{command, median, millis, once, ratio, root, tool};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(crate) fn run() {
 }
 
 fn xtask(copy: &Path, args: &[&str]) -> Command {
-    let mut command = command(root().join("target/xtask/xtask"));
+    let mut command = command(tool());
     command.args(args).args(["--set", "ports=free"]).env("CARGO_TARGET_DIR", root().join("target"));
     if copy.is_dir() {
         command.current_dir(copy);

@@ -1,6 +1,6 @@
 //! `doctor` as a whole beside its slowest probe, and beside its probes' processor time over the cores.
 
-use crate::measure::{children_cpu, command, median, millis, ratio, root};
+use crate::measure::{children_cpu, command, median, millis, ratio, tool};
 use serde_json::Value;
 use std::process::Stdio;
 use std::thread::available_parallelism;
@@ -14,7 +14,7 @@ pub(crate) fn run() {
     let whole = median(RUNS, || {
         let cpu = children_cpu();
         let started = Instant::now();
-        let mut doctor = command(root().join("target/xtask/xtask"));
+        let mut doctor = command(tool());
         let output = doctor.args(["doctor", "--json"]).stdout(Stdio::piped()).output().expect("run doctor");
         let took = started.elapsed();
         let report: Value = serde_json::from_slice(&output.stdout).expect("doctor prints one document");

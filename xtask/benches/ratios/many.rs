@@ -1,7 +1,7 @@
 //! Many services in one deployment: the processor time of a deploy from nothing and of one that has nothing to do, that
 //! of the supervisor included, for twice as many services each time. The binary is built before.
 
-use crate::measure::{children_cpu, command, millis, once, ratio, root};
+use crate::measure::{children_cpu, command, millis, once, ratio, root, tool};
 use nix::unistd::{SysconfVar, sysconf};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,7 +58,7 @@ fn declare(copy: &Path, services: usize) {
 }
 
 fn xtask(copy: &Path, args: &[&str]) -> Command {
-    let mut command = command(root().join("target/xtask/xtask"));
+    let mut command = command(tool());
     command.args(args).args(["--set", "ports=free"]).env("CARGO_TARGET_DIR", root().join("target")).current_dir(copy);
     command
 }

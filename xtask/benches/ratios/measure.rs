@@ -11,6 +11,12 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ is inside the repository")
 }
 
+/// The tool as `cargo xtask` builds it.
+pub(crate) fn tool() -> PathBuf {
+    let asked = Command::new("rustc").args(["--print", "host-tuple"]).output().expect("run rustc");
+    root().join("target").join(String::from_utf8_lossy(&asked.stdout).trim()).join("xtask/xtask")
+}
+
 /// A scratch folder below `target/`, empty.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let folder = root().join("target/scratch").join(name);

@@ -114,7 +114,17 @@ impl Copy {
     /// and be in its place afterwards.
     pub(crate) fn cargo_xtask(&self, args: &[&str]) -> Command {
         let mut command = command("cargo");
-        command.args(["run", "--quiet", "--package", "xtask", "--profile", "xtask", "--manifest-path"]);
+        command.args([
+            "run",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--profile",
+            "xtask",
+            "--target",
+            "host-tuple",
+            "--manifest-path",
+        ]);
         command.arg(root().join("Cargo.toml")).arg("--").args(args);
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", root().join("target"));
         command

@@ -9,7 +9,7 @@ pub(crate) fn run() {
     std::fs::write(folder.join("Makefile"), "nothing:\n\t@:\n").expect("write a Makefile");
     std::fs::write(folder.join("justfile"), "nothing:\n\t@:\n").expect("write a justfile");
     let xtask = median(RUNS, || once(command("cargo").args(["xtask", "--version"])));
-    let binary = median(RUNS, || once(command(crate::measure::root().join("target/xtask/xtask")).arg("--version")));
+    let binary = median(RUNS, || once(command(crate::measure::tool()).arg("--version")));
     println!("  cargo xtask --version {}, of it the tool itself {}", millis(xtask), millis(binary));
     for program in ["make", "just"] {
         if is_there(program) {

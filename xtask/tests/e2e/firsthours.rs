@@ -2,7 +2,7 @@
 //! programs, a Python that is gone, a second program that could be used.
 
 use super::machine::PathWithout;
-use super::sandbox::{Run, Sandbox, eventually, get};
+use super::sandbox::{Run, Sandbox, cargo, eventually, get};
 use super::stage::Stage;
 use serde_json::Value;
 use skip::{Found, Missing};
@@ -178,4 +178,14 @@ fn an_environment_whose_python_is_gone_is_made_anew() {
     assert_eq!(deploy(&new).success().json()["result"], "deployed");
     assert_eq!(get(&sandbox.via("fake"), "/").unwrap(), (200, "one".to_owned()));
     assert_eq!(check(&sandbox.xtask(["doctor", "--json"]), "state.venv.fake")["outcome"], "pass");
+}
+
+#[test]
+fn what_services_are_built_for_is_not_what_the_tool_is_built_for() {
+    // Nobody has it by chance: with it even `core` would be missing.
+    let target = "avr-none";
+    // Each of the two binaries has one of these.
+    for args in [["xtask", "--help"].as_slice(), &["xtask", "ci", "--list"]] {
+        Run::of(cargo(".").args(args).env("CARGO_BUILD_TARGET", target)).success();
+    }
 }

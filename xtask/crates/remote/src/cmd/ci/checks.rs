@@ -50,7 +50,9 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
     };
     let services = cargo().args(["test", "--locked", "--", "--show-output"]);
     let tool = |args: Vec<String>| {
-        let line = cargo().args(["test", "--locked", "--package", "xtask", "--profile", "xtask"]).args(args);
+        let line = cargo()
+            .args(["test", "--locked", "--package", "xtask", "--profile", "xtask", "--target", "host-tuple"])
+            .args(args);
         if full { line.env("XTASK_FULL", "1") } else { line }
     };
     let binaries = binaries::binaries(&ctx.root);
