@@ -242,7 +242,7 @@ pub(super) fn refer(service: &Service, reference: &Reference) -> Option<String> 
         Reference::Host => Some(service.name.to_string()),
         Reference::Port => Some(service.port.to_string()),
         Reference::Data => Some(service.data().to_owned()),
-        Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
+        Reference::Commit | Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a command is about: the systems, the environment, and which of the systems were named.
 
+use crate::commit;
 use crate::home::Home;
 use crate::reconcile::{Desired, DesiredService, DesiredSystem, Entrance, Extent};
 use crate::recorded_settings;
@@ -48,6 +49,8 @@ pub struct Deployment {
     pub scope: Scope,
     pub home: Home,
     pub consent: Consent,
+    /// What a person should know of it, a line each.
+    pub notes: Vec<String>,
 }
 
 /// Files that something is wrong with.
@@ -105,7 +108,8 @@ impl Deployment {
         let environment = environment.read(&ctx.root).map_err(Fault::from)?;
         loaded.in_environment(&environment, true).map_err(Fault::from)?;
         check_platform(&loaded, &environment, &scope)?;
-        Ok(Self::with(ctx, environment, loaded, Unreadable::default(), scope))
+        let notes = commit::tell(ctx, &mut loaded, &scope)?;
+        Ok(Self { notes, ..Self::with(ctx, environment, loaded, Unreadable::default(), scope) })
     }
 
     /// Reads them for what changes these systems alone: those have to be right, and what all share.
@@ -125,8 +129,9 @@ impl Deployment {
         let environment = environment.read(&ctx.root).map_err(Fault::from)?;
         spec.in_environment(&environment, errors.is_none()).map_err(Fault::from)?;
         check_platform(&spec, &environment, &scope)?;
+        let notes = commit::tell(ctx, &mut spec, &scope)?;
         let unreadable = Unreadable { systems: unreadable, errors, environment: None };
-        Ok(Self::with(ctx, environment, spec, unreadable, scope))
+        Ok(Self { notes, ..Self::with(ctx, environment, spec, unreadable, scope) })
     }
 
     /// Reads them for what works from the records: whatever the files say, and also for systems that no file declares.
@@ -141,6 +146,8 @@ impl Deployment {
         let all = || spec.systems.iter().map(|system| &system.name).chain(&unreadable).cloned().collect();
         let scope = Scope { everything: named.is_empty(), systems: if named.is_empty() { all() } else { named } };
         let found = recorded_settings::environment(&ctx.root, environment)?;
+        // What it is now only concerns what begins.
+        let _ = commit::tell(ctx, &mut spec, &scope);
         let misfit = spec.in_environment(&found.environment, errors.is_none() && found.wrong.is_none()).err();
         let unreadable = Unreadable { systems: unreadable, errors, environment: found.wrong.or(misfit) };
         Ok(Self::with(ctx, found.environment, spec, unreadable, scope))
@@ -150,8 +157,8 @@ impl Deployment {
         let home = Home::new(&ctx.root, &environment.name);
         let services = spec.systems.iter().flat_map(|system| &system.services).map(|service| service.name.as_str());
         redact::keep_names(services.chain(spec.systems.iter().map(|system| system.name.as_str())));
-        let consent = Consent::default();
-        Self { root: ctx.root.clone(), spec, unreadable, environment, scope, home, consent }
+        let (consent, notes) = (Consent::default(), Vec::new());
+        Self { root: ctx.root.clone(), spec, unreadable, environment, scope, home, consent, notes }
     }
 
     /// A command of this tool as a person would type it for what this command is about: the systems that were named, in

@@ -3,6 +3,7 @@
 //! Nothing here knows which backends there are.
 
 pub mod backend;
+mod commit;
 pub mod deployment;
 pub mod home;
 pub mod identity;

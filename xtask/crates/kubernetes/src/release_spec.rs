@@ -254,6 +254,7 @@ impl Filler<'_> {
             Reference::Host => Some(self.service.name.to_string()),
             Reference::Port => Some(self.service.port.to_string()),
             Reference::Data => Some(self.service.data().to_owned()),
+            Reference::Commit => None,
             Reference::Secret(name) => secret(&self.service.name, name),
             Reference::File(name) => Some(self.service.files.get(name)?.in_container(name)),
             Reference::Provided { service, name } => {

@@ -1,6 +1,7 @@
 //! Reads what a service says of its Dockerfile: `dockerfile` and `[services.NAME.build]`.
 
 use super::build::DockerBuild;
+use super::commit;
 use super::decode::{Table, Value};
 use super::grammar::check_word;
 use super::service_file::{Known, PlacedTemplate, Role, read_known};
@@ -96,10 +97,15 @@ fn read_settings<'d>(table: &Table<'d>, known: &Known, templates: &mut Vec<Place
             value.report(message);
         }
     }
+    let argument = |value: &Value<'_>| {
+        let text = value.scalar()?;
+        commit::check_text(&text, &known.root).map_err(|message| value.report(message)).ok()?;
+        Some(text)
+    };
     Settings {
         file: table.optional("file").and_then(|value| value.text().map(str::to_owned)),
         target: table.optional("target").and_then(|value| value.checked(&check_stage)),
-        args: args.into_iter().filter_map(|(name, value)| Some((name, value.scalar()?))).collect(),
+        args: args.into_iter().filter_map(|(name, value)| Some((name, argument(&value)?))).collect(),
         bases: bases.into_iter().filter_map(|(name, value)| Some((name, base(&value)?))).collect(),
         secrets: read_secrets(table, templates),
     }

@@ -12,6 +12,7 @@ pub mod build;
 mod build_file;
 pub mod cluster;
 mod cluster_files;
+mod commit;
 pub mod container;
 mod container_file;
 mod decode;

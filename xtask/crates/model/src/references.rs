@@ -1,20 +1,22 @@
 //! Checks that what templates refer to exists, and is there when it is needed.
 
+use super::commit;
 use super::error::find;
 use super::name::ServiceName;
 use super::service_file::{DraftService, PlacedTemplate, Role};
 use super::system::{Presence, Reference, Service};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The services of one system by name: all that its file declares, those that could not be read without their
 /// content.
 pub(super) type Roster<'s> = BTreeMap<&'s str, Option<&'s Service>>;
 
 /// Reports every reference of a service's templates that leads nowhere.
-pub(super) fn check(draft: &DraftService<'_>, roster: &Roster<'_>) {
+pub(super) fn check(draft: &DraftService<'_>, roster: &Roster<'_>, root: &Path) {
     for placed in &draft.templates {
         for reference in placed.template.references() {
-            if let Err(message) = check_one(&draft.service, placed, reference, roster) {
+            if let Err(message) = check_one(&draft.service, placed, reference, roster, root) {
                 placed.at.report(message);
             }
         }
@@ -26,6 +28,7 @@ fn check_one(
     placed: &PlacedTemplate<'_>,
     reference: &Reference,
     roster: &Roster<'_>,
+    root: &Path,
 ) -> Result<(), String> {
     let for_others = matches!(reference, Reference::Host | Reference::Port | Reference::Secret(_));
     if placed.role == Role::Provided && !for_others {
@@ -42,6 +45,8 @@ fn check_one(
             let files = service.files.keys().map(String::as_str);
             find(name, "file", "files of this service", files)
         }
+        Reference::Commit if placed.role == Role::Variable => commit::check_checkout(root),
+        Reference::Commit => Err("the commit is told by `env`, and by `args` of `build`".to_owned()),
         Reference::Provided { service: of, name } => check_provided(service, placed.role, of, name, roster),
     }
 }

@@ -207,7 +207,7 @@ impl Spec {
         self.systems.iter().flat_map(|system| &system.services)
     }
 
-    fn services_mut(&mut self) -> impl Iterator<Item = &mut Service> {
+    pub(super) fn services_mut(&mut self) -> impl Iterator<Item = &mut Service> {
         self.systems.iter_mut().flat_map(|system| &mut system.services)
     }
 }

@@ -248,6 +248,8 @@ pub enum Reference {
     Port,
     /// `${data}`: a folder of its own that outlives it.
     Data,
+    /// `${git.commit}`, until it is known.
+    Commit,
     /// `${secret.NAME}`
     Secret(String),
     /// `${file.NAME}`: the path of a file of this service.
@@ -276,6 +278,7 @@ impl fmt::Display for Reference {
             Self::Host => f.write_str("host"),
             Self::Port => f.write_str("port"),
             Self::Data => f.write_str("data"),
+            Self::Commit => f.write_str("git.commit"),
             Self::Secret(name) => write!(f, "secret.{name}"),
             Self::File(name) => write!(f, "file.{name}"),
             Self::Provided { service, name } => write!(f, "{service}.{name}"),

@@ -16,7 +16,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 /// Words that mean something else where a service could be named.
-const RESERVED: [&str; 4] = ["file", "secret", "outside", "other-services"];
+const RESERVED: [&str; 5] = ["file", "git", "secret", "outside", "other-services"];
 
 /// A system, and where what the checks across files look at is said.
 pub(super) struct Draft<'d> {
@@ -53,7 +53,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
     for draft in &drafts {
         check_was(draft, &roster);
         check_needs(draft, &roster);
-        references::check(draft, &roster);
+        references::check(draft, &roster, &known.root);
         check_build(draft);
     }
     alias::check(&drafts, &roster);

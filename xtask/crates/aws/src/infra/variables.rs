@@ -179,7 +179,7 @@ mod tests {
         let scope = Scope { systems: Vec::new(), everything: true };
         let spec = model::load(&root).unwrap();
         let (unreadable, consent) = (Unreadable::default(), Consent::default());
-        Deployment { root, spec, unreadable, environment, scope, home, consent }
+        Deployment { root, spec, unreadable, environment, scope, home, consent, notes: Vec::new() }
     }
 
     fn names() -> Names {

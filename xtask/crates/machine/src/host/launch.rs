@@ -87,7 +87,7 @@ pub(super) fn refer(core: &Supervised, service: &ServiceName, reference: &Refere
         Reference::Host => address()?.map(|address| reachable(address).ip().to_string()),
         Reference::Port => address()?.map(|address| address.port().to_string()),
         Reference::Data => Some(core.home().data(service).to_string_lossy().into_owned()),
-        Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
+        Reference::Commit | Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     })
 }
 

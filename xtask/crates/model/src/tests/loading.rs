@@ -82,6 +82,26 @@ fn a_crate_is_known_by_its_package_whatever_its_folder_and_its_binary_are_called
 }
 
 #[test]
+fn the_commit_is_told_where_it_is_asked_for() {
+    let root = Root::of_repository();
+    std::fs::create_dir_all(root.path().join(".git")).unwrap();
+    root.write("a/Dockerfile", "FROM x");
+    let head = "description = 'x'\n[services.a]\ndockerfile = 'a'\nport = 1\nready = { tcp = {} }\n";
+    let rest =
+        "build = { args = { A = 'at-${git.commit}', B = '${C}' } }\nenv = { V = 'v-${git.commit}$$', P = '${port}' }\n";
+    root.write("deploy/systems/a.toml", format!("{head}{rest}"));
+    let mut spec = load(root.path()).unwrap();
+    let told: Vec<_> = spec.told_commit().iter().map(|(_, name, built)| (name.to_string(), *built)).collect();
+    assert_eq!(told, [("a".to_owned(), true)]);
+    spec.tell_commit("0123-dirty");
+    assert_eq!(spec.told_commit(), []);
+    let a = service(&spec, "a");
+    let Source::Dockerfile { build, .. } = &a.source else { panic!("{:?}", a.source) };
+    assert_eq!((build.args["A"].as_str(), build.args["B"].as_str()), ("at-0123-dirty", "${C}"));
+    assert_eq!((a.env["V"].to_string().as_str(), a.env["P"].to_string().as_str()), ("v-0123-dirty$$", "${port}"));
+}
+
+#[test]
 fn an_image_says_what_a_crate_need_not() {
     let spec = own_spec();
     let redis = service(&spec, "redis");

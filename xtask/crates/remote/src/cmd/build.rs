@@ -29,6 +29,7 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
         return update_pins::run(args.json.json, ctx);
     }
     let deployment = Deployment::load(ctx, &args.environment, &args.systems.systems)?;
+    deployment.notes.iter().for_each(|note| ui::say(note));
     let (deployment, owner) = targets::for_images(deployment, ctx, args.push)?;
     let environment = deployment.environment.clone();
     let engine = Arc::new(Lazy::new(environment.engine));

@@ -3,7 +3,7 @@
 use crate::ui;
 use engine::deployment::Deployment;
 
-/// Says on standard error what cannot be read, and gives it back a line each.
+/// Says on standard error what cannot be read, which it gives back a line each, and what else is to be known.
 pub(super) fn tell(deployment: &Deployment) -> Vec<String> {
     let unreadable = &deployment.unreadable;
     // That there is no such file is said of what has its state below.
@@ -14,6 +14,7 @@ pub(super) fn tell(deployment: &Deployment) -> Vec<String> {
     for error in &errors {
         ui::say(&format!("warning: {error}"));
     }
+    deployment.notes.iter().for_each(|note| ui::say(note));
     if unreadable.environment.is_some() {
         let name = &deployment.environment.name;
         ui::say(&format!("warning: going on with the settings that `{name}` was deployed with"));
