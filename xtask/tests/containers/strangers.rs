@@ -91,6 +91,8 @@ fn a_dockerfile_is_all_that_a_service_takes() {
 
     nothing_is_built_for_what_the_builder_does_not_see(&deployment);
     a_change_says_which_file(&deployment);
+    what_another_system_has_built_is_taken(&deployment);
+    the_commit_is_told(&deployment);
     deployment.ends_clean();
     assert_eq!(kept(&deployment), "");
 }
@@ -120,6 +122,63 @@ fn a_change_says_which_file(deployment: &Deployment) {
     let built = images(deployment, &["--dry-run"]);
     let result = |service: &str| built.iter().find(|image| image["service"] == service).unwrap()["result"].clone();
     assert_eq!((result("pages"), result("mirror")), (json!("cached"), Value::Null), "{built:#?}");
+}
+
+fn what_another_system_has_built_is_taken(deployment: &Deployment) {
+    let root = &deployment.sandbox.root;
+    let again =
+        SYSTEM.split("[services.mirror]").next().unwrap().replace("pages]", "again]").replace("pages.", "again.");
+    fs::write(root.join("deploy/systems/again.toml"), again.replace("port = 8000", "port = 8000\nhost_port = 8001"))
+        .unwrap();
+    let wanted = images(deployment, &["again", "--dry-run"]).remove(0);
+    assert_eq!(wanted["why"], json!(["it was built for another service, and gets its name"]), "{wanted:#}");
+    let (taken, built) = (images(deployment, &["again"]).remove(0), images(deployment, &["pages", "--dry-run"]));
+    let id = |service: &str| built.iter().find(|image| image["service"] == service).unwrap()["id"].clone();
+    assert_eq!((&taken["result"], &taken["id"]), (&json!("cached"), &id("pages")), "{taken:#}");
+    fs::remove_file(root.join("deploy/systems/again.toml")).unwrap();
+}
+
+fn the_commit_is_told(deployment: &Deployment) {
+    let root = &deployment.sandbox.root;
+    edit(&root.join("deploy/systems/pages.toml"), "GREETING = \"bye\"", "GREETING = \"bye ${git.commit}\"");
+    let git = |args: &[&str]| {
+        let who = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
+        let run = std::process::Command::new("git").arg("-C").arg(root).args(who).args(args).output().unwrap();
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8(run.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    git(&["add", "--all"]);
+    git(&["commit", "-q", "-m", "all"]);
+    let run = deployment.sandbox.xtask(["build", "--json", "--dry-run"]).success();
+    assert!(
+        run.stderr.contains("`mirror` is told `${git.commit}`, so each commit builds its image again"),
+        "{}",
+        run.stderr
+    );
+    let keys = |run: Run| {
+        let built = run.json()["images"].as_array().unwrap().clone();
+        built.into_iter().map(|image| (image["service"].clone(), image["key"].clone())).collect::<Vec<_>>()
+    };
+    let dry = || keys(deployment.sandbox.xtask(["build", "--json", "--dry-run"]).success());
+    let clean = keys(run);
+    fs::write(root.join("untracked"), "").unwrap();
+    assert_eq!(dry(), clean, "what git does not know makes nothing dirty");
+    fs::write(root.join(".gitignore"), ".slipway\ntarget\n").unwrap();
+    assert_eq!(deployment.deploy(&[])["result"], "deployed");
+    let mirror = deployment
+        .engine
+        .run([
+            "exec",
+            deployment.container("mirror")["Name"].as_str().unwrap().trim_start_matches('/'),
+            "cat",
+            "/site/greeting",
+        ])
+        .success();
+    assert_eq!(mirror.stdout.trim(), format!("bye {}-dirty", git(&["rev-parse", "HEAD"])));
+    let dirty = dry();
+    let changed = clean.iter().zip(&dirty).filter(|(clean, dirty)| clean != dirty).map(|(clean, _)| &clean.0);
+    assert_eq!(changed.collect::<Vec<_>>(), ["mirror"], "only what is told it is built for it");
 }
 
 #[test]
@@ -162,19 +221,31 @@ fn a_build_has_its_secrets_and_nobody_else_does() {
     let root = &deployment.sandbox.root;
     change(root, "args = { GREETING = \"hello\" }\n[", "secrets = [\"token\"]\n[");
     change(root, "build = { args = { GREETING = \"hello\" } }", "build = { secrets = [\"token\"] }");
-    change(root, "[services.pages]", "[secrets]\ntoken = { from = \"env\", name = \"BUILD_TOKEN\" }\n[services.pages]");
+    change(
+        root,
+        "[services.pages]",
+        "[secrets]\ntoken = { from = \"env\", name = \"BUILD_TOKEN\" }\nother = { from = \"env\", name = \"OTHER\" }\n[services.pages]\nenv.OTHER = \"${secret.other}\"",
+    );
     let use_it = "RUN --mount=type=secret,id=token busybox wc -c < /run/secrets/token > greeting && busybox find";
     fs::write(
         root.join("pages/Dockerfile"),
         DOCKERFILE.replace("RUN echo \"$GREETING\" > greeting && busybox find", use_it),
     )
     .unwrap();
-    let deploy = |token: &str| {
-        let mut command = deployment.sandbox.command(["deploy", "--json"]);
-        Run::of(command.env("BUILD_TOKEN", token))
+    let run_with = |args: &[&str], token: &str, other: &str| {
+        let mut command = deployment.sandbox.command(args);
+        Run::of(command.env("BUILD_TOKEN", token).env("OTHER", other))
     };
-    let told = failure(&deploy("").exits(1));
+    let deploy = |token: &str| run_with(&["deploy", "--json"], token, "another secret");
+    // What a build lacks is told with all else, before anything begins.
+    let told = failure(&run_with(&["deploy", "--json"], "", "").exits(3));
     assert_eq!(told["code"], "secrets-missing", "{told:#}");
+    for secret in ["`token` of `pages`: the variable `BUILD_TOKEN`", "`other` of `pages`: the variable `OTHER`"] {
+        assert!(told["cause"].as_str().unwrap().contains(secret), "{told:#}");
+    }
+    let told = run_with(&["build"], "", "").exits(3).stderr;
+    assert!(told.contains("`token` of `pages`") && !told.contains("`other` of"), "{told}");
+    assert!(deployment.containers().is_empty());
     let secret = "a-token-of-25-characters-";
     let run = deploy(secret).success();
     assert_eq!(get(&deployment.sandbox.via("pages"), "/greeting").unwrap().1.trim(), "25");

@@ -45,6 +45,7 @@ pub(super) fn provide(containers: &Containers, core: &Arc<Supervised>, ctx: &Ctx
         steps,
         builds,
         errors,
+        missing: images.missing_secrets(|_| true),
     })
 }
 

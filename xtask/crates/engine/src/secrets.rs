@@ -48,15 +48,15 @@ impl MissingSecret {
     }
 }
 
-/// All that are missing in one fault; nothing when none is.
-pub fn fault(missing: &[MissingSecret], environment: &Environment) -> Option<Fault> {
+/// All that are missing in one fault, with the verb to type once they are there; nothing when none is.
+pub fn fault(missing: &[MissingSecret], environment: &Environment, verb: &str) -> Option<Fault> {
     let told = missing.iter().map(|missing| format!("\n  {}", missing.told())).collect::<String>();
     let mut remedies: Vec<&str> = missing.iter().map(|missing| missing.lack.remedy.as_str()).collect();
     remedies.sort_unstable();
     remedies.dedup();
-    let deploy = environment.command("deploy");
+    let again = environment.command(verb);
     let fault = Fault::could_not_run("secrets-missing", format!("secrets are missing, so nothing was begun:{told}"));
-    (!missing.is_empty()).then(|| fault.hint(format!("{}; then `{deploy}` again", remedies.join(", "))))
+    (!missing.is_empty()).then(|| fault.hint(format!("{}; then `{again}` again", remedies.join(", "))))
 }
 
 /// Makes a value of this shape.

@@ -7,12 +7,15 @@ use super::desired_image::base_input;
 use super::dockerfile::{Base, Dockerfile, full_name};
 use super::ignore::Ignored;
 use anyhow::{Context, Result};
+use base::ctx::Vars;
 use base::error::Fault;
 use engine::deployment::Deployment;
+use engine::secrets::{MissingSecret, read};
 use keys::{Input, Kind, Manifest};
 use model::build::DockerBuild;
 use model::container::Platform;
 use model::image::ImagePin;
+use model::name::SystemName;
 use model::system::Service;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -72,6 +75,26 @@ impl DockerImage {
         let bases = bases.iter().map(|base| (fetched(&base.name), base.on_builder)).collect();
         let recipe = dockerfile.renamed(fetched);
         Ok((Self { service: service.clone(), build: build.clone(), recipe, bases }, manifest))
+    }
+
+    /// What the build may mount, or else all of that which is missing.
+    pub(super) fn secrets(
+        &self,
+        root: &Path,
+        vars: &Vars,
+        system: &SystemName,
+    ) -> Result<Vec<(&str, String)>, Vec<MissingSecret>> {
+        let (mut values, mut missing) = (Vec::new(), Vec::new());
+        for name in &self.build.secrets {
+            let Some(secret) = self.service.secrets.get(name) else { continue };
+            match read(root, vars, &secret.source) {
+                Ok(value) => values.push((name.as_str(), value)),
+                Err(lack) => {
+                    missing.push(MissingSecret { system: system.clone(), key: self.service.secret_key(name), lack });
+                }
+            }
+        }
+        if missing.is_empty() { Ok(values) } else { Err(missing) }
     }
 
     /// The images that a build for a platform begins with, and what each is to be for.

@@ -43,9 +43,11 @@ use engine::home::Home;
 
 use anyhow::Result;
 use base::proc::{CommandLine, Proc};
+use desired_image::Origin;
 use engine::deployment::Deployment;
 use engine::ledger;
 use engine::plan::StepId;
+use engine::secrets::MissingSecret;
 use model::container::{Platform, Registry};
 use model::name::ServiceName;
 use record::Records;
@@ -196,12 +198,28 @@ impl Images {
         place.map(|place| self.changes(&self.wanted()[place], key)).unwrap_or_default()
     }
 
+    /// The secrets that builds of these images need and nobody gives. What has been built needs none.
+    pub fn missing_secrets(&self, of: impl Fn(&DesiredImage) -> bool) -> Vec<MissingSecret> {
+        let unbuilt = |wanted: &&DesiredImage| {
+            self.recorded(wanted).is_none() && self.records(wanted).elsewhere(&wanted.key()).is_empty()
+        };
+        let images = self.wanted().iter().filter(|wanted| of(wanted)).filter(unbuilt);
+        let secrets = images.filter_map(|wanted| match &wanted.origin {
+            Origin::Dockerfile(docker) => docker.secrets(&self.deployment.root, &self.vars, &wanted.system).err(),
+            Origin::Crate(_) => None,
+        });
+        secrets.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Why an image would be built now. Nothing for one that is current.
     pub fn why(&self, wanted: &DesiredImage) -> Vec<String> {
         if self.recorded(wanted).is_some() {
             return Vec::new();
         }
         let records = self.records(wanted);
+        if !records.elsewhere(&wanted.key()).is_empty() {
+            return vec!["it was built for another service, and gets its name".to_owned()];
+        }
         let Some(last) = records.last(wanted.platform) else {
             return vec!["no image of it was built here yet".to_owned()];
         };

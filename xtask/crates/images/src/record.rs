@@ -92,6 +92,13 @@ impl Records {
         Record::from_json(&document)
     }
 
+    /// The IDs of what was built from the very same for other services, be they of another system.
+    pub(super) fn elsewhere(&self, key: &str) -> Vec<String> {
+        let all = self.folder.parent().and_then(|all| std::fs::read_dir(all).ok()).into_iter().flatten().flatten();
+        let others = all.map(|entry| Self { folder: entry.path() }).filter(|other| other.folder != self.folder);
+        others.filter_map(|other| Some(other.read(key)?.image?.id)).collect()
+    }
+
     /// What a key stands for.
     pub(super) fn inputs(&self, key: &str) -> Option<Manifest> {
         let text = std::fs::read_to_string(self.folder.join(key).join(INPUTS)).ok()?;

@@ -92,7 +92,7 @@ impl Images {
     }
 
     fn preview_image(&self, wanted: &DesiredImage) -> Vec<Preview> {
-        if self.recorded(wanted).is_some() {
+        if self.recorded(wanted).is_some() || !self.records(wanted).elsewhere(&wanted.key()).is_empty() {
             return vec![Preview::Do("nothing, as long as the engine has it: it is current".to_owned())];
         }
         let builder = ImageBuilder::rehearsal(self, wanted);

@@ -67,8 +67,9 @@ impl Images {
     }
 
     fn names(&self, wanted: &DesiredImage) -> Vec<String> {
-        let made = self.records(wanted).read(&wanted.key()).and_then(|record| record.image);
-        std::iter::once(self.reference(wanted)).chain(made.map(|made| made.id)).collect()
+        let (records, key) = (self.records(wanted), wanted.key());
+        let made = records.read(&key).and_then(|record| record.image).map(|made| made.id);
+        std::iter::once(self.reference(wanted)).chain(made).chain(records.elsewhere(&key)).collect()
     }
 
     /// Takes an image that has the key for what was to be built, and records it like one that was.

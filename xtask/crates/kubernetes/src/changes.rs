@@ -34,7 +34,10 @@ pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemCha
             let allow = part.and_then(|part| part.service.container.allow.as_ref());
             reasons.extend(allow.map(|allow| format!("it may {allow}")));
         }
-        let missing = secret_values::missing(core, std::slice::from_ref(candidate))?;
+        let mut missing = secret_values::missing(core, std::slice::from_ref(candidate))?;
+        missing.extend(run.supply.missing_secrets(&candidate.services()));
+        missing.sort();
+        missing.dedup();
         let told: Vec<String> =
             missing.iter().map(|missing| format!("a deploy needs the secret {}", missing.told())).collect();
         let note = (!told.is_empty()).then(|| told.join("; "));

@@ -18,6 +18,7 @@ use base::ctx::Ctx;
 use base::error::Fault;
 use engine::deployment::Deployment;
 use engine::plan::{Step, StepId, Subject};
+use engine::secrets::MissingSecret;
 use images::{DesiredImage, Enter, Images, Pushes};
 use model::name::{ServiceName, SystemName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,6 +128,11 @@ impl ImageSource {
             (None, Some(Way::Nodes(_))) => vec![load::step_id(service)],
             (None, None) => Vec::new(),
         }
+    }
+
+    /// The secrets that builds for these services need and nobody gives.
+    pub(super) fn missing_secrets(&self, services: &[ServiceName]) -> Vec<MissingSecret> {
+        self.images.missing_secrets(|wanted| services.contains(&wanted.service))
     }
 
     /// Whether something has to be built for these services.

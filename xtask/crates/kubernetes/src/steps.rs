@@ -48,7 +48,7 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
         candidate.parting = removals.parting(&candidate.system.name)?;
         candidate.is_interrupted = !removals.handovers(&candidate.system.name, &[]).is_empty();
     }
-    let missing = secret_values::missing(core, &candidates)?;
+    let mut missing = secret_values::missing(core, &candidates)?;
     let run = ReleaseContext::new(core, ctx, &candidates)?;
     run.set_running(running);
     let mut busy = Vec::new();
@@ -58,6 +58,9 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
     let making = candidates.iter().zip(&busy).filter(|(_, busy)| **busy).map(|(candidate, _)| candidate);
     let services: Vec<ServiceName> = making.clone().flat_map(Candidate::services).collect();
     steps.extend(run.supply.steps(&services));
+    missing.extend(run.supply.missing_secrets(&services));
+    missing.sort();
+    missing.dedup();
     let is_public = making.clone().any(|candidate| !candidate.public().is_empty());
     // A platform that makes the way in makes it known on its own way.
     let ingress = is_public && core.platform.ingress_provider().is_none() && run.exposure()?.is_none();

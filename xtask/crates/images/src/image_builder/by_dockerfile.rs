@@ -6,12 +6,12 @@ use super::super::context::Context;
 use super::super::contradiction;
 use super::super::desired_image::Origin;
 use super::super::docker_image::DockerImage;
-use super::{Built, ImageBuilder};
-use anyhow::Result;
+use super::{Built, ImageBuilder, Images};
+use anyhow::{Result, anyhow};
 use builds::cleanup::{LAYERS, layers_label};
 use engine::ledger;
 use engine::plan::runner::StepCx;
-use engine::secrets::{self, MissingSecret, read};
+use engine::secrets;
 use serde_json::json;
 use std::path::Path;
 
@@ -39,21 +39,14 @@ impl ImageBuilder<'_> {
         self.build(cx, &context, None)
     }
 
-    /// What the build may mount. All that is missing is said at once.
     fn secrets<'d>(&self, docker: &'d DockerImage) -> Result<Vec<(&'d str, String)>> {
-        let deployment = &self.images.deployment;
-        let (mut values, mut missing) = (Vec::new(), Vec::new());
-        for name in &docker.build.secrets {
-            let Some(secret) = docker.service.secrets.get(name) else { continue };
-            match read(&deployment.root, &self.images.vars, &secret.source) {
-                Ok(value) => values.push((name.as_str(), value)),
-                Err(lack) => {
-                    let (system, key) = (self.image.system.clone(), docker.service.secret_key(name));
-                    missing.push(MissingSecret { system, key, lack });
-                }
-            }
-        }
-        secrets::fault(&missing, &deployment.environment).map_or(Ok(values), |fault| Err(fault.into()))
+        let Images { deployment, vars, .. } = self.images;
+        let missing = match docker.secrets(&deployment.root, vars, &self.image.system) {
+            Ok(values) => return Ok(values),
+            Err(missing) => missing,
+        };
+        Err(secrets::fault(&missing, &deployment.environment, "build")
+            .map_or_else(|| anyhow!("no secrets"), Into::into))
     }
 
     /// Whether what was built by a Dockerfile of its own is as its service says.

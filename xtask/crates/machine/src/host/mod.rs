@@ -107,7 +107,7 @@ impl Runtime for Processes {
         let builds = wanted.iter().any(|wanted| !wanted.is_kept(core.home()));
         let errors = BuildErrors::default();
         steps.extend(build_step(core, ctx, wanted, &errors));
-        Ok(Provided { systems, skipped, blocked, notes, steps, builds, errors })
+        Ok(Provided { systems, skipped, blocked, notes, steps, builds, errors, missing: Vec::new() })
     }
 
     fn does_without(&self, core: &Supervised, system: &System, service: &ServiceName) -> Result<bool> {

@@ -21,7 +21,7 @@ impl Supervised {
     /// When what is there cannot be read.
     pub(super) fn provided(self: &std::sync::Arc<Self>, ctx: &Ctx) -> Result<(Provided, Vec<MissingSecret>)> {
         let mut provided = self.runtime.provide(self, ctx)?;
-        let mut missing = BTreeSet::new();
+        let mut missing: BTreeSet<_> = provided.missing.drain(..).collect();
         for (system, planned) in &mut provided.systems {
             for planned in planned {
                 self.place_secrets(&mut planned.recipe, &system.name, &mut missing)?;

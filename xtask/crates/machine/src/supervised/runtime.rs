@@ -16,6 +16,7 @@ use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Step, StepId};
 use engine::reconcile::{Stored, UnitId};
+use engine::secrets::MissingSecret;
 use engine::smoke;
 use engine::teardown::Removal;
 use model::name::{ServiceName, SystemName};
@@ -40,6 +41,8 @@ pub struct Provided {
     /// Something has to be built, for which the machine has to be ready.
     pub builds: bool,
     pub errors: BuildErrors,
+    /// Secrets that builds need and nobody gives.
+    pub missing: Vec<MissingSecret>,
 }
 
 /// A system that cannot be deployed as it was decided, which is its failure and no other's.

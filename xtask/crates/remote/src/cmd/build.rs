@@ -47,6 +47,9 @@ pub(crate) fn run(args: &BuildArgs, ctx: &Ctx) -> Result<Exit> {
     if args.mutation.dry_run || !(images.builds() || args.push) {
         return report(args, &images, &orders, None);
     }
+    if let Some(fault) = engine::secrets::fault(&images.missing_secrets(|_| true), &environment, "build") {
+        return Err(fault.into());
+    }
     if !args.json.json {
         print_why(args, &orders)?;
     }

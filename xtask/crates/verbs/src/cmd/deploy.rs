@@ -53,7 +53,7 @@ pub fn run(args: &DeployArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
         let rehearsal = Rehearsal { environment: &environment, plan: &plan, skipped: &contribution.skipped };
         return rehearsal.print(args.json.json);
     }
-    if let Some(fault) = engine::secrets::fault(&contribution.missing, &environment) {
+    if let Some(fault) = engine::secrets::fault(&contribution.missing, &environment, "deploy") {
         if args.json.json {
             ui::document(&not_begun(environment.name.as_str(), &contribution.missing, &fault))?;
         }
