@@ -1,7 +1,7 @@
 //! The values of every system in every environment that has a cluster, made from the real spec.
 
 use kubernetes::sample_values;
-use model::given::Given;
+use model::asset::Asset;
 use model::secret::{Secret, SecretSource, Shape};
 use model::system::TargetKind;
 use model::{environment, environment_names};
@@ -65,7 +65,7 @@ pub(crate) fn given() -> Value {
         ("note", json!({"text": "port ${port}", "mode": "0644"})),
         ("plain", json!("as ever")),
     ] {
-        service.files.insert(name.to_owned(), Given::from_json(&given).unwrap());
+        service.files.insert(name.to_owned(), Asset::from_json(&given).unwrap());
     }
     sample_values(system, &environment).unwrap()
 }
