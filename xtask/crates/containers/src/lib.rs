@@ -26,7 +26,7 @@ use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::{Endpoint, Via};
 use base::os;
-use engine::backend::{Remains, Target};
+use engine::backend::{Remains, Tags, Target};
 use engine::deployment::{Deployment, Scope};
 use engine::identity::Identity;
 use engine::ledger::Entry;
@@ -109,6 +109,10 @@ impl Containers {
 impl Runtime for Containers {
     fn provide(&self, core: &Arc<Supervised>, ctx: &Ctx) -> Result<Provided> {
         provide::provide(self, core, ctx)
+    }
+
+    fn tags(&self, core: &Supervised, ctx: &Ctx) -> Tags {
+        images::moved::tags(ctx, &core.deployment, &|pin| pull::digests(core.home(), pin))
     }
 
     fn identity(&self) -> Option<Identity> {

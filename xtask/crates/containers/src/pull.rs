@@ -31,8 +31,24 @@ pub(super) fn noted(home: &Home, reference: &str) -> Result<Option<String>> {
     Ok(note["id"].as_str().map(str::to_owned))
 }
 
-fn note(home: &Home, reference: &str, id: &str) -> Result<()> {
-    files::write_json(&note_file(home, reference), &json!({"reference": reference, "id": id}))
+/// What the registry had under this name when it was fetched; an engine may know it by several digests.
+pub(super) fn digests(home: &Home, pin: &ImagePin) -> Vec<model::image::Digest> {
+    let note = files::read_json(&note_file(home, &pin.to_string())).ok().flatten().unwrap_or_default();
+    let known = note["digests"].as_array().into_iter().flatten();
+    known.filter_map(|digest| digest.as_str()?.parse().ok()).collect()
+}
+
+fn note(home: &Home, pin: &ImagePin, image: &Image) -> Result<()> {
+    let of_repository = |known: &String| {
+        let (repository, digest) = known.split_once('@')?;
+        let (wanted, short) = (pin.repository.as_str(), pin.repository.as_str().trim_start_matches("docker.io/"));
+        let same = [wanted, short, short.trim_start_matches("library/")].contains(&repository);
+        same.then(|| digest.to_owned())
+    };
+    let digests: Vec<String> = image.digests.iter().filter_map(of_repository).collect();
+    let reference = pin.to_string();
+    let note = json!({"reference": reference, "id": image.id, "digests": digests});
+    files::write_json(&note_file(home, &reference), &note)
 }
 
 pub(super) fn step_id(name: &str) -> StepId {
@@ -91,7 +107,7 @@ impl Work for PullWork {
         };
         fits(&self.reference(), &image, platform(&found)?)?;
         check_user(&self.public.pin, &image.user, &self.public.as_named)?;
-        note(self.core.home(), &self.reference(), &image.id)?;
+        note(self.core.home(), &self.public.pin, &image)?;
         Ok(Outcome::DoneWith(format!("{:.19}", image.id)))
     }
 }

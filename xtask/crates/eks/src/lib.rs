@@ -37,7 +37,7 @@ use aws::infra::{Goal, Infra};
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::Endpoint;
-use engine::backend::{Contribution, Guard, Logs, PlatformPlan, Remains, SystemChanges, SystemStatus, Target};
+use engine::backend::{Contribution, Guard, Logs, PlatformPlan, Remains, SystemChanges, SystemStatus, Tags, Target};
 use engine::deployment::{Deployment, Scope};
 use engine::home::Home;
 use engine::journal::Journal;
@@ -170,6 +170,10 @@ impl Target for Eks {
 
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
         changes::changes(&self, ctx)
+    }
+
+    fn tags(&self, ctx: &Ctx) -> Tags {
+        self.core.tags(ctx)
     }
 
     fn render(self: Arc<Self>, ctx: &Ctx, place: &Place) -> Result<Option<Rendering>> {

@@ -4,7 +4,8 @@
 mod answers;
 
 pub use self::answers::{
-    NOT_LOOKED_UP, PlatformPlan, Remains, ServiceState, ServiceStatus, Survivor, SystemChanges, SystemStatus,
+    MovedTag, NOT_LOOKED_UP, PlatformPlan, Remains, ServiceState, ServiceStatus, Survivor, SystemChanges, SystemStatus,
+    Tags,
 };
 
 use crate::deployment::{Deployment, Scope, unknown_system};
@@ -173,6 +174,12 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When what is there cannot be read.
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>>;
+
+    /// Which tags of public images stand for something else than what runs. Asks registries, which may not answer.
+    fn tags(&self, ctx: &Ctx) -> Tags {
+        let _ = ctx;
+        Tags::default()
+    }
 
     /// The systems as plain manifests, to be applied by other means; `None` where nothing is run from any.
     ///

@@ -21,6 +21,7 @@ mod elf;
 mod ignore;
 mod image_builder;
 mod index;
+pub mod moved;
 pub mod pins;
 mod publisher;
 mod push;

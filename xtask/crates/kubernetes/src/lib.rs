@@ -74,7 +74,7 @@ use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::Proc;
 use base::signal::Interrupts;
-use engine::backend::{Contribution, Guard, Logs, Remains, SystemChanges, SystemStatus, Target};
+use engine::backend::{Contribution, Guard, Logs, Remains, SystemChanges, SystemStatus, Tags, Target};
 use engine::deployment::{Deployment, Scope};
 use engine::home::Home;
 use engine::journal::Journal;
@@ -230,6 +230,10 @@ impl Target for Kubernetes {
 
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
         changes::changes(&self, ctx)
+    }
+
+    fn tags(&self, ctx: &Ctx) -> Tags {
+        ::images::moved::tags(ctx, &self.deployment, &|_| Vec::new())
     }
 
     fn render(self: Arc<Self>, ctx: &Ctx, place: &Place) -> Result<Option<Rendering>> {

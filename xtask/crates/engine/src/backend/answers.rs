@@ -4,6 +4,7 @@ use crate::deployment::Deployment;
 use base::error::Fault;
 use model::name::{ServiceName, SystemName};
 use serde_json::{Value, json};
+use std::fmt;
 
 /// What a deploy would change of the platform, and what that then costs: for people, and as documents for programs.
 #[derive(Debug, Clone, PartialEq)]
@@ -166,5 +167,31 @@ impl SystemStatus {
             "name": self.name.as_str(), "declared": deployment.declares_system(&self.name), "jobs": [],
             "services": self.services.iter().map(service).collect::<Vec<_>>(),
         })
+    }
+}
+
+/// What the tags of public images stand for by now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// Those that stand for something else than what runs.
+    pub moved: Vec<MovedTag>,
+    /// Those of which that is not known, and why.
+    pub unknown: Vec<String>,
+}
+
+/// A tag that stands for something else than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedTag {
+    /// Its name in `deploy/images.toml`.
+    pub image: String,
+    /// `docker.io/library/redis:7.4`
+    pub tag: String,
+    pub from: String,
+    pub to: String,
+}
+
+impl fmt::Display for MovedTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {} was {}, and is {} by now", self.image, self.tag, self.from, self.to)
     }
 }

@@ -20,6 +20,7 @@ use model::image::{Digest, Repository};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use wire::Question;
 
 /// Lists for several platforms, of either maker, come before the manifests of one.
@@ -42,12 +43,18 @@ pub struct Client {
     credentials: Option<Credentials>,
     /// What was good for a repository, for as long as it is.
     admitted: Mutex<BTreeMap<String, String>>,
+    within: Duration,
 }
 
 impl Client {
     pub fn new(proc: &Proc, interrupts: &Interrupts, credentials: Option<Credentials>) -> Self {
         let (proc, interrupts) = (proc.clone(), interrupts.clone());
-        Self { proc, interrupts, credentials, admitted: Mutex::default() }
+        Self { proc, interrupts, credentials, admitted: Mutex::default(), within: wire::TIMEOUT }
+    }
+
+    /// The same, which waits as long for an answer.
+    pub fn within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     /// The digest of what a tag or a digest stands for. `None`: there is nothing of this name.
@@ -133,7 +140,7 @@ impl Client {
     ) -> Result<Option<Response>, Refusal> {
         let url = format!("{}/v2/{}/{sort}/{reference}", base(repository.host()), path(repository));
         let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).get(repository.as_str()).cloned();
-        let question = Question { method, url, accept: Some(KINDS), authorization: admitted };
+        let question = Question { method, url, accept: Some(KINDS), authorization: admitted, within: self.within };
         let mut answer = self.send(&question)?;
         if answer.status == 401 {
             let authorization = self.admission(repository, &answer)?;
@@ -174,7 +181,7 @@ impl Client {
     }
 
     fn token(&self, host: &str, url: String, authorization: Option<String>) -> Result<String, Refusal> {
-        let answer = self.send(&Question { method: "GET", url, accept: None, authorization })?;
+        let answer = self.send(&Question { method: "GET", url, accept: None, authorization, within: self.within })?;
         if answer.status != 200 {
             return Err(refusal(host, &answer));
         }

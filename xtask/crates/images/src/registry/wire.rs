@@ -7,8 +7,8 @@ use base::proc::{CommandLine, Proc};
 use base::signal::Interrupts;
 use std::time::Duration;
 
-/// How long one answer may take.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one answer may take, unless that is said.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone)]
 pub(super) struct Question {
@@ -17,6 +17,8 @@ pub(super) struct Question {
     pub(super) accept: Option<&'static str>,
     /// A secret.
     pub(super) authorization: Option<String>,
+    /// How long the answer may take.
+    pub(super) within: Duration,
 }
 
 impl Question {
@@ -24,9 +26,9 @@ impl Question {
         if self.url.starts_with("http://") {
             return self.send_plainly(interrupts);
         }
-        let finished = proc.ask(&self.curl(), TIMEOUT + Duration::from_secs(1));
+        let finished = proc.ask(&self.curl(), self.within + Duration::from_secs(1));
         let finished = finished.map_err(|error| Refusal::new(Kind::Other, format!("{error:#}")))?;
-        let Some(finished) = finished else { return Err(late(interrupts)) };
+        let Some(finished) = finished else { return Err(late(interrupts, self.within)) };
         if !finished.success {
             return Err(of_curl(&finished.status, &finished.stderr));
         }
@@ -41,9 +43,10 @@ impl Question {
 
     fn send_plainly(&self, interrupts: &Interrupts) -> Result<Response, Refusal> {
         let url: Url = self.url.parse().map_err(|error: String| Refusal::new(Kind::Other, error))?;
-        let request = Request { method: self.method, headers: self.headers(), ..Request::get(url.clone(), TIMEOUT) };
+        let request =
+            Request { method: self.method, headers: self.headers(), ..Request::get(url.clone(), self.within) };
         http::send(&request, &|| interrupts.stopping()).map_err(|error| match interrupts.stopping() {
-            true => late(interrupts),
+            true => late(interrupts, self.within),
             false => Refusal::new(Kind::Passing, format!("{}: {error}", url.endpoint.host)),
         })
     }
@@ -51,7 +54,7 @@ impl Question {
     /// What is asked goes in by standard input: arguments can be seen by everybody. The user's own settings for `curl`
     /// could change the form of the answer and do not count; its variables do (proxies, certificates).
     fn curl(&self) -> CommandLine {
-        let seconds = TIMEOUT.as_secs().to_string();
+        let seconds = self.within.as_secs().to_string();
         let line = CommandLine::new("curl").args(["--disable", "--silent", "--show-error", "--location"]);
         let line = line.args(["--proto", "=https", "--suppress-connect-headers", "--max-time", &seconds]);
         let how = if self.method == "HEAD" { "--head" } else { "--include" };
@@ -63,10 +66,10 @@ impl Question {
     }
 }
 
-fn late(interrupts: &Interrupts) -> Refusal {
+fn late(interrupts: &Interrupts, within: Duration) -> Refusal {
     match interrupts.stopping() {
         true => Refusal::new(Kind::Interrupted, "interrupted"),
-        false => Refusal::new(Kind::Passing, format!("no answer within {}", humantime::format_duration(TIMEOUT))),
+        false => Refusal::new(Kind::Passing, format!("no answer within {}", humantime::format_duration(within))),
     }
 }
 
@@ -123,6 +126,7 @@ mod tests {
             url: "https://h/v2/a/manifests/1".to_owned(),
             accept: Some("a/b"),
             authorization: Some("Basic \"se\\cret\nx".to_owned()),
+            within: TIMEOUT,
         };
         let line = question.curl();
         assert_eq!(

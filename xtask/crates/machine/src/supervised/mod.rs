@@ -39,7 +39,7 @@ use base::ctx::{Ctx, Vars};
 use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::Proc;
-use engine::backend::{Contribution, Earlier, Guard, Logs, Remains, SystemChanges, SystemStatus, Target};
+use engine::backend::{Contribution, Earlier, Guard, Logs, Remains, SystemChanges, SystemStatus, Tags, Target};
 use engine::deployment::{Deployment, Scope};
 use engine::home::Home;
 use engine::identity::Identity;
@@ -354,6 +354,10 @@ impl Target for Supervised {
     fn changes(self: Arc<Self>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
         let (provided, _) = self.provided(ctx)?;
         self.find_changes(provided, &self.reconcile()?)
+    }
+
+    fn tags(&self, ctx: &Ctx) -> Tags {
+        self.runtime.tags(self, ctx)
     }
 
     fn status(&self, _: &Ctx) -> Result<Vec<SystemStatus>> {

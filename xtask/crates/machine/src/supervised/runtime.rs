@@ -9,7 +9,7 @@ use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::Endpoint;
 use base::os;
-use engine::backend::{Remains, SkippedSystem};
+use engine::backend::{Remains, SkippedSystem, Tags};
 use engine::deployment::Scope;
 use engine::identity::Identity;
 use engine::ledger::Entry;
@@ -87,6 +87,12 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// When what is there cannot be read.
     fn provide(&self, core: &Arc<Supervised>, ctx: &Ctx) -> Result<Provided>;
+
+    /// As [`Target::tags`](engine::backend::Target::tags) has it.
+    fn tags(&self, core: &Supervised, ctx: &Ctx) -> Tags {
+        let _ = (core, ctx);
+        Tags::default()
+    }
 
     /// The identity that what is made here carries, where it carries one.
     fn identity(&self) -> Option<Identity> {

@@ -5,7 +5,7 @@ use base::ctx::Ctx;
 use base::error::Exit;
 use base::table;
 use images::pins;
-use images::pins::PinChange;
+use images::pins::{Change, PinChange};
 use serde_json::{Value, json};
 use verbs::ui;
 
@@ -19,7 +19,7 @@ pub(super) fn run(as_json: bool, ctx: &Ctx) -> Result<Exit> {
         let pins: Vec<Value> = changes.iter().map(document).collect();
         ui::document(&json!({"schema": 1, "pins": pins, "failure": failure}))?;
     } else {
-        let row = |change: &PinChange| vec![change.name.clone(), change.word().to_owned(), change.now().to_string()];
+        let row = |change: &PinChange| vec![change.name.clone(), change.word().to_owned(), now(change)];
         ui::result(table::layout(&changes.iter().map(row).collect::<Vec<_>>()).trim_end())?;
     }
     if let Some(fault) = failure {
@@ -27,6 +27,14 @@ pub(super) fn run(as_json: bool, ctx: &Ctx) -> Result<Exit> {
         return Ok(fault.exit);
     }
     Ok(Exit::Done)
+}
+
+/// The pin as it is now, and what a tag that has moved stood for before.
+fn now(change: &PinChange) -> String {
+    match &change.change {
+        Change::Moved { from, .. } => format!("{}, was {from}", change.now()),
+        _ => change.now().to_string(),
+    }
 }
 
 fn document(change: &PinChange) -> Value {

@@ -2,6 +2,7 @@
 
 use super::dry_run::Rehearsal;
 use super::execute::{Execution, execute};
+use super::plan;
 use super::status::port_note;
 use super::unreadable;
 
@@ -78,6 +79,11 @@ pub fn run(args: &DeployArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     }
     print_skipped(ctx, &contribution.skipped);
     print_left(ctx, &contribution.changes);
+    if args.verify {
+        let tags = target.tags(ctx);
+        plan::moved(&tags).for_each(|line| ui::say(&line));
+        plan::tell_unknown(&tags);
+    }
     execution.print_failures();
     if !args.json.json && execution.exit() == Exit::Done {
         print_outcome(ctx, target.as_ref(), &execution)?;

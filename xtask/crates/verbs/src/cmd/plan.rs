@@ -6,7 +6,7 @@ use crate::{Backends, ui};
 use anyhow::{Result, anyhow};
 use base::ctx::Ctx;
 use base::error::Exit;
-use engine::backend::SystemChanges;
+use engine::backend::{MovedTag, SystemChanges, Tags};
 use engine::deployment::Deployment;
 use engine::reconcile::{Changes, DataPolicy, Order};
 use serde_json::{Value, json};
@@ -20,19 +20,25 @@ pub fn run(args: &ReadArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     let environment = deployment.environment.name.clone();
     let target = (backends.open)(deployment, ctx)?;
     // Each takes seconds where the platform is elsewhere, and neither waits for the other.
-    let (platform, changes) = std::thread::scope(|scope| {
+    let (platform, changes, tags) = std::thread::scope(|scope| {
         let platform = scope.spawn(|| target.platform_plan());
+        let tags = scope.spawn(|| target.tags(ctx));
         let changes = Arc::clone(&target).changes(ctx);
-        (platform.join(), changes)
+        (platform.join(), changes, tags.join().unwrap_or_default())
     });
     let platform = platform.map_err(|_| anyhow!("infrastructure planning panicked"))??;
     let changes = changes?;
     let compared = target.reconcile()?;
+    tell_unknown(&tags);
     if args.json.json {
         let systems: Vec<Value> = changes.iter().map(document).collect();
         let mut document = json!({"schema": 1, "env": environment.as_str(), "systems": systems});
         let undeclared = compared.document();
         (document["removed"], document["left"]) = (undeclared["removed"].clone(), undeclared["left"].clone());
+        if !tags.moved.is_empty() {
+            let tag = |tag: &MovedTag| json!({"image": tag.image, "tag": tag.tag, "from": tag.from, "to": tag.to});
+            document["moved"] = tags.moved.iter().map(tag).collect();
+        }
         if let Some(platform) = platform {
             document["infrastructure"] = platform.infrastructure;
             document["estimate"] = platform.estimate;
@@ -41,10 +47,22 @@ pub fn run(args: &ReadArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     } else {
         let systems = changes.iter().map(text);
         let platform = platform.into_iter().map(|platform| platform.text);
-        let all: Vec<String> = platform.chain(systems).chain(undeclared(&compared)).collect();
+        let all: Vec<String> = platform.chain(systems).chain(undeclared(&compared)).chain(moved(&tags)).collect();
         ui::result(&all.join("\n"))?;
     }
     Ok(Exit::Done)
+}
+
+/// A line for each tag that has moved.
+pub(super) fn moved(tags: &Tags) -> impl Iterator<Item = String> {
+    tags.moved.iter().map(|tag| format!("{tag}; `cargo xtask build --update-pins` pins that"))
+}
+
+/// Says of which tags it is not known whether they have.
+pub(super) fn tell_unknown(tags: &Tags) {
+    for unknown in &tags.unknown {
+        ui::say(&format!("whether its tag has moved is not known of {unknown}"));
+    }
 }
 
 /// What would be removed and why, and what nobody declares and would stay.
