@@ -84,6 +84,21 @@ fn a_target_names_addresses_where_no_pod_stands_behind_them() {
 }
 
 #[test]
+fn what_is_named_is_reached_with_all_that_is_public_and_nothing_else() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("invoices", 2);
+    let closed = helm.manifests(&values).unwrap();
+    values["services"]["ledger"]["egress"] = json!([{
+        "cidrs": ["0.0.0.0/0"], "except": ["10.0.0.0/8", "169.254.0.0/16"],
+        "ports": [{"port": 443, "protocol": "TCP"}],
+    }]);
+    let egress = find(&helm.objects(&values), "NetworkPolicy", "ledger")["spec"]["egress"].clone();
+    let block = json!({"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "169.254.0.0/16"]}});
+    assert_eq!(peers(&egress, "to", Some(443)), set([&block.to_string()]));
+    assert!(!closed.contains("except"), "{closed}");
+}
+
+#[test]
 fn name_servers_are_reached_where_the_environment_says_that_they_are() {
     let helm = skip::unless!(helm());
     let mut values = sample("epoch", 2);

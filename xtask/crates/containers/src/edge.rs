@@ -4,7 +4,7 @@
 use super::fixed::FixedAddresses;
 use super::fronted::{edge_of, is_needed};
 use super::names::Names;
-use super::{Containers, launch, neighbor, prerequisites, published, pull};
+use super::{Containers, launch, neighbor, published, pull};
 use anyhow::{Result, anyhow};
 use base::error::Fault;
 use base::files;
@@ -263,7 +263,7 @@ impl EdgeWork {
         let found = self.core.engine.get(cx.proc)?;
         let edge = edge_of(&self.system);
         let service = name(&self.system.name)?;
-        let run = self.run(&found, &edge, &service, image)?;
+        let run = self.run(&edge, &service, image)?;
         let args = neighbor::as_known(found.engine.run(NAME, &run));
         Ok(Some(LaunchSpec {
             release: release(&args),
@@ -288,15 +288,14 @@ impl EdgeWork {
         }))
     }
 
-    fn run(&self, found: &Found, edge: &Edge, service: &ServiceName, image: String) -> Result<RunSpec> {
+    fn run(&self, edge: &Edge, service: &ServiceName, image: String) -> Result<RunSpec> {
         let system = &self.system.name;
         let published = self.published()?;
         let publish = published.iter().filter_map(|(name, address)| Some((*address, edge.public_port(name)?)));
         let publish: Vec<_> = publish.collect();
-        let front =
-            (prerequisites::has_front(found.engine.kind) && !publish.is_empty()).then(|| self.names.front(system));
-        let networks = front.into_iter().chain([self.names.network(system)]).collect();
         let fixed = self.fixed.of(&self.core, &self.names, &self.system)?;
+        let front = (fixed.is_closed && !publish.is_empty()).then(|| self.names.front(system));
+        let networks = front.into_iter().chain([self.names.network(system)]).collect();
         Ok(RunSpec {
             image,
             labels: self.names.service_labels(system, service),

@@ -1,4 +1,4 @@
-//! Addresses that do not change, for what others need by name.
+//! Addresses that do not change, for what others need by name, and what else is known of the network that they are in.
 //!
 //! podman's name server fails for a moment whenever any container comes or goes (aardvark with podman 4.3). So what
 //! others need has an address of its own there, counted down from the end of its network, where none is given out for a
@@ -6,6 +6,7 @@
 
 use super::fronted;
 use super::names::Names;
+use super::prerequisites::is_closed;
 use anyhow::Result;
 use machine::supervised::Supervised;
 use model::name::{ServiceName, SystemName};
@@ -30,8 +31,9 @@ impl FixedAddresses {
             return Ok(fixed.clone());
         }
         let network = engine.network(&core.proc, &names.network(&system.name))?;
-        let Some(subnet) = network.and_then(|network| network.subnet) else { return Ok(Fixed::default()) };
-        let fixed = Fixed::new(system, subnet);
+        let Some(network) = network else { return Ok(Fixed::default()) };
+        let addresses = network.subnet.map(|subnet| Fixed::new(system, subnet)).unwrap_or_default();
+        let fixed = Fixed { is_closed: is_closed(&core.found_engine()?, Some(&network)), ..addresses };
         known.insert(system.name.clone(), fixed.clone());
         Ok(fixed)
     }
@@ -42,11 +44,18 @@ impl FixedAddresses {
 pub(super) struct Fixed {
     /// Of its edge.
     pub(super) edge: Option<IpAddr>,
+    /// Whether there is no way out of the network.
+    pub(super) is_closed: bool,
     /// Of services that are reached directly.
     services: BTreeMap<ServiceName, IpAddr>,
 }
 
 impl Fixed {
+    /// Those of a network of which no more is known.
+    pub(super) fn unknown(is_closed: bool) -> Self {
+        Self { is_closed, ..Self::default() }
+    }
+
     /// Those of a network with these first and last addresses. The last one is for all of its containers.
     pub(super) fn new(system: &System, (first, last): (Ipv4Addr, Ipv4Addr)) -> Self {
         let (first, last) = (first.to_bits(), last.to_bits());
@@ -55,7 +64,7 @@ impl Fixed {
         let mut free = (least..last).rev().map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
         let edge = free.next();
         let direct = system.services.iter().filter(|service| is_needed_directly(system, service));
-        Self { edge, services: direct.map(|service| service.name.clone()).zip(free).collect() }
+        Self { edge, is_closed: false, services: direct.map(|service| service.name.clone()).zip(free).collect() }
     }
 
     pub(super) fn of(&self, service: &ServiceName) -> Option<IpAddr> {

@@ -2,6 +2,7 @@
 
 use super::fixed::Fixed;
 use super::names::Names;
+use super::prerequisites::is_closed;
 use super::{Containers, current_container, edge, fronted, neighbor, published};
 use anyhow::Result;
 use base::ctx::Vars;
@@ -17,6 +18,7 @@ use model::asset::{Asset, Mode};
 use model::container::EngineKind;
 use model::environment::is_secret;
 use model::name::ServiceName;
+use model::reach::shown;
 use model::system::{Reference, Service, System};
 use model::volume::{self, Volume, Volumes};
 use std::collections::BTreeMap;
@@ -103,7 +105,7 @@ impl Part<'_> {
         RunSpec {
             image: id,
             labels: self.names.service_labels(&self.system.name, &self.service.name),
-            networks: vec![self.names.network(&self.system.name)],
+            networks: self.networks(),
             fixed: self
                 .fixed
                 .of(&self.service.name)
@@ -126,6 +128,13 @@ impl Part<'_> {
             entrypoint: container.entrypoint.clone(),
             args: container.command.iter().chain(args).cloned().collect(),
         }
+    }
+
+    /// Names beyond its system are asked of where it can get out; those that it needs in it, it is told.
+    fn networks(&self) -> Vec<String> {
+        let system = &self.system.name;
+        let out = (self.fixed.is_closed && self.image.reaches).then(|| self.names.out(system));
+        out.into_iter().chain([self.names.network(system)]).collect()
     }
 
     /// A service's variable for the engine's client, which has the values of most in its own environment. What it goes by
@@ -259,7 +268,7 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
         let found = core.found_engine().ok()?;
         let known = containers.image_id(core, &recipe.service, image).ok().flatten();
         let id = known.unwrap_or_else(|| format!("<digest of {}>", recipe.service));
-        let fixed = Fixed::default();
+        let fixed = Fixed::unknown(is_closed(&found, None));
         let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
         let variables = recipe.env.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
         let shown: Vec<String> = recipe.args.iter().map(ToString::to_string).collect();
@@ -272,9 +281,19 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
     format!("under the supervisor: {line}{allowed}")
 }
 
-/// What it may do that others may not, and why.
+/// What it may do that others may not, and why; and what it may reach.
 pub(super) fn allowed(core: &Supervised, recipe: &Recipe) -> Option<String> {
-    core.service(&recipe.service)?.container.allow.as_ref().map(|allow| format!("it may {allow}"))
+    let service = core.service(&recipe.service)?;
+    let allowed = service.container.allow.as_ref().map(|allow| format!("it may {allow}"));
+    let all: Vec<String> = allowed.into_iter().chain(reaching(core, service)).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// An engine lets a container out or not: it knows no addresses and ports beyond.
+fn reaching(core: &Supervised, service: &Service) -> Option<String> {
+    let reaches = Some(&service.reaches).filter(|reaches| !reaches.is_empty())?;
+    let kind = core.found_engine().map_or("the engine", |found| found.engine.kind.as_str());
+    Some(format!("it reaches {}, and all else out of its system, which {kind} cannot part from that", shown(reaches)))
 }
 
 /// Where a smoke contract reaches a service: where it is published, or in its network.

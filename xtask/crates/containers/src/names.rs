@@ -70,6 +70,11 @@ impl Names {
         format!("{}--{system}--front", self.id)
     }
 
+    /// The network in which those services of a system are that may leave it.
+    pub(super) fn out(&self, system: &SystemName) -> String {
+        format!("{}--{system}--out", self.id)
+    }
+
     /// Where a service stores something: what it was given by the one in whose place it came, or else what is called after
     /// it.
     pub(super) fn volume(&self, core: &Supervised, service: &ServiceName, volume: &str) -> String {

@@ -13,27 +13,35 @@ use engine::reconcile::UnitId;
 use machine::supervised::Supervised;
 use machine::supervised::images::{note_engine, noted_engine};
 use machine::supervised::publisher::HOME;
-use machine::supervised::recipe::Recipe;
+use machine::supervised::recipe::{Program, Recipe};
 use machine::supervised::steps::{PORTS, SUPERVISOR};
 use machine::supervised::teardown::data_of;
 use model::container::EngineKind;
 use model::name::ServiceName;
 use model::system::System;
+use model::version::Version;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tools::oci;
-use tools::oci::{Container, Engine, Labels, Named};
+use tools::oci::{Container, Engine, Found, Labels, Named};
 
 /// The kinds of what is made here, in the ledger and in receipts.
 pub(super) const NETWORK: &str = "network";
 pub(super) const VOLUME: &str = "volume";
 
-/// Whether what is published comes in through a network of its own. podman's networks are within reach of others unless
-/// they are internal, and from an internal one nothing can be published. docker parts networks by itself.
-pub(super) fn has_front(kind: EngineKind) -> bool {
-    kind == EngineKind::Podman
+/// From here on docker takes several networks for a container.
+const SEVERAL_NETWORKS: Version = Version::new(25, 0, 0);
+
+/// Whether there is no way out of the network of a system, nor into it: what is published comes in through a network of its
+/// own, and what may get out has another. podman's networks are within reach of others unless they are internal. docker's
+/// are not; one that is there stays what it is for as long as containers are in it.
+pub(super) fn is_closed(found: &Found, there: Option<&Named>) -> bool {
+    match found.engine.kind {
+        EngineKind::Podman => true,
+        EngineKind::Docker => there.map_or(found.facts.version >= SEVERAL_NETWORKS, |network| network.internal),
+    }
 }
 
 /// What was made in one engine is not there in the other, and would be left behind.
@@ -68,6 +76,7 @@ pub(super) fn steps(
         system: system.clone(),
         services: recipes.iter().map(|recipe| recipe.service.clone()).collect(),
         volumes,
+        reaches: recipes.iter().any(|recipe| matches!(&recipe.program, Program::Image(image) if image.reaches)),
     };
     let id = Action::new("network").of(&system.name);
     let needs = [PORTS, SUPERVISOR].map(StepId::new);
@@ -92,17 +101,30 @@ struct NetworkWork {
     /// All that are started, and the volumes of those that store something.
     services: Vec<ServiceName>,
     volumes: Vec<(ServiceName, String)>,
+    /// Whether one of them may leave the network.
+    reaches: bool,
 }
 
 impl NetworkWork {
     /// By name, and whether it is internal.
-    fn networks(&self, kind: EngineKind) -> Vec<(String, bool)> {
+    fn networks(&self, found: &Found) -> Result<Vec<(String, bool)>> {
         let network = self.names.network(&self.system.name);
-        if has_front(kind) {
-            vec![(network, true), (self.names.front(&self.system.name), false)]
-        } else {
-            vec![(network, false)]
+        let there = match found.engine.kind {
+            EngineKind::Podman => None,
+            EngineKind::Docker => found.engine.network(&self.core.proc, &network)?,
+        };
+        if !is_closed(found, there.as_ref()) {
+            return Ok(vec![(network, false)]);
         }
+        let out = self.reaches.then(|| self.names.out(&self.system.name));
+        let open = std::iter::once(self.names.front(&self.system.name)).chain(out).map(|name| (name, false));
+        Ok(std::iter::once((network, true)).chain(open).collect())
+    }
+
+    /// Whether the way out that is wanted was made before.
+    fn has_way_out(&self) -> bool {
+        let out = self.names.out(&self.system.name);
+        !self.reaches || self.core.ledger().entries().iter().any(|entry| entry.kind == NETWORK && entry.id == out)
     }
 
     fn preview(&self) -> Vec<Preview> {
@@ -111,7 +133,7 @@ impl NetworkWork {
         };
         let labels = self.names.labels(&self.system.name);
         let engine = Engine::as_typed(found.engine.kind);
-        let networks = self.networks(engine.kind);
+        let networks = self.networks(&found).unwrap_or_default();
         let networks = networks.iter().map(|(name, internal)| engine.network_create(name, &labels, *internal));
         let volume = |(service, volume): &(ServiceName, String)| {
             engine.volume_create(&self.names.volume(&self.core, service, volume), &self.volume_labels(service))
@@ -129,15 +151,16 @@ impl Work for NetworkWork {
     fn is_done(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
         let status = self.core.supervised_of(&self.services)?;
         let runs = |name: &ServiceName| status.iter().any(|status| status.service == *name && status.current.is_some());
-        if self.services.iter().all(runs) {
+        if self.services.iter().all(runs) && self.has_way_out() {
             return Ok(Some("all services run in it".to_owned()));
         }
         // What another run has made is entered by this one, too.
         if noted_engine(self.core.home())?.is_none() {
             return Ok(None);
         }
-        let engine = self.core.engine.get(cx.proc)?.engine;
-        for (name, _) in self.networks(engine.kind) {
+        let found = self.core.engine.get(cx.proc)?;
+        let engine = &found.engine;
+        for (name, _) in self.networks(&found)? {
             match engine.network(cx.proc, &name)? {
                 Some(network) => self.check_owner(NETWORK, &network)?,
                 None => return Ok(None),
@@ -149,7 +172,7 @@ impl Work for NetworkWork {
                 None => return Ok(None),
             }
         }
-        let stale = self.stale(&engine, cx.proc)?;
+        let stale = self.stale(engine, cx.proc)?;
         Ok(stale.is_empty().then(|| "it is there".to_owned()))
     }
 
@@ -162,7 +185,7 @@ impl Work for NetworkWork {
             cx.status(format!("removing `{name}`, which an earlier run has left"));
             oci::remove(cx.proc, &engine.container_remove(name))?;
         }
-        for (name, internal) in self.networks(engine.kind) {
+        for (name, internal) in self.networks(&found)? {
             self.enter(NETWORK, &name, &name, system)?;
             match engine.network(cx.proc, &name)? {
                 Some(network) => self.check_owner(NETWORK, &network)?,

@@ -134,5 +134,5 @@ fn blank(service: &Service) -> Image {
     let mut container = service.container.clone();
     // Another reason is no reason to start it anew.
     container.allow.iter_mut().for_each(|allow| allow.why.clear());
-    Image { reference: String::new(), key: None, port: service.port, container }
+    Image { reference: String::new(), key: None, port: service.port, container, reaches: !service.reaches.is_empty() }
 }

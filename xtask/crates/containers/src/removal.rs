@@ -62,8 +62,9 @@ impl RemoveWork {
         networks.chain(volumes).map(Preview::Run).collect()
     }
 
-    fn networks(&self) -> [String; 2] {
-        [self.names.network(&self.system.name), self.names.front(&self.system.name)]
+    fn networks(&self) -> [String; 3] {
+        let (names, system) = (&self.names, &self.system.name);
+        [names.network(system), names.front(system), names.out(system)]
     }
 
     fn volumes(&self) -> Vec<String> {

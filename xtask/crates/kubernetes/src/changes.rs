@@ -10,6 +10,7 @@ use base::redact;
 use engine::backend::{SystemChanges, Target};
 use engine::reconcile::Refusal;
 use model::name::ServiceName;
+use model::reach;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemCha
             let part = candidate.parts.iter().find(|part| part.service.name == *service);
             let allow = part.and_then(|part| part.service.container.allow.as_ref());
             reasons.extend(allow.map(|allow| format!("it may {allow}")));
+            let reaches = part.map(|part| &part.service.reaches).filter(|reaches| !reaches.is_empty());
+            reasons.extend(reaches.map(|reaches| format!("it reaches {}", reach::shown(reaches))));
         }
         let mut missing = secret_values::missing(core, std::slice::from_ref(candidate))?;
         missing.extend(run.supply.missing_secrets(&candidate.services()));

@@ -18,6 +18,7 @@ mod context_cluster;
 mod deny;
 pub mod diagnostics;
 mod drift;
+mod egress;
 pub mod exposure;
 pub mod facts;
 pub mod fixture;

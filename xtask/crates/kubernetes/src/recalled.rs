@@ -62,6 +62,8 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
         public: values["public"].is_object(),
         team: None,
         needs: needs.filter_map(|need| need.as_str()?.parse().ok()).collect(),
+        // The rules of its network stay those that were released.
+        reaches: Vec::new(),
         presence: Presence::Always,
         managed: None,
         targets: BTreeSet::from(TargetKind::ALL),

@@ -1,6 +1,7 @@
 //! The values of a release, as the chart in `helm/app` takes them (`values.schema.json` there says the same).
 
 use super::assets;
+use super::egress;
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
 use model::allowance::Allowance;
 use model::cluster::{NameServer, NameServerPlace};
@@ -104,8 +105,9 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
     set("storage", part.stores.then(|| storage(&part.volumes)));
     set("metrics", part.is_own().then(|| json!({"path": METRICS})));
-    let egress = wanted.grants.get(name).map(|grants| &grants.egress).filter(|egress| !egress.is_empty());
-    set("egress", egress.map(|egress| json!(egress)));
+    let granted = wanted.grants.get(name).map(|grants| grants.egress.clone()).unwrap_or_default();
+    let egress: Vec<Value> = granted.into_iter().chain(egress::rules(&part.service.reaches)).collect();
+    set("egress", (!egress.is_empty()).then(|| json!(egress)));
     let secret = wanted.secrets.get(name);
     set("secret", secret.map(|secret| json!({"name": secret.name, "env": secret.env, "files": secret.files})));
     set("assets", assets::values(part, secret.map(|secret| secret.name.as_str()), user(part).is_some()));

@@ -28,6 +28,7 @@ mod load;
 pub mod name;
 mod order;
 pub mod price;
+pub mod reach;
 mod references;
 pub mod secret;
 mod secret_file;

@@ -10,6 +10,7 @@ use super::error::find;
 use super::grammar::{check_any_variable, check_path, check_variable, check_word};
 use super::host_file::{self, Host};
 use super::name::ServiceName;
+use super::reach;
 use super::secret_file;
 use super::system::{
     HostProgram, HostRun, Managed, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template,
@@ -90,6 +91,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let (port, host_port, host_port_at) = read_ports(table);
     let (needs, needs_at) = read_needs(table);
     let aliases = alias::read(table);
+    let reaches = reach::read(table);
     // What a stranger's image listens on, it may want to be told in its own way.
     let check = if is_foreign { check_any_variable } else { check_variable };
     let env = read_templates(table, "env", Role::Variable, check, &mut templates);
@@ -124,6 +126,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         public: public.unwrap_or(false),
         team,
         needs,
+        reaches,
         presence: presence.unwrap_or(Presence::Always),
         managed,
         targets: targets.unwrap_or_else(|| TargetKind::ALL.into_iter().collect()),

@@ -4,6 +4,7 @@ use super::asset::{Asset, texts};
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
 use super::name::{ServiceName, SystemName, TeamName};
+use super::reach::Reach;
 use super::secret::Secret;
 use super::smoke::{DeniedPath, SmokeCheck};
 use serde_json::{Value, json};
@@ -42,6 +43,8 @@ pub struct Service {
     pub team: Option<TeamName>,
     /// Other services of this system that must be ready first.
     pub needs: Vec<ServiceName>,
+    /// What it may reach beyond its system.
+    pub reaches: Vec<Reach>,
     pub presence: Presence,
     /// What a platform can have in its place. Where it has, the service is absent, and what it provides comes from there.
     pub managed: Option<Managed>,

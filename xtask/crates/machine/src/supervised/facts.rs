@@ -102,6 +102,7 @@ pub(super) fn blank(name: &ServiceName) -> Service {
         public: false,
         team: None,
         needs: Vec::new(),
+        reaches: Vec::new(),
         presence: Presence::Always,
         managed: None,
         targets: TargetKind::ALL.into_iter().collect(),

@@ -53,6 +53,8 @@ pub struct Image {
     /// The port it listens on.
     pub port: u16,
     pub container: Container,
+    /// It may leave the network of its system.
+    pub reaches: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl Recipe {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let program = match &self.program {
+        let mut program = match &self.program {
             Program::Artifact { key } => json!({"artifact": key}),
             Program::Native { path, prefix } => json!({"path": path.to_string_lossy(), "prefix": prefix}),
             Program::Folder(Folder { path, dir, reads, prepare, key }) => json!({
@@ -168,6 +170,9 @@ impl Recipe {
                 "image": image.reference, "key": image.key, "port": image.port, "container": image.container.to_json(),
             }),
         };
+        if matches!(&self.program, Program::Image(image) if image.reaches) {
+            program["reaches"] = json!(true);
+        }
         let mut document = json!({
             "service": self.service.as_str(),
             "program": program,
@@ -246,6 +251,7 @@ fn program_from(value: &Value) -> Option<Program> {
             key: value["key"].as_str().map(str::to_owned),
             port: value["port"].as_u64()?.try_into().ok()?,
             container: Container::from_json(&value["container"])?,
+            reaches: value["reaches"] == true,
         })));
     }
     let path = PathBuf::from(value["path"].as_str()?);
@@ -276,6 +282,7 @@ mod tests {
             key: None,
             port: 6379,
             container: Container { user: Some("999".parse().unwrap()), ..Container::default() },
+            reaches: true,
         }));
         let recipe = Recipe {
             service: "redis".parse().unwrap(),

@@ -76,6 +76,8 @@ pub struct Named {
     pub labels: BTreeMap<String, String>,
     /// The first and the last address of a network's first subnet (IPv4); only podman's are read.
     pub subnet: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Whether there is no way out of a network.
+    pub internal: bool,
     /// Where a volume is, on the engine's machine.
     pub mountpoint: Option<PathBuf>,
 }
@@ -157,6 +159,7 @@ impl Named {
             Some(Self {
                 name,
                 subnet,
+                internal: value["internal"] == true || value["Internal"] == true,
                 mountpoint: value["Mountpoint"].as_str().filter(|path| !path.is_empty()).map(PathBuf::from),
                 labels: labels(if value["Labels"].is_null() { &value["labels"] } else { &value["Labels"] }),
             })

@@ -109,17 +109,7 @@ impl Engine {
         for (key, value) in &spec.labels {
             args.extend(words(&["--label", &format!("{key}={value}")]));
         }
-        for network in &spec.networks {
-            let attached = match (spec.fixed.get(network), self.kind) {
-                (None, _) => network.clone(),
-                (Some(address), EngineKind::Podman) => format!("{network}:ip={address},mac={}", hardware(*address)),
-                (Some(address), EngineKind::Docker) => format!("name={network},ip={address}"),
-            };
-            args.extend([String::from("--network"), attached]);
-        }
-        for alias in &spec.aliases {
-            args.extend(words(&["--network-alias", alias]));
-        }
+        args.extend(self.networks(spec));
         for (name, address) in &spec.hosts {
             args.extend(words(&["--add-host", &format!("{name}:{address}")]));
         }
@@ -152,6 +142,28 @@ impl Engine {
         }
         args.push(spec.image.clone());
         args.extend(rest.iter().chain(&spec.args).cloned());
+        args
+    }
+
+    fn networks(&self, spec: &RunSpec) -> Vec<String> {
+        let mut args = Vec::new();
+        // Of several, docker would give the first alone the names that are an option of their own.
+        let each = self.kind == EngineKind::Docker && spec.networks.len() > 1;
+        for network in &spec.networks {
+            let mut attached = match (spec.fixed.get(network), self.kind) {
+                (None, _) => network.clone(),
+                (Some(address), EngineKind::Podman) => format!("{network}:ip={address},mac={}", hardware(*address)),
+                (Some(address), EngineKind::Docker) => format!("name={network},ip={address}"),
+            };
+            if each {
+                let name = if attached.contains('=') { attached } else { format!("name={network}") };
+                attached = spec.aliases.iter().fold(name, |all, alias| format!("{all},alias={alias}"));
+            }
+            args.extend([String::from("--network"), attached]);
+        }
+        for alias in spec.aliases.iter().filter(|_| !each) {
+            args.extend(words(&["--network-alias", alias]));
+        }
         args
     }
 
@@ -327,6 +339,15 @@ mod tests {
         );
         assert!(run(EngineKind::Docker, &spec).contains("--network name=net,ip=10.89.0.254 --network-alias redis"));
         assert!(run(EngineKind::Podman, &spec).contains("--add-host redis:10.89.0.254"));
+    }
+
+    #[test]
+    fn names_are_known_in_each_of_several_networks() {
+        let fixed = BTreeMap::from([("net".to_owned(), "10.89.0.254".parse().unwrap())]);
+        let spec = RunSpec { networks: ["out", "net"].map(str::to_owned).into(), fixed, ..spec() };
+        let line = run(EngineKind::Docker, &spec);
+        assert!(line.contains("--network name=out,alias=redis --network name=net,ip=10.89.0.254,alias=redis --pub"));
+        assert!(run(EngineKind::Podman, &spec).contains("ac=02:42:0a:59:00:fe --network-alias redis --publish"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn containers_are_read_from_both() {
 #[test]
 fn networks_and_volumes_are_read_whatever_the_case_of_their_keys() {
     let labels = BTreeMap::from([("slipway".to_owned(), "try".to_owned())]);
-    let wanted = Named { name: "net".to_owned(), labels, subnet: None, mountpoint: None };
+    let wanted = Named { name: "net".to_owned(), labels, subnet: None, internal: false, mountpoint: None };
     for text in [
         r#"[{"name": "net", "id": "2c57", "driver": "bridge", "labels": {"slipway": "try"}}]"#,
         r#"[{"Name": "net", "Id": "4e14", "Driver": "bridge", "Labels": {"slipway": "try"}}]"#,
