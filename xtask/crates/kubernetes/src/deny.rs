@@ -1,13 +1,13 @@
 //! Proves that a service cannot be reached from where it must not be: short-lived pods try, in another namespace and in
-//! its own, with the program of one of this repository's images. One with the labels of a service that needs it has to
+//! its own, with the program of one of this repository's images, or else with that of the edge. One with the labels of a service that needs it has to
 //! get through, or the failure of the others would prove nothing.
 
 mod outside;
 mod pod;
 mod trial;
 
-use self::pod::Program;
-use self::trial::{Trial, Verdict};
+use self::pod::{Program, Tool};
+use self::trial::{STUCK, Trial, Verdict};
 use super::{Kubernetes, pods};
 use anyhow::Result;
 use base::error::Fault;
@@ -63,8 +63,10 @@ impl<'a> Attempt<'a> {
         else {
             return Ok(Err(format!("`{}` does not run here", denied.to)));
         };
-        let Some(program) = program(core, system)? else {
-            return Ok(Err("no image of this repository runs to try it with".to_owned()));
+        let Some(program) = program(core, system, &target)? else {
+            let reason = "there is no program to try it with: no image of this repository runs, and \
+                          `deploy/images.toml` has no `edge`";
+            return Ok(Err(reason.to_owned()));
         };
         trial::clean_up(&api, &core.names)?;
         let address = SocketAddr::new(ip, service.port);
@@ -79,7 +81,13 @@ impl<'a> Attempt<'a> {
         }
         let (admitted, refused) = (self.admitted()?, self.refused()?);
         let trials: Vec<&Trial> = admitted.iter().chain(&refused).collect();
-        let verdicts = trial::run(self.core, &self.api, &self.program, &trials, self.address)?;
+        let verdicts = match trial::run(self.core, &self.api, &self.program, &trials, self.address) {
+            // The nodes may have no way to the edge's image, which nothing else here needs.
+            Err(error) if self.program.tool == Tool::Edge && Fault::of(&error).code == STUCK => {
+                return Ok(Outcome::Skipped(Fault::of(&error).cause));
+            }
+            verdicts => verdicts?,
+        };
         for (trial, verdict) in trials.iter().zip(&verdicts) {
             match (trial.admitted, verdict) {
                 (true, Verdict::Refused(words)) => {
@@ -150,8 +158,11 @@ fn lasting_labels(pod: &Value) -> Map<String, Value> {
     labels.into_iter().filter(|(name, _)| !OF_ONE_POD.contains(&name.as_str())).collect()
 }
 
-/// A program of this repository that runs: the system's own first, whose image its nodes have.
-fn program(core: &Kubernetes, system: &System) -> Result<Option<Program>> {
+/// The short name of the edge's image.
+const EDGE: &str = "edge";
+
+/// A program of this repository that runs: the system's own first, whose image its nodes have. Else that of the edge.
+fn program(core: &Kubernetes, system: &System, target: &Value) -> Result<Option<Program>> {
     let others = core.deployment.spec.systems.iter().filter(|other| other.name != system.name);
     for system in std::iter::once(system).chain(others) {
         let own = system.services.iter().filter(|service| matches!(service.source, Source::Crate(_)));
@@ -161,7 +172,7 @@ fn program(core: &Kubernetes, system: &System) -> Result<Option<Program>> {
             }
         }
     }
-    Ok(None)
+    Ok(core.deployment.spec.images.get(EDGE).map(|pin| Program::edge(pin.to_string(), target)))
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What is left of others' trials is theirs for so long.
 const LEFT: Duration = Duration::from_secs(300);
 
+/// The code of a trial that came to nothing.
+pub(super) const STUCK: &str = "trial-stuck";
+
 /// A pod that tries.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trial {
@@ -61,7 +64,7 @@ pub(super) fn run(
     let deadline = Instant::now() + WITHIN;
     loop {
         let verdicts: Vec<_> =
-            trials.iter().zip(&mut pods).map(|(trial, pod)| pod.ask(trial)).collect::<Result<_>>()?;
+            trials.iter().zip(&mut pods).map(|(trial, pod)| pod.ask(program, trial)).collect::<Result<_>>()?;
         let unfinished = verdicts.iter().position(Option::is_none);
         let Some(waiting) = unfinished else { return Ok(verdicts.into_iter().flatten().collect()) };
         if core.interrupts.pause(PAUSE) {
@@ -70,7 +73,7 @@ pub(super) fn run(
         if Instant::now() >= deadline {
             let (from, state) = (&trials[waiting].from, state(&pods[waiting].last));
             let cause = format!("{from} did not try within {} s: {state}", WITHIN.as_secs());
-            return Err(Fault::failed("trial-stuck", cause).into());
+            return Err(Fault::failed(STUCK, cause).into());
         }
     }
 }
@@ -95,30 +98,28 @@ impl Drop for Pod<'_> {
 }
 
 impl Pod<'_> {
-    fn ask(&mut self, trial: &Trial) -> Result<Option<Verdict>> {
+    fn ask(&mut self, program: &Program, trial: &Trial) -> Result<Option<Verdict>> {
         let pod = self.api.get(&self.path).map_err(|refusal| kube::fault(&format!("ask {}", trial.from), &refusal))?;
         self.last = pod.ok_or_else(|| anyhow!("somebody removed {}", trial.from))?;
-        verdict(&self.last).map_err(|why| anyhow!("{} could not try: {why}", trial.from))
+        verdict(&self.last, program, trial).map_err(|why| anyhow!("{} could not try: {why}", trial.from))
     }
 }
 
 /// Nothing while it has not ended.
-fn verdict(pod: &Value) -> Result<Option<Verdict>, String> {
+fn verdict(pod: &Value, program: &Program, trial: &Trial) -> Result<Option<Verdict>, String> {
     if object::text(pod, "/status/phase") == "Succeeded" {
         return Ok(Some(Verdict::Reached));
     }
-    let Some(ended) = pod.pointer("/status/containerStatuses/0/state/terminated") else {
+    let container = pod.pointer("/status/containerStatuses/0");
+    // One that is started again has its end in the state before.
+    let ended = [("/state/terminated", 1), ("/lastState/terminated", 0)];
+    let ended = ended.into_iter().find_map(|(at, now)| Some((container?.pointer(at)?, now)));
+    let Some((ended, now)) = ended else {
         let failed = object::text(pod, "/status/phase") == "Failed";
         return if failed { Err(state(pod)) } else { Ok(None) };
     };
-    let words = object::text(ended, "/message").trim().to_owned();
-    match object::number(ended, "/exitCode") {
-        // The pod takes a moment longer to end than its container.
-        0 => Ok(Some(Verdict::Reached)),
-        1 => Ok(Some(Verdict::Refused(words))),
-        // Any other end is that of a program that could not run.
-        code => Err(format!("exit code {code}: {words}")),
-    }
+    // The pod takes a moment longer to end than its container.
+    program.verdict(trial, ended, now + container.map_or(0, |container| object::number(container, "/restartCount")))
 }
 
 /// What it waits for.
@@ -154,6 +155,11 @@ mod tests {
 
     fn refused(exit: u64) -> Value {
         json!({"terminated": {"exitCode": exit, "message": "connection refused\n"}})
+    }
+
+    fn verdict(pod: &Value) -> Result<Option<Verdict>, String> {
+        let trial = Trial { from: String::new(), namespace: String::new(), labels: Map::new(), admitted: true };
+        super::verdict(pod, &Program::of(&Value::Null), &trial)
     }
 
     #[test]
