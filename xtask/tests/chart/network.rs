@@ -99,6 +99,26 @@ fn what_is_named_is_reached_with_all_that_is_public_and_nothing_else() {
 }
 
 #[test]
+fn services_share_a_host_by_their_paths() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("invoices", 2);
+    values["services"]["payment-provider"]["public"] =
+        json!({"host": "shop.example.com", "name": "shop", "paths": ["/pay", "/v1/pay"]});
+    let objects = helm.objects(&values);
+    let rule = |service: &str| find(&objects, "Ingress", service)["spec"]["rules"][0].clone();
+    let path = |path: &str, service: &str| {
+        let backend = json!({"service": {"name": service, "port": {"name": "http"}}});
+        json!({"path": path, "pathType": "Prefix", "backend": backend})
+    };
+    assert_eq!(rule("payment-provider")["host"], "shop.example.com");
+    assert_eq!(
+        rule("payment-provider")["http"]["paths"],
+        json!([path("/pay", "payment-provider"), path("/v1/pay", "payment-provider")])
+    );
+    assert_eq!(rule("invoice-app")["http"]["paths"], json!([path("/", "invoice-app")]));
+}
+
+#[test]
 fn name_servers_are_reached_where_the_environment_says_that_they_are() {
     let helm = skip::unless!(helm());
     let mut values = sample("epoch", 2);

@@ -35,6 +35,7 @@ mod drift;
 mod failure;
 mod killed;
 mod life;
+mod network;
 mod pulling;
 mod render;
 mod replacement;

@@ -33,6 +33,7 @@ mod files;
 mod interrupt;
 mod life;
 mod lost;
+mod network;
 mod ports;
 mod replacement;
 mod secrets;

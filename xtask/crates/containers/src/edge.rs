@@ -99,7 +99,7 @@ pub(super) fn step(
     if pulled {
         needs.push(pull::step_id(IMAGE));
     }
-    let public = system.services.iter().filter(|service| service.public);
+    let public = system.services.iter().filter(|service| service.holds_public_name());
     let addresses = core.addresses().unwrap_or_default();
     let names: Vec<String> = public.map(|service| shown(core, service, addresses.get(&service.name))).collect();
     let does = match names.as_slice() {
@@ -210,7 +210,7 @@ impl EdgeWork {
     /// The public services that are started, and where each is published.
     fn published(&self) -> Result<Vec<(ServiceName, SocketAddr)>> {
         let addresses = self.core.addresses()?;
-        let public = self.system.services.iter().filter(|service| service.public);
+        let public = self.system.services.iter().filter(|service| service.holds_public_name());
         let public = public.filter(|service| self.unpublished.as_ref() != Some(&service.name));
         Ok(public.filter_map(|service| Some((service.name.clone(), *addresses.get(&service.name)?))).collect())
     }

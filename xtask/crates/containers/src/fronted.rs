@@ -42,7 +42,7 @@ pub(super) fn edge_of(system: &System) -> Edge {
     let fronted = services.iter().filter(|service| fronts(&system.services, service)).map(|service| Fronted {
         service: service.name.clone(),
         port: service.port,
-        public: service.public,
+        public: service.public.then(|| service.public_name.clone()),
         http: speaks_http(service),
         aliases: if speaks_http(service) && is_needed_by_others(&system.services, service) {
             service.names().map(ToString::to_string).collect()

@@ -10,7 +10,7 @@ use base::http::Endpoint;
 use base::proc::CommandLine;
 use images::auth::docker_no_proxy;
 use keys::Digest;
-use machine::supervised::addresses::reachable;
+use machine::supervised::addresses::{public_url, reachable};
 use machine::supervised::recipe::{Image, Program, Recipe, keep_data};
 use machine::supervised::start::Secrets;
 use machine::supervised::{Supervised, assets};
@@ -245,11 +245,15 @@ fn client_variables(vars: &Vars) -> impl Iterator<Item = (String, String)> {
     named.collect::<Vec<_>>().into_iter().chain(prefixed.collect::<Vec<_>>())
 }
 
-pub(super) fn refer(service: &Service, reference: &Reference) -> Option<String> {
+pub(super) fn refer(core: &Supervised, service: &Service, reference: &Reference) -> Option<String> {
     match reference {
         Reference::Address => Some(Ipv4Addr::UNSPECIFIED.to_string()),
         Reference::Host => Some(service.name.to_string()),
         Reference::Port => Some(service.port.to_string()),
+        Reference::PublicUrl if service.public => {
+            published::of(core, &service.name).map(|address| public_url(address, service))
+        }
+        Reference::PublicUrl => Some(format!("http://{}:{}", service.name, service.port)),
         Reference::Data => Some(service.data().to_owned()),
         Reference::Commit | Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     }

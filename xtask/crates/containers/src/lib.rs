@@ -127,8 +127,8 @@ impl Runtime for Containers {
         launch::spec(self, core, recipe, secrets)
     }
 
-    fn refer(&self, _: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
-        Ok(launch::refer(service, reference))
+    fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
+        Ok(launch::refer(core, service, reference))
     }
 
     fn file(&self, _: &Supervised, recipe: &Recipe, name: &str) -> Result<String> {
@@ -188,9 +188,9 @@ impl Runtime for Containers {
         self.images().map(|images| images.changes_since(service, version)).unwrap_or_default()
     }
 
-    /// Only what is public is published.
+    /// Only what is public is published; those that share a name, by one of them.
     fn takes_port(&self, service: &Service) -> bool {
-        service.public
+        service.holds_public_name()
     }
 
     fn held(&self, core: &Supervised) -> Result<Held> {

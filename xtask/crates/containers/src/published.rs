@@ -18,7 +18,7 @@ pub(super) fn note(core: &Supervised, system: &SystemName, published: &Addresses
 
 /// Where a public service is published, or else where it should be.
 pub(super) fn of(core: &Supervised, service: &ServiceName) -> Option<SocketAddr> {
-    core.service(service).filter(|service| service.public)?;
+    let service = &core.service(service).filter(|service| service.public)?.public_name.holder;
     let noted = core.system_of(service).and_then(|system| noted(core, &system.name).ok()?.get(service).copied());
     noted.or_else(|| core.addresses().ok()?.get(service).copied())
 }

@@ -25,7 +25,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let services = spec.systems.iter().flat_map(|system| &system.services);
     let here = services.filter(|service| service.targets.contains(&environment.target));
     // Of containers only those that are public take a port of this machine.
-    let here = here.filter(|service| service.public || environment.target == TargetKind::Host);
+    let here = here.filter(|service| service.holds_public_name() || environment.target == TargetKind::Host);
     here.map(|service| check(scene, service, environment)).collect()
 }
 

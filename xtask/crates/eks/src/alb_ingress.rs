@@ -128,7 +128,7 @@ impl IngressProvider for AlbIngress {
     }
 
     fn annotations(&self, part: &WorkloadSpec) -> BTreeMap<String, String> {
-        ingress::health(part)
+        ingress::own(part)
     }
 
     fn endpoint(&self, core: &Kubernetes, service: &ServiceName) -> Result<Endpoint, String> {
@@ -144,7 +144,9 @@ impl IngressProvider for AlbIngress {
     }
 
     fn url(&self, core: &Kubernetes, service: &ServiceName) -> Option<String> {
-        self.endpoint(core, service).ok().map(|endpoint| endpoint.url())
+        let path = core.deployment.find_service(service).map_or("/", |declared| declared.public_name.first_path());
+        let url = self.endpoint(core, service).ok()?.url();
+        Some(format!("{}{path}", url.trim_end_matches('/')))
     }
 
     fn arrive(&self, core: &Kubernetes, cx: &StepCx<'_>, system: &SystemName, public: &[&WorkloadSpec]) -> Result<()> {

@@ -19,7 +19,7 @@ use kube::path::INGRESS;
 use kubernetes::Kubernetes;
 use kubernetes::release_spec::WorkloadSpec;
 use model::name::{ServiceName, SystemName};
-use model::system::{Probe, Service};
+use model::system::Service;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -236,10 +236,7 @@ fn answers(provider: &AlbIngress, core: &Kubernetes, cx: &StepCx<'_>, it: &Arriv
     let service = &it.declared.name;
     // What the name led to when it had no record may still be remembered.
     provider.look_again(std::slice::from_ref(service));
-    let path = match &it.declared.ready {
-        Probe::Http { path } => path.clone(),
-        Probe::Tcp { .. } => "/".to_owned(),
-    };
+    let Some(path) = it.declared.asked_from_outside().map(str::to_owned) else { return Ok(()) };
     let Some(endpoint) = alb_ingress::endpoint(&it.ingress, &alb_ingress::resolve) else { return Ok(()) };
     let request = Request::get(Url { endpoint: endpoint.clone(), path }, TIMEOUT);
     let seen = RefCell::new(String::new());

@@ -97,8 +97,21 @@ fn tags(environment: &Environment) -> String {
     all.join(",")
 }
 
+/// What the Ingress of one service says: how it is asked for its health, and which of those that share its host are looked
+/// at first.
+pub(super) fn own(part: &WorkloadSpec) -> BTreeMap<String, String> {
+    let public = &part.service.public_name;
+    // The load balancer takes the first rule that fits, so that the longest path has to come first.
+    let longest = public.paths.iter().map(String::len).max().filter(|_| public.is_shared);
+    let order = longest.map(|length| (format!("{PREFIX}/group.order"), (LAST - length.min(LAST)).to_string()));
+    health(part).into_iter().chain(order).collect()
+}
+
+/// The place of what has no more than a path of no length, beyond all others.
+const LAST: usize = 1000;
+
 /// How the load balancer asks one service for its health: as the cluster does.
-pub(super) fn health(part: &WorkloadSpec) -> BTreeMap<String, String> {
+fn health(part: &WorkloadSpec) -> BTreeMap<String, String> {
     let (path, codes) = match &part.service.ready {
         // What a probe of the cluster takes for good.
         Probe::Http { path } => (path.as_str(), "200-399"),

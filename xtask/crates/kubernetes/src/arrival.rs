@@ -54,7 +54,11 @@ pub(super) fn wait(core: &Kubernetes, cx: &StepCx<'_>, wanted: &ReleaseSpec) -> 
 
 /// What one is asked that an earlier release had, and that no file declares any more.
 fn undeclared(core: &Kubernetes, part: &WorkloadSpec) -> Option<Request> {
+    let is_declared = core.deployment.find_service(&part.service.name).is_some();
     let Probe::Http { path } = &part.service.ready else { return None };
+    if is_declared {
+        return None;
+    }
     let endpoint = exposure::endpoint(core, &part.service.name).ok()?;
     Some(Request::get(Url { endpoint, path: path.clone() }, ANSWER))
 }

@@ -19,8 +19,8 @@ const NOT_PUBLIC_V4: [&str; 12] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
 ];
-/// The same of IPv6 (iana.org/assignments/iana-ipv6-special-registry).
-const NOT_PUBLIC_V6: [&str; 6] = ["::/127", "::ffff:0:0/96", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "ff00::/8"];
+/// The same of IPv6 (iana.org/assignments/iana-ipv6-special-registry), without what clusters take for IPv4.
+const NOT_PUBLIC_V6: [&str; 5] = ["::/127", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "ff00::/8"];
 
 /// The rules of a service's network policy.
 pub(super) fn rules(reaches: &[Reach]) -> Vec<Value> {

@@ -92,7 +92,10 @@ pub(super) fn endpoint(core: &Kubernetes, service: &ServiceName) -> Result<Endpo
         return provider.endpoint(core, service);
     }
     match known_way(core, &mut core.ways.lock()) {
-        Ok(Some(way)) => Ok(way.endpoint(&core.deployment.environment.cluster.prefixed(service))),
+        Ok(Some(way)) => {
+            let name = core.deployment.find_service(service).map_or(service, |known| &known.public_name.name);
+            Ok(way.endpoint(&core.deployment.environment.cluster.prefixed(name)))
+        }
         Ok(None) => {
             let deploy = core.deployment.environment.command("deploy");
             Err(format!("no Ingress has an address yet; `{deploy}` finds that out"))

@@ -38,6 +38,7 @@ mod parting;
 pub mod platform;
 pub mod pods;
 pub mod prerequisites;
+mod public_url;
 pub mod pull_secrets;
 mod recalled;
 pub mod recorded;
@@ -197,8 +198,7 @@ impl Target for Kubernetes {
     }
 
     fn entrances(&self, service: &Service) -> BTreeSet<Entrance> {
-        let host = service.public.then(|| self.names.entrance(&service.name));
-        host.into_iter().collect()
+        if service.public { self.names.entrances(&service.public_name) } else { BTreeSet::new() }
     }
 
     fn deploy(self: Arc<Self>, ctx: &Ctx, verify: bool) -> Result<Contribution> {

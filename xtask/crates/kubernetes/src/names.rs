@@ -1,9 +1,12 @@
 //! What things in the cluster are called, and what they carry, so that they are found again.
 
 use engine::reconcile::Entrance;
+use kube::object;
 use model::environment::Environment;
 use model::name::{ServiceName, SystemName};
+use model::public_name::PublicName;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// On everything that a deployment has made. The same word stands on what is made on AWS.
 pub(super) const DEPLOYMENT: &str = "deployment_id";
@@ -25,6 +28,14 @@ pub struct Names {
     pub id: String,
     /// The namespace of the deployment's own state.
     pub home: String,
+}
+
+/// The annotation of an Ingress that says what is not that of most: the name of its service, and all paths.
+pub(super) const PUBLIC: &str = "slipway/public";
+
+/// Where a public service is found by a name: `vote`, `vote/result`.
+pub(super) fn entrances(public: &PublicName) -> impl Iterator<Item = String> {
+    public.paths.iter().map(|path| if path == "/" { public.name.to_string() } else { format!("{}{path}", public.name) })
 }
 
 impl Names {
@@ -52,8 +63,15 @@ impl Names {
     }
 
     /// What a public service has for itself.
-    pub(super) fn entrance(&self, service: &ServiceName) -> Entrance {
-        Entrance::Host(format!("{}{service}", self.prefix))
+    pub(super) fn entrances(&self, public: &PublicName) -> BTreeSet<Entrance> {
+        entrances(public).map(|at| Entrance::Host(format!("{}{at}", self.prefix))).collect()
+    }
+
+    /// The same of one that is there, by its Ingress.
+    pub(super) fn entrances_of(&self, service: &ServiceName, ingress: &Value) -> BTreeSet<Entrance> {
+        let said = object::annotation(ingress, PUBLIC);
+        let said = if said.is_empty() { service.as_str() } else { said };
+        said.split(' ').map(|at| Entrance::Host(format!("{}{at}", self.prefix))).collect()
     }
 
     /// Selects everything that the deployment has made.

@@ -5,6 +5,7 @@ use super::release_spec::WorkloadSpec;
 use super::values::allowed_in;
 use model::container::Container;
 use model::name::{ServiceName, SystemName};
+use model::public_name::PublicName;
 use model::system::{Presence, Probe, Service, Source, System, TargetKind};
 use model::volume::Volumes;
 use serde_json::Value;
@@ -60,6 +61,7 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
         port,
         host_port: port,
         public: values["public"].is_object(),
+        public_name: public_name(name, &values["public"]),
         team: None,
         needs: needs.filter_map(|need| need.as_str()?.parse().ok()).collect(),
         // The rules of its network stay those that were released.
@@ -81,6 +83,15 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
         container: Container { allow: allowed_in(values), ..Container::default() },
         was: BTreeSet::new(),
     }
+}
+
+/// As the chart was given it.
+pub(super) fn public_name(service: &ServiceName, public: &Value) -> PublicName {
+    let own = PublicName::own(service);
+    let paths = public["paths"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let paths: BTreeSet<String> = paths.collect();
+    let name = public["name"].as_str().and_then(|name| name.parse().ok());
+    PublicName { name: name.unwrap_or(own.name), paths: if paths.is_empty() { own.paths } else { paths }, ..own }
 }
 
 fn number(value: &Value) -> Option<u32> {

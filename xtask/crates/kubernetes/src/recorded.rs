@@ -2,7 +2,7 @@
 
 use super::names::{SERVICE, SYSTEM};
 use super::records::VerifiedRelease;
-use super::{Kubernetes, handover};
+use super::{Kubernetes, handover, recalled};
 use anyhow::Result;
 use engine::reconcile::{Recorded, RecordedService, Stored, UnitId};
 use kube::object;
@@ -22,8 +22,9 @@ pub(super) fn recorded(core: &Kubernetes) -> Result<Recorded> {
         let released = released(core, &system)?;
         let services = recorded.systems.entry(system).or_default();
         for (service, values) in released {
-            let host = values["public"].is_object().then(|| core.names.entrance(&service));
-            let known = RecordedService { entrances: host.into_iter().collect(), data: None, only_data: false };
+            let public = values["public"].is_object().then(|| recalled::public_name(&service, &values["public"]));
+            let entrances = public.iter().flat_map(|public| core.names.entrances(public)).collect();
+            let known = RecordedService { entrances, data: None, only_data: false };
             services.services.insert(service, known);
         }
     }

@@ -8,7 +8,7 @@ use super::platform::ServiceBindings;
 use super::records::VerifiedRelease;
 use super::release_spec::{self, Exposure, ImageRef, ReleaseSpec, WorkloadSpec};
 use super::running::{Record, Running};
-use super::{assets, exposure, prerequisites, pull_secrets, recalled, values};
+use super::{assets, exposure, prerequisites, public_url, pull_secrets, recalled, values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::SkippedSystem;
@@ -210,6 +210,7 @@ impl ReleaseContext {
         }
         let system = &candidate.system.name;
         let exposure = if candidate.public().is_empty() { None } else { self.exposure()? };
+        let parts = &public_url::told(parts, exposure.as_ref(), &self.core.deployment.environment.cluster);
         let known_exposure = exposure.is_some() || candidate.public().is_empty();
         let secrets = prerequisites::secrets(&self.core, system, parts, mode == ResolveMode::Made)?;
         if mode == ResolveMode::Made {

@@ -2,6 +2,7 @@
 //! Everything that depends on the spec and the environment is decided here; the chart only writes it down.
 
 use super::platform::ServiceBindings;
+use super::public_url;
 use super::records::StatePlace;
 use model::asset::{self, Asset};
 use model::cluster::{Cluster, NameServer};
@@ -54,6 +55,15 @@ pub fn parts(system: &System, environment: &Environment, target: TargetKind) -> 
         .filter(|service| service.presence != Presence::WhenReplicated || replicated(&service.name))
         .collect();
     if let Some(reason) = present.iter().find_map(|service| service.lacks_secret(target)) {
+        return Err(reason);
+    }
+    let tells = |service: &&&Service| service.public && service.tells_public_url();
+    if let Some(service) = present.iter().find(tells).filter(|_| target == TargetKind::Eks && cluster.domain.is_none())
+    {
+        let name = &service.name;
+        return Err(format!("`{name}` is told its `${{public_url}}`, which takes a `domain` on `{target}`"));
+    }
+    if let Some(reason) = system.cannot_share(target, cluster.domain.is_some()) {
         return Err(reason);
     }
     let names: BTreeSet<&ServiceName> = present.iter().map(|service| &service.name).collect();
@@ -253,6 +263,7 @@ impl Filler<'_> {
             Reference::Address => Some(self.listen.to_owned()),
             Reference::Host => Some(self.service.name.to_string()),
             Reference::Port => Some(self.service.port.to_string()),
+            Reference::PublicUrl => Some(public_url::unknown(self.service)),
             Reference::Data => Some(self.service.data().to_owned()),
             Reference::Commit => None,
             Reference::Secret(name) => secret(&self.service.name, name),
@@ -339,7 +350,9 @@ impl ReleaseSpec {
     /// The host of a public service, where it has one of its own.
     pub(super) fn host(&self, service: &ServiceName) -> Option<String> {
         let exposure = self.exposure.as_ref()?;
-        Some(format!("{}{service}{}", self.host_prefix, exposure.host_suffix.as_ref()?))
+        let part = self.parts.iter().find(|part| part.service.name == *service);
+        let name = part.map_or(service, |part| &part.service.public_name.name);
+        Some(format!("{}{name}{}", self.host_prefix, exposure.host_suffix.as_ref()?))
     }
 }
 

@@ -19,7 +19,7 @@ use super::assets;
 use super::chart::CHART;
 use super::release_context::{self, Candidate};
 use super::release_spec::{ImageRef, ReleaseSpec, SecretRef, WorkloadSpec};
-use super::{namespaces, prerequisites, values};
+use super::{namespaces, prerequisites, public_url, values};
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -100,6 +100,8 @@ fn wanted(
     }
     let takes_secrets = |part: &&WorkloadSpec| !part.secret_env.is_empty() || !part.secret_files.is_empty();
     let secrets = candidate.parts.iter().filter(takes_secrets);
+    let exposure = (!candidate.public().is_empty()).then(|| assumed.exposure.clone());
+    let parts = public_url::told(&candidate.parts, exposure.as_ref(), &environment.cluster);
     Ok(ReleaseSpec {
         system: system.clone(),
         namespace: core.names.namespace(system),
@@ -109,12 +111,12 @@ fn wanted(
         secrets: secrets.map(|part| (part.service.name.clone(), secret(part))).collect(),
         grants: BTreeMap::new(),
         annotations: BTreeMap::new(),
-        exposure: (!candidate.public().is_empty()).then(|| assumed.exposure.clone()),
+        exposure,
         // No cluster is asked, so they have to be in the namespace by these names.
         pull_secrets: environment.cluster.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         dns: environment.cluster.dns.clone(),
         storage_class: environment.cluster.storage_class.clone(),
-        parts: candidate.parts.clone(),
+        parts,
     })
 }
 

@@ -124,9 +124,9 @@ impl Running {
         for unit in self.workloads.iter().filter_map(unit) {
             observed.units.entry(unit).or_default();
         }
-        for unit in self.ingresses.iter().filter_map(unit) {
-            let entrance = names.entrance(&unit.service);
-            observed.units.entry(unit).or_default().entrances.insert(entrance);
+        for (ingress, unit) in self.ingresses.iter().filter_map(|ingress| Some((ingress, unit(ingress)?))) {
+            let entrances = names.entrances_of(&unit.service, ingress);
+            observed.units.entry(unit).or_default().entrances.extend(entrances);
         }
         observed
     }

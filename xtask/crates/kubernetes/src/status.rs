@@ -126,7 +126,7 @@ impl Found {
         }
         let port = self.via.map(|via| via.port()).filter(|port| *port != 80);
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("http://{host}{port}/"))
+        Some(format!("http://{host}{port}{}", service.public_name.first_path()))
     }
 }
 

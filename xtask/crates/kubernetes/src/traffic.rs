@@ -11,7 +11,6 @@ use base::text::counted;
 use engine::journal::Event;
 use engine::plan::runner::{Recorder, StepCx};
 use model::name::ServiceName;
-use model::system;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -161,10 +160,7 @@ fn watch(service: ServiceName, request: Request, rate: u32) -> Watched {
 pub(super) fn request(core: &Kubernetes, service: &ServiceName) -> Option<Request> {
     let declared = core.deployment.find_service(service).filter(|declared| declared.public)?;
     let endpoint = exposure::endpoint(core, service).ok()?;
-    let path = match &declared.ready {
-        system::Probe::Http { path } => path.clone(),
-        system::Probe::Tcp { .. } => "/".to_owned(),
-    };
+    let path = declared.asked_from_outside()?.to_owned();
     Some(Request::get(Url { endpoint, path }, TIMEOUT))
 }
 

@@ -2,12 +2,14 @@
 
 use super::assets;
 use super::egress;
+use super::names::{PUBLIC, entrances};
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
 use model::allowance::Allowance;
 use model::cluster::{NameServer, NameServerPlace};
 use model::container::FILES;
 use model::container::{Container, Cpu, Memory, NONROOT, User};
 use model::name::ServiceName;
+use model::public_name::PublicName;
 use model::system::{Probe, Scale};
 use model::volume::{DATA, Volume, Volumes};
 use serde_json::{Map, Value, json};
@@ -94,7 +96,7 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     let version = image.map(|image| image.version.as_str()).filter(|version| !version.is_empty());
     set("version", version.map(|version| json!(version)));
     set("team", part.service.team.as_ref().map(|team| json!(team.as_str())));
-    set("public", (part.service.public && wanted.exposure.is_some()).then(|| public(wanted, name)));
+    set("public", (part.service.public && wanted.exposure.is_some()).then(|| public(wanted, part)));
     set(
         "aliases",
         (!part.service.aliases.is_empty()).then(|| part.service.aliases.iter().map(ServiceName::as_str).collect()),
@@ -131,10 +133,22 @@ fn drains(wanted: &ReleaseSpec, part: &WorkloadSpec) -> bool {
     is_http(part) && !part.stores && (part.service.public || called)
 }
 
-fn public(wanted: &ReleaseSpec, name: &ServiceName) -> Value {
+/// The name and the paths where they are others than those of most: its own, and all.
+fn public(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
+    let (name, declared) = (&part.service.name, &part.service.public_name);
     let mut public = wanted.host(name).map_or_else(|| json!({}), |host| json!({"host": host}));
     if let Some(annotations) = wanted.annotations.get(name).filter(|annotations| !annotations.is_empty()) {
         public["annotations"] = json!(annotations);
+    }
+    let own = PublicName::own(name);
+    if declared.name != own.name {
+        public["name"] = json!(declared.name.as_str());
+    }
+    if declared.paths != own.paths {
+        public["paths"] = json!(declared.paths);
+    }
+    if (&declared.name, &declared.paths) != (&own.name, &own.paths) {
+        public["annotations"][PUBLIC] = json!(entrances(declared).collect::<Vec<_>>().join(" "));
     }
     public
 }

@@ -28,6 +28,7 @@ mod load;
 pub mod name;
 mod order;
 pub mod price;
+pub mod public_name;
 pub mod reach;
 mod references;
 pub mod secret;

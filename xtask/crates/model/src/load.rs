@@ -71,7 +71,7 @@ impl Spec {
 
 /// Whether a service takes a port of a machine that it shares with others: of containers only those that are public do.
 fn takes_port(service: &Service, target: TargetKind) -> bool {
-    let shared = target == TargetKind::Host || target == TargetKind::Containers && service.public;
+    let shared = target == TargetKind::Host || target == TargetKind::Containers && service.holds_public_name();
     shared && service.targets.contains(&target) && service.presence != Presence::WhenReplicated
 }
 
@@ -115,6 +115,7 @@ pub fn load_readable(root: &Path) -> Readable {
         .filter_map(|(name, document)| system_file::read(name, &document.root(&sink), &known))
         .collect();
     check_names(&drafts);
+    check_public_names(&drafts);
     // A file that could not be parsed may hold the very service that is looked for.
     if documents.len() == sources.len() {
         check_foreign(&drafts);
@@ -177,6 +178,25 @@ fn check_names(drafts: &[Draft<'_>]) {
             )),
             None => {
                 first.insert(name, at.place());
+            }
+        }
+    }
+}
+
+/// Only services of one system share a public name.
+fn check_public_names(drafts: &[Draft<'_>]) {
+    let mut first: BTreeMap<&ServiceName, (&System, &Service)> = BTreeMap::new();
+    for draft in drafts {
+        let system = &draft.system;
+        for service in system.services.iter().filter(|service| service.public) {
+            let name = &service.public_name.name;
+            // Two services of one name are told by that.
+            let is_told = |(of, other): &(&System, &Service)| of.name == system.name || other.name == service.name;
+            let Some((other, _)) = first.insert(name, (system, service)).filter(|other| !is_told(other)) else {
+                continue;
+            };
+            if let Some((_, at)) = draft.declared.iter().find(|(declared, _)| *declared == service.name) {
+                at.report(format!("its public name `{name}` is one of the system `{}` already", other.name));
             }
         }
     }

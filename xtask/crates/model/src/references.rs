@@ -35,7 +35,7 @@ fn check_one(
         return Err("others get this, so it may only hold `${host}`, `${port}` and `${secret.NAME}`".to_owned());
     }
     match reference {
-        Reference::Address | Reference::Host | Reference::Port | Reference::Data => Ok(()),
+        Reference::Address | Reference::Host | Reference::Port | Reference::PublicUrl | Reference::Data => Ok(()),
         Reference::Secret(name) => {
             let secrets = service.secrets.keys().map(String::as_str);
             find(name, "secret", "secrets of this service", secrets)?;

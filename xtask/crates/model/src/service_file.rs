@@ -10,6 +10,7 @@ use super::error::find;
 use super::grammar::{check_any_variable, check_path, check_variable, check_word};
 use super::host_file::{self, Host};
 use super::name::ServiceName;
+use super::public_name;
 use super::reach;
 use super::secret_file;
 use super::system::{
@@ -56,6 +57,7 @@ pub(super) struct DraftService<'d> {
     pub(super) service: Service,
     pub(super) at: At<'d>,
     pub(super) host_port_at: At<'d>,
+    pub(super) public_at: Option<At<'d>>,
     pub(super) needs_at: Vec<At<'d>>,
     pub(super) aliases: Vec<Alias<'d>>,
     pub(super) templates: Vec<PlacedTemplate<'d>>,
@@ -102,7 +104,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let secrets = secret_file::read(table, None);
     let (files, files_at) = asset_file::read(table, &known.root, &mut templates);
     let args = read_args(table, &mut templates);
-    let public = table.optional("public").and_then(|value| value.boolean());
+    let said = public_name::read(table, name);
     let team = table.optional("team").and_then(|value| value.parse());
     let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
     let managed = table.optional("managed").and_then(|value| value.choice(&MANAGED));
@@ -123,7 +125,8 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
         run,
         port: port?,
         host_port: host_port?,
-        public: public.unwrap_or(false),
+        public: said.public,
+        public_name: said.name,
         team,
         needs,
         reaches,
@@ -147,7 +150,16 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let stores = |placed: &PlacedTemplate<'_>| placed.template.references().any(|one| *one == Reference::Data);
     let data = templates.iter().any(stores).then(|| service.data());
     asset_file::check(&service.files, &files_at, &service.container, data);
-    Some(DraftService { service, at: table.at.clone(), host_port_at, needs_at, templates, files_at, aliases })
+    Some(DraftService {
+        service,
+        at: table.at.clone(),
+        host_port_at,
+        public_at: said.at,
+        needs_at,
+        templates,
+        files_at,
+        aliases,
+    })
 }
 
 /// A volume is for one replica alone, which every cluster has.

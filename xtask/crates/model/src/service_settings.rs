@@ -200,6 +200,7 @@ impl Spec {
                 }
             }
         }
+        self.systems.iter_mut().for_each(|system| system.settle_public_names(Some(environment.target)));
         sink.finish(Some(()))
     }
 

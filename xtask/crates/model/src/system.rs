@@ -4,6 +4,7 @@ use super::asset::{Asset, texts};
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
 use super::name::{ServiceName, SystemName, TeamName};
+use super::public_name::PublicName;
 use super::reach::Reach;
 use super::secret::Secret;
 use super::smoke::{DeniedPath, SmokeCheck};
@@ -40,6 +41,8 @@ pub struct Service {
     pub host_port: u16,
     /// Reachable from outside the deployment.
     pub public: bool,
+    /// Where that is, while it is.
+    pub public_name: PublicName,
     pub team: Option<TeamName>,
     /// Other services of this system that must be ready first.
     pub needs: Vec<ServiceName>,
@@ -249,6 +252,8 @@ pub enum Reference {
     Host,
     /// `${port}`: the port it listens on.
     Port,
+    /// `${public_url}`: where it is reached from outside.
+    PublicUrl,
     /// `${data}`: a folder of its own that outlives it.
     Data,
     /// `${git.commit}`, until it is known.
@@ -280,6 +285,7 @@ impl fmt::Display for Reference {
             Self::Address => f.write_str("address"),
             Self::Host => f.write_str("host"),
             Self::Port => f.write_str("port"),
+            Self::PublicUrl => f.write_str("public_url"),
             Self::Data => f.write_str("data"),
             Self::Commit => f.write_str("git.commit"),
             Self::Secret(name) => write!(f, "secret.{name}"),

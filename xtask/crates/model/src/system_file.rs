@@ -5,6 +5,7 @@ use super::asset_file::AssetAt;
 use super::decode::{At, Table, Value};
 use super::name::{ServiceName, SystemName};
 use super::order::in_order;
+use super::public_name;
 use super::references::{self, Roster};
 use super::secret::{Secret, SecretSource};
 use super::secret_file;
@@ -57,6 +58,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
         check_build(draft);
     }
     alias::check(&drafts, &roster);
+    public_name::check(&drafts);
     let mut foreign = Vec::new();
     let smoke = table.optional("smoke").map(|value| read_checks(&value, &roster));
     let denied = table.optional("denied").map(|value| read_denied(&value, &roster, &mut foreign));
@@ -70,20 +72,16 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
     };
     let files = drafts.iter().flat_map(placed).collect();
     let services = order.into_iter().map(|index| drafts[index].service.clone()).collect();
-    Draft {
-        system: System {
-            name: name.clone(),
-            description: description.unwrap_or_default(),
-            services,
-            smoke: smoke.unwrap_or_default(),
-            denied: denied.unwrap_or_default(),
-            was: was.unwrap_or_default(),
-        },
-        declared,
-        host_ports,
-        foreign,
-        files,
-    }
+    let mut system = System {
+        name: name.clone(),
+        description: description.unwrap_or_default(),
+        services,
+        smoke: smoke.unwrap_or_default(),
+        denied: denied.unwrap_or_default(),
+        was: was.unwrap_or_default(),
+    };
+    system.settle_public_names(None);
+    Draft { system, declared, host_ports, foreign, files }
 }
 
 /// Gives a service the secrets of its system.

@@ -42,8 +42,13 @@ pub fn split(text: &str) -> Result<Vec<Part<'_>>, String> {
 }
 
 /// The references without a name of their own.
-const WORDS: [(&str, Reference); 4] =
-    [("address", Reference::Address), ("data", Reference::Data), ("host", Reference::Host), ("port", Reference::Port)];
+const WORDS: [(&str, Reference); 5] = [
+    ("address", Reference::Address),
+    ("data", Reference::Data),
+    ("host", Reference::Host),
+    ("port", Reference::Port),
+    ("public_url", Reference::PublicUrl),
+];
 
 impl FromStr for Reference {
     type Err = String;

@@ -1,6 +1,6 @@
 //! How a recipe becomes a process of this machine.
 
-use crate::supervised::addresses::reachable;
+use crate::supervised::addresses::{public_url, reachable};
 use crate::supervised::recipe::{Program, Recipe};
 use crate::supervised::start::Secrets;
 use crate::supervised::{Supervised, assets};
@@ -9,7 +9,7 @@ use base::{os, ports};
 use engine::home::Home;
 use model::asset::{Asset, Content, Mode};
 use model::name::ServiceName;
-use model::system::Reference;
+use model::system::{Reference, Service};
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -80,13 +80,14 @@ pub(super) fn has_lost_port(core: &Supervised, current: &InstanceStatus) -> bool
     current.state == State::Failed && ports::answers(current.listen) && by_others()
 }
 
-pub(super) fn refer(core: &Supervised, service: &ServiceName, reference: &Reference) -> Result<Option<String>> {
-    let address = || -> Result<_> { Ok(core.addresses()?.get(service).copied()) };
+pub(super) fn refer(core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
+    let address = || -> Result<_> { Ok(core.addresses()?.get(&service.name).copied()) };
     Ok(match reference {
         Reference::Address => address()?.map(|address| address.ip().to_string()),
         Reference::Host => address()?.map(|address| reachable(address).ip().to_string()),
         Reference::Port => address()?.map(|address| address.port().to_string()),
-        Reference::Data => Some(core.home().data(service).to_string_lossy().into_owned()),
+        Reference::PublicUrl => address()?.map(|address| public_url(address, service)),
+        Reference::Data => Some(core.home().data(&service.name).to_string_lossy().into_owned()),
         Reference::Commit | Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     })
 }

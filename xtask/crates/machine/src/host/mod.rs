@@ -123,7 +123,7 @@ impl Runtime for Processes {
     }
 
     fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {
-        launch::refer(core, &service.name, reference)
+        launch::refer(core, service, reference)
     }
 
     fn file(&self, core: &Supervised, recipe: &Recipe, name: &str) -> Result<String> {

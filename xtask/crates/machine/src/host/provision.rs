@@ -63,6 +63,9 @@ pub(super) fn of_system(
     core: &Supervised,
     used: &dyn Fn(&ServiceName) -> Option<PathBuf>,
 ) -> Result<Provisions, Obstacle> {
+    if let Some(reason) = system.cannot_share(TargetKind::Host, false) {
+        return Err(Obstacle::Skipped(reason));
+    }
     let mut provisions = Provisions::default();
     for service in &system.services {
         // One process is all that a laptop runs of each service, so what only several replicas need is absent.

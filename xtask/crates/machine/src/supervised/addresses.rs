@@ -117,6 +117,12 @@ pub(crate) fn ip(environment: &Environment, service: &Service) -> IpAddr {
     if service.public { environment.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) }
 }
 
+/// What a service is told of where it is reached.
+pub fn public_url(address: SocketAddr, service: &Service) -> String {
+    let path = service.public_name.first_path();
+    format!("http://{}{path}", reachable(address)).trim_end_matches('/').to_owned()
+}
+
 /// The address that reaches a listener from this machine.
 pub fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {

@@ -9,6 +9,7 @@ use model::asset;
 use model::build::DockerBuild;
 use model::container::Container;
 use model::name::{ServiceName, SystemName};
+use model::public_name::PublicName;
 use model::secret::{Secret, SecretSource, Shape};
 use model::system::{Presence, Probe, Service, Source, TargetKind, Template};
 use serde_json::{Map, Value, json};
@@ -100,6 +101,7 @@ pub(super) fn blank(name: &ServiceName) -> Service {
         port: 0,
         host_port: 0,
         public: false,
+        public_name: PublicName::own(name),
         team: None,
         needs: Vec::new(),
         reaches: Vec::new(),
@@ -146,6 +148,9 @@ fn to_json(service: &Service) -> Value {
     if !service.aliases.is_empty() {
         json["aliases"] = service.aliases.iter().map(ServiceName::as_str).collect();
     }
+    if service.public_name != PublicName::own(&service.name) {
+        json["public_name"] = service.public_name.to_json();
+    }
     json
 }
 
@@ -163,12 +168,14 @@ fn from_json(value: &Value) -> Option<Service> {
     let source = source(&value["source"])?;
     // Where each one is, the recipes say.
     let secret = || Secret { source: SecretSource::Generated(Shape::default()), system: None };
+    let name: ServiceName = value["name"].as_str()?.parse().ok()?;
     let secrets = list("secrets")?.into_iter().map(|name| (name.to_owned(), secret())).collect();
     Some(Service {
         source,
         port: port("port")?,
         host_port: port("host_port")?,
         public: value["public"].as_bool()?,
+        public_name: PublicName::from_json(&value["public_name"]).unwrap_or_else(|| PublicName::own(&name)),
         aliases: list("aliases").into_iter().flatten().map(|name| name.parse().ok()).collect::<Option<_>>()?,
         needs: list("needs")?.into_iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
         env: templates(&value["env"])?,
@@ -183,7 +190,7 @@ fn from_json(value: &Value) -> Option<Service> {
         container: Container::from_json(&value["container"])?,
         // What made it optional does not matter any more.
         presence: if value["optional"] == true { Presence::WhenAvailable } else { Presence::Always },
-        ..blank(&value["name"].as_str()?.parse().ok()?)
+        ..blank(&name)
     })
 }
 

@@ -175,7 +175,9 @@ impl Supervised {
             ready: u32::from(state == ServiceState::Running),
             want: 1,
             restarts: instance.restarts,
-            url: via.filter(|_| service.public && http).map(|via| url(via, stranger.is_some())),
+            url: via
+                .filter(|_| service.public && http)
+                .map(|via| url(via, stranger.is_some()) + service.public_name.first_path()),
             port_note: port_note(opened.and_then(|opened| self.port_note(service, opened)), stranger),
             via: via.as_ref().map(SocketAddr::to_string),
             detail: (state != ServiceState::Running).then(|| why(instance)),
@@ -204,7 +206,7 @@ fn port_note(note: Option<String>, stranger: Option<SocketAddr>) -> Option<Strin
 /// What a person opens: a name, unless that leads to somebody else.
 fn url(via: SocketAddr, has_stranger: bool) -> String {
     let is_localhost = via.ip() == Ipv4Addr::LOCALHOST || via.ip() == Ipv6Addr::LOCALHOST;
-    if is_localhost && !has_stranger { format!("http://localhost:{}/", via.port()) } else { format!("http://{via}/") }
+    if is_localhost && !has_stranger { format!("http://localhost:{}", via.port()) } else { format!("http://{via}") }
 }
 
 fn why(instance: &InstanceStatus) -> String {

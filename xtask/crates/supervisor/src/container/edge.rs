@@ -5,6 +5,7 @@
 //! only when no new request can get to it.
 
 use model::name::ServiceName;
+use model::public_name::PublicName;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ pub const PING: &str = "/ping";
 const GRACE: Duration = Duration::from_secs(10);
 /// Ports from here on are those of the public entry points, as far as no service has them inside.
 const FIRST_PUBLIC: u16 = 20_000;
+/// More than the edge gives to what stands for all paths.
+const LEAST_PRIORITY: usize = 100;
 /// The admin port is the next below that is free.
 const LAST_ADMIN: u16 = 19_999;
 
@@ -29,8 +32,8 @@ pub struct Fronted {
     pub service: ServiceName,
     /// The port it listens on in its own container.
     pub port: u16,
-    /// It has an entry point of its own, to be published.
-    pub public: bool,
+    /// Where it is reached from outside: at an entry point that is to be published.
+    pub public: Option<PublicName>,
     /// Otherwise nothing is known of what it speaks, and bytes are passed on as they come.
     pub http: bool,
     /// The names by which others on the network reach it through the edge, on `port`. Empty: nobody needs it.
@@ -49,12 +52,13 @@ impl Edge {
         self.fronted.iter().filter(|fronted| !fronted.aliases.is_empty()).map(|fronted| fronted.port).collect()
     }
 
-    /// The port inside the edge's container that is to be published for a public service.
+    /// The port inside the edge's container that is to be published for a public service, and for all that share its name.
     pub fn public_port(&self, service: &ServiceName) -> Option<u16> {
         let internal = self.internal_ports();
         let ports = (FIRST_PUBLIC..=u16::MAX).filter(|port| !internal.contains(port));
-        let public = self.fronted.iter().filter(|fronted| fronted.public);
-        public.zip(ports).find(|(fronted, _)| fronted.service == *service).map(|(_, port)| port)
+        let wanted = self.fronted.iter().find(|fronted| fronted.service == *service)?.public.as_ref()?;
+        let holders = self.fronted.iter().filter(|fronted| fronted.holds_public_name());
+        holders.zip(ports).find(|(fronted, _)| fronted.service == wanted.holder).map(|(_, port)| port)
     }
 
     /// Where it answers [`PING`] and confirms routes. Not to be published to others.
@@ -103,7 +107,7 @@ impl Edge {
             return Some(format!("{routes:#}\n"));
         }
         if let Some(port) = self.public_port(service) {
-            routers[format!("{service}-public")] = router(&entry_point_name(port), "PathPrefix(`/`)", service.as_str());
+            routers.as_object_mut()?.extend(fronted.public_routers(&entry_point_name(port)));
         }
         if !fronted.aliases.is_empty() {
             let hosts: Vec<String> = fronted.aliases.iter().map(|alias| format!("Host(`{alias}`)")).collect();
@@ -115,6 +119,26 @@ impl Edge {
             json!({service.as_str(): {"loadBalancer": {"servers": [{"url": url}], "passHostHeader": true}}});
         // JSON is YAML, and has no `{{`, which the edge would take for a template.
         Some(format!("{:#}\n", json!({"http": {"routers": routers, "services": services}})))
+    }
+}
+
+impl Fronted {
+    fn holds_public_name(&self) -> bool {
+        self.public.as_ref().is_some_and(|public| public.holder == self.service)
+    }
+
+    /// Those of its paths. Left alone the edge looks for the longest rule first.
+    fn public_routers(&self, entry: &str) -> Vec<(String, Value)> {
+        let service = self.service.as_str();
+        let one = |(number, path): (usize, &String)| {
+            if path == "/" {
+                return (format!("{service}-public"), router(entry, "PathPrefix(`/`)", service));
+            }
+            let mut router = router(entry, &format!("Path(`{path}`) || PathPrefix(`{path}/`)"), service);
+            router["priority"] = json!(LEAST_PRIORITY + path.len());
+            (format!("{service}-public-{number}"), router)
+        };
+        self.public.iter().flat_map(|public| public.paths.iter().enumerate().map(one)).collect()
     }
 }
 
@@ -182,6 +206,7 @@ mod tests {
 
     fn fronted(service: &str, port: u16, public: bool, aliases: &[&str]) -> Fronted {
         let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        let public = public.then(|| PublicName::own(&name(service)));
         Fronted { service: name(service), port, public, http: true, aliases }
     }
 
@@ -224,6 +249,30 @@ mod tests {
         let crowded = Edge { fronted: vec![fronted("a", 19_999, false, &["a"]), fronted("b", 19_998, true, &["b"])] };
         assert_eq!(crowded.admin_port(), 19_997);
         assert_eq!(crowded.health()[3], "--entrypoints.admin.address=:19997");
+    }
+
+    #[test]
+    fn those_that_share_a_name_have_one_port_and_the_longest_path_wins() {
+        let sharing = |service: &str, paths: &[&str]| {
+            let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+            let public = PublicName { paths, holder: name("shop"), is_shared: true, ..PublicName::own(&name("shop")) };
+            Fronted { public: Some(public), ..fronted(service, 80, true, &[]) }
+        };
+        let edge = Edge {
+            fronted: vec![sharing("api", &["/api", "/v1"]), sharing("shop", &["/"]), fronted("x", 80, true, &[])],
+        };
+        let ports = ["api", "shop", "x"].map(|service| edge.public_port(&name(service)));
+        assert_eq!(ports, [Some(20_000), Some(20_000), Some(20_001)]);
+        let route = |service: &str| -> Value { serde_json::from_str(&edge.route(&name(service)).unwrap()).unwrap() };
+        let api = &route("api")["http"]["routers"];
+        assert_eq!(
+            api["api-public-0"],
+            json!({
+                "entryPoints": ["port-20000"], "priority": 104, "rule": "Path(`/api`) || PathPrefix(`/api/`)", "service": "api",
+            })
+        );
+        assert_eq!(api["api-public-1"]["rule"], "Path(`/v1`) || PathPrefix(`/v1/`)");
+        assert_eq!(route("shop")["http"]["routers"]["shop-public"]["rule"], "PathPrefix(`/`)");
     }
 
     #[test]
