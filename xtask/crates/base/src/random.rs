@@ -1,6 +1,8 @@
 //! Randomness of the system.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::Read;
 
 /// So many bytes.
 ///
@@ -8,8 +10,13 @@ use anyhow::{Result, anyhow};
 /// When the system has no randomness to give.
 pub fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
+    fill(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Linux and macOS have it in the same place.
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(bytes)).context("read `/dev/urandom`")
 }
 
 /// So many bytes in hexadecimal digits, which need no quoting in a URL or a configuration file.
@@ -26,7 +33,7 @@ pub fn hex<const N: usize>() -> Result<String> {
 /// Those of [`bytes`].
 pub fn many(count: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; count];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
+    fill(&mut bytes)?;
     Ok(bytes)
 }
 

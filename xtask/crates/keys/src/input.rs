@@ -1,7 +1,7 @@
 //! One thing that a build can see: what it is, what it is called, and the digest of its content.
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest as _, Sha256};
+use hmac_sha256::Hash as Sha256;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStringExt;
@@ -16,7 +16,7 @@ pub struct Digest(pub [u8; 32]);
 
 impl Digest {
     pub fn of(content: impl AsRef<[u8]>) -> Self {
-        Self(Sha256::digest(content.as_ref()).into())
+        Self(Sha256::hash(content.as_ref()))
     }
 
     /// The digest of several fields. Each goes in with its length before it, so that bytes moved from one field to

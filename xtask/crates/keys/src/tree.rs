@@ -7,7 +7,7 @@ use super::git::Git;
 use super::input::{Digest, Input, Kind, printable};
 use super::mentions::Mentions;
 use anyhow::{Context, Result};
-use sha2::{Digest as _, Sha256};
+use hmac_sha256::Hash as Sha256;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileType};
 use std::io::{ErrorKind, Read};
@@ -324,7 +324,7 @@ pub(super) fn hash_file(path: &Path, buffer: &mut [u8]) -> std::io::Result<(u16,
             break;
         }
     }
-    Ok((counting_mode(&metadata), Digest(hash.finalize().into())))
+    Ok((counting_mode(&metadata), Digest(hash.finalize())))
 }
 
 fn special(file_type: FileType) -> &'static str {

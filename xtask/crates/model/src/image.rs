@@ -1,7 +1,6 @@
 //! Public images, pinned by tag and digest in `deploy/images.toml`.
 
 use super::error::quoted;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -39,8 +38,7 @@ impl fmt::Display for Repository {
 impl Digest {
     /// Of these bytes, as registries name what they hold.
     pub fn of(bytes: &[u8]) -> Self {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("sha256:{hex}"))
+        Self(format!("sha256:{}", keys::Digest::of(bytes)))
     }
 
     pub fn as_str(&self) -> &str {

@@ -136,9 +136,8 @@ pub fn describe(denied: &DeniedPath) -> String {
 /// Sixteen characters that no other run has. They name data and keep nothing secret, so where the system gives no
 /// random bytes, the time and the process will do.
 fn random_text() -> String {
-    let mut bytes = [0; 8];
-    let number = match getrandom::fill(&mut bytes) {
-        Ok(()) => u64::from_ne_bytes(bytes),
+    let number = match base::random::bytes() {
+        Ok(bytes) => u64::from_ne_bytes(bytes),
         Err(_) => {
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
             let nanos = since.map_or(0, |since| u64::from(since.subsec_nanos()));
