@@ -34,12 +34,7 @@ fn is_elsewhere(command: &Command) -> anyhow::Result<bool> {
     }
     let Some(environment) = command.environment() else { return Ok(false) };
     let Ok(found) = recorded_settings::environment(&Ctx::repository()?, environment) else { return Ok(false) };
-    Ok(match found.environment.target {
-        TargetKind::Host => false,
-        // What there is to check of an engine is known here: only what deploys to it is elsewhere.
-        TargetKind::Containers => !matches!(command, Command::Doctor(_)),
-        TargetKind::Kubernetes | TargetKind::Eks => true,
-    })
+    Ok(found.environment.target != TargetKind::Host)
 }
 
 fn open(deployment: Deployment, ctx: &Ctx) -> anyhow::Result<Arc<dyn Target>> {

@@ -23,7 +23,7 @@ pub(crate) fn run() {
     let folder = scratch("bench-build");
     let (seven, copy, target) = (folder.join("seven"), folder.join("copy"), folder.join("target"));
     write_seven(&seven);
-    base::scratch::copy_repository(root(), &copy).expect("copy the repository");
+    remote_tools::scratch::copy_repository(root(), &copy).expect("copy the repository");
     let before = folder.join("before");
     let before = extract(&before).then_some(before);
     let place = Place { seven, copy, before, target };

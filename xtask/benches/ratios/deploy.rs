@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn run() {
     let copy = root().join("target/scratch/bench-deploy");
     xtask(&copy, &["teardown", "--yes"]).status().ok();
-    base::scratch::copy_repository(root(), &copy).expect("copy the repository");
+    remote_tools::scratch::copy_repository(root(), &copy).expect("copy the repository");
     // Compiles everything once and leaves nothing running.
     once(&mut xtask(&copy, &["deploy"]));
     once(&mut xtask(&copy, &["teardown", "--yes"]));

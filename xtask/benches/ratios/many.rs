@@ -17,7 +17,7 @@ pub(crate) fn run() {
     if copy.is_dir() {
         xtask(&copy, &["teardown", "--yes"]).status().ok();
     }
-    base::scratch::copy_repository(root(), &copy).expect("copy the repository");
+    remote_tools::scratch::copy_repository(root(), &copy).expect("copy the repository");
     declare(&copy, SERVICES[0]);
     // Compiles what all of them are.
     once(&mut xtask(&copy, &["deploy"]));

@@ -104,7 +104,7 @@ impl Copy {
         if copy.root.is_dir() {
             copy.tear_down();
         }
-        base::scratch::copy_repository(root(), &copy.root).expect("copy the repository");
+        remote_tools::scratch::copy_repository(root(), &copy.root).expect("copy the repository");
         let file = copy.root.join(format!("deploy/environments/{environment}.local.toml"));
         fs::write(file, settings).expect("write the settings of an environment");
         copy

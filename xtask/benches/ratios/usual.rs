@@ -70,7 +70,7 @@ impl<'e> Work<'e> {
              FROM {base}\nCOPY --from={STAGE} /src/target/release/epoch /epoch\nUSER 65532:65532\nEXPOSE 1337\n\
              ENTRYPOINT [\"/epoch\"]\n"
         );
-        base::scratch::copy_repository(root(), &folder.join("context")).expect("copy the repository");
+        remote_tools::scratch::copy_repository(root(), &folder.join("context")).expect("copy the repository");
         fs::write(folder.join("Dockerfile"), &dockerfile).expect("write a Dockerfile");
         Ok(Self { engine, folder, dockerfile })
     }

@@ -6,7 +6,7 @@ use super::kubectl::Cluster;
 use super::repeated::{mark, system_of};
 use super::sandbox::{Run, Sandbox, checkout, get, post, scratch};
 use super::turn::Turn;
-use base::scratch::copy_repository;
+use remote_tools::scratch::copy_repository;
 use serde_json::Value;
 use skip::{Found, Missing};
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use super::contract::document::edit;
 use super::engine::{Engine, Inventory};
 use super::sandbox::{Run, Sandbox, checkout, eventually, get, post, scratch};
 use super::turn::Turn;
-use base::scratch::copy_repository;
+use remote_tools::scratch::copy_repository;
 use serde_json::Value;
 use skip::{Found, Missing};
 use std::collections::BTreeSet;

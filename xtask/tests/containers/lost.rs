@@ -73,7 +73,7 @@ fn a_second_checkout_does_not_touch_the_first_and_says_what_is_in_its_way() {
     first.deploy(&["epoch"]);
     let id = first.container("epoch")["Id"].clone();
     let copy = first.sandbox.root.with_extension("second");
-    base::scratch::copy_repository(&first.sandbox.root, &copy).unwrap();
+    remote_tools::scratch::copy_repository(&first.sandbox.root, &copy).unwrap();
     let _ = std::fs::remove_dir_all(copy.join(".slipway"));
     let second = first.sandbox.beside(copy);
     let home = first.sandbox.home();

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod engine;
+#[path = "../shim/program.rs"]
+mod program;
 mod scratch;
 
 use scratch::{Doctor, Scratch};

@@ -1,7 +1,7 @@
 //! The tool as it was at an earlier commit, and its checkout: what it has deployed has to be carried on by today's.
 
 use super::sandbox::{Run, Sandbox, checkout, scratch};
-use base::scratch::{copy, copy_repository};
+use remote_tools::scratch::{copy, copy_repository};
 use skip::{Found, Missing};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Far more services than a person has, in one deployment.
 
 use super::sandbox::{Sandbox, checkout, get, scratch};
-use base::scratch::copy_repository;
+use remote_tools::scratch::copy_repository;
 use serde_json::Value;
 
 const SYSTEMS: usize = 20;

@@ -3,8 +3,8 @@
 use super::sandbox::{Run, Sandbox, checkout, eventually, failure, get, scratch};
 use super::stage::Stage;
 use base::os;
-use base::scratch::copy_repository;
 use nix::sys::signal::Signal;
+use remote_tools::scratch::copy_repository;
 use serde_json::Value;
 use std::net::TcpListener;
 

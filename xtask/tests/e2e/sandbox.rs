@@ -1,7 +1,7 @@
 //! A scratch copy of this repository that all tests share, and for each test an environment of its own in it.
 
 use base::http::Endpoint;
-use base::scratch::copy_repository;
+use remote_tools::scratch::copy_repository;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@ use super::client::Hammer;
 use super::contract::document::{deploy, edit, step};
 use super::life::{kill, pid};
 use super::sandbox::{Sandbox, checkout, failure, get, scratch};
-use base::scratch::copy_repository;
+use remote_tools::scratch::copy_repository;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,7 +37,7 @@ impl Stage {
     pub(crate) fn new(name: &str) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let copy = shared_copy();
-        base::scratch::copy(&checkout().join("deploy"), &copy.join("deploy")).unwrap();
+        remote_tools::scratch::copy(&checkout().join("deploy"), &copy.join("deploy")).unwrap();
         let settings = "target = \"host\"\nports = \"declared\"\n".to_owned();
         let stage = Self { sandbox: Sandbox::with_settings(copy.to_owned(), name, false, settings), _alone: alone };
         for other in ["invoices", "messages", "shortener", "web"] {

@@ -5,7 +5,7 @@ use super::contract::{Deployed, document};
 use super::repeated::{mark, system_of};
 use super::sandbox::{Run, Running, Sandbox, checkout, scratch};
 use base::http::{Request, Url, send};
-use base::scratch::copy_repository;
+use remote_tools::scratch::copy_repository;
 use serde_json::Value;
 use skip::{Found, Missing};
 use std::collections::BTreeSet;

@@ -5,12 +5,12 @@ use crate::load;
 use crate::scratch::{eventually, free_address};
 use model::name::ServiceName;
 use model::system::Probe;
+use shim::edge;
+use shim::edge::{Edge, Fronted};
 use skip::Found;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use supervisor::container::edge;
-use supervisor::container::edge::{Edge, Fronted};
 use supervisor::{Client, Confirm, LaunchSpec, LaunchStrategy, Route, ServiceStatus, State};
 use tools::oci::{Mount, RunSpec};
 

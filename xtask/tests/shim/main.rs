@@ -10,6 +10,7 @@ mod fake;
 mod fixture;
 mod life;
 mod load;
+mod program;
 mod routes;
 #[allow(dead_code, reason = "the tests of processes need more of it")]
 #[path = "../supervisor/scratch.rs"]

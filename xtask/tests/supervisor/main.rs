@@ -8,5 +8,6 @@ mod launching;
 mod lifecycle;
 mod liveness;
 mod orphans;
+mod program;
 mod relay;
 mod scratch;

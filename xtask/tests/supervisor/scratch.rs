@@ -1,6 +1,7 @@
 //! A state folder of its own for each test, with nothing left of it or its processes afterwards.
 
 use crate::fixture;
+pub(crate) use crate::program::program;
 use base::os;
 use model::name::ServiceName;
 use model::system::Probe;
@@ -146,10 +147,6 @@ impl Drop for Scratch {
         supervisor::end_orphans(&self.dir);
         let _ = std::fs::remove_dir_all(&self.dir);
     }
-}
-
-pub(crate) fn program() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_xtask"))
 }
 
 /// An address that nothing else takes meanwhile: below the ports that systems give out by themselves, and another one

@@ -11,10 +11,10 @@ use base::proc::{CommandLine, Proc};
 use base::signal::Interrupts;
 use model::container::{Cpu, Memory, User};
 use model::image::ImagePin;
+use shim::ports::{sockets, tables};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use supervisor::container::ports::{sockets, tables};
 use tools::oci::{Container, Engine, Labels, RunSpec, remove};
 
 /// How long a program may take until it listens.

@@ -14,7 +14,6 @@ pub mod ports;
 pub mod proc;
 pub mod random;
 pub mod redact;
-pub mod scratch;
 pub mod signal;
 pub mod socket;
 pub mod table;

@@ -1,7 +1,7 @@
 //! Which services the edge of a system is in front of, as the files have them.
 
 use model::system::{Probe, Service, System, TargetKind};
-use supervisor::container::edge::{Edge, Fronted};
+use shim::edge::{Edge, Fronted};
 
 fn speaks_http(service: &Service) -> bool {
     matches!(service.ready, Probe::Http { .. })

@@ -3,7 +3,6 @@
 //! A group of checks is a module that says which checks there are for a [`Scene`]. Nothing here changes anything; what
 //! would mend a finding is part of it, and [`mend`] runs it when asked.
 
-mod engine;
 mod examine;
 pub mod fix;
 mod machine;
@@ -17,6 +16,7 @@ mod state;
 mod tools;
 
 pub use examine::{again, examine};
+pub use repository::{GIB, free, gib};
 pub use scene::{GivenSecrets, Scene, Subject};
 pub use tools::tool;
 
@@ -256,7 +256,6 @@ pub fn all(scene: &Scene, extra: Extra) -> Vec<Check> {
     let mut checks = repository::checks(scene);
     checks.extend(tools::checks(scene));
     checks.extend(machine::checks());
-    checks.extend(engine::checks(scene));
     checks.extend((extra.all)(scene));
     checks.extend(ports::checks(scene));
     checks.extend(state::checks(scene));
@@ -268,7 +267,6 @@ pub fn all(scene: &Scene, extra: Extra) -> Vec<Check> {
 pub fn preflight(scene: &Arc<Scene>, extra: Extra) -> Vec<Checked> {
     let mut checks = repository::required();
     checks.extend(tools::required(scene));
-    checks.extend(engine::required(scene));
     checks.extend((extra.required)(scene));
     let mut failed = examine(scene, &checks).checks;
     failed.retain(|checked| checked.finding.outcome == Outcome::Fail);

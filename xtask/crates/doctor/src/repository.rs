@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use tools::cargo;
 
-pub(super) const GIB: u64 = 1 << 30;
+pub const GIB: u64 = 1 << 30;
 /// What a build of everything, its caches and the services' data may come to.
 const ROOM: u64 = 5 * GIB;
 /// Too little for a build of the services.
@@ -221,7 +221,7 @@ fn judge_refusal(folder: &Path, error: Errno) -> Finding {
 }
 
 /// How many bytes are free for us where a folder is.
-pub(super) fn free(folder: &Path) -> Option<u64> {
+pub fn free(folder: &Path) -> Option<u64> {
     let stat = statvfs(folder).ok()?;
     // Both are numbers of 32 bits on some systems and of 64 on others.
     #[allow(clippy::useless_conversion, reason = "the types differ between Linux and macOS")]
@@ -245,7 +245,7 @@ fn judge_room(free: u64, folder: &Path) -> Finding {
     finding.found(gib(free)).want(format!(">={}", gib(ROOM)))
 }
 
-pub(super) fn gib(bytes: u64) -> String {
+pub fn gib(bytes: u64) -> String {
     let tenths = bytes / (GIB / 10);
     format!("{}.{} GiB", tenths / 10, tenths % 10)
 }

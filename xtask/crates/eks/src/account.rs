@@ -8,7 +8,7 @@ use base::ctx::Ctx;
 use base::error::Fault;
 use base::terminal;
 use engine::deployment::Deployment;
-use engine::local_settings;
+use kubernetes::local_settings;
 use model::aws::Account;
 use model::environment::Environment;
 

@@ -20,11 +20,11 @@ use base::error::{Exit, Fault};
 use engine::backend::Guard;
 use engine::journal::Journal;
 use engine::lease::Claim;
-use engine::lease::shared::{Candidate, SharedLease};
 use engine::ledger::Entry;
 use keys::Digest;
 use kubernetes::guard::folder_word;
 use serde_json::json;
+use shared_lease::{Candidate, SharedLease};
 
 /// What makes the bucket when there is none. The rest needs nothing guarded where nothing was ever made.
 const MAKERS: [&str; 3] = ["deploy", "infra apply", "cert request"];

@@ -5,7 +5,6 @@
 //! that a killed one has left behind.
 
 mod holder;
-pub mod shared;
 
 pub use self::holder::{Claim, describe, name, owner, timestamp};
 

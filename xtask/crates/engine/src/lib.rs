@@ -10,7 +10,6 @@ pub mod identity;
 pub mod journal;
 pub mod lease;
 pub mod ledger;
-pub mod local_settings;
 pub mod plan;
 pub mod reconcile;
 pub mod recorded_settings;

@@ -13,9 +13,9 @@ use base::random;
 use engine::backend::Guard;
 use engine::journal::Journal;
 use engine::lease::Claim;
-use engine::lease::shared::{Candidate, SharedLease};
 use keys::Digest;
 use kube::path;
+use shared_lease::{Candidate, SharedLease};
 use std::path::Path;
 
 /// Takes the lease in the deployment's home namespace, which it makes.

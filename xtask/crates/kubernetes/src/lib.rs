@@ -29,6 +29,7 @@ pub mod helm;
 pub mod identity;
 mod images;
 pub mod kubeconfig;
+pub mod local_settings;
 mod logs;
 mod moving;
 pub mod names;

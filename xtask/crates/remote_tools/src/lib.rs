@@ -10,4 +10,5 @@ pub mod kind;
 pub mod kubectl;
 pub mod local_cluster;
 pub mod minikube;
+pub mod scratch;
 pub mod terraform;

@@ -5,7 +5,7 @@
 //! the supervisor owns, so no connection is refused while one follows the other; without it the candidate gets its
 //! turn when the current instance has ended, and that one is started again should the candidate fail. What takes no socket
 //! and listens where it is told has a relay before it, which owns the port in its place. A container is a
-//! process, too: its shim (see [`crate::container`]); which one of a service's containers is to serve is written where
+//! process, too: its shim (see the crate of that name); which one of a service's containers is to serve is written where
 //! an edge proxy reads it, before the one that served until then ends. A current instance is started again when it ends or fails three liveness probes, with growing pauses. A candidate is not:
 //! its fate is the caller's to judge.
 //!

@@ -55,7 +55,6 @@ pub fn run(command: Command, backends: &Backends) -> Result<u8> {
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Supervise(args) => cmd::hidden::supervise(&args),
         Command::Exec(args) => cmd::hidden::exec(&args),
-        Command::Container(args) => return cmd::hidden::container(&args),
         Command::Guard(args) => return proc::guard(&args.command),
         Command::Build(_)
         | Command::Add(_)
@@ -65,7 +64,10 @@ pub fn run(command: Command, backends: &Backends) -> Result<u8> {
         | Command::Render(_)
         | Command::Report(_)
         | Command::Diagram(_)
-        | Command::Ci(_) => Err(Fault::could_not_run("other-binary", "this binary does not have that command").into()),
+        | Command::Ci(_)
+        | Command::Container(_) => {
+            Err(Fault::could_not_run("other-binary", "this binary does not have that command").into())
+        }
     };
     exit.map(Exit::code)
 }

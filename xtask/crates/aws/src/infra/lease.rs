@@ -7,9 +7,9 @@ use super::state::{Bucket, If, Object};
 use crate::{Refusal, Trouble};
 use anyhow::Result;
 use base::error::Fault;
-use engine::lease::shared::{Candidate, Pace, Place, Refused, Seen, SharedLease, heard_of, holder, micro_time};
 use engine::lease::{Claim, owner};
 use serde_json::{Value, json};
+use shared_lease::{Candidate, Pace, Place, Refused, Seen, SharedLease, heard_of, holder, micro_time};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -24,7 +24,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 /// The hidden command that passes sockets on, see [`exec_service`].
 pub const EXEC: &str = "__exec";
-/// The hidden command that stands for a container, see [`supervisor::container`].
+/// The hidden command that stands for a container, see [`shim`].
 pub const CONTAINER: &str = "__container";
 /// The hidden command that runs a supervisor.
 pub const SUPERVISE: &str = "__supervise";

@@ -1,8 +1,8 @@
 //! What tries to connect: a program in an image that is here anyway.
 
 use model::container::{Cpu, Memory, NONROOT, User};
+use shim::edge;
 use std::net::SocketAddr;
-use supervisor::container::edge;
 use tools::oci::RunSpec;
 
 /// An image whose program can try.

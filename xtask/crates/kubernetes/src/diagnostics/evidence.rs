@@ -5,9 +5,9 @@ use super::super::release_spec::WorkloadSpec;
 use kube::object::{annotation, is_going, label, list, name, number, text};
 use model::name::{ServiceName, SystemName};
 use serde_json::Value;
+use shim::ports::Sockets;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use supervisor::container::ports::Sockets;
 
 /// A service as the release wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]

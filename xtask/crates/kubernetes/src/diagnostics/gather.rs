@@ -11,8 +11,8 @@ use kube::object::{label, list, name, text};
 use kube::{Api, Refusal, path};
 use model::name::SystemName;
 use serde_json::{Value, json};
+use shim::ports::Sockets;
 use std::collections::BTreeMap;
-use supervisor::container::ports::Sockets;
 
 /// How many lines of a log are read.
 const TAIL: &str = "200";

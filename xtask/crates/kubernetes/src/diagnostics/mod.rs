@@ -26,8 +26,8 @@ use engine::journal::Event;
 use engine::plan::runner::StepCx;
 use model::name::{ServiceName, SystemName};
 use model::system::TargetKind;
+use shim::ports::Sockets;
 use std::collections::BTreeMap;
-use supervisor::container::ports::Sockets;
 
 /// Gathers all there is to know about a system after `fault`, keeps it in a bundle and names that in the journal. What
 /// is found to be the cause stands in front of the fault; without a finding the fault is returned as it is.

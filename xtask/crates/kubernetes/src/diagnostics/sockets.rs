@@ -11,8 +11,8 @@ use kube::object::{is_going, label, list, name, text};
 use kube::path;
 use model::system::Source as Program;
 use serde_json::{Value, json};
+use shim::ports::{Sockets, sockets};
 use std::time::Duration;
-use supervisor::container::ports::{Sockets, sockets};
 
 /// How long a command in the container may take.
 const EXEC: Duration = Duration::from_secs(8);

@@ -5,10 +5,10 @@ use super::finding::Finding;
 use super::judge::{distinct, judge};
 use kube::object::name;
 use serde_json::Value;
+use shim::ports::Sockets;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use supervisor::container::ports::Sockets;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 

@@ -2,11 +2,11 @@
 //! (kubernetes.io/docs/concepts/architecture/leases).
 
 use base::error::Fault;
-use engine::lease::shared::{Pace, Place, Refused, Seen, heard_of, holder, micro_time};
 use engine::lease::{Claim, owner};
 use kube::object::{annotation, number, text};
 use kube::{Api, Refusal, path};
 use serde_json::{Value, json};
+use shared_lease::{Pace, Place, Refused, Seen, heard_of, holder, micro_time};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

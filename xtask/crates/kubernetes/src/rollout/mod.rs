@@ -17,9 +17,9 @@ use kube::object::{is_going, label, list, name, text};
 use kube::{Refusal, path};
 use model::name::ServiceName;
 use serde_json::Value;
+use shim::ports::Sockets;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use supervisor::container::ports::Sockets;
 
 /// Between two looks at the workloads, at first and after a while.
 const PACE: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];

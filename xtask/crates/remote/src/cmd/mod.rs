@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod cert;
 pub(crate) mod ci;
 pub(crate) mod cluster;
+pub(crate) mod container;
 pub(crate) mod diagram;
 pub(crate) mod infra;
 pub(crate) mod render;

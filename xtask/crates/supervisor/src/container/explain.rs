@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The path at which a shim explains.
-pub(crate) const PATH: &str = "/explain";
+pub const EXPLAIN: &str = "/explain";
 /// The engine may have to be asked, and to run something in the container.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -28,7 +28,7 @@ pub struct Explained {
 }
 
 impl Explained {
-    pub(super) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let address = self.address.map(|address| address.to_string());
         json!({
             "container": self.container, "declared": self.declared, "elsewhere": self.elsewhere, "address": address,
@@ -49,7 +49,7 @@ impl Explained {
 /// Asks the shim of an instance, by its socket. `None` when it does not answer.
 pub fn explain(shim: &Path) -> Option<Explained> {
     socket::is_ours(shim.parent()?).then_some(())?;
-    let url = Url { endpoint: Endpoint::socket(shim), path: PATH.to_owned() };
+    let url = Url { endpoint: Endpoint::socket(shim), path: EXPLAIN.to_owned() };
     let answer = http::send(&Request::get(url, TIMEOUT), &|| false).ok()?;
     Explained::from_json(&serde_json::from_slice(&answer.body).ok()?)
 }

@@ -72,6 +72,7 @@ impl Command {
                 | Self::Report(_)
                 | Self::Diagram(_)
                 | Self::Ci(_)
+                | Self::Container(_)
         )
     }
 

@@ -5,9 +5,9 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::proc::{CommandLine, Finished};
-use base::scratch;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
+use remote_tools::scratch;
 use remote_tools::terraform;
 use std::path::PathBuf;
 

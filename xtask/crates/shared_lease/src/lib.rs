@@ -9,13 +9,13 @@
 mod keep;
 
 use self::keep::{keep, watch_over};
-use super::{Claim, describe};
-use crate::journal::Journal;
 use anyhow::Result;
 use base::error::Fault;
 use base::os;
 use base::proc::Proc;
 use base::signal::Interrupts;
+use engine::journal::Journal;
+use engine::lease::{Claim, describe};
 use serde_json::{Value, json};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};

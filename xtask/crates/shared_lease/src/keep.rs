@@ -1,10 +1,10 @@
 //! The keeper of a lease that is ours: renews it, says how long it is certain, and sees to it that nothing goes on without.
 
 use super::{Candidate, Place, Refused, Stop};
-use crate::lease::{describe, name};
 use base::fence::Fence;
 use base::os;
 use base::proc::Children;
+use engine::lease::{describe, name};
 use nix::sys::signal::Signal;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;

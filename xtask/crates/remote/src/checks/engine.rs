@@ -3,8 +3,8 @@
 
 mod judge;
 
-use super::fix::{Fix, Sources};
-use super::{Check, Finding, Group, Scene};
+use doctor::fix::{Fix, Sources};
+use doctor::{Check, Finding, Group, Scene};
 use model::container::EngineKind;
 use model::environment::Environment;
 use model::tool::{Program, Tool, VersionRequirement};

@@ -1,9 +1,7 @@
 //! The answers that a shim gives on its socket, which is its owner's alone. It is no way to the service: besides how the
-//! container is, only paths that its [`Place`](super::Place) names are passed on.
+//! container is, only paths that its [`Place`](supervisor::container::Place) names are passed on.
 
-use super::explain;
 use super::shim::Shim;
-use crate::probe::Seen;
 use base::http;
 use base::http::{Endpoint, Request, Url};
 use base::socket;
@@ -12,12 +10,8 @@ use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How the container is.
-pub const READY: &str = "/ready";
-pub const LIVE: &str = "/live";
-/// Has a proxy look for its routes, where the file system does not tell it of changes.
-pub const RELOAD: &str = "/reload";
+use supervisor::container::{EXPLAIN, LIVE, READY, RELOAD};
+use supervisor::probe::Seen;
 
 /// How long a connection may take to say what it wants, and to take the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,7 +104,7 @@ fn answer(question: &Question, shim: &Shim) -> Answer {
     match (question.method.as_str(), question.path.as_str()) {
         ("GET", READY) => judged(shim.ask(&shim.spec.ready)),
         ("GET", LIVE) => judged(shim.ask_live()),
-        ("GET", explain::PATH) => Answer { status: 200, body: shim.explain().to_json().to_string().into_bytes() },
+        ("GET", EXPLAIN) => Answer { status: 200, body: shim.explain().to_json().to_string().into_bytes() },
         ("POST", RELOAD) if !place.relays.is_empty() => {
             Answer { status: if shim.client.hang_up() { 200 } else { 502 }, body: Vec::new() }
         }

@@ -6,12 +6,7 @@
 
 use super::client::{Client, Detail};
 use super::ending::{Remains, last_words};
-use super::explain::Explained;
-use super::place::Reach;
-use super::spec::ShimSpec;
 use super::{ports, serve};
-use crate::probe;
-use crate::probe::Seen;
 use anyhow::{Context, Result};
 use base::ctx::Vars;
 use base::proc;
@@ -31,6 +26,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use supervisor::container::{Explained, NAME, Reach, ShimSpec};
+use supervisor::probe;
+use supervisor::probe::Seen;
 use tools::oci::{Container, Engine};
 
 /// How long a command in the container may take to tell whether it is healthy. Starting it takes the engine a while.
@@ -86,7 +84,7 @@ pub fn run(spec: ShimSpec, instance: u64, listener: UnixListener, log: &Path, va
     std::thread::Builder::new().spawn(move || serve::serve(listener, &answering)).context("start a thread")?;
     shim.client.remove();
     let log_start = std::fs::metadata(log).map_or(0, |log| log.len());
-    let mut child = proc::spawn_beside(&shim.client.engine.program, &shim.arguments(), crate::MARK, log)?;
+    let mut child = proc::spawn_beside(&shim.client.engine.program, &shim.arguments(), supervisor::MARK, log)?;
     std::thread::Builder::new()
         .spawn(move || {
             // Nobody listens any more when this process is about to end.
@@ -129,7 +127,7 @@ impl Shim {
     }
 
     fn arguments(&self) -> Vec<String> {
-        self.spec.args.iter().map(|arg| arg.replace(super::NAME, &self.client.name)).collect()
+        self.spec.args.iter().map(|arg| arg.replace(NAME, &self.client.name)).collect()
     }
 
     /// How the client ended, and whether it was told to.

@@ -105,7 +105,7 @@ fn candidate() -> Candidate {
         environment: "aws".to_owned(),
         folder: "here".to_owned(),
         interrupts: Interrupts::default(),
-        journal: Journal::open(None, "deploy", "aws", crate::journal::nobody()).unwrap(),
+        journal: Journal::open(None, "deploy", "aws", engine::journal::nobody()).unwrap(),
         proc: Proc::new(Children::default(), Interrupts::default(), std::ffi::OsString::new()),
     }
 }
@@ -116,7 +116,7 @@ fn claim() -> Claim<'static> {
 
 fn notes(candidate: &Candidate) -> Vec<String> {
     let note = |event| match event {
-        crate::journal::Event::Note { text } => Some(text),
+        engine::journal::Event::Note { text } => Some(text),
         _ => None,
     };
     candidate.journal.events().into_iter().filter_map(note).collect()

@@ -1,8 +1,7 @@
 //! What an engine's facts mean for an environment.
 
-use crate::fix::Fix;
-use crate::repository::{GIB, free, gib};
-use crate::{Finding, Scene};
+use doctor::fix::Fix;
+use doctor::{Finding, GIB, Scene, free, gib};
 use model::container::{EngineKind, Platform};
 use model::environment::Environment;
 use model::system::TargetKind;
