@@ -15,7 +15,7 @@ use std::process::Command;
 
 /// Crates of others. The seven that the tool was asked to be made of bring 34 of them; what each further one costs stands
 /// beside it in `Cargo.toml`. Raise this only together with such a line.
-const OTHERS: usize = 56;
+const OTHERS: usize = 48;
 
 /// Crates of our own. Each is a compiler started and a library written, about a tenth of a second, and what it buys is
 /// that an edit compiles only what depends on it. There are as many as there are subjects.
@@ -23,9 +23,9 @@ const OWN: usize = 30;
 
 /// Lines of our own code: without tests, comments and empty lines. A thousand of them take half a second of processor time
 /// to compile without optimisation, so this many take less than all crates of others together, and a cold start stays
-/// below the 2.3 times that it may take of the seven packages alone. There are 2,500 more than today. What needs more has
+/// below the 2.3 times that it may take of the seven packages alone. There are 3,500 more than today. What needs more has
 /// to come from less code in what exists, or be built when it is first used.
-const LINES: usize = 27_500;
+const LINES: usize = 29_250;
 
 /// A crate that the tool is built of: its name, and its folder when it is ours.
 type Crate = (String, Option<PathBuf>);

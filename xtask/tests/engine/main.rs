@@ -10,10 +10,11 @@ use model::container::{EngineKind, Platform};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use place::{BUSYBOX, Place, engines, engines_that, eventually, free_address, proc};
+use shim::{Mount, Run, RunSpec};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use tools::oci::{Engine, Found, Mount, RunSpec, remove};
+use tools::oci::{Engine, Found, remove};
 
 /// Ends when told to, and says so by its exit code.
 const SERVE: &str = "trap 'exit 7' TERM; busybox httpd -p 80 -h /bin; while :; do sleep 0.1; done";

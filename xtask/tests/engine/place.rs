@@ -3,6 +3,7 @@
 use base::proc::{Children, CommandLine, Proc};
 use base::signal::Interrupts;
 use model::container::{Cpu, EngineKind, Memory};
+use shim::{Run, RunSpec};
 use skip::Missing;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tools::oci::{Found, Labels, RunSpec, detect, lines, remove};
+use tools::oci::{Found, Labels, detect, lines, remove};
 
 /// A public image with a shell.
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";

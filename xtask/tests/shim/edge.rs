@@ -7,12 +7,12 @@ use model::name::ServiceName;
 use model::system::Probe;
 use shim::edge;
 use shim::edge::{Edge, Fronted};
+use shim::{Mount, Run, RunSpec};
 use skip::Found;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use supervisor::{Client, Confirm, LaunchSpec, LaunchStrategy, Route, ServiceStatus, State};
-use tools::oci::{Mount, RunSpec};
 
 const TRAEFIK: &str = "docker.io/library/traefik:v3.5";
 /// Says which version it is after a while.

@@ -6,13 +6,14 @@ use base::proc::{Children, CommandLine, Proc};
 use base::signal::Interrupts;
 use model::container::{Cpu, EngineKind};
 use nix::sys::signal::Signal;
+use shim::{Mount, Run, RunSpec};
 use skip::Missing;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use supervisor::container::{NAME, Place, Reach};
 use supervisor::{LaunchSpec, LaunchStrategy, State};
-use tools::oci::{Engine, Found, Labels, Mount, RunSpec, detect, lines, remove};
+use tools::oci::{Engine, Found, Labels, detect, lines, remove};
 
 /// A public image with a shell and a web server.
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";

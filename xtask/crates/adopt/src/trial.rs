@@ -12,10 +12,11 @@ use base::signal::Interrupts;
 use model::container::{Cpu, Memory, User};
 use model::image::ImagePin;
 use shim::ports::{sockets, tables};
+use shim::{Run, RunSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use tools::oci::{Container, Engine, Labels, RunSpec, remove};
+use tools::oci::{Container, Engine, Labels, remove};
 
 /// How long a program may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);

@@ -12,10 +12,11 @@ use model::container::EngineKind;
 use model::name::ServiceName;
 use model::smoke::{DeniedPath, Origin};
 use model::system::System;
+use shim::{Run, RunSpec};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tools::oci;
-use tools::oci::{Container, Engine, RunSpec};
+use tools::oci::{Container, Engine};
 
 /// How long a try may take: it gives up by itself much earlier.
 const WITHIN: Duration = Duration::from_secs(30);

@@ -19,6 +19,7 @@ use model::container::{Cpu, Memory, NONROOT};
 use model::name::{ServiceName, SystemName};
 use model::system::{Probe, Service, System};
 use shim::edge::{CONFIRMATIONS, Edge, PING, ROUTES, confirmation, route_file};
+use shim::{Mount, Run, RunSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use supervisor::container::{NAME, Place, Reach};
 use supervisor::{Confirm, LaunchSpec, LaunchStrategy, Route, State};
-use tools::oci::{Found, Mount, RunSpec};
+use tools::oci::Found;
 
 /// The short name of its image.
 pub(super) const IMAGE: &str = "edge";

@@ -21,11 +21,12 @@ use model::name::ServiceName;
 use model::reach::shown;
 use model::system::{Reference, Service, System};
 use model::volume::{self, Volume, Volumes};
+use shim::{Mount, PROXIES, Run, RunSpec};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use supervisor::container::{NAME, Place, Reach};
 use supervisor::{LaunchSpec, LaunchStrategy};
-use tools::oci::{Found, Mount, PROXIES, RunSpec};
+use tools::oci::Found;
 
 /// How images of this repository tell whether they are well.
 const OWN_HEALTH: [&str; 2] = ["/service", "healthcheck"];

@@ -8,6 +8,7 @@ use super::context::{self, Context, secret_file};
 use super::desired_image::{Common, CrateImage, DesiredImage, Origin};
 use super::record::Record;
 use super::{Built, Images, KEY_LABEL, PROFILE, elf};
+use crate::build_spec::BuildSpec;
 use anyhow::{Context as _, Result};
 use base::error::Fault;
 use base::proc::{CommandLine, Proc};
@@ -23,7 +24,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::PoisonError;
-use tools::oci::{BuildSpec, Engine, Found, Labels, candidates};
+use tools::oci::{Engine, Found, Labels, candidates};
 
 /// How much of what an engine said an error repeats.
 const LAST_LINES: usize = 20;
@@ -245,7 +246,7 @@ impl<'a> ImageBuilder<'a> {
                 spec.stage = Some(self.image.location.as_str());
                 spec.arguments = recipe_arguments(origin, inside);
                 (spec.time, spec.network, spec.layers) = (self.time, inside, false);
-                self.engine.build(&spec)
+                spec.line(&self.engine)
             }
             Origin::Dockerfile(docker) => {
                 spec.stage = docker.build.target.as_deref();
@@ -253,7 +254,7 @@ impl<'a> ImageBuilder<'a> {
                 let secrets = docker.build.secrets.iter();
                 spec.secrets = secrets.map(|name| (name.as_str(), secret_file(&folder, name))).collect();
                 spec.arguments = arguments.map(|(name, value)| (name.as_str(), value.clone())).collect();
-                self.engine.build(&spec)
+                spec.line(&self.engine)
             }
         }
     }

@@ -12,12 +12,14 @@
 pub mod auth;
 mod base_image;
 mod build_location;
+mod build_spec;
 mod context;
 mod contradiction;
 mod desired_image;
 mod docker_image;
 mod dockerfile;
 mod elf;
+mod engine_push;
 mod ignore;
 mod image_builder;
 mod index;

@@ -6,6 +6,7 @@
 use super::auth::{AuthFile, Private, SignIn};
 use super::refusal::{Kind, Refusal, again};
 use super::registry::Client;
+use crate::engine_push::{Access, Push};
 use anyhow::Result;
 use base::ctx::Vars;
 use base::error::Fault;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tools::oci;
-use tools::oci::{Access, Engine};
+use tools::oci::Engine;
 
 /// The pauses before a registry is asked again.
 const PAUSES: [Duration; 4] =

@@ -6,6 +6,7 @@
 use super::auth::{Ask, Credentials, SignIn};
 use super::publisher::Publisher;
 use super::{Built, DesiredImage, Images, index};
+use crate::engine_push::{Access, Push};
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -165,7 +166,7 @@ impl Pushes {
     }
 
     /// With the engine that would be asked first, and the files where they would be.
-    fn preview(&self, lines: impl FnOnce(&Engine, tools::oci::Access<'_>, &Path) -> Vec<Preview>) -> Vec<Preview> {
+    fn preview(&self, lines: impl FnOnce(&Engine, Access<'_>, &Path) -> Vec<Preview>) -> Vec<Preview> {
         let kind = candidates(self.images.deployment.environment.engine).first().copied();
         let kind = kind.unwrap_or(EngineKind::Docker);
         let engine = Engine { kind, program: kind.as_str().into() };

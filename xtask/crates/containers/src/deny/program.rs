@@ -1,9 +1,9 @@
 //! What tries to connect: a program in an image that is here anyway.
 
 use model::container::{Cpu, Memory, NONROOT, User};
+use shim::RunSpec;
 use shim::edge;
 use std::net::SocketAddr;
-use tools::oci::RunSpec;
 
 /// An image whose program can try.
 #[derive(Debug, Clone, PartialEq, Eq)]

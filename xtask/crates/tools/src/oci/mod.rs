@@ -1,26 +1,21 @@
-//! docker and podman: what each is asked, as argument lists, and what they say of themselves.
+//! docker and podman: what each is asked, as argument lists, and what they say of themselves. How images are built and
+//! pushed is in `images`, and how a container is run in `shim`.
 //!
 //! Both take nearly the same arguments; where they differ, it is decided in here and nowhere else.
 
 mod argv;
 mod ask;
-mod build;
 mod detect;
 mod facts;
 mod inspect;
 mod mend;
-mod push;
-mod run;
 
 pub use argv::{Label, Labels};
 pub use ask::remove;
-pub use build::BuildSpec;
 pub use detect::{Found, Lazy, Noted, Silent, Why, candidates, detect};
 pub use facts::{Facts, Here};
 pub use inspect::{Container, Image, Named, lines, says_absent};
 pub use mend::{By, Mend, mend};
-pub use push::Access;
-pub use run::{Mount, PROXIES, RunSpec};
 
 use base::proc::CommandLine;
 use model::container::EngineKind;

@@ -1,24 +1,40 @@
 //! Sending images to a registry, one by one and as one for several platforms, and fetching them from there as the same
 //! user.
 
-use super::Engine;
 use base::proc::CommandLine;
 use model::container::{EngineKind, Platform};
 use model::image::Digest;
 use std::path::Path;
+use tools::oci::Engine;
 
 /// How a registry is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Access<'a> {
+pub(crate) struct Access<'a> {
     /// Credentials: for podman a file, for docker the folder of one. Without, the engine's own count.
-    pub auth: Option<&'a Path>,
+    pub(crate) auth: Option<&'a Path>,
     /// The registry is on this machine, where plain HTTP will do.
-    pub here: bool,
+    pub(crate) here: bool,
 }
 
-impl Engine {
-    /// For podman, [`Engine::pushed`] reads the digest from the file.
-    pub fn push(&self, reference: &str, access: Access<'_>, digest: &Path) -> CommandLine {
+/// What an engine is told of a registry.
+pub(crate) trait Push {
+    /// For podman, [`Push::pushed`] reads the digest from the file.
+    fn push(&self, reference: &str, access: Access<'_>, digest: &Path) -> CommandLine;
+    /// The digest of what a push or [`Push::index_push`] has sent.
+    fn pushed(&self, stdout: &str, digest: &Path) -> Option<Digest>;
+    /// [`Engine::pull`] from a registry that wants to know who asks.
+    fn pull_as(&self, reference: &str, platform: Platform, access: Access<'_>) -> CommandLine;
+    /// Puts images that a registry has into one for several platforms, whose name in the engine is the one that it is
+    /// to have in the registry. An earlier one of this name must be gone.
+    fn index_create(&self, index: &str, images: &[String], access: Access<'_>) -> Vec<CommandLine>;
+    /// Its images are not sent along: the registry has them.
+    fn index_push(&self, index: &str, access: Access<'_>, digest: &Path) -> CommandLine;
+    /// Removes it from the engine, where it is of no use once a registry has it.
+    fn index_remove(&self, index: &str, access: Access<'_>) -> CommandLine;
+}
+
+impl Push for Engine {
+    fn push(&self, reference: &str, access: Access<'_>, digest: &Path) -> CommandLine {
         match self.kind {
             EngineKind::Docker => docker(self, access).args(["push", reference]),
             EngineKind::Podman => {
@@ -28,8 +44,7 @@ impl Engine {
         }
     }
 
-    /// The digest of what a push or [`Engine::index_push`] has sent.
-    pub fn pushed(&self, stdout: &str, digest: &Path) -> Option<Digest> {
+    fn pushed(&self, stdout: &str, digest: &Path) -> Option<Digest> {
         match self.kind {
             // "KEY: digest: sha256:... size: 528", and of a list the digest alone.
             EngineKind::Docker => {
@@ -39,8 +54,7 @@ impl Engine {
         }
     }
 
-    /// [`Engine::pull`] from a registry that wants to know who asks.
-    pub fn pull_as(&self, reference: &str, platform: Platform, access: Access<'_>) -> CommandLine {
+    fn pull_as(&self, reference: &str, platform: Platform, access: Access<'_>) -> CommandLine {
         let pull = ["pull", "--quiet", "--platform", platform.as_str()];
         match self.kind {
             EngineKind::Docker => docker(self, access).args(pull).arg(reference),
@@ -48,9 +62,7 @@ impl Engine {
         }
     }
 
-    /// Puts images that a registry has into one for several platforms, whose name in the engine is the one that it is
-    /// to have in the registry. An earlier one of this name must be gone.
-    pub fn index_create(&self, index: &str, images: &[String], access: Access<'_>) -> Vec<CommandLine> {
+    fn index_create(&self, index: &str, images: &[String], access: Access<'_>) -> Vec<CommandLine> {
         match self.kind {
             EngineKind::Docker => {
                 let create = docker(self, access).args(["manifest", "create", "--amend"]);
@@ -67,8 +79,7 @@ impl Engine {
         }
     }
 
-    /// Its images are not sent along: the registry has them.
-    pub fn index_push(&self, index: &str, access: Access<'_>, digest: &Path) -> CommandLine {
+    fn index_push(&self, index: &str, access: Access<'_>, digest: &Path) -> CommandLine {
         match self.kind {
             EngineKind::Docker => {
                 insecure(docker(self, access).args(["manifest", "push", "--purge"]), access).arg(index)
@@ -80,8 +91,7 @@ impl Engine {
         }
     }
 
-    /// Removes it from the engine, where it is of no use once a registry has it.
-    pub fn index_remove(&self, index: &str, access: Access<'_>) -> CommandLine {
+    fn index_remove(&self, index: &str, access: Access<'_>) -> CommandLine {
         match self.kind {
             EngineKind::Docker => docker(self, access).args(["manifest", "rm", index]),
             EngineKind::Podman => self.command().args(["manifest", "rm", index]),

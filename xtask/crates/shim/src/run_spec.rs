@@ -1,10 +1,10 @@
 //! A container as data, and the arguments that start it.
 
-use super::Engine;
 use model::container::{Cpu, EngineKind, Memory, User};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use tools::oci::Engine;
 
 /// A container that is about to run, all but its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,12 +99,28 @@ fn hardware(address: IpAddr) -> String {
     format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
-impl Engine {
+/// What an engine is told to run.
+pub trait Run {
     /// The arguments after the client's name that run this in the foreground as `name`.
     ///
     /// The client stays for as long as the container runs, hands on its output and passes signals to it. Nothing is
     /// fetched, the engine does not probe by itself, and the ended container is kept for whoever asks how it ended.
-    pub fn run(&self, name: &str, spec: &RunSpec) -> Vec<String> {
+    fn run(&self, name: &str, spec: &RunSpec) -> Vec<String>;
+}
+
+impl Run for Engine {
+    fn run(&self, name: &str, spec: &RunSpec) -> Vec<String> {
+        Arguments { kind: self.kind }.run(name, spec)
+    }
+}
+
+/// Those that an engine of this kind takes.
+struct Arguments {
+    kind: EngineKind,
+}
+
+impl Arguments {
+    fn run(&self, name: &str, spec: &RunSpec) -> Vec<String> {
         let mut args = words(&["run", "--name", name, "--pull", "never", "--no-healthcheck"]);
         for (key, value) in &spec.labels {
             args.extend(words(&["--label", &format!("{key}={value}")]));
