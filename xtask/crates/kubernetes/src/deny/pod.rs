@@ -7,8 +7,8 @@ use kube::object;
 use kube::path;
 use model::container::NONROOT;
 use serde_json::{Value, json};
+use shim::edge;
 use std::net::SocketAddr;
-use supervisor::container::edge;
 
 /// A condition that nobody sets, so that no Service leads to the pod, whatever its labels.
 const NEVER: &str = "slipway/never";
