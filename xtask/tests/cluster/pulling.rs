@@ -50,6 +50,22 @@ impl Drop for Password {
 }
 
 #[test]
+fn public_images_are_brought_to_where_nodes_pull_from() {
+    let deployment = skip::unless!(Deployment::new("mirror"));
+    deployment.sandbox.write_environment("mirror = true\n");
+    let shown = deployment.sandbox.xtask(["deploy", "web", "--dry-run"]).success().stdout;
+    assert!(shown.contains("mirror:tech-interview") && shown.contains("<digest of tech-interview>"), "{shown}");
+    assert_eq!(deployment.deploy(&["web"])["result"], "deployed");
+    assert_eq!(deployment.get("web", "/").unwrap(), (200, "OK".to_owned()));
+    let pods = deployment.cluster.list("pods", &deployment.namespace("web"));
+    let name = format!("{}/e2e-mirror/public.tech-interview@sha256:", deployment.cluster.registry);
+    let image = |pod: &Value| pod["spec"]["containers"][0]["image"].as_str().unwrap().to_owned();
+    assert!(!pods.is_empty() && pods.iter().all(|pod| image(pod).starts_with(&name)), "{pods:#?}");
+    assert_eq!(deployment.deploy(&["web"])["result"], "unchanged");
+    deployment.ends_clean();
+}
+
+#[test]
 fn nodes_sign_in_with_the_secrets_that_the_environment_names() {
     let server = skip::unless!(Server::start(Door::Locked));
     let deployment = skip::unless!(Deployment::with_registry("locked", &server.host()));

@@ -13,6 +13,7 @@ use machine::supervised::Supervised;
 use model::container::Platform;
 use model::image::ImagePin;
 use model::name::ServiceName;
+use model::system::Source;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -107,6 +108,11 @@ impl Work for PullWork {
         };
         fits(&self.reference(), &image, platform(&found)?)?;
         check_user(&self.public.pin, &image.user, &self.public.as_named)?;
+        for service in self.core.deployment.systems().flat_map(|system| &system.services) {
+            let is_of_it = matches!(&service.source, Source::Image { image, .. } if *image == self.public.name);
+            let note = images::health(&image, service).filter(|_| is_of_it && service.container.health.is_empty());
+            note.into_iter().for_each(|note| cx.news(format!("`{}`: {note}", service.name)));
+        }
         note(self.core.home(), &self.public.pin, &image)?;
         Ok(Outcome::DoneWith(format!("{:.19}", image.id)))
     }

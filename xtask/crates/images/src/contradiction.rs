@@ -3,7 +3,7 @@
 use super::user;
 use base::error::Fault;
 use model::name::ServiceName;
-use model::system::Service;
+use model::system::{Probe, Service};
 use model::volume;
 use tools::oci::Image;
 
@@ -34,10 +34,19 @@ pub(super) fn notes(image: &Image, service: &Service) -> Vec<String> {
     for volume in image.volumes.iter().filter(|volume| !is_kept(volume)) {
         notes.push(format!("its image has a volume at `{volume}`, which is neither `writable` nor one of its volumes"));
     }
+    notes.extend(health(image, service));
     if !STOP.contains(&image.stop_signal.as_str()) {
         notes.push(format!("its image is made to end by {}; in containers it is told by SIGTERM", image.stop_signal));
     }
     notes
+}
+
+/// Nobody asks as the image would have it; where a connection is all that `ready` takes, that would be to know more.
+pub fn health(image: &Image, service: &Service) -> Option<String> {
+    let is_weak = matches!(&service.ready, Probe::Tcp { send: None, .. });
+    let (form, words) = image.health.split_first().filter(|_| is_weak)?;
+    let command = if form == "CMD" { format!("{words:?}") } else { words.join(" ") };
+    Some(format!("its image has a `HEALTHCHECK`, `{command}`, which nobody asks; `ready` may say the same of it"))
 }
 
 #[cfg(test)]
@@ -86,6 +95,14 @@ mod tests {
     fn an_image_that_says_nothing_contradicts_nothing() {
         let image = image(r#"{"User": "65532", "ExposedPorts": {"80/tcp": {}}}"#);
         assert_eq!(notes(&image, &service("")), [""; 0]);
+        let image =
+            self::image(r#"{"User": "1", "Healthcheck": {"Test": ["CMD-SHELL", "curl -f localhost || exit 1"]}}"#);
+        let told = "its image has a `HEALTHCHECK`, `curl -f localhost || exit 1`, which nobody asks; `ready` may say the same of it";
+        assert_eq!(notes(&image, &service("")), [told]);
+        let image = self::image(r#"{"User": "1", "Healthcheck": {"Test": ["CMD", "redis-cli", "ping"]}}"#);
+        assert!(notes(&image, &service("")).remove(0).contains(r#"`["redis-cli", "ping"]`"#));
+        let none = self::image(r#"{"User": "1", "Healthcheck": {"Test": ["NONE"]}}"#);
+        assert_eq!(notes(&none, &service("")), [""; 0]);
         assert_eq!(check("a/Dockerfile", &image, &service("")), Ok(()));
     }
 }

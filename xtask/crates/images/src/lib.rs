@@ -23,6 +23,7 @@ mod engine_push;
 mod ignore;
 mod image_builder;
 mod index;
+pub mod mirror;
 pub mod moved;
 pub mod pins;
 mod publisher;
@@ -35,6 +36,7 @@ mod survey;
 mod user;
 
 pub use build_location::{BuildLocation, GlibcCheck};
+pub use contradiction::health;
 pub use desired_image::{DOCKERFILE, DesiredImage, PROFILE};
 pub use elf::Glibc;
 pub use publisher::{FindEngine, Publisher, fits};

@@ -44,9 +44,9 @@ impl Pushed {
 
 /// What one run sends to a registry, shared by its steps.
 pub struct Pushes {
-    images: Arc<Images>,
-    registry: Registry,
-    publisher: Publisher,
+    pub(super) images: Arc<Images>,
+    pub(super) registry: Registry,
+    pub(super) publisher: Publisher,
     /// By service, for one platform or all of them.
     pushed: Mutex<BTreeMap<(ServiceName, Option<Platform>), Pushed>>,
 }

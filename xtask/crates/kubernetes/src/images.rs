@@ -1,14 +1,16 @@
 //! The images of a deploy: built here and pushed to the environment's registry, or given to the nodes of a cluster on
-//! this machine in the way that it wants; public ones by their pins.
+//! this machine in the way that it wants; public ones by their pins, or in the same way.
 //!
 //! What a service runs is known from the records of what was built and pushed, so that a deploy which changes nothing
 //! asks neither an engine nor a registry.
 
 mod load;
+mod mirrored;
 mod nodes;
 mod public;
 
 use self::load::Loads;
+use self::mirrored::Mirrored;
 use self::nodes::Nodes;
 use self::public::Public;
 use super::Kubernetes;
@@ -20,6 +22,7 @@ use engine::deployment::Deployment;
 use engine::plan::{Step, StepId, Subject};
 use engine::secrets::MissingSecret;
 use images::{DesiredImage, Enter, Images, Pushes};
+use model::image::ImagePin;
 use model::name::{ServiceName, SystemName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +37,7 @@ pub(super) struct ImageSource {
 }
 
 /// How images get to the nodes.
+#[derive(Clone)]
 enum Way {
     Registry(Arc<Pushes>),
     Nodes(Arc<Loads>),
@@ -57,11 +61,17 @@ impl ImageSource {
         let entering = Arc::clone(core);
         let enter: Enter = Arc::new(move |entry| entering.records.enter_early(entry));
         let images = Images::new(&deployment, ctx, &built, Arc::clone(&core.engine), enter)?;
-        let way = match built.is_empty() {
+        let mirrors = core.deployment.environment.mirror && parts().any(|part| !part.service.is_built());
+        let way = match built.is_empty() && !mirrors {
             true => None,
             false => Some(Way::of(core, ctx, &images, &nodes)?),
         };
-        let publics = public::of(core, &nodes, parts())?;
+        let mirrored = |name: &str, pin: &ImagePin| {
+            let (core, nodes, images) = (Arc::clone(core), Arc::clone(&nodes), Arc::clone(&images));
+            let (way, name, pin) = (way.clone().filter(|_| mirrors)?, name.to_owned(), pin.clone());
+            Some(Arc::new(Mirrored { core, nodes, images, way, name, pin }))
+        };
+        let publics = public::of(core, &nodes, parts(), &mirrored)?;
         Ok(Arc::new(Self { images, way, publics }))
     }
 
@@ -69,7 +79,7 @@ impl ImageSource {
     /// anything but this machine's records.
     pub(super) fn known(&self, service: &ServiceName) -> Option<ImageRef> {
         if let Some(public) = self.publics.get(service) {
-            return Some(public.reference());
+            return public.reference();
         }
         let version = self.images.built(service)?.key;
         let reference = match self.way.as_ref()? {
@@ -82,6 +92,9 @@ impl ImageSource {
     /// What `--dry-run` shows for it: `<digest of epoch>` where that is not known.
     pub(super) fn shown(&self, service: &ServiceName) -> ImageRef {
         let unknown = || {
+            if let Some(public) = self.publics.get(service) {
+                return public.unknown();
+            }
             let wanted = self.images.wanted().iter().find(|wanted| wanted.service == *service);
             let version = wanted.map(DesiredImage::key).unwrap_or_default();
             ImageRef { reference: format!("<digest of {service}>"), version }
@@ -116,14 +129,14 @@ impl ImageSource {
             .filter_map(|service| self.publics.get(service))
             .map(|public| (public.name.as_str(), public))
             .collect();
-        steps.extend(publics.into_values().filter_map(Public::step));
+        steps.extend(publics.into_values().flat_map(Public::steps));
         steps
     }
 
     /// The steps among [`ImageSource::steps`] after which a service's image is there.
     pub(super) fn needs(&self, service: &ServiceName) -> Vec<StepId> {
         match (self.publics.get(service), &self.way) {
-            (Some(public), _) => public.step_id().into_iter().collect(),
+            (Some(public), _) => public.step_ids(),
             (None, Some(Way::Registry(_))) => vec![Pushes::step_of(service, None)],
             (None, Some(Way::Nodes(_))) => vec![load::step_id(service)],
             (None, None) => Vec::new(),

@@ -29,6 +29,8 @@ pub struct Environment {
     pub build: BuildPlace,
     /// Where images are pushed to. Unset: they stay on this machine.
     pub registry: Option<Registry>,
+    /// Public images get to a cluster like those that are built here.
+    pub mirror: bool,
     /// What images are built for. Empty: for the engine's own platform.
     pub platforms: Vec<Platform>,
     /// The cluster, on the targets that have one.

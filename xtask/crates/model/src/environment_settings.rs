@@ -20,7 +20,7 @@ pub(super) const FOLDER: &str = "deploy/environments";
 
 /// Every setting, and the targets on which it does something. `env.NAME` is one on all of them,
 /// `terraform.NAME` on `eks`.
-pub(super) const SETTINGS: [(&str, &[TargetKind]); 29] = [
+pub(super) const SETTINGS: [(&str, &[TargetKind]); 30] = [
     ("target", &TargetKind::ALL),
     ("deployment_id", &TargetKind::ALL),
     ("ports", &[Host, Containers]),
@@ -28,6 +28,7 @@ pub(super) const SETTINGS: [(&str, &[TargetKind]); 29] = [
     ("engine", &TargetKind::ALL),
     ("build", &TargetKind::ALL),
     ("registry", &[Host, Containers, Kubernetes]),
+    ("mirror", &[Kubernetes]),
     ("platforms", &TargetKind::ALL),
     ("context", &[Kubernetes]),
     ("ingress_class", &[Kubernetes]),
@@ -81,6 +82,7 @@ pub(super) fn resolve(name: EnvironmentName, path: &str, layered: Layered, sink:
     let engine = settings.parse("engine", "any", |text| choose(text, &ENGINES));
     let build = settings.parse("build", "auto", |text| choose(text, &BUILD_PLACES));
     let registry = settings.parse("registry", "", |text| optional(text, Registry::from_str));
+    let mirror = settings.parse("mirror", "false", |text| choose(text, &[("false", false), ("true", true)]));
     let platforms = settings.parse("platforms", "", parse_platforms);
     let cluster = settings.cluster();
     let aws = settings.aws();
@@ -99,6 +101,7 @@ pub(super) fn resolve(name: EnvironmentName, path: &str, layered: Layered, sink:
         engine: engine?,
         build: build?,
         registry: registry?,
+        mirror: mirror?,
         platforms: platforms?,
         cluster: cluster?,
         aws: Some(aws?).filter(|_| target == Eks),

@@ -29,7 +29,7 @@ pub(super) struct Loads {
     core: Arc<Kubernetes>,
     images: Arc<Images>,
     nodes: Arc<Nodes>,
-    cluster: LocalCluster,
+    pub(super) cluster: LocalCluster,
 }
 
 impl Loads {
@@ -41,29 +41,85 @@ impl Loads {
     pub(super) fn step(self: &Arc<Self>, service: &ServiceName) -> Option<Step> {
         let wanted = self.images.wanted().iter().find(|wanted| wanted.service == *service)?;
         let kind = candidates(self.core.deployment.environment.engine).first().copied().unwrap_or(EngineKind::Docker);
-        let preview =
-            match lines(&self.cluster, &Engine::as_typed(kind), &self.images.reference(wanted), &self.archive(service))
-            {
-                Some(lines) => lines.into_iter().map(Preview::Run).collect(),
-                None => vec![Preview::Do(format!("nothing: {} runs what {kind} has", self.cluster))],
-            };
+        let preview = match lines(
+            &self.cluster,
+            &Engine::as_typed(kind),
+            &self.images.reference(wanted),
+            &self.archive(service.as_str()),
+        ) {
+            Some(lines) => lines.into_iter().map(Preview::Run).collect(),
+            None => vec![Preview::Do(format!("nothing: {} runs what {kind} has", self.cluster))],
+        };
         Some(Step {
             id: step_id(service),
             title: format!("load the image of `{service}` into {}", self.cluster),
             system: Some(wanted.system.to_string()),
             needs: vec![self.images.step_of(wanted)],
-            holds: match self.cluster {
-                // It gives images through a container of its own, of which there can be one.
-                LocalCluster::Made { maker: Maker::K3d, .. } => Holds::Lock("k3d"),
-                _ => Holds::Nothing,
-            },
+            holds: self.holds(),
             preview,
             work: Box::new(LoadWork { loads: Arc::clone(self), service: service.clone() }),
         })
     }
 
-    fn archive(&self, service: &ServiceName) -> PathBuf {
-        self.core.deployment.home.dir().join("archives").join(format!("{service}.tar"))
+    pub(super) fn holds(&self) -> Holds {
+        match self.cluster {
+            // It gives images through a container of its own, of which there can be one.
+            LocalCluster::Made { maker: Maker::K3d, .. } => Holds::Lock("k3d"),
+            _ => Holds::Nothing,
+        }
+    }
+
+    /// Gives the nodes an image that the engine has; `name` is that of its archive.
+    ///
+    /// # Errors
+    /// When the engine or the cluster's maker refuses.
+    pub(super) fn give(&self, cx: &StepCx<'_>, engine: &Engine, reference: &str, name: &str) -> Result<()> {
+        let archive = self.archive(name);
+        let Some([save, load]) = lines(&self.cluster, engine, reference, &archive) else { return Ok(()) };
+        let folder = archive.parent().unwrap_or(&archive);
+        std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display()))?;
+        // docker writes over an earlier archive; podman refuses to.
+        let _ = std::fs::remove_file(&archive);
+        cx.status("writes it into an archive");
+        let given = cx.run(&save).and_then(|()| {
+            cx.status(format!("gives it to {}", self.cluster));
+            cx.run(&load)
+        });
+        let _ = std::fs::remove_file(&archive);
+        let _ = std::fs::remove_dir(folder);
+        given?;
+        self.arrived(cx, reference)
+    }
+
+    fn arrived(&self, cx: &StepCx<'_>, reference: &str) -> Result<()> {
+        let LocalCluster::Made { maker: Maker::Minikube, name, .. } = &self.cluster else { return Ok(()) };
+        let images = cx.proc.read(&minikube::images(name))?;
+        if images.lines().any(|line| line.trim() == reference) {
+            return Ok(());
+        }
+        let cause = format!("minikube loaded `{reference}` but does not have it");
+        Err(Fault::failed("image-load", cause).hint(format!("see `{}`", minikube::images(name))).into())
+    }
+
+    /// docker's alone is shared with the clusters that come with it.
+    pub(super) fn shared(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
+        if self.cluster != LocalCluster::SharesEngine {
+            return Ok(None);
+        }
+        let kind = self.core.engine.get(cx.proc)?.engine.kind;
+        if kind == EngineKind::Docker {
+            return Ok(Some("its node runs what docker has".to_owned()));
+        }
+        let context = self.core.deployment.environment.cluster.context.as_deref().unwrap_or_default();
+        let cause =
+            format!("the cluster of context `{context}` runs what docker has, and images are built with {kind}");
+        Err(Fault::could_not_run("no-registry", cause)
+            .hint("build with docker: `--set engine=docker`; or name a registry: `--set registry=HOST/PATH`")
+            .into())
+    }
+
+    fn archive(&self, name: &str) -> PathBuf {
+        self.core.deployment.home.dir().join("archives").join(format!("{name}.tar"))
     }
 }
 
@@ -92,28 +148,11 @@ impl LoadWork {
         let built = self.loads.images.built(&self.service);
         built.with_context(|| format!("there is no image of `{}` to load into the cluster", self.service))
     }
-
-    /// docker's alone is shared with the clusters that come with it.
-    fn shared(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
-        if self.loads.cluster != LocalCluster::SharesEngine {
-            return Ok(None);
-        }
-        let kind = self.loads.core.engine.get(cx.proc)?.engine.kind;
-        if kind == EngineKind::Docker {
-            return Ok(Some("its node runs what docker has".to_owned()));
-        }
-        let context = self.loads.core.deployment.environment.cluster.context.as_deref().unwrap_or_default();
-        let cause =
-            format!("the cluster of context `{context}` runs what docker has, and images are built with {kind}");
-        Err(Fault::could_not_run("no-registry", cause)
-            .hint("build with docker: `--set engine=docker`; or name a registry: `--set registry=HOST/PATH`")
-            .into())
-    }
 }
 
 impl Work for LoadWork {
     fn is_done(&self, cx: &StepCx<'_>) -> Result<Option<String>> {
-        if let Some(shared) = self.shared(cx)? {
+        if let Some(shared) = self.loads.shared(cx)? {
             return Ok(Some(shared));
         }
         let built = self.built()?;
@@ -123,36 +162,8 @@ impl Work for LoadWork {
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let built = self.built()?;
         let engine = self.loads.core.engine.get(cx.proc)?.engine;
-        let archive = self.loads.archive(&self.service);
-        let Some([save, load]) = lines(&self.loads.cluster, &engine, &built.reference, &archive) else {
-            return Ok(Outcome::Done);
-        };
-        let folder = archive.parent().unwrap_or(&archive);
-        std::fs::create_dir_all(folder).with_context(|| format!("make `{}`", folder.display()))?;
-        // docker writes over an earlier archive; podman refuses to.
-        let _ = std::fs::remove_file(&archive);
-        cx.status("writes it into an archive");
-        let given = cx.run(&save).and_then(|()| {
-            cx.status(format!("gives it to {}", self.loads.cluster));
-            cx.run(&load)
-        });
-        let _ = std::fs::remove_file(&archive);
-        let _ = std::fs::remove_dir(folder);
-        given?;
-        self.arrived(cx, &built)?;
+        self.loads.give(cx, &engine, &built.reference, self.service.as_str())?;
         Ok(Outcome::DoneWith(built.key))
-    }
-}
-
-impl LoadWork {
-    fn arrived(&self, cx: &StepCx<'_>, built: &Built) -> Result<()> {
-        let LocalCluster::Made { maker: Maker::Minikube, name, .. } = &self.loads.cluster else { return Ok(()) };
-        let images = cx.proc.read(&minikube::images(name))?;
-        if images.lines().any(|line| line.trim() == built.reference) {
-            return Ok(());
-        }
-        let cause = format!("minikube loaded `{}` but does not have it", built.reference);
-        Err(Fault::failed("image-load", cause).hint(format!("see `{}`", minikube::images(name))).into())
     }
 }
 

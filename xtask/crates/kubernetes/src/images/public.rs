@@ -1,6 +1,7 @@
-//! Public images: the cluster pulls them by their pins. One that would run as root or by a name is refused here, since the
+//! Public images: the cluster pulls them by their pins, or is brought them. One that would run as root or by a name is refused here, since the
 //! cluster would refuse it only once the service is to start.
 
+use super::mirrored::Mirrored;
 use super::nodes::Nodes;
 use crate::Kubernetes;
 use crate::release_spec::{ImageRef, WorkloadSpec};
@@ -28,6 +29,8 @@ pub(super) struct Public {
     pub(super) name: String,
     pin: ImagePin,
     as_named: Vec<ServiceName>,
+    /// Where the nodes do not fetch it themselves.
+    mirrored: Option<Arc<Mirrored>>,
 }
 
 /// The public images of these parts, by the services that run them.
@@ -35,6 +38,7 @@ pub(super) fn of<'p>(
     core: &Arc<Kubernetes>,
     nodes: &Arc<Nodes>,
     parts: impl Iterator<Item = &'p WorkloadSpec>,
+    mirrored: &dyn Fn(&str, &ImagePin) -> Option<Arc<Mirrored>>,
 ) -> Result<BTreeMap<ServiceName, Arc<Public>>> {
     let mut users: BTreeMap<&str, Vec<&WorkloadSpec>> = BTreeMap::new();
     for part in parts {
@@ -50,16 +54,26 @@ pub(super) fn of<'p>(
         })?;
         let as_named = parts.iter().filter(|part| part.service.container.takes_user_of_image());
         let as_named = as_named.map(|part| part.service.name.clone()).collect();
+        let mirrored = mirrored(name, &pin);
         let (core, nodes, name) = (Arc::clone(core), Arc::clone(nodes), name.to_owned());
-        let public = Arc::new(Public { core, nodes, name, pin, as_named });
+        let public = Arc::new(Public { core, nodes, name, pin, as_named, mirrored });
         publics.extend(parts.iter().map(|part| (part.service.name.clone(), Arc::clone(&public))));
     }
     Ok(publics)
 }
 
 impl Public {
-    pub(super) fn reference(&self) -> ImageRef {
-        ImageRef { reference: self.pin.to_string(), version: self.pin.tag.clone() }
+    /// What pods run; `None` while it has to be brought to them.
+    pub(super) fn reference(&self) -> Option<ImageRef> {
+        match &self.mirrored {
+            Some(mirrored) => mirrored.known(),
+            None => Some(ImageRef { reference: self.pin.to_string(), version: self.pin.tag.clone() }),
+        }
+    }
+
+    /// What stands for it until then.
+    pub(super) fn unknown(&self) -> ImageRef {
+        ImageRef { reference: format!("<digest of {}>", self.name), version: self.pin.tag.clone() }
     }
 
     pub(super) fn changes_since(&self, version: &str) -> Vec<String> {
@@ -68,13 +82,22 @@ impl Public {
     }
 
     /// The step that looks as whom it runs; none where the services say that themselves.
-    pub(super) fn step_id(&self) -> Option<StepId> {
+    fn user_id(&self) -> Option<StepId> {
         (!self.as_named.is_empty()).then(|| Action::new("user").of(&self.name))
     }
 
-    pub(super) fn step(self: &Arc<Self>) -> Option<Step> {
+    /// The steps after which it can run.
+    pub(super) fn step_ids(&self) -> Vec<StepId> {
+        self.user_id().into_iter().chain(self.mirrored.as_ref().map(|mirrored| mirrored.step_id())).collect()
+    }
+
+    pub(super) fn steps(self: &Arc<Self>) -> Vec<Step> {
+        self.user_step().into_iter().chain(self.mirrored.as_ref().map(Mirrored::step)).collect()
+    }
+
+    fn user_step(self: &Arc<Self>) -> Option<Step> {
         Some(Step {
-            id: self.step_id()?,
+            id: self.user_id()?,
             title: format!("look up which user {} runs as", self.pin),
             system: None,
             needs: Vec::new(),

@@ -34,6 +34,8 @@ pub struct Image {
     pub volumes: BTreeSet<String>,
     /// As its `STOPSIGNAL` has it; empty when it names none.
     pub stop_signal: String,
+    /// As its `HEALTHCHECK` has it, the form first (`CMD`, `CMD-SHELL`); empty when it has none. podman puts it beside the rest.
+    pub health: Vec<String>,
 }
 
 /// A container, running or not.
@@ -105,6 +107,7 @@ impl Image {
             ports: config["ExposedPorts"].as_object().into_iter().flatten().filter_map(|(key, _)| tcp(key)).collect(),
             volumes: config["Volumes"].as_object().into_iter().flatten().map(|(path, _)| path.clone()).collect(),
             stop_signal: text(&config["StopSignal"]),
+            health: health(&[config, value]),
         })
     }
 
@@ -112,6 +115,11 @@ impl Image {
     pub fn is_known_as(&self, reference: &str) -> bool {
         self.digests.iter().any(|known| known == reference)
     }
+}
+
+fn health(places: &[&Value]) -> Vec<String> {
+    let tests = places.iter().map(|place| texts(&place["Healthcheck"]["Test"]));
+    tests.into_iter().find(|test| !test.is_empty() && test[0] != "NONE").unwrap_or_default()
 }
 
 impl Container {
