@@ -10,6 +10,7 @@ mod build;
 mod cluster;
 mod containers;
 mod deploy;
+mod dockerfiles;
 mod doctor;
 mod images;
 mod many;
@@ -23,13 +24,14 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     // Takes minutes, so that all who compare themselves with it share it.
     let usual = usual::Usual::default();
-    let all: [(&str, &dyn Fn()); 8] = [
+    let all: [(&str, &dyn Fn()); 9] = [
         ("start", &start::run),
         ("doctor", &doctor::run),
         ("deploy", &deploy::run),
         ("many", &many::run),
         ("images", &|| images::run(&usual)),
         ("containers", &|| containers::run(&usual)),
+        ("dockerfiles", &|| dockerfiles::run(&usual.engine)),
         ("cluster", &cluster::run),
         ("build", &build::run),
     ];
