@@ -21,13 +21,18 @@ pub(crate) fn tell(ctx: &Ctx, spec: &mut Spec, scope: &Scope) -> Result<Vec<Stri
     if told.is_empty() {
         return Ok(Vec::new());
     }
-    let notes = told.iter().filter(|(system, ..)| scope.has(system)).map(note).collect();
+    let notes: Vec<String> = told.iter().filter(|(system, ..)| scope.has(system)).map(note).collect();
     let describe = ["describe", "--always", "--no-abbrev", "--dirty", "--exclude=*"];
     let line = CommandLine::new("git").arg("-C").arg(&ctx.root).env("GIT_OPTIONAL_LOCKS", "0").args(describe);
-    let asked = ctx.proc.read(&line).map_err(|error| {
-        let cause = format!("git does not tell which commit is checked out: {error:#}");
-        Fault::could_not_run("no-commit", cause).hint("commit something, or leave `${git.commit}` out")
-    })?;
-    spec.tell_commit(asked.trim());
+    match ctx.proc.read(&line) {
+        Ok(asked) => spec.tell_commit(asked.trim()),
+        // Of other systems it does not matter.
+        Err(_) if notes.is_empty() => {}
+        Err(error) => {
+            let cause = format!("git does not tell which commit is checked out: {error:#}");
+            let hint = "commit something, or leave `${git.commit}` out";
+            return Err(Fault::could_not_run("no-commit", cause).hint(hint).into());
+        }
+    }
     Ok(notes)
 }
