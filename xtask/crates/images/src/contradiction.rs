@@ -52,9 +52,12 @@ pub fn health(image: &Image, service: &Service) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn service(file: &str) -> Service {
-        let root = std::env::temp_dir().join(format!("xtask-contradiction-{}-{}", std::process::id(), file.len()));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("xtask-contradiction-{}-{count}", std::process::id()));
         std::fs::create_dir_all(root.join("deploy/systems")).unwrap();
         std::fs::create_dir_all(root.join("a")).unwrap();
         std::fs::write(root.join("a/Dockerfile"), "FROM x").unwrap();

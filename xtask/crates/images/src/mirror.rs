@@ -7,6 +7,7 @@ use engine::ledger;
 use engine::plan::runner::StepCx;
 use model::container::{Platform, Registry};
 use model::image::{Digest, ImagePin};
+use model::name::SystemName;
 use serde_json::json;
 use tools::oci::Engine;
 
@@ -31,16 +32,23 @@ impl Images {
         Ok((engine, id))
     }
 
-    /// Gives an image a further name.
+    /// Gives an image a further name, which goes with a system.
     ///
     /// # Errors
     /// When the ledger cannot be written, or the engine refuses.
-    pub fn name_as(&self, cx: &StepCx<'_>, engine: &Engine, id: &str, name: &ImagePin) -> Result<()> {
+    pub fn name_as(
+        &self,
+        cx: &StepCx<'_>,
+        engine: &Engine,
+        id: &str,
+        name: &ImagePin,
+        system: &SystemName,
+    ) -> Result<()> {
         let reference = name.to_string();
         (self.enter)(ledger::Entry {
             kind: IMAGE.to_owned(),
             id: reference.clone(),
-            system: None,
+            system: Some(system.to_string()),
             identity: json!({"engine": engine.kind.as_str(), "reference": reference}),
         })?;
         cx.proc.read(&engine.tag(id, &reference)).map(drop)

@@ -24,6 +24,7 @@ use engine::secrets::MissingSecret;
 use images::{DesiredImage, Enter, Images, Pushes};
 use model::image::ImagePin;
 use model::name::{ServiceName, SystemName};
+use model::system::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -69,7 +70,10 @@ impl ImageSource {
         let mirrored = |name: &str, pin: &ImagePin| {
             let (core, nodes, images) = (Arc::clone(core), Arc::clone(&nodes), Arc::clone(&images));
             let (way, name, pin) = (way.clone().filter(|_| mirrors)?, name.to_owned(), pin.clone());
-            Some(Arc::new(Mirrored { core, nodes, images, way, name, pin }))
+            let runs =
+                |part: &WorkloadSpec| matches!(&part.service.source, Source::Image { image, .. } if *image == name);
+            let system = systems.iter().find(|(_, parts)| parts.iter().any(runs))?.0.clone();
+            Some(Arc::new(Mirrored { core, nodes, images, way, name, pin, system }))
         };
         let publics = public::of(core, &nodes, parts(), &mirrored)?;
         Ok(Arc::new(Self { images, way, publics }))

@@ -16,6 +16,7 @@ use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use images::{Images, mirror};
 use model::container::{Platform, Registry};
 use model::image::{Digest, ImagePin};
+use model::name::SystemName;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub(super) struct Mirrored {
     /// The short name that systems use.
     pub(super) name: String,
     pub(super) pin: ImagePin,
+    /// The first that runs it, with which this machine's copy goes.
+    pub(super) system: SystemName,
 }
 
 impl Mirrored {
@@ -131,7 +134,7 @@ impl Work for MirrorWork {
         let (image, platform) = (&self.0, self.0.platform()?);
         let (engine, id) = image.images.fetch(cx, &image.pin, platform)?;
         let name = image.name_of(image.pin.digest.as_ref().map_or(&id, |digest| digest.as_str()))?;
-        image.images.name_as(cx, &engine, &id, &name)?;
+        image.images.name_as(cx, &engine, &id, &name, &image.system)?;
         let digest = match &image.way {
             Way::Registry(pushes) => Some(pushes.send(cx, &engine, &name, platform)?),
             Way::Nodes(loads) => {

@@ -34,7 +34,8 @@ pub(super) fn removal(core: &Kubernetes, system: &SystemName) -> Option<Removal>
 /// The images of a scope that are still there and should not be.
 pub(super) fn remaining(core: &Kubernetes, scope: &Scope) -> Result<Vec<Survivor>> {
     // A machine that has never built anything need not have an engine.
-    match core.deployment.home.dir().join("images").is_dir() {
+    let has = |folder: &str| core.deployment.home.dir().join(folder).is_dir();
+    match has("images") || has("mirrored") {
         true => cleanup::remaining(&core.deployment.home, &core.engine, &core.proc, scope),
         false => Ok(Vec::new()),
     }
