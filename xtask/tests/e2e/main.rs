@@ -37,3 +37,4 @@ mod systems;
 mod terminal;
 mod undeclared;
 mod upgrade;
+mod worker;

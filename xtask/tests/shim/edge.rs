@@ -7,7 +7,7 @@ use model::name::ServiceName;
 use model::system::Probe;
 use shim::edge;
 use shim::edge::{Edge, Fronted};
-use shim::{Mount, Run, RunSpec};
+use shim::{Mount, Publish, Run, RunSpec};
 use skip::Found;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +46,7 @@ impl Fronts {
             public,
             http: true,
             aliases: vec![service.to_owned()],
+            further: Vec::new(),
         };
         let edge = Edge { fronted: vec![fronted("shop", true), fronted("stock", false)] };
         let routes = stage.folder("routes", &[]);
@@ -61,7 +62,7 @@ impl Fronts {
     fn start_edge(&self, args: Vec<String>) {
         let run = RunSpec {
             aliases: vec!["shop".to_owned(), "stock".to_owned()],
-            publish: vec![(self.public, self.edge.public_port(&name("shop")).unwrap())],
+            publish: vec![Publish { at: self.public, port: self.edge.public_port(&name("shop")).unwrap(), udp: false }],
             mounts: vec![Mount::Bind { source: self.routes.clone(), at: edge::ROUTES.to_owned() }],
             args,
             memory: "128Mi".parse().unwrap(),

@@ -47,7 +47,7 @@ impl<'a> Attempt<'a> {
     fn new(containers: &'a Containers, core: &'a Supervised, denied: &DeniedPath) -> Result<Result<Self, String>> {
         let declared = core.deployment.find_service(&denied.to).zip(core.system_of(&denied.to));
         let (service, system) = declared.ok_or_else(|| anyhow!("there is no service `{}`", denied.to))?;
-        let port = service.port;
+        let port = service.port.ok_or_else(|| anyhow!("`{}` has no `port`", denied.to))?;
         let Some(name) = current_container(core, &containers.names, &denied.to)? else {
             return Ok(Err(format!("`{}` does not run here", denied.to)));
         };

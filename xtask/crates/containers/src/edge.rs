@@ -13,13 +13,13 @@ use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::reconcile::UnitId;
 use keys::Digest;
-use machine::supervised::Supervised;
 use machine::supervised::recipe::Recipe;
+use machine::supervised::{Supervised, addresses};
 use model::container::{Cpu, Memory, NONROOT};
 use model::name::{ServiceName, SystemName};
 use model::system::{Probe, Service, System};
 use shim::edge::{CONFIRMATIONS, Edge, PING, ROUTES, confirmation, route_file};
-use shim::{Mount, Run, RunSpec};
+use shim::{Mount, Publish, Run, RunSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -100,9 +100,9 @@ pub(super) fn step(
     if pulled {
         needs.push(pull::step_id(IMAGE));
     }
-    let public = system.services.iter().filter(|service| service.holds_public_name());
-    let addresses = core.addresses().unwrap_or_default();
-    let names: Vec<String> = public.map(|service| shown(core, service, addresses.get(&service.name))).collect();
+    let public = system.services.iter().flat_map(addresses::each_port).filter(Service::holds_public_name);
+    let all = core.addresses().unwrap_or_default();
+    let names: Vec<String> = public.map(|service| shown(core, &service, all.get(&service.name))).collect();
     let does = match names.as_slice() {
         [] => "for the names of internal services".to_owned(),
         names => format!("for the public ports of {}", names.join(", ")),
@@ -210,10 +210,10 @@ impl EdgeWork {
 
     /// The public services that are started, and where each is published.
     fn published(&self) -> Result<Vec<(ServiceName, SocketAddr)>> {
-        let addresses = self.core.addresses()?;
-        let public = self.system.services.iter().filter(|service| service.holds_public_name());
-        let public = public.filter(|service| self.unpublished.as_ref() != Some(&service.name));
-        Ok(public.filter_map(|service| Some((service.name.clone(), *addresses.get(&service.name)?))).collect())
+        let all = self.core.addresses()?;
+        let public = self.system.services.iter().flat_map(addresses::each_port).filter(Service::holds_public_name);
+        let public = public.filter(|service| self.unpublished.as_ref() != Some(&service.name.owner()));
+        Ok(public.filter_map(|service| Some((service.name.clone(), *all.get(&service.name)?))).collect())
     }
 
     /// Two edges cannot publish one port: that of a system which no file declares any more ends before this one starts.
@@ -292,7 +292,9 @@ impl EdgeWork {
     fn run(&self, edge: &Edge, service: &ServiceName, image: String) -> Result<RunSpec> {
         let system = &self.system.name;
         let published = self.published()?;
-        let publish = published.iter().filter_map(|(name, address)| Some((*address, edge.public_port(name)?)));
+        let publish = published
+            .iter()
+            .filter_map(|(name, at)| Some(Publish { at: *at, port: edge.public_port(name)?, udp: edge.is_udp(name) }));
         let publish: Vec<_> = publish.collect();
         let fixed = self.fixed.of(&self.core, &self.names, &self.system)?;
         let front = (fixed.is_closed && !publish.is_empty()).then(|| self.names.front(system));

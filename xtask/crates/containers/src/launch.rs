@@ -62,7 +62,7 @@ pub(super) fn spec(
         dir: core.home().dir().to_owned(),
         env,
         log: core.home().log(&recipe.service),
-        listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, image.port)),
+        listen: image.port.map_or(supervisor::NOWHERE, |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         style: LaunchStrategy::Container {
             place: part.place(),
             overlaps: fronted::overlaps(system, service),
@@ -90,8 +90,10 @@ struct Part<'a> {
 
 impl Part<'_> {
     fn variables(&self, mut variables: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        variables.entry("PORT".to_owned()).or_insert_with(|| self.image.port.to_string());
-        variables.entry("LISTEN_ADDRESS".to_owned()).or_insert_with(|| Ipv4Addr::UNSPECIFIED.to_string());
+        if let Some(port) = self.image.port {
+            variables.entry("PORT".to_owned()).or_insert_with(|| port.to_string());
+            variables.entry("LISTEN_ADDRESS".to_owned()).or_insert_with(|| Ipv4Addr::UNSPECIFIED.to_string());
+        }
         let docker = self.found.engine.kind == EngineKind::Docker;
         let configured = docker.then(|| docker_no_proxy(&self.core.vars)).flatten();
         without_proxy(&mut variables, configured, self.system);
@@ -179,7 +181,7 @@ impl Part<'_> {
             engine: self.found.engine.kind,
             prefix: self.names.container(&self.service.name),
             network: self.names.network(&self.system.name),
-            port: self.image.port,
+            port: self.image.port.unwrap_or_default(),
             reach,
             relays: Vec::new(),
         }
@@ -250,11 +252,12 @@ pub(super) fn refer(core: &Supervised, service: &Service, reference: &Reference)
     match reference {
         Reference::Address => Some(Ipv4Addr::UNSPECIFIED.to_string()),
         Reference::Host => Some(service.name.to_string()),
-        Reference::Port => Some(service.port.to_string()),
+        Reference::Port => service.port.map(|port| port.to_string()),
+        Reference::FurtherPort(name) => service.ports.get(name).map(|further| further.port.to_string()),
         Reference::PublicUrl if service.public => {
             published::of(core, &service.name).map(|address| public_url(address, service))
         }
-        Reference::PublicUrl => Some(format!("http://{}:{}", service.name, service.port)),
+        Reference::PublicUrl => service.port.map(|port| format!("http://{}:{port}", service.name)),
         Reference::Data => Some(service.data().to_owned()),
         Reference::Commit | Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     }
@@ -284,6 +287,13 @@ pub(super) fn preview(containers: &Containers, core: &Supervised, recipe: &Recip
     let line = line().unwrap_or_else(|| recipe.version());
     let allowed = allowed(core, recipe).map(|allowed| format!("\n{allowed}")).unwrap_or_default();
     format!("under the supervisor: {line}{allowed}")
+}
+
+/// How a version with further ports takes the place of the one that runs, where that is not without a gap.
+pub(super) fn takeover(core: &Supervised, recipe: &Recipe) -> Option<String> {
+    let (service, system) = core.service(&recipe.service).zip(core.system_of(&recipe.service))?;
+    let stops = !recipe.ports.is_empty() && !fronted::overlaps(&system, service);
+    stops.then(|| "a version stops before the next one starts: its further ports are reached directly".to_owned())
 }
 
 /// What it may do that others may not, and why; and what it may reach.
@@ -319,5 +329,6 @@ pub(super) fn endpoint(containers: &Containers, core: &Supervised, service: &Ser
     let network = containers.names.network(&system.name);
     let address = container.and_then(|container| container.addresses.get(&network).copied());
     let address = address.ok_or_else(|| format!("`{service}` has no address in its network"))?;
-    Ok(SocketAddr::new(address, declared.port).into())
+    let port = declared.port.ok_or_else(|| format!("`{service}` has no `port`"))?;
+    Ok(SocketAddr::new(address, port).into())
 }

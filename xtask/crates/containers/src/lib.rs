@@ -163,7 +163,9 @@ impl Runtime for Containers {
     }
 
     fn remark(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
-        launch::allowed(core, recipe)
+        let all: Vec<String> =
+            launch::takeover(core, recipe).into_iter().chain(launch::allowed(core, recipe)).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     fn elsewhere(&self, _: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {

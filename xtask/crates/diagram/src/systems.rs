@@ -50,7 +50,9 @@ pub(super) fn diagram(systems: &[System]) -> String {
 
 fn draw(chart: &mut Chart, service: &Service) {
     let id = id("svc", service.name.as_str());
-    let name = format!("{} :{}", service.name, service.port);
+    let further = service.ports.values().map(|further| further.port);
+    let ports: Vec<String> = service.port.into_iter().chain(further).map(|port| format!(" :{port}")).collect();
+    let name = format!("{}{}", service.name, ports.concat());
     let team = service.team.as_ref().map(|team| format!("team {team}"));
     let when = when(service);
     let mut lines = vec![name.as_str()];

@@ -26,12 +26,12 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let here = services.filter(|service| service.targets.contains(&environment.target));
     // Of containers only those that are public take a port of this machine.
     let here = here.filter(|service| service.holds_public_name() || environment.target == TargetKind::Host);
-    here.map(|service| check(scene, service, environment)).collect()
+    here.filter_map(|service| Some(check(scene, service, service.host_port?, environment))).collect()
 }
 
-fn check(scene: &Scene, service: &Service, environment: &Environment) -> Check {
+fn check(scene: &Scene, service: &Service, host_port: u16, environment: &Environment) -> Check {
     let id = format!("port.{}", service.name);
-    let title = format!("port {} of {}", service.host_port, service.name);
+    let title = format!("port {host_port} of {}", service.name);
     let idle = match environment.ports {
         Ports::Free => Some("ports are chosen by the deploy".to_owned()),
         Ports::Prefer | Ports::Declared => idle(scene, service, environment.target),
@@ -40,7 +40,7 @@ fn check(scene: &Scene, service: &Service, environment: &Environment) -> Check {
         return Check::known(Group::Machine, id, title, Finding::skip(reason));
     }
     let ip = if service.public { environment.bind } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
-    let address = SocketAddr::new(ip, service.host_port);
+    let address = SocketAddr::new(ip, host_port);
     let stand_in = match &service.source {
         Source::Image { host: Some(host), .. } | Source::Dockerfile { host: Some(host), .. } => host.running.clone(),
         _ => None,

@@ -116,7 +116,7 @@ fn health(part: &WorkloadSpec) -> BTreeMap<String, String> {
         // What a probe of the cluster takes for good.
         Probe::Http { path } => (path.as_str(), "200-399"),
         // There is no way to ask for a connection alone: whatever is answered will do.
-        Probe::Tcp { .. } => ("/", "200-499"),
+        Probe::Tcp { .. } | Probe::Command(_) | Probe::Runs(_) => ("/", "200-499"),
     };
     let own = [("healthcheck-protocol", "HTTP"), ("healthcheck-path", path), ("success-codes", codes)];
     own.into_iter().chain(HEALTH).map(|(key, value)| (format!("{PREFIX}/{key}"), value.to_owned())).collect()

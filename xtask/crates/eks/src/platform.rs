@@ -128,7 +128,8 @@ impl Platform for EksPlatform {
     fn grants(&self, part: &WorkloadSpec) -> Result<Option<ServiceBindings>> {
         let environment = &self.infra.deployment.environment;
         if !self.calls_aws(&part.service) {
-            let ports = self.managed(&part.service).map(|service| egress::within(environment, service.port));
+            let ports =
+                self.managed(&part.service).filter_map(|service| Some(egress::within(environment, service.port?)));
             return Ok(Some(ServiceBindings { env: BTreeMap::new(), egress: ports.collect() }));
         }
         let Some(outputs) = self.outputs()? else { return Ok(None) };

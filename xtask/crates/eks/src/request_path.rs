@@ -196,7 +196,7 @@ fn untrusted(host: &str, shown: &curl::Shown) -> Option<Fault> {
 /// When the cluster or AWS does not answer.
 pub(super) fn look(provider: &AlbIngress, core: &Kubernetes, service: &Service) -> Result<RequestPath> {
     let mut hops = in_cluster(core, &service.name)?;
-    hops.port = service.port;
+    hops.port = service.port.unwrap_or_default();
     let Some(ingress) = AlbIngress::ingress(core, &service.name)? else { return Ok(hops) };
     let Some(host) = alb_ingress::balancer(&ingress).map(str::to_owned) else { return Ok(hops) };
     let aws = &provider.infra.aws;

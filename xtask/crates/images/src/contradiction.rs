@@ -23,9 +23,10 @@ pub(super) fn check(name: &str, image: &Image, service: &Service) -> Result<(), 
 /// What will not be as the image has it, a line each.
 pub(super) fn notes(image: &Image, service: &Service) -> Vec<String> {
     let mut notes = Vec::new();
-    if !image.ports.is_empty() && !image.ports.contains(&service.port) {
+    if !image.ports.is_empty() && !service.port.is_some_and(|port| image.ports.contains(&port)) {
         let ports: Vec<String> = image.ports.iter().map(u16::to_string).collect();
-        notes.push(format!("its image exposes {}, and its port is {}", ports.join(", "), service.port));
+        let own = service.port.map_or("it has no `port`".to_owned(), |port| format!("its port is {port}"));
+        notes.push(format!("its image exposes {}, and {own}", ports.join(", ")));
     }
     let kept = volume::all(&service.container, service.uses_data().then(|| service.data()));
     let is_kept = |volume: &&String| {

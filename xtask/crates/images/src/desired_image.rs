@@ -230,7 +230,7 @@ fn crates(
     let recipe = Input::new(Kind::Dockerfile, DOCKERFILE, &common.recipe);
     let mut images = BTreeMap::new();
     for (system, service, name) in crates {
-        let port = Some(service.port).filter(|_| common.asks_for_port());
+        let port = service.port.filter(|_| common.asks_for_port());
         let image = CrateImage { name: name.to_owned(), port, common: Arc::clone(&common) };
         let order = Order { deployment, recipe: &recipe, service: &service.name, system, image };
         let desired = platforms.iter().map(|platform| order.desired(&sources, *platform));

@@ -69,7 +69,7 @@ impl<'a> Attempt<'a> {
             return Ok(Err(reason.to_owned()));
         };
         trial::clean_up(&api, &core.names)?;
-        let address = SocketAddr::new(ip, service.port);
+        let address = SocketAddr::new(ip, service.port.unwrap_or_default());
         Ok(Ok(Self { core, api, denied, service, system, target, address, program }))
     }
 

@@ -139,7 +139,7 @@ impl Fixture {
         port: u16,
         within: Duration,
     ) -> Result<()> {
-        let expected = Expected { name: workload.clone(), port, needs: Vec::new(), ready_within: within };
+        let expected = Expected { name: workload.clone(), port: Some(port), needs: Vec::new(), ready_within: within };
         rollout::watch_release(core, cx, &self.namespace, &self.name, &[expected])
     }
 

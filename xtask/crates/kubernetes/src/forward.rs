@@ -63,7 +63,7 @@ impl Forwards {
 }
 
 fn open(core: &Kubernetes, service: &ServiceName, pod: &Value) -> Result<Forward> {
-    let port = core.deployment.find_service(service).map(|declared| declared.port).unwrap_or_default();
+    let port = core.deployment.find_service(service).and_then(|declared| declared.port).unwrap_or_default();
     let line = kubectl::port_forward(core.access.kubectl()?, object::namespace(pod), object::name(pod), port);
     let program = core.proc.spawn_guarded(&core.own_program, &line)?;
     let address = program.expect_line(START, &|| core.interrupts.stopping(), kubectl::forwarded)?;

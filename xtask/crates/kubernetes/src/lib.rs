@@ -38,6 +38,7 @@ pub mod needs;
 mod parting;
 pub mod platform;
 pub mod pods;
+mod ports;
 pub mod prerequisites;
 mod public_url;
 pub mod pull_secrets;

@@ -49,7 +49,7 @@ fn part(name: &ServiceName, values: &Value) -> WorkloadSpec {
 }
 
 pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
-    let port = values["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+    let port = values["port"].as_u64().and_then(|port| u16::try_from(port).ok());
     let seconds = |value: &Value| Duration::from_secs(value.as_u64().unwrap_or_default());
     let needs = values["needs"].as_array().into_iter().flatten();
     Service {
@@ -60,6 +60,7 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
         run: None,
         port,
         host_port: port,
+        ports: super::ports::recalled(values),
         public: values["public"].is_object(),
         public_name: public_name(name, &values["public"]),
         team: None,
@@ -74,8 +75,8 @@ pub(super) fn service(name: &ServiceName, values: &Value) -> Service {
         secrets: BTreeMap::new(),
         files: BTreeMap::new(),
         args: Vec::new(),
-        ready: probe(&values["probes"]["ready"]),
-        live: probe(&values["probes"]["live"]),
+        ready: probe(&values["probes"], "ready", port.is_some()),
+        live: probe(&values["probes"], "live", port.is_some()),
         ready_within: seconds(&values["probes"]["startSeconds"]),
         stop_within: seconds(&values["stopSeconds"]),
         replicas: number(&values["replicas"]),
@@ -98,10 +99,15 @@ fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-fn probe(value: &Value) -> Probe {
+fn probe(probes: &Value, which: &str, has_port: bool) -> Probe {
+    let value = &probes[which];
     match value["http"].as_str() {
         Some(path) => Probe::Http { path: path.to_owned() },
-        None => Probe::Tcp { send: None, expect: None },
+        None if has_port => Probe::Tcp { send: None, expect: None },
+        None => match serde_json::from_value(value["exec"].clone()) {
+            Ok(words) => Probe::Command(words),
+            Err(_) => Probe::Runs(Duration::from_secs(probes["runsSeconds"].as_u64().unwrap_or_default())),
+        },
     }
 }
 
@@ -118,7 +124,7 @@ mod tests {
         });
         let part = part(&"app".parse().unwrap(), &values);
         let service = &part.service;
-        assert_eq!((part.replicas, part.stores, service.port, service.public), (2, false, 8081, true));
+        assert_eq!((part.replicas, part.stores, service.port, service.public), (2, false, Some(8081), true));
         assert_eq!(service.ready, Probe::Http { path: "/readyz".to_owned() });
         assert_eq!((service.ready_within, service.stop_within), (Duration::from_secs(30), Duration::from_secs(10)));
         assert_eq!(service.needs, ["ledger".parse::<ServiceName>().unwrap()]);

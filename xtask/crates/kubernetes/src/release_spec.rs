@@ -167,8 +167,10 @@ fn part(service: &Service, there: &There<'_>, environment: &Environment) -> Work
         };
     }
     part.give(environment.env_of(&service.name));
-    part.tell("PORT", service.port.to_string());
-    part.tell(LISTEN_ADDRESS, listen.clone());
+    if let Some(port) = service.port {
+        part.tell("PORT", port.to_string());
+        part.tell(LISTEN_ADDRESS, listen.clone());
+    }
     part.listen = listen;
     part
 }
@@ -262,7 +264,8 @@ impl Filler<'_> {
         match reference {
             Reference::Address => Some(self.listen.to_owned()),
             Reference::Host => Some(self.service.name.to_string()),
-            Reference::Port => Some(self.service.port.to_string()),
+            Reference::Port => Some(self.service.port?.to_string()),
+            Reference::FurtherPort(name) => Some(self.service.ports.get(name)?.port.to_string()),
             Reference::PublicUrl => Some(public_url::unknown(self.service)),
             Reference::Data => Some(self.service.data().to_owned()),
             Reference::Commit => None,

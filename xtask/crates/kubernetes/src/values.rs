@@ -1,9 +1,8 @@
 //! The values of a release, as the chart in `helm/app` takes them (`values.schema.json` there says the same).
 
-use super::assets;
-use super::egress;
 use super::names::{PUBLIC, entrances};
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
+use super::{assets, egress, ports};
 use model::allowance::Allowance;
 use model::cluster::{NameServer, NameServerPlace};
 use model::container::FILES;
@@ -73,7 +72,6 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     let image = wanted.images.get(name);
     let mut values = json!({
         "image": image.map_or("", |image| image.reference.as_str()),
-        "port": part.service.port,
         "http": is_http(part),
         "replicas": part.replicas,
         "needs": needs(wanted, part),
@@ -94,6 +92,8 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     };
     // A label with nothing in it would say that the version is known to be none.
     let version = image.map(|image| image.version.as_str()).filter(|version| !version.is_empty());
+    set("port", part.service.port.map(|port| json!(port)));
+    set("ports", ports::values(&part.service));
     set("version", version.map(|version| json!(version)));
     set("team", part.service.team.as_ref().map(|team| json!(team.as_str())));
     set("public", (part.service.public && wanted.exposure.is_some()).then(|| public(wanted, part)));
@@ -106,7 +106,7 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     set("user", user(part).map(|user| json!({"uid": user.uid, "gid": user.gid})));
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
     set("storage", part.stores.then(|| storage(&part.volumes)));
-    set("metrics", part.is_own().then(|| json!({"path": METRICS})));
+    set("metrics", (part.is_own() && part.service.port.is_some()).then(|| json!({"path": METRICS})));
     let granted = wanted.grants.get(name).map(|grants| grants.egress.clone()).unwrap_or_default();
     let egress: Vec<Value> = granted.into_iter().chain(egress::rules(&part.service.reaches)).collect();
     set("egress", (!egress.is_empty()).then(|| json!(egress)));
@@ -118,7 +118,8 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
 
 /// Those that it reaches: of the services that it could do without, those that are there.
 fn needs<'a>(wanted: &'a ReleaseSpec, part: &WorkloadSpec) -> Vec<&'a str> {
-    let needed = |other: &&WorkloadSpec| part.service.needs.contains(&other.service.name);
+    let reached = |other: &WorkloadSpec| other.service.port.is_some();
+    let needed = |other: &&WorkloadSpec| part.service.needs.contains(&other.service.name) && reached(other);
     wanted.parts.iter().filter(needed).map(|other| other.service.name.as_str()).collect()
 }
 
@@ -244,11 +245,15 @@ fn autoscaling(part: &WorkloadSpec, scale: &Scale) -> Value {
 
 fn probes(part: &WorkloadSpec) -> Value {
     let health = &part.service.container.health;
-    json!({
-        "startSeconds": seconds(part.service.ready_within).max(1),
-        "ready": probe(&part.service.ready, health),
-        "live": probe(&part.service.live, health),
-    })
+    let mut probes = json!({"startSeconds": seconds(part.service.ready_within).max(1)});
+    for (which, asked) in [("ready", &part.service.ready), ("live", &part.service.live)] {
+        match asked {
+            // What a pod has to do is not to end, which nobody asks it.
+            Probe::Runs(long) => probes["runsSeconds"] = json!(seconds(*long)),
+            asked => probes[which] = probe(asked, health),
+        }
+    }
+    probes
 }
 
 /// Kubernetes can open a connection, but not talk over it; a command within the container can, where there is one.
@@ -258,6 +263,8 @@ fn probe(probe: &Probe, health: &[String]) -> Value {
         Probe::Tcp { send: None, expect: None } => json!({"tcp": true}),
         Probe::Tcp { .. } if health.is_empty() => json!({"tcp": true}),
         Probe::Tcp { .. } => json!({"exec": health}),
+        Probe::Command(words) => json!({"exec": words}),
+        Probe::Runs(_) => Value::Null,
     }
 }
 

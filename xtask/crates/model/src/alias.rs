@@ -19,6 +19,9 @@ pub(super) fn check(drafts: &[DraftService<'_>], roster: &Roster<'_>) {
     let mut first: BTreeMap<&ServiceName, &ServiceName> = BTreeMap::new();
     for draft in drafts {
         for (alias, at) in &draft.aliases {
+            if draft.service.port.is_none() {
+                at.report("a service without `port` is reached by no name");
+            }
             if roster.contains_key(alias.as_str()) {
                 at.report(format!("`{alias}` is the name of a service already"));
             } else if let Some(of) = first.insert(alias, &draft.service.name) {

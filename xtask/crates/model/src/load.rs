@@ -34,6 +34,8 @@ pub struct Spec {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DeclaredPort {
     service: ServiceName,
+    /// The name of a further one.
+    port: Option<String>,
     place: Place,
     /// What a message about it begins with.
     prefix: String,
@@ -52,11 +54,12 @@ impl Spec {
             let has = |system: &&System| system.services.iter().any(|service| service.name == declared.service);
             let Some(system) = self.systems.iter().find(has) else { continue };
             let mut services = system.services.iter().filter(|service| service.name == declared.service);
-            let Some(service) = services.find(|service| takes_port(service, target)) else { continue };
+            let port = services.find_map(|service| taken_port(service, declared.port.as_ref(), target));
+            let Some(port) = port else { continue };
             let concerned = |other: &&System| named.contains(&system.name) || named.contains(&other.name);
-            let others = taken.entry(service.host_port).or_default();
+            let others = taken.entry(port).or_default();
             if let Some((_, other)) = others.iter().find(|(system, _)| named.is_empty() || concerned(system)) {
-                let (port, prefix) = (service.host_port, &declared.prefix);
+                let prefix = &declared.prefix;
                 let message = format!(
                     "{prefix}port {port} is that of `{}` too ({}); give one of them a `host_port` of its own",
                     other.service, other.place
@@ -69,10 +72,15 @@ impl Spec {
     }
 }
 
-/// Whether a service takes a port of a machine that it shares with others: of containers only those that are public do.
-fn takes_port(service: &Service, target: TargetKind) -> bool {
-    let shared = target == TargetKind::Host || target == TargetKind::Containers && service.holds_public_name();
-    shared && service.targets.contains(&target) && service.presence != Presence::WhenReplicated
+/// The port that a service takes of a machine which it shares with others: of containers only what is public does.
+fn taken_port(service: &Service, further: Option<&String>, target: TargetKind) -> Option<u16> {
+    let (port, public) = match further {
+        None => (service.host_port?, service.holds_public_name()),
+        Some(name) => service.ports.get(name).map(|further| (further.host_port, further.public))?,
+    };
+    let shared = target == TargetKind::Host || target == TargetKind::Containers && public;
+    let there = service.targets.contains(&target) && service.presence != Presence::WhenReplicated;
+    (shared && there).then_some(port)
 }
 
 /// What can be read of the files, and what is wrong with the others.
@@ -203,8 +211,9 @@ fn check_public_names(drafts: &[Draft<'_>]) {
 }
 
 fn declared_ports(draft: &Draft<'_>) -> Vec<DeclaredPort> {
-    let declared = |(name, at): &(ServiceName, At<'_>)| DeclaredPort {
+    let declared = |(name, port, at): &(ServiceName, Option<String>, At<'_>)| DeclaredPort {
         service: name.clone(),
+        port: port.clone(),
         place: at.place(),
         prefix: at.prefix(),
     };

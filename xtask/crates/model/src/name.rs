@@ -67,9 +67,30 @@ macro_rules! label {
 }
 
 label! {
-    /// A service: one program with one port. Unique over all systems, since users name services alone (`logs epoch`).
+    /// A service: one program. Unique over all systems, since users name services alone (`logs epoch`).
     ServiceName
 }
+
+impl ServiceName {
+    /// What a further port of the service is called where ports of a machine are counted. No service has such a name.
+    pub fn port(&self, name: &str) -> Self {
+        Self(format!("{self}.{name}"))
+    }
+
+    /// What [`ServiceName::port`] made, or the name of a service.
+    pub fn of_port(text: &str) -> Option<Self> {
+        match text.split_once('.') {
+            Some((service, port)) => Some(service.parse::<Self>().ok()?.port(port)),
+            None => text.parse().ok(),
+        }
+    }
+
+    /// The service whose port it is.
+    pub fn owner(&self) -> Self {
+        Self(self.0.split('.').next().unwrap_or_default().to_owned())
+    }
+}
+
 label! {
     /// A system: the stem of its file in `deploy/systems/`.
     SystemName

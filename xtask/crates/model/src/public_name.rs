@@ -74,7 +74,7 @@ impl Service {
     pub fn asked_from_outside(&self) -> Option<&str> {
         let path = match &self.ready {
             Probe::Http { path } => path,
-            Probe::Tcp { .. } => "/",
+            Probe::Tcp { .. } | Probe::Command(_) | Probe::Runs(_) => "/",
         };
         self.public_name.has(path).then_some(path)
     }

@@ -30,12 +30,17 @@ fn check_one(
     roster: &Roster<'_>,
     root: &Path,
 ) -> Result<(), String> {
-    let for_others = matches!(reference, Reference::Host | Reference::Port | Reference::Secret(_));
+    use Reference::{Address, FurtherPort, Host, Port, PublicUrl};
+    let for_others = matches!(reference, Host | Port | FurtherPort(_) | Reference::Secret(_));
     if placed.role == Role::Provided && !for_others {
         return Err("others get this, so it may only hold `${host}`, `${port}` and `${secret.NAME}`".to_owned());
     }
     match reference {
-        Reference::Address | Reference::Host | Reference::Port | Reference::PublicUrl | Reference::Data => Ok(()),
+        Address | Host | Port | PublicUrl if service.port.is_none() => Err(format!("`{}` has no `port`", service.name)),
+        Address | Host | Port | PublicUrl | Reference::Data => Ok(()),
+        FurtherPort(name) => {
+            find(name, "port", "further ports of this service", service.ports.keys().map(String::as_str))
+        }
         Reference::Secret(name) => {
             let secrets = service.secrets.keys().map(String::as_str);
             find(name, "secret", "secrets of this service", secrets)?;
@@ -76,6 +81,9 @@ fn check_provided(
     let Some(needed) = roster.get(of.as_str()).copied().flatten() else {
         return Ok(());
     };
+    if needed.port.is_none() && !needed.provides.contains_key(name) {
+        return Err(format!("refers to `{of}`, which has no `port` to be reached on"));
+    }
     let provided = needed.provides.keys().map(String::as_str);
     find(name, "name", &format!("names that `{of}` provides"), provided)?;
     let template = needed.provides.get(name);

@@ -7,7 +7,7 @@ use super::container::Container;
 use super::container_file;
 use super::decode::{At, Table, Value};
 use super::error::find;
-use super::grammar::{check_any_variable, check_path, check_variable, check_word};
+use super::grammar::{check_any_variable, check_variable, check_word};
 use super::host_file::{self, Host};
 use super::name::ServiceName;
 use super::public_name;
@@ -17,6 +17,7 @@ use super::system::{
     HostProgram, HostRun, Managed, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template,
 };
 use super::system_file::read_was;
+use super::{port_file, probe_file};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub(super) const SCALE_SETTLES: Duration = Duration::from_secs(300);
 /// Why there cannot be several of a service with volumes.
 pub(super) const ALONE: &str = "a service with `volumes` is one alone: replicas cannot share them";
 
+/// Why a worker cannot be public.
+pub(super) const NOTHING_PUBLIC: &str = "a service without `port` has nothing that could be public";
+
 /// What else a service may refer to.
 pub(super) struct Known {
     /// The packages below `app/` that are programs.
@@ -56,7 +60,8 @@ pub(super) struct Known {
 pub(super) struct DraftService<'d> {
     pub(super) service: Service,
     pub(super) at: At<'d>,
-    pub(super) host_port_at: At<'d>,
+    /// Where it is said which ports of a machine it takes, those further ones with their name.
+    pub(super) ports_at: Vec<(Option<String>, At<'d>)>,
     pub(super) public_at: Option<At<'d>>,
     pub(super) needs_at: Vec<At<'d>>,
     pub(super) aliases: Vec<Alias<'d>>,
@@ -90,7 +95,8 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let is_foreign = is_image || has("dockerfile") && !has("crate");
     let mut templates = Vec::new();
     let source = read_source(table, known, &mut templates);
-    let (port, host_port, host_port_at) = read_ports(table);
+    let ports = port_file::read(table);
+    let is_worker = ports.as_ref().is_some_and(|ports| ports.port.is_none());
     let (needs, needs_at) = read_needs(table);
     let aliases = alias::read(table);
     let reaches = reach::read(table);
@@ -98,19 +104,23 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let check = if is_foreign { check_any_variable } else { check_variable };
     let env = read_templates(table, "env", Role::Variable, check, &mut templates);
     let mut provides = read_templates(table, "provides", Role::Provided, check_word, &mut templates);
-    if !is_image && !provides.contains_key("url") {
+    if !is_image && !is_worker && !provides.contains_key("url") {
         provides.insert("url".to_owned(), http_url());
     }
+    provides.extend(ports.iter().flat_map(|ports| port_file::provides(&ports.further)));
     let secrets = secret_file::read(table, None);
     let (files, files_at) = asset_file::read(table, &known.root, &mut templates);
     let args = read_args(table, &mut templates);
     let said = public_name::read(table, name);
+    if let Some(at) = said.at.as_ref().filter(|_| said.public && is_worker) {
+        at.report(NOTHING_PUBLIC);
+    }
     let team = table.optional("team").and_then(|value| value.parse());
     let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
     let managed = table.optional("managed").and_then(|value| value.choice(&MANAGED));
     let targets = table.optional("targets").and_then(|value| read_targets(&value));
-    let (ready, live) = read_probes(table, is_foreign);
-    let ready_within = read_wait(table, "ready_within", READY_WITHIN);
+    let (ready, live) = probe_file::read(table, is_foreign, is_worker);
+    let ready_within = read_ready_within(table, ready.as_ref());
     let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
     let replicas = table.optional("replicas").and_then(|value| value.number(1..=100)).map(u32::from);
     let scale = table.optional("scale").and_then(|value| read_scale(&value));
@@ -118,13 +128,15 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let container = table.optional("container").and_then(|value| container_file::read(&value, is_foreign));
     check_alone(table, container.as_ref(), replicas);
     let (source, run) = source?;
+    let ports = ports?;
     let service = Service {
         name: name.clone(),
         aliases: aliases.iter().map(|(alias, _)| alias.clone()).collect(),
         source,
         run,
-        port: port?,
-        host_port: host_port?,
+        port: ports.port,
+        host_port: ports.host_port,
+        ports: ports.further,
         public: said.public,
         public_name: said.name,
         team,
@@ -153,7 +165,7 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     Some(DraftService {
         service,
         at: table.at.clone(),
-        host_port_at,
+        ports_at: ports.places,
         public_at: said.at,
         needs_at,
         templates,
@@ -171,15 +183,6 @@ fn check_alone(table: &Table<'_>, container: Option<&Container>, replicas: Optio
             value.report(ALONE);
         }
     }
-}
-
-/// The port, that of a shared machine, and where the latter is said.
-fn read_ports<'d>(table: &Table<'d>) -> (Option<u16>, Option<u16>, At<'d>) {
-    let port = table.required("port");
-    let host_port = table.optional("host_port").or_else(|| port.clone());
-    let at = host_port.as_ref().map_or(&table.at, |value| &value.at).clone();
-    let read = |value: Option<Value<'_>>| value.and_then(|value| value.port());
-    (read(port), read(host_port), at)
 }
 
 /// The keys that say what a service runs, and what each names.
@@ -317,38 +320,17 @@ pub(super) fn read_template<'d>(
     Some(template)
 }
 
-/// How the service is asked whether it is ready, and whether it is alive. All crates answer the same paths; of anything
-/// else nothing is known.
-fn read_probes(table: &Table<'_>, is_foreign: bool) -> (Option<Probe>, Option<Probe>) {
-    let (ready, live) = (table.optional("ready"), table.optional("live"));
-    if ready.is_none() && is_foreign {
-        table.missing("key `ready`; an image needs one, such as `ready = { http = \"/\" }` or `ready = { tcp = {} }`");
-    }
-    let crate_probe = |path: &str| (!is_foreign).then(|| Probe::Http { path: path.to_owned() });
-    let ready = ready.map_or_else(|| crate_probe("/readyz"), |value| parse_probe(&value));
-    let live = match live {
-        Some(value) => parse_probe(&value),
-        None => crate_probe("/livez").or_else(|| ready.clone()),
+/// What has to run for a while to be ready has that time as well.
+fn read_ready_within(table: &Table<'_>, ready: Option<&Probe>) -> Duration {
+    let runs = match ready {
+        Some(Probe::Runs(runs)) => *runs,
+        _ => Duration::ZERO,
     };
-    (ready, live)
-}
-
-fn parse_probe(value: &Value<'_>) -> Option<Probe> {
-    value.table(|probe| match (probe.optional("http"), probe.optional("tcp")) {
-        (Some(path), None) => {
-            let path = path.checked(&check_path)?;
-            Some(Probe::Http { path })
-        }
-        (None, Some(tcp)) => tcp.table(|tcp| {
-            let text = |key| tcp.optional(key).and_then(|value| value.text().map(str::to_owned));
-            let (send, expect) = (text("send"), text("expect"));
-            Probe::Tcp { send, expect }
-        }),
-        _ => {
-            value.report("expected either `http` or `tcp`");
-            None
-        }
-    })?
+    let within = read_wait(table, "ready_within", READY_WITHIN + runs);
+    if let Some(value) = table.optional("ready_within").filter(|_| within <= runs) {
+        value.report(format!("it is ready after {}, which has to be less", humantime::format_duration(runs)));
+    }
+    within
 }
 
 fn read_wait(table: &Table<'_>, key: &'static str, default: Duration) -> Duration {

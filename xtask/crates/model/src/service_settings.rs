@@ -8,7 +8,7 @@ use super::environment_settings::{Layered, refuse};
 use super::error::{Place, Sink, SpecErrors, find, quoted};
 use super::grammar::check_variable;
 use super::load::Spec;
-use super::service_file::{ALONE, LONGEST_WAIT, SCALE_AT, SCALE_SETTLES};
+use super::service_file::{ALONE, LONGEST_WAIT, NOTHING_PUBLIC, SCALE_AT, SCALE_SETTLES};
 use super::system::{Scale, Service, TargetKind};
 use std::collections::BTreeMap;
 
@@ -35,7 +35,11 @@ const fn key(
 
 /// All of them, in the order in which they are laid over a service.
 const KEYS: [Key; 14] = [
-    key("public", &TargetKind::ALL, |service, text| set(&mut service.public, boolean(text))),
+    key("public", &TargetKind::ALL, |service, text| {
+        let public = boolean(text)?;
+        let nothing = public && service.port.is_none();
+        if nothing { Err(NOTHING_PUBLIC.to_owned()) } else { set(&mut service.public, Ok(public)) }
+    }),
     key("replicas", CLUSTERS, |service, text| {
         let replicas = count(text, 100)?;
         alone(service, replicas)?;

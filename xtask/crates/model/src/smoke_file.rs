@@ -64,7 +64,7 @@ fn read_check(table: &Table<'_>, roster: &Roster<'_>, captured: &Captured) -> Op
 /// The service that a check asks: the system's only public one unless another is named.
 fn read_service(table: &Table<'_>, roster: &Roster<'_>) -> Option<ServiceName> {
     if let Some(value) = table.optional("service") {
-        return read_roster_name(&value, roster);
+        return read_asked(&value, roster);
     }
     let mut public = roster.values().flatten().filter(|service| service.public);
     match (public.next(), public.next()) {
@@ -77,6 +77,15 @@ fn read_service(table: &Table<'_>, roster: &Roster<'_>) -> Option<ServiceName> {
             None
         }
     }
+}
+
+/// A service that can be asked something.
+fn read_asked(value: &Value<'_>, roster: &Roster<'_>) -> Option<ServiceName> {
+    let name = read_roster_name(value, roster)?;
+    if roster.get(name.as_str()).copied().flatten().is_some_and(|service| service.port.is_none()) {
+        value.report(format!("`{name}` has no `port`, so nothing can be asked of it"));
+    }
+    Some(name)
 }
 
 fn read_roster_name(value: &Value<'_>, roster: &Roster<'_>) -> Option<ServiceName> {
@@ -200,7 +209,7 @@ pub(super) fn read_denied<'d>(
     let values = value.list().unwrap_or_default();
     let read = values.iter().filter_map(|value| {
         value.table(|table| {
-            let to = table.required("to").and_then(|to| read_roster_name(&to, roster));
+            let to = table.required("to").and_then(|to| read_asked(&to, roster));
             let from = table.required("from").and_then(|from| read_origin(&from, foreign));
             let (to, from) = (to?, from?);
             Some(DeniedPath { to, from })

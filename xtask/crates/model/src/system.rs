@@ -4,6 +4,7 @@ use super::asset::{Asset, texts};
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
 use super::name::{ServiceName, SystemName, TeamName};
+use super::port::FurtherPorts;
 use super::public_name::PublicName;
 use super::reach::Reach;
 use super::secret::Secret;
@@ -26,7 +27,7 @@ pub struct System {
     pub was: BTreeSet<SystemName>,
 }
 
-/// One program with one port.
+/// One program, with the ports it has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     pub name: ServiceName,
@@ -35,10 +36,12 @@ pub struct Service {
     pub source: Source,
     /// A command that stands for it on `host`, where it does not run as what it is made of.
     pub run: Option<HostRun>,
-    /// The port the program listens on in a container.
-    pub port: u16,
+    /// The port the program listens on in a container; a worker has none.
+    pub port: Option<u16>,
     /// The port on a machine that all services share; `port` unless two systems chose the same.
-    pub host_port: u16,
+    pub host_port: Option<u16>,
+    /// What it listens on besides.
+    pub ports: FurtherPorts,
     /// Reachable from outside the deployment.
     pub public: bool,
     /// Where that is, while it is.
@@ -212,6 +215,10 @@ pub enum Probe {
     Http { path: String },
     /// A connection is accepted and, when named, the answer to `send` starts with `expect`.
     Tcp { send: Option<String>, expect: Option<String> },
+    /// A command where the program runs ends with 0.
+    Command(Vec<String>),
+    /// It has run for so long without ending.
+    Runs(Duration),
 }
 
 impl Probe {
@@ -220,6 +227,8 @@ impl Probe {
         match self {
             Self::Http { path } => json!({"http": path}),
             Self::Tcp { send, expect } => json!({"tcp": {"send": send, "expect": expect}}),
+            Self::Command(words) => json!({"command": words}),
+            Self::Runs(within) => json!({"runs": within.as_secs_f64()}),
         }
     }
 
@@ -227,6 +236,12 @@ impl Probe {
     pub fn from_json(value: &Value) -> Option<Self> {
         if let Some(path) = value["http"].as_str() {
             return Some(Self::Http { path: path.to_owned() });
+        }
+        if let Some(words) = value["command"].as_array() {
+            return words.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<_>>().map(Self::Command);
+        }
+        if let Some(seconds) = value["runs"].as_f64() {
+            return Duration::try_from_secs_f64(seconds).ok().map(Self::Runs);
         }
         let tcp = value["tcp"].as_object()?;
         let text = |key: &str| tcp.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -252,6 +267,8 @@ pub enum Reference {
     Host,
     /// `${port}`: the port it listens on.
     Port,
+    /// `${port.NAME}`: a further one.
+    FurtherPort(String),
     /// `${public_url}`: where it is reached from outside.
     PublicUrl,
     /// `${data}`: a folder of its own that outlives it.
@@ -285,6 +302,7 @@ impl fmt::Display for Reference {
             Self::Address => f.write_str("address"),
             Self::Host => f.write_str("host"),
             Self::Port => f.write_str("port"),
+            Self::FurtherPort(name) => write!(f, "port.{name}"),
             Self::PublicUrl => f.write_str("public_url"),
             Self::Data => f.write_str("data"),
             Self::Commit => f.write_str("git.commit"),

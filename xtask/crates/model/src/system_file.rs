@@ -17,14 +17,15 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 /// Words that mean something else where a service could be named.
-const RESERVED: [&str; 5] = ["file", "git", "secret", "outside", "other-services"];
+const RESERVED: [&str; 6] = ["file", "git", "port", "secret", "outside", "other-services"];
 
 /// A system, and where what the checks across files look at is said.
 pub(super) struct Draft<'d> {
     pub(super) system: System,
     /// All names, those of services that could not be read too.
     pub(super) declared: Vec<(ServiceName, At<'d>)>,
-    pub(super) host_ports: Vec<(ServiceName, At<'d>)>,
+    /// The ports of a machine that services take, further ones with their name.
+    pub(super) host_ports: Vec<(ServiceName, Option<String>, At<'d>)>,
     pub(super) foreign: Vec<ForeignOrigin<'d>>,
     pub(super) files: Vec<(ServiceName, AssetAt<'d>)>,
 }
@@ -64,8 +65,11 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
     let denied = table.optional("denied").map(|value| read_denied(&value, &roster, &mut foreign));
     let was = table.optional("was").map(|value| read_was(&value, name));
     let order = order(&drafts);
-    let place = |draft: &DraftService<'d>| (draft.service.name.clone(), draft.host_port_at.clone());
-    let host_ports = drafts.iter().map(place).collect();
+    let place = |draft: &DraftService<'d>| {
+        let name = draft.service.name.clone();
+        draft.ports_at.clone().into_iter().map(move |(port, at)| (name.clone(), port, at))
+    };
+    let host_ports = drafts.iter().flat_map(place).collect();
     let placed = |draft: &DraftService<'d>| {
         let name = draft.service.name.clone();
         draft.files_at.clone().into_iter().map(move |at| (name.clone(), at))

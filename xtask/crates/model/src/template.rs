@@ -59,7 +59,7 @@ impl FromStr for Reference {
             let word = WORDS.iter().find(|(word, _)| *word == text);
             return word.map(|(_, reference)| reference.clone()).ok_or_else(|| {
                 let words = WORDS.iter().map(|(word, _)| *word);
-                let valid = words.chain(["file.NAME", "git.commit", "secret.NAME", "SERVICE.NAME"]);
+                let valid = words.chain(["file.NAME", "git.commit", "port.NAME", "secret.NAME", "SERVICE.NAME"]);
                 let instead = instead(text, "valid references", valid);
                 format!("unknown reference {}{instead}", quoted(text))
             });
@@ -68,6 +68,7 @@ impl FromStr for Reference {
         match of {
             "secret" => Ok(Self::Secret(name)),
             "file" => Ok(Self::File(name)),
+            "port" => Ok(Self::FurtherPort(name)),
             "git" if name == "commit" => Ok(Self::Commit),
             "git" => Err(format!("unknown reference {}; of git there is `git.commit`", quoted(text))),
             service => {

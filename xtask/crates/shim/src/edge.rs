@@ -38,6 +38,18 @@ pub struct Fronted {
     pub http: bool,
     /// The names by which others on the network reach it through the edge, on `port`. Empty: nobody needs it.
     pub aliases: Vec<String>,
+    /// What of it is public besides, each with an entry point of its own.
+    pub further: Vec<Further>,
+}
+
+/// A further port of a service that is public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Further {
+    /// What it is called where ports are counted.
+    pub name: ServiceName,
+    /// The port in the service's own container.
+    pub port: u16,
+    pub udp: bool,
 }
 
 /// What an edge is in front of.
@@ -56,9 +68,22 @@ impl Edge {
     pub fn public_port(&self, service: &ServiceName) -> Option<u16> {
         let internal = self.internal_ports();
         let ports = (FIRST_PUBLIC..=u16::MAX).filter(|port| !internal.contains(port));
-        let wanted = self.fronted.iter().find(|fronted| fronted.service == *service)?.public.as_ref()?;
-        let holders = self.fronted.iter().filter(|fronted| fronted.holds_public_name());
-        holders.zip(ports).find(|(fronted, _)| fronted.service == wanted.holder).map(|(_, port)| port)
+        let holders = self.fronted.iter().filter(|fronted| fronted.holds_public_name()).map(|fronted| &fronted.service);
+        let further = self.further().map(|further| &further.name);
+        let wanted = match self.fronted.iter().find(|fronted| fronted.service == *service) {
+            Some(fronted) => &fronted.public.as_ref()?.holder,
+            None => service,
+        };
+        holders.chain(further).zip(ports).find(|(name, _)| *name == wanted).map(|(_, port)| port)
+    }
+
+    fn further(&self) -> impl Iterator<Item = &Further> {
+        self.fronted.iter().flat_map(|fronted| &fronted.further)
+    }
+
+    /// Whether what is published by this name comes as datagrams.
+    pub fn is_udp(&self, name: &ServiceName) -> bool {
+        self.further().any(|further| further.udp && further.name == *name)
     }
 
     /// Where it answers [`PING`] and confirms routes. Not to be published to others.
@@ -73,6 +98,11 @@ impl Edge {
         let ports: BTreeSet<u16> = public.chain(self.internal_ports()).collect();
         let mut args: Vec<String> =
             ports.into_iter().flat_map(|port| entry_point(&entry_point_name(port), port)).collect();
+        let further = self.further().filter_map(|further| Some((self.public_port(&further.name)?, further.udp)));
+        args.extend(further.flat_map(|(port, udp)| match udp {
+            true => vec![format!("--entrypoints.{}.address=:{port}/udp", entry_point_name(port))],
+            false => entry_point(&entry_point_name(port), port).into(),
+        }));
         args.extend(entry_point(ADMIN, self.admin_port()));
         let rest = [
             &format!("--ping.entrypoint={ADMIN}"),
@@ -102,8 +132,11 @@ impl Edge {
         let mut routers =
             json!({format!("{service}-in-force"): router(ADMIN, &format!("Path(`{path}`)"), "ping@internal")});
         if !fronted.http {
-            let port = self.public_port(service)?;
-            let routes = json!({"http": {"routers": routers}, "tcp": pass_on(fronted, port)});
+            let mut routes = json!({"http": {"routers": routers}});
+            if let Some(port) = self.public_port(service) {
+                routes["tcp"] = pass_on(fronted, port);
+            }
+            self.add_further(fronted, &mut routes);
             return Some(format!("{routes:#}\n"));
         }
         if let Some(port) = self.public_port(service) {
@@ -117,8 +150,26 @@ impl Edge {
         let url = format!("http://{{host}}:{}", fronted.port);
         let services: Value =
             json!({service.as_str(): {"loadBalancer": {"servers": [{"url": url}], "passHostHeader": true}}});
+        let mut routes = json!({"http": {"routers": routers, "services": services}});
+        self.add_further(fronted, &mut routes);
         // JSON is YAML, and has no `{{`, which the edge would take for a template.
-        Some(format!("{:#}\n", json!({"http": {"routers": routers, "services": services}})))
+        Some(format!("{routes:#}\n"))
+    }
+
+    /// Adds what passes on whatever comes to further ports.
+    fn add_further(&self, fronted: &Fronted, routes: &mut Value) {
+        for Further { name, port, udp } in &fronted.further {
+            let Some(entry) = self.public_port(name).map(entry_point_name) else { continue };
+            // The edge takes no dots in these.
+            let to = name.as_str().replace('.', "--");
+            let (kind, mut route) = (if *udp { "udp" } else { "tcp" }, json!({"entryPoints": [entry], "service": to}));
+            if !udp {
+                route["rule"] = json!("HostSNI(`*`)");
+            }
+            routes[kind]["routers"][format!("{to}-public")] = route;
+            routes[kind]["services"][to] =
+                json!({"loadBalancer": {"servers": [{"address": format!("{{host}}:{port}")}]}});
+        }
     }
 }
 
@@ -207,7 +258,7 @@ mod tests {
     fn fronted(service: &str, port: u16, public: bool, aliases: &[&str]) -> Fronted {
         let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
         let public = public.then(|| PublicName::own(&name(service)));
-        Fronted { service: name(service), port, public, http: true, aliases }
+        Fronted { service: name(service), port, public, http: true, aliases, further: Vec::new() }
     }
 
     fn edge() -> Edge {
@@ -289,6 +340,29 @@ mod tests {
             },
         });
         assert_eq!(route, wanted);
+    }
+
+    #[test]
+    fn further_ports_have_entry_points_behind_those_of_services() {
+        let further = |port: &str, number, udp| Further { name: name("game").port(port), port: number, udp };
+        let game = Fronted {
+            further: vec![further("world", 25565, false), further("query", 25565, true)],
+            ..fronted("game", 8080, true, &[])
+        };
+        let edge = Edge { fronted: vec![game, fronted("shop", 8000, true, &[])] };
+        let port = |port: &str| edge.public_port(&name("game").port(port));
+        assert_eq!((port("world"), port("query"), port("none")), (Some(20_002), Some(20_003), None));
+        assert!(edge.is_udp(&name("game").port("query")) && !edge.is_udp(&name("game").port("world")));
+        let args = edge.args();
+        assert!(args.contains(&"--entrypoints.port-20002.address=:20002".to_owned()), "{args:?}");
+        assert!(args.contains(&"--entrypoints.port-20003.address=:20003/udp".to_owned()), "{args:?}");
+        let route: Value = serde_json::from_str(&edge.route(&name("game")).unwrap()).unwrap();
+        let to = |name: &str| json!({name: {"loadBalancer": {"servers": [{"address": "{host}:25565"}]}}});
+        let router = json!({"entryPoints": ["port-20003"], "service": "game--query"});
+        assert_eq!(route["udp"], json!({"routers": {"game--query-public": router}, "services": to("game--query")}));
+        assert_eq!(route["tcp"]["routers"]["game--world-public"]["rule"], "HostSNI(`*`)");
+        assert_eq!(route["tcp"]["services"], to("game--world"));
+        assert_eq!(route["http"]["routers"].as_object().unwrap().len(), 2);
     }
 
     #[test]

@@ -11,5 +11,5 @@ mod run_spec;
 mod serve;
 mod shim;
 
-pub use run_spec::{Mount, PROXIES, Run, RunSpec};
+pub use run_spec::{Mount, PROXIES, Publish, Run, RunSpec};
 pub use shim::{End, run};

@@ -10,7 +10,8 @@ pub(super) const TABLES: [&str; 2] = ["net/tcp", "net/tcp6"];
 ///
 /// Where it listens as declared, its other ports are nobody's concern.
 pub(super) fn elsewhere(declared: u16, listening: BTreeSet<u16>) -> BTreeSet<u16> {
-    if listening.contains(&declared) { BTreeSet::new() } else { listening }
+    // One that has no port misses none.
+    if declared == 0 || listening.contains(&declared) { BTreeSet::new() } else { listening }
 }
 
 /// What the tables of the container's first process say. `None` where that process is on another machine than this.

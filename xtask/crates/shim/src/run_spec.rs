@@ -6,6 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use tools::oci::Engine;
 
+/// Where a port of a container is published on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publish {
+    pub at: SocketAddr,
+    pub port: u16,
+    pub udp: bool,
+}
+
 /// A container that is about to run, all but its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunSpec {
@@ -22,7 +30,7 @@ pub struct RunSpec {
     /// Others by name, where it need not ask anybody for their addresses.
     pub hosts: BTreeMap<String, IpAddr>,
     /// Where it is published on this machine, and which port of its own that is.
-    pub publish: Vec<(SocketAddr, u16)>,
+    pub publish: Vec<Publish>,
     /// Variables by name alone, whose values the client has in its own environment, so that no argument shows them; or
     /// `NAME=VALUE`.
     pub env: Vec<String>,
@@ -129,9 +137,9 @@ impl Arguments {
         for (name, address) in &spec.hosts {
             args.extend(words(&["--add-host", &format!("{name}:{address}")]));
         }
-        for (address, port) in &spec.publish {
+        for Publish { at: address, port, udp } in &spec.publish {
             // A socket address has brackets around an IPv6 address, as engines want it.
-            args.extend(words(&["--publish", &format!("{address}:{port}")]));
+            args.extend(words(&["--publish", &format!("{address}:{port}{}", if *udp { "/udp" } else { "" })]));
         }
         for name in &spec.env {
             args.extend(words(&["--env", name]));
@@ -263,7 +271,9 @@ mod tests {
             fixed: BTreeMap::new(),
             hosts: BTreeMap::new(),
             aliases: vec!["redis".to_owned()],
-            publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
+            publish: ["127.0.0.1:8000", "[::1]:8000"]
+                .map(|at| Publish { at: at.parse().unwrap(), port: 80, udp: false })
+                .into(),
             env: vec!["PORT".to_owned()],
             proxied: true,
             mounts: vec![

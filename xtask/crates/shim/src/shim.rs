@@ -53,6 +53,7 @@ pub(super) struct Shim {
 #[derive(Default)]
 struct Found {
     container: Option<Container>,
+    since: Option<Instant>,
     looked: Option<Instant>,
 }
 
@@ -168,14 +169,23 @@ impl Shim {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.container.is_none() && found.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             let addressed = |container: &Container| match self.spec.place.reach {
+                // Whoever has no port is asked nothing at its address.
+                Reach::Address if self.spec.place.port == 0 => true,
                 Reach::Address => self.own_address(container).is_some(),
                 Reach::Exec(_) => true,
             };
             let seen = self.client.inspect().map(|(container, _)| container);
             found.container = seen.filter(|container| container.running && addressed(container));
+            found.since = found.container.as_ref().map(|_| Instant::now());
             found.looked = Some(Instant::now());
         }
         found.container.clone()
+    }
+
+    /// How long the container has been seen to run.
+    fn age(&self) -> Duration {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     fn own_address(&self, container: &Container) -> Option<IpAddr> {
@@ -202,6 +212,11 @@ impl Shim {
     pub(super) fn ask(&self, probe: &Probe) -> Seen {
         if self.container().is_none() {
             return Seen { ok: false, text: "the container is being started".to_owned() };
+        }
+        match probe {
+            Probe::Command(command) => return self.ask_inside(command),
+            Probe::Runs(long) => return probe::runs(*long, self.age()),
+            Probe::Http { .. } | Probe::Tcp { .. } => {}
         }
         match (&self.spec.place.reach, self.address()) {
             (_, Some(address)) => probe::ask(probe, address),

@@ -247,6 +247,9 @@ impl Instance {
             pid: process.child.pid(),
             address,
             shim: self.shim(),
+            age,
+            dir: self.spec.dir.clone(),
+            env: self.filled(address.port()),
             live: (!starting).then(|| self.spec.live.clone()),
             ready: self.spec.ready.clone(),
             directly: (starting && self.spec.style == LaunchStrategy::Relay && self.relay.is_none())

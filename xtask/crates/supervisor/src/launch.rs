@@ -30,7 +30,8 @@ pub struct LaunchSpec {
     pub env: BTreeMap<String, String>,
     /// Where its output is appended.
     pub log: PathBuf,
-    /// The address the service answers on. Nothing is bound or asked there for a container.
+    /// The address the service answers on. Nothing is bound or asked there for a container, and for a worker it is
+    /// [`NOWHERE`].
     pub listen: SocketAddr,
     pub style: LaunchStrategy,
     pub ready: Probe,
@@ -45,6 +46,9 @@ pub struct LaunchSpec {
     /// is gone.
     pub promote_within: Duration,
 }
+
+/// Stands for the address of what listens nowhere.
+pub const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl LaunchSpec {
     /// The usual pause between two probes of a running instance.
@@ -73,7 +77,9 @@ impl LaunchSpec {
     /// The port that it is declared to listen on, as seen from where it runs.
     pub(super) fn declared_port(&self) -> u16 {
         match &self.style {
-            LaunchStrategy::Plain | LaunchStrategy::Handover | LaunchStrategy::Relay => self.listen.port(),
+            LaunchStrategy::Plain | LaunchStrategy::Handover | LaunchStrategy::Relay | LaunchStrategy::Worker => {
+                self.listen.port()
+            }
             LaunchStrategy::Container { place, .. } => place.port,
         }
     }
@@ -94,7 +100,9 @@ impl LaunchSpec {
     pub(super) fn kill_after(&self) -> Duration {
         const CLEAN_UP: Duration = Duration::from_secs(5);
         match self.style {
-            LaunchStrategy::Plain | LaunchStrategy::Handover | LaunchStrategy::Relay => self.stop_within,
+            LaunchStrategy::Plain | LaunchStrategy::Handover | LaunchStrategy::Relay | LaunchStrategy::Worker => {
+                self.stop_within
+            }
             LaunchStrategy::Container { .. } => self.stop_within.saturating_add(CLEAN_UP),
         }
     }

@@ -18,6 +18,8 @@ pub enum LaunchStrategy {
     /// The supervisor owns the port and passes connections on to a port of the program's own, which stands for [`PORT`] in
     /// its arguments and variables. Should it listen on the port of the service instead, it is left to do so.
     Relay,
+    /// The program has no port, and may run beside another version of it.
+    Worker,
     /// A container behind its shim, which is asked in its place.
     Container {
         place: Place,
@@ -53,7 +55,7 @@ impl LaunchStrategy {
     /// Whether instances of these two may run at the same time.
     pub(super) fn runs_beside(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Handover, Self::Handover) | (Self::Relay, Self::Relay) => true,
+            (Self::Handover, Self::Handover) | (Self::Relay, Self::Relay) | (Self::Worker, Self::Worker) => true,
             (Self::Container { overlaps, .. }, Self::Container { overlaps: other, .. }) => *overlaps && *other,
             _ => false,
         }
@@ -64,6 +66,7 @@ impl LaunchStrategy {
             Self::Plain => json!("plain"),
             Self::Handover => json!("handover"),
             Self::Relay => json!("relay"),
+            Self::Worker => json!("worker"),
             Self::Container { place, overlaps, route } => json!({
                 "place": place.to_json(), "overlaps": overlaps, "route": route.as_ref().map(Route::to_json),
             }),
@@ -75,6 +78,7 @@ impl LaunchStrategy {
             Some("plain") => Some(Self::Plain),
             Some("handover") => Some(Self::Handover),
             Some("relay") => Some(Self::Relay),
+            Some("worker") => Some(Self::Worker),
             Some(_) => None,
             None => Some(Self::Container {
                 place: Place::from_json(&value["place"])?,

@@ -37,7 +37,7 @@ mod watch;
 
 pub use client::{Client, Connection, Foreign};
 pub use ensure::{Ensured, ensure};
-pub use launch::{LaunchSpec, overlap};
+pub use launch::{LaunchSpec, NOWHERE, overlap};
 pub use launch_strategy::{Confirm, LaunchStrategy, PORT, Route};
 pub use records::{Orphan, end_orphans, orphans, processes};
 pub use status::{Ending, InstanceStatus, ServiceStatus, State};

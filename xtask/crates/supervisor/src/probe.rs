@@ -2,6 +2,8 @@
 
 use base::http;
 use base::http::{Endpoint, HttpError, Request, Response, Url};
+use base::proc;
+use base::proc::CommandLine;
 use base::socket;
 use model::system::Probe;
 use std::io::{ErrorKind, Read, Write};
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// A shim asks for as long as that itself, or has the engine start a command, which takes longer.
 const SHIM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a command may take to tell.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 /// As much of an answer's text as is shown.
 const LONGEST_TEXT: usize = 200;
 
@@ -31,10 +35,34 @@ pub fn ask(probe: &Probe, address: SocketAddr) -> Seen {
         Probe::Tcp { send, expect } => {
             (format!("connect to {address}"), tcp(address, send.as_deref(), expect.as_deref()))
         }
+        Probe::Command(_) | Probe::Runs(_) => (address.to_string(), Err("nothing to be asked there".to_owned())),
     };
     let ok = outcome.is_ok();
     let answer = outcome.unwrap_or_else(|failure| failure);
     Seen { ok, text: format!("{question}: {answer}") }
+}
+
+/// Whether something has run for long enough.
+pub fn runs(long: Duration, age: Duration) -> Seen {
+    let seconds = |duration: Duration| duration.as_secs();
+    Seen { ok: age >= long, text: format!("it has run for {} of {} s", seconds(age.min(long)), seconds(long)) }
+}
+
+/// Asks a command, by its exit code.
+pub(super) fn run(command: &CommandLine) -> Seen {
+    let words: Vec<_> =
+        std::iter::once(&command.program).chain(&command.args).map(|word| word.to_string_lossy()).collect();
+    let (ok, said) = match proc::brief(command, COMMAND_TIMEOUT, &|| false) {
+        Ok(Some(output)) => {
+            let said =
+                [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+            let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
+            (output.status.success(), last.unwrap_or_else(|| output.status.to_string()))
+        }
+        Ok(None) => (false, format!("no answer within {} s", COMMAND_TIMEOUT.as_secs())),
+        Err(error) => (false, format!("{error:#}")),
+    };
+    Seen { ok, text: format!("`{}`: {}", words.join(" "), printable(said.as_bytes())) }
 }
 
 /// Has the shim of a container ask it; what the shim saw is what it answers.

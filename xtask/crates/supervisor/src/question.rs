@@ -4,9 +4,12 @@ use super::launch::LaunchSpec;
 use super::probe::{self, Seen};
 use crate::container;
 use base::os;
+use base::proc::CommandLine;
 use model::system::Probe;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A question to a running instance, to be asked without holding anything.
 pub(super) struct Question {
@@ -17,6 +20,11 @@ pub(super) struct Question {
     pub(super) address: SocketAddr,
     /// The socket of a container's shim, which asks in our place.
     pub(super) shim: Option<PathBuf>,
+    /// How long its process has run.
+    pub(super) age: Duration,
+    /// Where a command that is asked runs, and with which environment: as the process does.
+    pub(super) dir: PathBuf,
+    pub(super) env: BTreeMap<String, String>,
     /// Not asked before it was ready once.
     pub(super) live: Option<Probe>,
     pub(super) ready: Probe,
@@ -62,13 +70,27 @@ impl Question {
     }
 
     fn ask_for(&self, probe: &Probe, at_shim: &str) -> Option<Seen> {
-        match &self.shim {
-            Some(shim) => probe::ask_shim(at_shim, shim).ok(),
-            None => Some(probe::ask(probe, self.address)),
+        match (&self.shim, probe) {
+            (Some(shim), _) => probe::ask_shim(at_shim, shim).ok(),
+            (None, Probe::Command(words)) => Some(probe::run(&self.command(words))),
+            (None, Probe::Runs(long)) => Some(probe::runs(*long, self.age)),
+            (None, _) => Some(probe::ask(probe, self.address)),
         }
     }
 
+    /// A path is meant from the folder that it runs in.
+    fn command(&self, words: &[String]) -> CommandLine {
+        let (program, args) = words.split_first().map_or(("", words), |(program, args)| (program.as_str(), args));
+        let program = if program.contains('/') { self.dir.join(program) } else { Path::new(program).to_owned() };
+        let command = CommandLine::new(program).args(args).dir(&self.dir);
+        self.env.iter().fold(command, |command, (name, value)| command.env(name, value))
+    }
+
     fn elsewhere(&self, own: &[u16]) -> Vec<u16> {
+        // One that has no port misses none.
+        if own.contains(&0) {
+            return Vec::new();
+        }
         if let Some(shim) = &self.shim {
             return container::explain(shim).into_iter().flat_map(|explained| explained.elsewhere).collect();
         }

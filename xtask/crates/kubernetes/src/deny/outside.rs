@@ -67,7 +67,7 @@ fn leads_to(ingress: &Value, services: &[&str]) -> bool {
 fn answered(core: &Kubernetes, service: &Service) -> Option<String> {
     let path = match &service.ready {
         Probe::Http { path } => path.clone(),
-        Probe::Tcp { .. } => "/".to_owned(),
+        Probe::Tcp { .. } | Probe::Command(_) | Probe::Runs(_) => "/".to_owned(),
     };
     // Without a way in there is none to the service.
     let endpoint = exposure::endpoint(core, &service.name).ok()?;

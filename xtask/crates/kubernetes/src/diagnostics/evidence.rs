@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub name: ServiceName,
-    pub port: u16,
+    pub port: Option<u16>,
     pub needs: Vec<ServiceName>,
     pub ready_within: Duration,
 }

@@ -160,7 +160,7 @@ fn answers(source: &Source<'_>, evidence: &Evidence, redactor: &Redactor) -> BTr
                 continue;
             }
             let pod = name(container.pod);
-            let port = judge::port(service, container);
+            let Some(port) = judge::port(service, container) else { continue };
             let path = format!("{}/proxy{asked}", path::POD.at(source.namespace, &format!("{pod}:{port}")));
             let Err(refusal) = source.api.text(&path) else { continue };
             if refusal.status != 0 && !OF_THE_API.contains(&refusal.reason.as_str()) {

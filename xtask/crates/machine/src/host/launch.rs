@@ -18,7 +18,8 @@ use supervisor::{InstanceStatus, LaunchSpec, LaunchStrategy, State};
 /// The recipe with addresses, secrets and paths filled in; `None` while one of them is not known yet.
 pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
     let service = &recipe.service;
-    let Some(listen) = core.addresses()?.get(service).copied() else { return Ok(None) };
+    let known = core.addresses()?.get(service).copied();
+    let Some(listen) = known.or(recipe.worker.then_some(supervisor::NOWHERE)) else { return Ok(None) };
     let is_relayed = recipe.is_relayed();
     let (address, port) = match is_relayed {
         true => (Ipv4Addr::LOCALHOST.to_string(), supervisor::PORT.to_owned()),
@@ -31,8 +32,10 @@ pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Resu
     let release = filled.release(recipe);
     let mut env = core.surroundings();
     env.extend(filled.env);
-    env.entry("PORT".to_owned()).or_insert(port);
-    env.entry("LISTEN_ADDRESS".to_owned()).or_insert(address);
+    if !recipe.worker {
+        env.entry("PORT".to_owned()).or_insert(port);
+        env.entry("LISTEN_ADDRESS".to_owned()).or_insert(address);
+    }
     Ok(Some(LaunchSpec {
         service: service.clone(),
         release,
@@ -48,6 +51,7 @@ pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Resu
         style: match (recipe.handover, is_relayed) {
             (true, _) => LaunchStrategy::Handover,
             (_, true) => LaunchStrategy::Relay,
+            _ if recipe.worker && !recipe.keeps_data() => LaunchStrategy::Worker,
             _ => LaunchStrategy::Plain,
         },
         ready: recipe.ready.clone(),
@@ -86,6 +90,7 @@ pub(super) fn refer(core: &Supervised, service: &Service, reference: &Reference)
         Reference::Address => address()?.map(|address| address.ip().to_string()),
         Reference::Host => address()?.map(|address| reachable(address).ip().to_string()),
         Reference::Port => address()?.map(|address| address.port().to_string()),
+        Reference::FurtherPort(name) => core.addresses()?.get(&service.name.port(name)).map(|at| at.port().to_string()),
         Reference::PublicUrl => address()?.map(|address| public_url(address, service)),
         Reference::Data => Some(core.home().data(&service.name).to_string_lossy().into_owned()),
         Reference::Commit | Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
@@ -110,8 +115,12 @@ pub(super) fn mode_of(asset: &Asset, executable: bool) -> Mode {
 
 /// How a version of a service that runs from a folder takes the place of the one that runs, for the plan.
 pub(super) fn takeover(recipe: &Recipe, current: Option<&InstanceStatus>) -> Option<String> {
+    if !recipe.ports.is_empty() {
+        return Some("a version stops before the next one starts: only one can have its further ports".to_owned());
+    }
     let Program::Folder(_) = recipe.program else { return None };
     Some(match current {
+        _ if recipe.worker && !recipe.keeps_data() => "a version runs on until the next one is ready".to_owned(),
         _ if !recipe.is_relayed() => {
             "a version stops before the next one starts: it stores data, or a file says where it listens".to_owned()
         }

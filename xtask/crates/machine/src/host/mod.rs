@@ -158,10 +158,11 @@ impl Runtime for Processes {
         let shown = program.strip_prefix(&core.deployment.root).unwrap_or(&program);
         let address = core.addresses().ok().and_then(|all| all.get(&recipe.service).copied());
         let address = address.map_or_else(|| "<free port>".to_owned(), |address| address.to_string());
+        let address = if recipe.worker { String::new() } else { format!(", on {address}") };
         let why = core.service(&recipe.service).and_then(|service| core.displacement(service));
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         let takeover = self.remark(core, recipe).map(|takeover| format!("; {takeover}")).unwrap_or_default();
-        format!("under the supervisor, on {address}{why}: {}{takeover}", CommandLine::new(shown).args(args))
+        format!("under the supervisor{address}{why}: {}{takeover}", CommandLine::new(shown).args(args))
     }
 
     fn remark(&self, core: &Supervised, recipe: &Recipe) -> Option<String> {
@@ -170,6 +171,9 @@ impl Runtime for Processes {
     }
 
     fn elsewhere(&self, spec: &LaunchSpec, candidate: &InstanceStatus) -> Vec<u16> {
+        if spec.listen == supervisor::NOWHERE {
+            return Vec::new();
+        }
         let is_admin = |port: u16| matches!(candidate.admin, Some(Via::Address(address)) if address.port() == port);
         let known = |port: &u16| *port == spec.listen.port() || is_admin(*port);
         let ports = candidate.pid.map(os::listening_ports).unwrap_or_default();
@@ -201,7 +205,10 @@ impl Runtime for Processes {
         let status = core.supervised()?;
         let current = |service: &ServiceStatus| Some((service.service.clone(), service.current.clone()?));
         let held = status.iter().filter_map(current).filter(|(_, current)| !launch::has_lost_port(core, current));
-        Ok(Held { serving: held.map(|(service, current)| (service, current.listen)).collect() })
+        let held = held.map(|(service, current)| (service, current.listen));
+        let mut serving = held.filter(|(_, listen)| *listen != supervisor::NOWHERE).collect();
+        core.add_further(&mut serving)?;
+        Ok(Held { serving })
     }
 
     fn publisher(&self, core: &Supervised, address: SocketAddr, holder: Option<&os::Holder>) -> Option<Publisher> {
@@ -209,7 +216,7 @@ impl Runtime for Processes {
     }
 
     fn opened(&self, _: &Supervised, _: &ServiceName, listen: SocketAddr) -> Option<SocketAddr> {
-        Some(listen)
+        Some(listen).filter(|listen| *listen != supervisor::NOWHERE)
     }
 
     /// Where it runs, or else where it should.

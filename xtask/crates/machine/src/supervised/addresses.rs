@@ -5,7 +5,9 @@ use anyhow::{Context, Result};
 use base::{files, ports};
 use model::environment::{Environment, Ports};
 use model::name::ServiceName;
-use model::system::Service;
+use model::port::FurtherPorts;
+use model::public_name::PublicName;
+use model::system::{Probe, Service};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,8 +23,26 @@ pub fn to_json(addresses: &Addresses) -> Value {
 
 /// What was written down; `None` where that was nothing. An entry that cannot be understood is left out.
 pub fn from_json(value: &Value) -> Option<Addresses> {
-    let read = |(name, address): (&String, &Value)| Some((name.parse().ok()?, address.as_str()?.parse().ok()?));
+    let read =
+        |(name, address): (&String, &Value)| Some((ServiceName::of_port(name)?, address.as_str()?.parse().ok()?));
     Some(value.as_object()?.iter().filter_map(read).collect())
+}
+
+/// A service as ports are counted: for each that it takes of a machine as if that were the only one.
+pub fn each_port(service: &Service) -> Vec<Service> {
+    let one = |name, host_port, public| {
+        let ports = FurtherPorts::new();
+        Service { name, host_port, public, ports, ..service.clone() }
+    };
+    let further = service.ports.iter().map(|(name, own)| {
+        let further = one(service.name.port(name), Some(own.host_port), own.public);
+        // It is published at an address, which no other has by path.
+        Service { public_name: PublicName::own(&further.name), ..further }
+    });
+    // Of one that an earlier version recorded, the port may not be known.
+    let has_port = service.port.is_some() || matches!(service.ready, Probe::Http { .. } | Probe::Tcp { .. });
+    let main = has_port.then(|| one(service.name.clone(), service.host_port, service.public));
+    main.into_iter().chain(further).collect()
 }
 
 /// The ports that services had last.
@@ -80,7 +100,7 @@ pub(crate) fn known<'a>(
     kept: &Kept,
 ) -> Addresses {
     let port = |service: &Service| match environment.ports {
-        Ports::Declared => Some(service.host_port),
+        Ports::Declared => service.host_port,
         Ports::Free | Ports::Prefer => kept.port(&service.name),
     };
     let address = |service: &Service| {

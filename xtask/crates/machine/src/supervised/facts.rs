@@ -9,6 +9,7 @@ use model::asset;
 use model::build::DockerBuild;
 use model::container::Container;
 use model::name::{ServiceName, SystemName};
+use model::port::{self, FurtherPorts};
 use model::public_name::PublicName;
 use model::secret::{Secret, SecretSource, Shape};
 use model::system::{Presence, Probe, Service, Source, TargetKind, Template};
@@ -67,9 +68,9 @@ pub(super) fn of_recipe(recipe: &Recipe) -> Service {
             (Source::Image { image: image.reference.clone(), host: None }, image.port, image.container.clone())
         }
         Program::Image(image) => (Source::Crate(recipe.service.to_string()), image.port, image.container.clone()),
-        Program::Artifact { .. } => (Source::Crate(recipe.service.to_string()), 0, Container::default()),
+        Program::Artifact { .. } => (Source::Crate(recipe.service.to_string()), None, Container::default()),
         Program::Native { .. } | Program::Folder(_) => {
-            (Source::Image { image: recipe.service.to_string(), host: None }, 0, Container::default())
+            (Source::Image { image: recipe.service.to_string(), host: None }, None, Container::default())
         }
     };
     let mut service = blank(&recipe.service);
@@ -78,6 +79,7 @@ pub(super) fn of_recipe(recipe: &Recipe) -> Service {
         source,
         port,
         host_port: port,
+        ports: recipe.ports.clone(),
         env: recipe.env.clone(),
         args: recipe.args.clone(),
         files: recipe.files.clone(),
@@ -98,8 +100,9 @@ pub(super) fn blank(name: &ServiceName) -> Service {
         aliases: BTreeSet::new(),
         source: Source::Crate(name.to_string()),
         run: None,
-        port: 0,
-        host_port: 0,
+        port: None,
+        host_port: None,
+        ports: FurtherPorts::new(),
         public: false,
         public_name: PublicName::own(name),
         team: None,
@@ -145,6 +148,9 @@ fn to_json(service: &Service) -> Value {
         "container": service.container.to_json(),
         "optional": service.presence != Presence::Always,
     });
+    if !service.ports.is_empty() {
+        json["ports"] = port::to_json(&service.ports);
+    }
     if !service.aliases.is_empty() {
         json["aliases"] = service.aliases.iter().map(ServiceName::as_str).collect();
     }
@@ -162,7 +168,8 @@ fn source(value: &Value) -> Option<Source> {
 }
 
 fn from_json(value: &Value) -> Option<Service> {
-    let port = |key: &str| value[key].as_u64().and_then(|port| u16::try_from(port).ok());
+    // An earlier version wrote 0 for a port that it did not know.
+    let port = |key: &str| value[key].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
     let list = |key: &str| value[key].as_array().map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>());
     let seconds = |key: &str| Duration::try_from_secs_f64(value[key].as_f64()?).ok();
     let source = source(&value["source"])?;
@@ -172,8 +179,9 @@ fn from_json(value: &Value) -> Option<Service> {
     let secrets = list("secrets")?.into_iter().map(|name| (name.to_owned(), secret())).collect();
     Some(Service {
         source,
-        port: port("port")?,
-        host_port: port("host_port")?,
+        port: port("port"),
+        host_port: port("host_port"),
+        ports: port::from_json(&value["ports"])?,
         public: value["public"].as_bool()?,
         public_name: PublicName::from_json(&value["public_name"]).unwrap_or_else(|| PublicName::own(&name)),
         aliases: list("aliases").into_iter().flatten().map(|name| name.parse().ok()).collect::<Option<_>>()?,

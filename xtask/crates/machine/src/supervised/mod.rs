@@ -163,10 +163,11 @@ impl Supervised {
             Ports::Prefer => self.forecast(&kept)?,
             Ports::Declared | Ports::Free => {
                 let declared = self.deployment.spec.systems.iter().flat_map(|system| &system.services);
-                let past = self.past.all().map(|(_, service)| service).filter(|service| service.host_port != 0);
+                let past = self.past.all().map(|(_, service)| service).filter(|service| service.host_port.is_some());
                 // Of two with one name it is the declared one that counts.
-                let services = past.chain(declared).filter(|service| self.runtime.takes_port(service));
-                addresses::known(environment, services, &kept)
+                let all = past.chain(declared).flat_map(addresses::each_port);
+                let services: Vec<_> = all.filter(|service| self.runtime.takes_port(service)).collect();
+                addresses::known(environment, services.iter(), &kept)
             }
         };
         all.extend(self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone());

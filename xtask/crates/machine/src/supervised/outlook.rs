@@ -20,22 +20,23 @@ impl Supervised {
     /// When the supervisor does not answer.
     pub(super) fn wishes(&self, first: &dyn Fn(&ServiceName) -> bool, kept: &Kept) -> Result<Vec<Wish>> {
         let held = self.runtime.held(self)?.serving;
-        let mut services: BTreeMap<&ServiceName, (&Service, bool)> = BTreeMap::new();
+        let mut services: BTreeMap<ServiceName, (Service, bool)> = BTreeMap::new();
         for (system, service) in self.past.all() {
             let ends = self.deployment.declares(system, &service.name) == Some(false);
-            services.insert(&service.name, (service, ends));
+            services.extend(addresses::each_port(service).into_iter().map(|one| (one.name.clone(), (one, ends))));
         }
         // Of two with one name it is the declared one that counts.
         for service in self.deployment.spec.systems.iter().flat_map(|system| &system.services) {
             let ends = !service.targets.contains(&self.deployment.environment.target);
-            services.insert(&service.name, (service, ends));
+            services.extend(addresses::each_port(service).into_iter().map(|one| (one.name.clone(), (one, ends))));
         }
         let counts = |service: &Service, ends: bool| {
             let has_port = held.contains_key(&service.name);
-            self.runtime.takes_port(service) && (has_port || !ends && (service.host_port != 0 || first(&service.name)))
+            self.runtime.takes_port(service)
+                && (has_port || !ends && (service.host_port.is_some() || first(&service.name)))
         };
         let services = services.into_values().filter(|(service, ends)| counts(service, *ends));
-        let wish = |(service, ends)| self.wish(service, ends, held.get(&service.name).copied(), kept);
+        let wish = |(service, ends): (Service, bool)| self.wish(&service, ends, held.get(&service.name).copied(), kept);
         let mut wishes: Vec<Wish> = services.map(wish).collect();
         wishes.sort_by_key(|wish| !first(&wish.service));
         Ok(wishes)
@@ -43,12 +44,13 @@ impl Supervised {
 
     fn wish(&self, service: &Service, ends: bool, serving: Option<SocketAddr>, kept: &Kept) -> Wish {
         // What cannot be read is no reason to move.
-        let before = || facts::kept(self.home(), &service.name).ok().flatten().map(|(_, before)| before.host_port);
-        let is_other = |before: u16| before != 0 && before != service.host_port;
+        let before = || facts::kept(self.home(), &service.name.owner()).ok().flatten().map(|(_, before)| before);
+        let before = || before().iter().flat_map(addresses::each_port).find(|one| one.name == service.name)?.host_port;
+        let is_other = |before: u16| Some(before) != service.host_port;
         Wish {
             service: service.name.clone(),
             ip: addresses::ip(&self.deployment.environment, service),
-            declared: service.host_port,
+            declared: service.host_port.unwrap_or_default(),
             recorded: kept.port(&service.name),
             redeclared: serving.is_some() && before().is_some_and(is_other),
             serving,
@@ -64,7 +66,23 @@ impl Supervised {
     }
 
     fn is_in_scope(&self, service: &ServiceName) -> bool {
-        self.deployment.systems().any(|system| system.services.iter().any(|known| known.name == *service))
+        let owner = service.owner();
+        self.deployment.systems().any(|system| system.services.iter().any(|known| known.name == owner))
+    }
+
+    /// Adds where the further ports are of those that are served: where they were put last.
+    ///
+    /// # Errors
+    /// When what was kept of them cannot be read.
+    pub(crate) fn add_further(&self, serving: &mut Addresses) -> Result<()> {
+        let kept = Kept::read(&self.home().ports())?;
+        for name in serving.keys().cloned().collect::<Vec<_>>() {
+            let Some((_, service)) = facts::kept(self.home(), &name)? else { continue };
+            let further = addresses::each_port(&service).into_iter().filter(|one| one.name != name);
+            let further: Vec<Service> = further.filter(|one| self.runtime.takes_port(one)).collect();
+            serving.extend(addresses::known(&self.deployment.environment, further.iter(), &kept));
+        }
+        Ok(())
     }
 
     /// What keeps a service from its declared port: "port 80 is held by …". `None` where it has it, or any will do.
@@ -74,7 +92,7 @@ impl Supervised {
         }
         let all = self.addresses().ok()?;
         let address = *all.get(&service.name)?;
-        let wanted = SocketAddr::new(address.ip(), service.host_port);
+        let wanted = SocketAddr::new(address.ip(), service.host_port?);
         // Why one that runs is where it is was found out when it started.
         let runs = || self.supervised_of(std::slice::from_ref(&service.name)).is_ok_and(|status| !status.is_empty());
         if address == wanted || runs() {
@@ -93,10 +111,7 @@ impl Supervised {
 
     /// Why a service that runs is open on another port than the declared one.
     pub(super) fn port_note(&self, service: &Service, opened: SocketAddr) -> Option<String> {
-        let declared = service.host_port;
-        if declared == 0 || opened.port() == declared {
-            return None;
-        }
+        let declared = service.host_port.filter(|declared| opened.port() != *declared)?;
         let kept = || Kept::read(&self.home().ports()).unwrap_or_default();
         Some(match self.deployment.environment.ports {
             Ports::Free => "any free port is taken (`ports = \"free\"`)".to_owned(),

@@ -76,15 +76,16 @@ impl PortsWork {
         for service in self.all() {
             let (wish, address) = (wishes.iter().find(|wish| wish.service == service.name), chosen[&service.name]);
             let stays = wish.is_some_and(|wish| wish.serving == Some(address) && !wish.redeclared);
-            elsewhere += usize::from(address.port() != service.host_port);
+            let declared = service.host_port.unwrap_or_default();
+            elsewhere += usize::from(address.port() != declared);
             if stays {
                 continue;
             }
-            let wanted = SocketAddr::new(address.ip(), service.host_port);
+            let wanted = SocketAddr::new(address.ip(), declared);
             let displaced = || ours.displaced(service, wanted, &chosen, &Ours::conflict_nearby);
             let why = if address == wanted { None } else { displaced() };
             if let Some(why) = &why {
-                let (name, declared, port) = (&service.name, service.host_port, address.port());
+                let (name, port) = (&service.name, address.port());
                 cx.news(format!("`{name}` gets port {port}, since port {declared} is {why}"));
             }
             kept.keep(&service.name, address.port(), why);

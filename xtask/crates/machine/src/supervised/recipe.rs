@@ -6,6 +6,7 @@ use model::asset::{self, Asset};
 use model::container::Container;
 use model::environment::Environment;
 use model::name::ServiceName;
+use model::port::{self, FurtherPorts};
 use model::system::{Piece, Probe, Reference, Service, Template};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,8 +51,8 @@ pub struct Image {
     pub reference: String,
     /// The content key of what was built here; `None` for a public image.
     pub key: Option<String>,
-    /// The port it listens on.
-    pub port: u16,
+    /// The port it listens on, if it does.
+    pub port: Option<u16>,
     pub container: Container,
     /// It may leave the network of its system.
     pub reaches: bool,
@@ -68,6 +69,10 @@ pub struct Recipe {
     pub(crate) secrets: BTreeMap<String, String>,
     /// It takes a listening socket that is passed to it, and a private one for probes beside it.
     pub handover: bool,
+    /// It has no port.
+    pub worker: bool,
+    /// What it listens on besides its port.
+    pub ports: FurtherPorts,
     pub ready: Probe,
     pub live: Probe,
     pub ready_within: Duration,
@@ -90,7 +95,10 @@ impl Recipe {
         };
         Self {
             service: service.name.clone(),
-            handover: matches!(program, Program::Artifact { .. }),
+            // A further port is bound by the program, and had by one at a time.
+            handover: matches!(program, Program::Artifact { .. }) && service.port.is_some() && service.ports.is_empty(),
+            worker: service.port.is_none(),
+            ports: service.ports.clone(),
             args: match &service.run {
                 Some(run) if matches!(program, Program::Folder(_)) => run.args.clone(),
                 _ => service.args.clone(),
@@ -120,7 +128,14 @@ impl Recipe {
         let says_where = |reference: &Reference| matches!(reference, Reference::Port | Reference::Address);
         let is_shared =
             asset::texts(&self.files).any(|file| file.references().any(says_where)) || keep_data(self.templates());
-        matches!(self.program, Program::Folder(_)) && !is_shared
+        // Only what is asked over the network shows whether it listens where it was told to.
+        let is_asked = matches!(self.ready, Probe::Http { .. } | Probe::Tcp { .. });
+        matches!(self.program, Program::Folder(_)) && self.ports.is_empty() && !self.worker && is_asked && !is_shared
+    }
+
+    /// Whether it keeps something that only one version can have open.
+    pub fn keeps_data(&self) -> bool {
+        keep_data(self.templates())
     }
 
     /// The same, told to listen there.
@@ -189,6 +204,12 @@ impl Recipe {
         if !self.secrets.is_empty() {
             document["secrets"] = json!(self.secrets);
         }
+        if self.worker {
+            document["worker"] = json!(true);
+        }
+        if !self.ports.is_empty() {
+            document["ports"] = port::to_json(&self.ports);
+        }
         document
     }
 
@@ -205,6 +226,8 @@ impl Recipe {
                     None => BTreeMap::new(),
                 },
                 handover: value["handover"].as_bool()?,
+                worker: value["worker"] == true,
+                ports: port::from_json(&value["ports"])?,
                 ready: Probe::from_json(&value["ready"])?,
                 live: Probe::from_json(&value["live"])?,
                 ready_within: Duration::try_from_secs_f64(value["ready_within"].as_f64()?).ok()?,
@@ -249,7 +272,7 @@ fn program_from(value: &Value) -> Option<Program> {
         return Some(Program::Image(Box::new(Image {
             reference: reference.to_owned(),
             key: value["key"].as_str().map(str::to_owned),
-            port: value["port"].as_u64()?.try_into().ok()?,
+            port: value["port"].as_u64().and_then(|port| port.try_into().ok()),
             container: Container::from_json(&value["container"])?,
             reaches: value["reaches"] == true,
         })));
@@ -295,6 +318,10 @@ mod tests {
             )]),
             secrets: BTreeMap::new(),
             handover: false,
+            worker: false,
+            ports: FurtherPorts::new(),
+            worker: false,
+            ports: FurtherPorts::new(),
             ready: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: Some("-NOAUTH".to_owned()) },
             live: Probe::Http { path: "/livez".to_owned() },
             ready_within: Duration::from_millis(1500),
@@ -334,6 +361,10 @@ mod tests {
             files: BTreeMap::from([("a".to_owned(), text("${secret.key}").into())]),
             secrets: BTreeMap::new(),
             handover: false,
+            worker: false,
+            ports: FurtherPorts::new(),
+            worker: false,
+            ports: FurtherPorts::new(),
             ready: probe.clone(),
             live: probe,
             ready_within: Duration::from_secs(1),

@@ -2,7 +2,7 @@
 //! are once no file declares them any more.
 
 use super::recipe::Recipe;
-use super::{Supervised, facts, revision, teardown};
+use super::{Supervised, addresses, facts, revision, teardown};
 use anyhow::Result;
 use engine::home::Home;
 use engine::ledger::Entry;
@@ -182,7 +182,7 @@ impl Supervised {
         let mut observed = Observed::default();
         for status in self.supervised()? {
             let Some(system) = self.made_for(&status.service) else { continue };
-            let own = held.serving.iter().filter(|(service, _)| **service == status.service);
+            let own = held.serving.iter().filter(|(service, _)| service.owner() == status.service);
             let entrances = match self.deployment.environment.ports {
                 Ports::Declared | Ports::Prefer => own.map(|(_, address)| Entrance::Port(address.port())).collect(),
                 // Nobody wants a port of another's where any will do.
@@ -195,18 +195,16 @@ impl Supervised {
 
     /// The ports of this machine that a service is to have.
     pub(super) fn claims(&self, service: &Service) -> BTreeSet<Entrance> {
-        if !self.runtime.takes_port(service) {
-            return BTreeSet::new();
-        }
-        let port = match self.deployment.environment.ports {
-            Ports::Declared => (service.host_port != 0).then_some(service.host_port),
+        let port = |one: Service| match self.deployment.environment.ports {
+            Ports::Declared => one.host_port,
             Ports::Prefer => {
                 let known = self.addresses().ok();
-                known.and_then(|known| known.get(&service.name).map(SocketAddr::port))
+                known.and_then(|known| known.get(&one.name).map(SocketAddr::port))
             }
             Ports::Free => None,
         };
-        port.map(Entrance::Port).into_iter().collect()
+        let each = addresses::each_port(service).into_iter().filter(|one| self.runtime.takes_port(one));
+        each.filter_map(port).map(Entrance::Port).collect()
     }
 
     /// Writes down what an earlier version of this program has not: what each service is that was made.

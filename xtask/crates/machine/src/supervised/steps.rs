@@ -1,6 +1,5 @@
 //! Puts the steps of a deploy together: what all systems share, then what each contributes.
 
-use super::Supervised;
 use super::auto_rollback::Changes;
 use super::ports::{PortsWork, SystemPortsWork};
 use super::recipe::Recipe;
@@ -9,6 +8,7 @@ use super::start::StartWork;
 use super::succession::Succession;
 use super::supervise::SupervisorWork;
 use super::verify::AppliedSystem;
+use super::{Supervised, addresses};
 use anyhow::Result;
 use base::error::Fault;
 use base::text::counted;
@@ -188,7 +188,10 @@ impl<'a> Steps<'a> {
             return self.steps;
         }
         let mut services = std::mem::take(&mut self.services);
-        services.values_mut().for_each(|services| services.retain(|service| self.core.runtime.takes_port(service)));
+        for services in services.values_mut() {
+            *services = services.iter().flat_map(addresses::each_port).collect();
+            services.retain(|service| self.core.runtime.takes_port(service));
+        }
         let count = services.values().map(Vec::len).sum();
         let title = match self.core.deployment.environment.ports {
             Ports::Declared => "check that the ports are free",

@@ -54,7 +54,7 @@ fn a_crate_needs_little_to_be_said() {
     let spec = own_spec();
     let epoch = service(&spec, "epoch");
     assert_eq!(epoch.source, Source::Crate("epoch".to_owned()));
-    assert_eq!((epoch.port, epoch.host_port, epoch.public), (1337, 1337, true));
+    assert_eq!((epoch.port, epoch.host_port, epoch.public), (Some(1337), Some(1337), true));
     assert_eq!(epoch.presence, Presence::Always);
     assert_eq!(epoch.targets, TargetKind::ALL.into());
     let http = |path: &str| Probe::Http { path: path.to_owned() };

@@ -4,6 +4,7 @@ mod files;
 mod fuzz;
 mod images;
 mod loading;
+mod ports;
 mod secrets;
 mod services;
 mod wrong;

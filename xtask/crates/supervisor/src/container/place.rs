@@ -11,7 +11,7 @@ pub struct Place {
     pub prefix: String,
     /// The network on which it has its address.
     pub network: String,
-    /// The port that it is declared to listen on, inside.
+    /// The port that it is declared to listen on, inside; 0 for one that has none.
     pub port: u16,
     pub reach: Reach,
     /// Beginnings of paths (`/slipway/`) that its shim answers as the container does.

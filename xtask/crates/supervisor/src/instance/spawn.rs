@@ -8,6 +8,8 @@ use anyhow::{Result, anyhow};
 use base::http::Via;
 use base::proc::{ServiceChild, ServiceCommand};
 use base::{os, ports};
+use model::system::Probe;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -26,6 +28,7 @@ impl Instance {
                 drop(bind(self.spec.listen)?);
                 Ok((command.spawn()?, None))
             }
+            LaunchStrategy::Worker => Ok((command.spawn()?, None)),
             LaunchStrategy::Handover => {
                 let socket = match &self.socket {
                     Some(socket) => Arc::clone(socket),
@@ -40,9 +43,8 @@ impl Instance {
                     drop(bind(self.spec.listen)?);
                 }
                 let own = ports::free(Ipv4Addr::LOCALHOST.into()).and_then(|port| port.local_addr())?;
-                let fill = |text: &String| text.replace(PORT, &own.port().to_string());
-                let args: Vec<String> = args.iter().map(fill).collect();
-                let env = env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+                let args: Vec<String> = args.iter().map(|text| fill(text, own.port())).collect();
+                let env = env.iter().map(|(name, value)| (name.clone(), fill(value, own.port()))).collect();
                 let command = ServiceCommand { args: &args, env: &env, ..command };
                 Ok((command.spawn()?, Some(Via::Address(own))))
             }
@@ -53,6 +55,20 @@ impl Instance {
             }
         }
     }
+}
+
+impl Instance {
+    /// What a command that is asked in its place has in its environment; nothing where none is.
+    pub(super) fn filled(&self, port: u16) -> BTreeMap<String, String> {
+        let LaunchSpec { env, ready, live, .. } = &self.spec;
+        let asks = [ready, live].iter().any(|probe| matches!(probe, Probe::Command(_)));
+        env.iter().filter(|_| asks).map(|(name, value)| (name.clone(), fill(value, port))).collect()
+    }
+}
+
+/// A text with the port of a program behind a relay.
+fn fill(text: &str, port: u16) -> String {
+    text.replace(PORT, &port.to_string())
 }
 
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener> {

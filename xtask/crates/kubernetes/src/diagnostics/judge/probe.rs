@@ -68,11 +68,11 @@ pub(in super::super) fn answer<'e>(evidence: &'e Evidence, container: Container<
 fn judged(evidence: &Evidence, service: &Expected, container: Container<'_>, said: &str, restarted: bool) -> Finding {
     let who = &service.name;
     let (probe, got) = said.split_once(" probe failed: ").unwrap_or(("", said));
-    if got.contains("connection refused") {
+    let port = port(service, container);
+    if let Some(port) = port.filter(|_| got.contains("connection refused")) {
         if let Some(found) = elsewhere(evidence, service, container) {
             return found;
         }
-        let port = port(service, container);
         let silent = evidence.sockets.contains_key(name(container.pod));
         let nowhere = if silent { ", nor on any other" } else { "" };
         let cause = format!("`{who}` runs and {UNHEARD} {port}{nowhere}");
@@ -116,17 +116,17 @@ fn asked(container: Container<'_>, probe: &str) -> String {
     }
 }
 
-/// The port that a container is declared to listen on.
-pub(in super::super) fn port(service: &Expected, container: Container<'_>) -> u16 {
+/// The port that a container is declared to listen on, where it is to listen.
+pub(in super::super) fn port(service: &Expected, container: Container<'_>) -> Option<u16> {
     let declared = list(container.spec, "/ports").first().and_then(|port| port["containerPort"].as_u64());
-    declared.and_then(|port| u16::try_from(port).ok()).unwrap_or(service.port)
+    declared.and_then(|port| u16::try_from(port).ok()).or(service.port)
 }
 
 /// It listens, but not where it should.
 fn elsewhere(evidence: &Evidence, service: &Expected, container: Container<'_>) -> Option<Finding> {
     let who = &service.name;
     let sockets = evidence.sockets.get(name(container.pod))?;
-    let port = port(service, container);
+    let port = port(service, container)?;
     if sockets.open.contains(&port) {
         return None;
     }
