@@ -32,10 +32,17 @@ env:
         key: {{ printf "env.%s" . | quote }}
   {{- end }}
 {{- end }}
+{{- if $service.port }}
 ports:
   - name: {{ $port }}
     containerPort: {{ $service.port | int64 }}
     protocol: TCP
+  {{- range $service.ports }}
+  - name: {{ .name | quote }}
+    containerPort: {{ .port | int64 }}
+    protocol: {{ .protocol }}
+  {{- end }}
+{{- end }}
 resources:
   requests:
     cpu: {{ $service.resources.cpuRequest | quote }}
@@ -43,22 +50,28 @@ resources:
   limits:
     cpu: {{ $service.resources.cpu | quote }}
     memory: {{ $service.resources.memory | quote }}
+{{- if $service.probes.live }}
 {{- /* Whether it has started is whether it is alive: one that waits for what it needs is not helped by being restarted. */}}
 startupProbe:
   {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
   periodSeconds: 1
   timeoutSeconds: 2
   failureThreshold: {{ $service.probes.startSeconds | int64 }}
+{{- end }}
+{{- if $service.probes.ready }}
 readinessProbe:
   {{- include "app.probe" (dict "probe" $service.probes.ready "port" $port) | nindent 2 }}
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 2
+{{- end }}
+{{- if $service.probes.live }}
 livenessProbe:
   {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
   periodSeconds: 5
   timeoutSeconds: 3
   failureThreshold: 3
+{{- end }}
 {{- if $service.drainSeconds }}
 {{- /* It goes on answering until everybody who sends it requests has heard that it is to end. */}}
 lifecycle:

@@ -45,9 +45,9 @@ app.kubernetes.io/version: {{ . | quote }}
 {{- $all | toJson }}
 {{- end }}
 
-{{/* What its port is called. */}}
+{{/* What its port is called. Beside others it is the main one, since they have names of their own. */}}
 {{- define "app.port" -}}
-{{- if .service.http }}http{{ else }}tcp{{ end -}}
+{{- if .service.ports }}main{{ else if .service.http }}http{{ else }}tcp{{ end -}}
 {{- end }}
 
 {{/* A ConfigMap is named after what is in it and never changes, so that going back finds the files as they were. */}}

@@ -11,4 +11,5 @@ mod systems;
 mod cluster;
 mod network;
 mod objects;
+mod ports;
 mod refusals;

@@ -40,3 +40,4 @@ mod secrets;
 mod strangers;
 mod undeclared;
 mod upgrade;
+mod worker;

@@ -71,10 +71,7 @@ fn a_worker_is_ready_once_it_has_run_and_is_replaced_once_the_next_one_is() {
     skip::unless!(has_python());
     let place = Place::new("worker", WORKER, &worker("first", "ready = { runs = \"1s\" }"));
     let preview = place.sandbox.xtask(["deploy", "--dry-run"]).success().stdout;
-    assert!(
-        preview.contains("under the supervisor: python3") && preview.contains("runs on until the next"),
-        "{preview}"
-    );
+    assert!(preview.contains("python3 program.py; a version runs on until the next"), "{preview}");
     place.deploys("deployed");
     let status = place.status();
     assert_eq!((&status["state"], &status["url"], &status["via"]), (&"running".into(), &Value::Null, &Value::Null));

@@ -15,9 +15,6 @@ pub(super) fn values(service: &Service) -> Option<Value> {
         if let Some((_, spoken)) = PROTOCOLS.iter().find(|(speaks, _)| *speaks == further.speaks) {
             one["appProtocol"] = json!(spoken);
         }
-        if further.public {
-            one["public"] = json!(true);
-        }
         one
     };
     (!service.ports.is_empty()).then(|| service.ports.iter().map(one).collect())
@@ -29,7 +26,7 @@ pub(super) fn recalled(values: &Value) -> FurtherPorts {
         let port = u16::try_from(value["port"].as_u64()?).ok()?;
         let spoken = PROTOCOLS.iter().find(|(_, spoken)| value["appProtocol"] == *spoken).map(|(speaks, _)| *speaks);
         let plain = if value["protocol"] == "UDP" { Speaks::Udp } else { Speaks::Tcp };
-        let (speaks, public) = (spoken.unwrap_or(plain), value["public"] == true);
+        let (speaks, public) = (spoken.unwrap_or(plain), false);
         Some((value["name"].as_str()?.to_owned(), FurtherPort { port, host_port: port, speaks, public }))
     };
     values["ports"].as_array().into_iter().flatten().filter_map(one).collect()
