@@ -21,6 +21,7 @@ pub(super) fn system(name: &SystemName, proven: &VerifiedRelease) -> System {
         services: services.iter().map(|(name, values)| service(name, values)).collect(),
         smoke: Vec::new(),
         denied: Vec::new(),
+        jobs: Vec::new(),
         was: BTreeSet::new(),
     }
 }

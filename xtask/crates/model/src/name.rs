@@ -107,3 +107,7 @@ label! {
     /// A team that owns services and has access to those only.
     TeamName
 }
+label! {
+    /// A job: a program that ends. Unique among the jobs and services of its system.
+    JobName
+}

@@ -14,11 +14,14 @@ pub(super) type Roster<'s> = BTreeMap<&'s str, Option<&'s Service>>;
 
 /// Reports every reference of a service's templates that leads nowhere.
 pub(super) fn check(draft: &DraftService<'_>, roster: &Roster<'_>, root: &Path) {
-    for placed in &draft.templates {
-        for reference in placed.template.references() {
-            if let Err(message) = check_one(&draft.service, placed, reference, roster, root) {
-                placed.at.report(message);
-            }
+    draft.templates.iter().for_each(|placed| check_template(&draft.service, placed, roster, root));
+}
+
+/// The same of one template, for a service of which it is given.
+pub(super) fn check_template(service: &Service, placed: &PlacedTemplate<'_>, roster: &Roster<'_>, root: &Path) {
+    for reference in placed.template.references() {
+        if let Err(message) = check_one(service, placed, reference, roster, root) {
+            placed.at.report(message);
         }
     }
 }

@@ -266,7 +266,7 @@ pub(super) fn read_known<'k>(
     value.checked(&|name| find(name, kind, what, known.clone()))
 }
 
-fn read_needs<'d>(table: &Table<'d>) -> (Vec<ServiceName>, Vec<At<'d>>) {
+pub(super) fn read_needs<'d>(table: &Table<'d>) -> (Vec<ServiceName>, Vec<At<'d>>) {
     let values = table.optional("needs").and_then(|value| value.list());
     let parsed = values.into_iter().flatten().filter_map(|value| {
         let need: ServiceName = value.parse()?;
@@ -275,7 +275,7 @@ fn read_needs<'d>(table: &Table<'d>) -> (Vec<ServiceName>, Vec<At<'d>>) {
     parsed.unzip()
 }
 
-fn read_targets(value: &Value<'_>) -> Option<BTreeSet<TargetKind>> {
+pub(super) fn read_targets(value: &Value<'_>) -> Option<BTreeSet<TargetKind>> {
     let targets = value.list()?;
     if targets.is_empty() {
         value.report("names no target");

@@ -3,6 +3,7 @@
 use super::asset::{Asset, texts};
 use super::build::DockerBuild;
 use super::container::{Container, OWN_DATA};
+use super::job::Job;
 use super::name::{ServiceName, SystemName, TeamName};
 use super::port::FurtherPorts;
 use super::public_name::PublicName;
@@ -21,6 +22,8 @@ pub struct System {
     pub description: String,
     /// In an order in which every service comes after those it needs.
     pub services: Vec<Service>,
+    /// In the order of their file.
+    pub jobs: Vec<Job>,
     pub smoke: Vec<SmokeCheck>,
     pub denied: Vec<DeniedPath>,
     /// Earlier names of the system.

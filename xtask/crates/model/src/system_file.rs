@@ -3,6 +3,7 @@
 use super::alias;
 use super::asset_file::AssetAt;
 use super::decode::{At, Table, Value};
+use super::job_file;
 use super::name::{ServiceName, SystemName};
 use super::order::in_order;
 use super::public_name;
@@ -60,6 +61,7 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
     }
     alias::check(&drafts, &roster);
     public_name::check(&drafts);
+    let jobs = job_file::read(table, &drafts, &roster, &known.root);
     let mut foreign = Vec::new();
     let smoke = table.optional("smoke").map(|value| read_checks(&value, &roster));
     let denied = table.optional("denied").map(|value| read_denied(&value, &roster, &mut foreign));
@@ -80,11 +82,13 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
         name: name.clone(),
         description: description.unwrap_or_default(),
         services,
+        jobs: jobs.iter().map(|draft| draft.job.clone()).collect(),
         smoke: smoke.unwrap_or_default(),
         denied: denied.unwrap_or_default(),
         was: was.unwrap_or_default(),
     };
     system.settle_public_names(None);
+    job_file::check_order(&system, &jobs);
     Draft { system, declared, host_ports, foreign, files }
 }
 

@@ -1,5 +1,6 @@
 //! A command's end of the conversation with a supervisor.
 
+use super::job::{JobSpec, JobStatus};
 use super::launch::LaunchSpec;
 use super::protocol::{LONGEST_LINE, PROTOCOL, Reply, Request, UNREADABLE};
 use super::records::{self, Contact, Listens};
@@ -9,7 +10,7 @@ use base::error::Fault;
 use base::os;
 use base::os::ProcessId;
 use base::socket;
-use model::name::ServiceName;
+use model::name::{JobName, ServiceName, SystemName};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -133,8 +134,7 @@ impl Client {
     /// See [`Client`].
     pub fn start(&self, spec: &LaunchSpec) -> Result<u64> {
         let reply = self.request(&Request::Start(Box::new(spec.clone())), TIMEOUT);
-        let reply = reply.map_err(|error| if error.to_string() == UNREADABLE { outdated().into() } else { error });
-        match reply? {
+        match reply.map_err(if_outdated)? {
             Reply::Started(number) => Ok(number),
             other => unexpected(&other),
         }
@@ -176,6 +176,39 @@ impl Client {
             bail!("the supervisor (process {}) does not end", self.process().pid);
         }
         Ok(())
+    }
+
+    /// Runs a job by the clock from now on, in the place of what it was.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub fn schedule(&self, spec: &JobSpec) -> Result<()> {
+        self.done(&Request::Schedule(Box::new(spec.clone()))).map_err(if_outdated)
+    }
+
+    /// Forgets a job, or all of a system, and returns when those that run have ended.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub fn unschedule(&self, system: &SystemName, job: Option<&JobName>) -> Result<()> {
+        match self.done(&Request::Unschedule { system: system.clone(), job: job.cloned() }) {
+            // An earlier version's has none.
+            Err(error) if error.to_string() == UNREADABLE => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The jobs that it runs by the clock.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub fn jobs(&self) -> Result<Vec<JobStatus>> {
+        match self.request(&Request::Jobs, TIMEOUT) {
+            Ok(Reply::Jobs(jobs)) => Ok(jobs),
+            Ok(other) => unexpected(&other),
+            Err(error) if error.to_string() == UNREADABLE => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     fn done(&self, request: &Request) -> Result<()> {
@@ -225,6 +258,10 @@ fn talk(mut stream: impl Read + Write, document: &Value) -> std::io::Result<Stri
     let mut line = String::new();
     BufReader::new(stream.take(LONGEST_LINE)).read_line(&mut line)?;
     Ok(line)
+}
+
+fn if_outdated(error: anyhow::Error) -> anyhow::Error {
+    if error.to_string() == UNREADABLE { outdated().into() } else { error }
 }
 
 /// It was started before there was such a way to start a service.

@@ -82,6 +82,16 @@ fn perform(request: Request, shared: &Shared) -> Reply {
             shared.with(|manager, now| manager.stop(&service, now));
             settled(shared, &service)
         }
+        Request::Schedule(spec) => {
+            shared.with(|manager, _| manager.schedule.put(*spec));
+            Reply::Done
+        }
+        Request::Unschedule { system, job } => {
+            shared.with(|manager, now| manager.schedule.drop(&system, job.as_ref(), now));
+            shared.wait_until(|manager| manager.schedule.is_rid_of(&system, job.as_ref()));
+            Reply::Done
+        }
+        Request::Jobs => Reply::Jobs(shared.lock().schedule.status()),
         Request::Shutdown(order) => {
             shared.shut_down(order);
             Reply::Done

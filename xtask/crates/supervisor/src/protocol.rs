@@ -1,8 +1,9 @@
 //! The conversation with a supervisor: one line of JSON each way per connection, on a socket of its owner's.
 
+use super::job::{JobSpec, JobStatus};
 use super::launch::LaunchSpec;
 use super::status::ServiceStatus;
-use model::name::ServiceName;
+use model::name::{JobName, ServiceName, SystemName};
 use serde_json::{Value, json};
 
 /// Changes with everything here that an older supervisor or client would misunderstand.
@@ -28,6 +29,15 @@ pub(super) enum Request {
     Stop(ServiceName),
     /// Ends these services one after the other, then all others, then the supervisor.
     Shutdown(Vec<ServiceName>),
+    /// Runs a job by the clock from now on.
+    Schedule(Box<JobSpec>),
+    /// Forgets a job, or all of a system.
+    Unschedule {
+        system: SystemName,
+        job: Option<JobName>,
+    },
+    /// The jobs that are run by the clock.
+    Jobs,
 }
 
 impl Request {
@@ -43,6 +53,11 @@ impl Request {
             }
             Self::Stop(service) => json!({"request": "stop", "service": service.as_str()}),
             Self::Shutdown(order) => json!({"request": "shutdown", "order": names(order)}),
+            Self::Schedule(spec) => json!({"request": "schedule", "spec": spec.to_json()}),
+            Self::Unschedule { system, job } => json!({
+                "request": "unschedule", "system": system.as_str(), "job": job.as_ref().map(JobName::as_str),
+            }),
+            Self::Jobs => json!({"request": "jobs"}),
         }
     }
 
@@ -60,6 +75,12 @@ impl Request {
             "discard" => Self::Discard { service: service()?, instance: instance()? },
             "stop" => Self::Stop(service()?),
             "shutdown" => Self::Shutdown(names(&value["order"])?),
+            "schedule" => Self::Schedule(Box::new(JobSpec::from_json(&value["spec"])?)),
+            "unschedule" => {
+                let job = value["job"].as_str().map(str::parse).transpose().ok()?;
+                Self::Unschedule { system: value["system"].as_str()?.parse().ok()?, job }
+            }
+            "jobs" => Self::Jobs,
             _ => return None,
         })
     }
@@ -74,6 +95,7 @@ pub(super) enum Reply {
     Done,
     Started(u64),
     Status(Vec<ServiceStatus>),
+    Jobs(Vec<JobStatus>),
     Refused(String),
 }
 
@@ -85,6 +107,7 @@ impl Reply {
             Self::Status(services) => {
                 json!({"ok": true, "services": services.iter().map(ServiceStatus::to_json).collect::<Vec<_>>()})
             }
+            Self::Jobs(jobs) => json!({"ok": true, "jobs": jobs.iter().map(JobStatus::to_json).collect::<Vec<_>>()}),
             Self::Refused(error) => json!({"ok": false, "error": error}),
         }
     }
@@ -95,6 +118,9 @@ impl Reply {
         }
         if let Some(instance) = value["instance"].as_u64() {
             return Some(Self::Started(instance));
+        }
+        if let Some(jobs) = value["jobs"].as_array() {
+            return jobs.iter().map(JobStatus::from_json).collect::<Option<_>>().map(Self::Jobs);
         }
         match value["services"].as_array() {
             Some(list) => list.iter().map(ServiceStatus::from_json).collect::<Option<_>>().map(Self::Status),

@@ -6,6 +6,7 @@ use super::note;
 use super::question::{Answer, Question};
 use super::records::{self, Record};
 use super::route::Switch;
+use super::schedule::Schedule;
 use super::service::Service;
 use super::status::{InstanceStatus, ServiceStatus};
 use model::name::ServiceName;
@@ -25,6 +26,7 @@ pub(super) struct ServiceManager {
     services: BTreeMap<ServiceName, Service>,
     /// The services in the order they were first started in: those that others need come first.
     started: Vec<ServiceName>,
+    pub(super) schedule: Schedule,
     next_number: u64,
     /// Nothing is started any more.
     closing: bool,
@@ -48,6 +50,7 @@ impl ServiceManager {
             exec,
             services: BTreeMap::new(),
             started: Vec::new(),
+            schedule: Schedule::default(),
             next_number: 1,
             closing: false,
             over: false,
@@ -136,6 +139,7 @@ impl ServiceManager {
         for service in self.services.values_mut() {
             service.tend(&self.exec, now);
         }
+        self.schedule.tend(&self.exec, now);
         self.services.retain(|_, service| !service.is_over());
         self.started.retain(|service| self.services.contains_key(service));
         let marks: BTreeMap<u64, Mark> =
@@ -177,6 +181,7 @@ impl ServiceManager {
     pub(super) fn logs(&self) -> Vec<PathBuf> {
         let mut logs: Vec<_> =
             self.services.values().flat_map(Service::instances).map(|instance| instance.spec.log.clone()).collect();
+        logs.extend(self.schedule.logs());
         logs.sort_unstable();
         logs.dedup();
         logs
@@ -328,9 +333,11 @@ impl Shared {
 
     /// Ends all services one after the other.
     pub(super) fn shut_down(&self, order: Vec<ServiceName>) {
+        self.with(|manager, now| manager.schedule.drop_all(now));
         for service in self.with(|manager, _| manager.close(order)) {
             self.with(|manager, now| manager.stop(&service, now));
             self.wait_until(|manager| manager.is_settled(&service));
         }
+        self.wait_until(|manager| manager.schedule.is_empty());
     }
 }

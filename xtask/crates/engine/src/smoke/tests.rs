@@ -55,6 +55,7 @@ fn system(smoke: Vec<SmokeCheck>) -> System {
         services: Vec::new(),
         smoke,
         denied: Vec::new(),
+        jobs: Vec::new(),
         was: BTreeSet::new(),
     }
 }

@@ -112,6 +112,7 @@ impl Supervised {
             services: Vec::new(),
             smoke: Vec::new(),
             denied: Vec::new(),
+            jobs: Vec::new(),
             was: BTreeSet::new(),
         });
         system.services.extend(self.past.all().filter(|(of, _)| *of == name).map(|(_, service)| service.clone()));

@@ -3,6 +3,7 @@
 mod files;
 mod fuzz;
 mod images;
+mod jobs;
 mod loading;
 mod ports;
 mod secrets;
