@@ -22,6 +22,7 @@ mod files;
 mod firsthours;
 mod folder;
 mod interrupt;
+mod jobs;
 mod killed;
 mod life;
 mod many;

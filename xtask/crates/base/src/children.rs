@@ -65,6 +65,15 @@ impl Children {
         Listed { children: self, pids }
     }
 
+    /// The same for one that was started apart.
+    pub fn list(&self, id: ProcessId, program: &str) -> Listed<'_> {
+        let pids = vec![id.pid];
+        let child = Child { id, program: program.to_owned() };
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).insert(pids[0], child);
+        self.notify();
+        Listed { children: self, pids }
+    }
+
     fn notify(&self) {
         let children: Vec<Child> = self.list.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         if let Some(observer) = &*self.observer.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -74,7 +83,7 @@ impl Children {
 }
 
 /// Keeps children on the list while it lives.
-pub(crate) struct Listed<'a> {
+pub struct Listed<'a> {
     children: &'a Children,
     pids: Vec<u32>,
 }

@@ -17,6 +17,7 @@ use machine::supervised::{Supervised, assets};
 use model::asset::{Asset, Mode};
 use model::container::EngineKind;
 use model::environment::is_secret;
+use model::job::Job;
 use model::name::ServiceName;
 use model::reach::shown;
 use model::system::{Reference, Service, System};
@@ -38,18 +39,51 @@ pub(super) fn spec(
     recipe: &Recipe,
     secrets: Secrets,
 ) -> Result<Option<LaunchSpec>> {
+    spec_of(containers, core, recipe, secrets, None)
+}
+
+/// The same for a job of a service: others do not come to it by the names and the address of that.
+pub(super) fn job(
+    containers: &Containers,
+    core: &Supervised,
+    job: &Job,
+    recipe: &Recipe,
+    secrets: Secrets,
+) -> Result<Option<LaunchSpec>> {
+    spec_of(containers, core, recipe, secrets, Some(job))
+}
+
+fn spec_of(
+    containers: &Containers,
+    core: &Supervised,
+    recipe: &Recipe,
+    secrets: Secrets,
+    job: Option<&Job>,
+) -> Result<Option<LaunchSpec>> {
     let Program::Image(image) = &recipe.program else { return Ok(None) };
     let known = core.service(&recipe.service).zip(core.system_of(&recipe.service));
     let Some((service, system)) = known else { return Ok(None) };
     let system = &system;
+    let needs = service.needs.iter().chain(job.iter().flat_map(|job| &job.needs)).cloned().collect();
+    let service = &Service { needs, ..service.clone() };
     let Some(id) = containers.image_id(core, &recipe.service, image)? else { return Ok(None) };
     let Some(filled) = core.fill(recipe, secrets)? else { return Ok(None) };
     let found = core.found_engine()?;
     let fixed = containers.fixed.of(core, &containers.names, system)?;
     let part = Part { core, names: &containers.names, found: &found, system, service, image, fixed };
-    let release = Digest::of(format!("{}\n{id}{}", filled.release(recipe), aliases(system, service)));
+    let release = match job {
+        Some(_) => id.clone(),
+        None => Digest::of(format!("{}\n{id}{}", filled.release(recipe), aliases(system, service))).to_string(),
+    };
     let variables = part.variables(filled.env);
-    let run = part.run(recipe, &variables, &filled.args, id);
+    let mut run = part.run(recipe, &variables, &filled.args, id);
+    let mut place = part.place();
+    if let Some(job) = job {
+        run.aliases.clear();
+        run.fixed.clear();
+        run.labels = containers.names.job_labels(&system.name, &job.name);
+        place.prefix = containers.names.job(&system.name, &job.name);
+    }
     let own = surroundings(core);
     let given =
         variables.into_iter().filter(|(name, value)| !part.is_told(recipe, &own, name, value)).collect::<Vec<_>>();
@@ -64,7 +98,7 @@ pub(super) fn spec(
         log: core.home().log(&recipe.service),
         listen: image.port.map_or(supervisor::NOWHERE, |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         style: LaunchStrategy::Container {
-            place: part.place(),
+            place,
             overlaps: fronted::overlaps(system, service),
             route: edge::route(core, system, service, &found),
         },

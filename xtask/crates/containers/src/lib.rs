@@ -42,6 +42,7 @@ use machine::supervised::recipe::{Image, Program, Recipe};
 use machine::supervised::revision::Revision;
 use machine::supervised::runtime::{Held, Lost, Provided, Publisher, Runtime};
 use machine::supervised::start::Secrets;
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Reference, Service, System};
@@ -125,6 +126,17 @@ impl Runtime for Containers {
 
     fn launch_spec(&self, core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
         launch::spec(self, core, recipe, secrets)
+    }
+
+    fn job_launch(
+        &self,
+        core: &Supervised,
+        _: &System,
+        job: &Job,
+        recipe: &Recipe,
+        secrets: Secrets,
+    ) -> Result<Option<LaunchSpec>> {
+        launch::job(self, core, job, recipe, secrets)
     }
 
     fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {

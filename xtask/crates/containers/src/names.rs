@@ -9,7 +9,7 @@ use machine::supervised::Supervised;
 use machine::supervised::publisher::HOME;
 use machine::supervised::teardown::{DATA, data_of};
 use model::environment::{Environment, Origin, Setting};
-use model::name::{DeploymentId, ServiceName, SystemName};
+use model::name::{DeploymentId, JobName, ServiceName, SystemName};
 use model::volume;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ pub(super) const DEPLOYMENT: &str = "dev.slipway.deployment";
 pub(super) const MARK: &str = "dev.slipway.mark";
 pub(super) const SYSTEM: &str = "dev.slipway.system";
 pub(super) const SERVICE: &str = "dev.slipway.service";
+const JOB: &str = "dev.slipway.job";
 
 /// Two hyphens part the deployment's name from the rest. A name of either may have them inside as well, so what is
 /// called alike is told apart by its labels.
@@ -142,6 +143,17 @@ impl Names {
     pub(super) fn service_labels(&self, system: &SystemName, service: &ServiceName) -> Labels {
         let mut labels = self.labels(system);
         labels.insert(SERVICE.to_owned(), service.to_string());
+        labels
+    }
+
+    /// What the name of a job's container begins with.
+    pub(super) fn job(&self, system: &SystemName, job: &JobName) -> String {
+        format!("{}--{system}--job-{job}", self.id)
+    }
+
+    pub(super) fn job_labels(&self, system: &SystemName, job: &JobName) -> Labels {
+        let mut labels = self.labels(system);
+        labels.insert(JOB.to_owned(), job.to_string());
         labels
     }
 

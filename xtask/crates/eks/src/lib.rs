@@ -48,6 +48,7 @@ use engine::rendering::{Place, Rendering};
 use engine::smoke;
 use images::auth::Ask;
 use kubernetes::Kubernetes;
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
@@ -136,6 +137,10 @@ impl Target for Eks {
 
     fn rollback(self: Arc<Self>, ctx: &Ctx, system: &SystemName) -> Result<Contribution> {
         Arc::clone(&self.core).rollback(ctx, system)
+    }
+
+    fn run_job(self: Arc<Self>, ctx: &Ctx, system: &System, job: &Job) -> Result<Vec<Step>> {
+        Arc::clone(&self.core).run_job(ctx, system, job)
     }
 
     fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {

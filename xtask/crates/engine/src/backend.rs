@@ -21,6 +21,7 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::Endpoint;
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
@@ -126,6 +127,12 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When there is none.
     fn rollback(self: Arc<Self>, ctx: &Ctx, system: &SystemName) -> Result<Contribution>;
+
+    /// The steps that run a job now, of what is deployed.
+    ///
+    /// # Errors
+    /// When nothing that it is made of is deployed.
+    fn run_job(self: Arc<Self>, ctx: &Ctx, system: &System, job: &Job) -> Result<Vec<Step>>;
 
     /// The number of the newest revision of a system; `None` where there is none.
     ///

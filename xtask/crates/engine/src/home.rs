@@ -77,6 +77,16 @@ impl Home {
         self.dir.join("logs").join(format!("{service}.log"))
     }
 
+    /// What came of the jobs of a system.
+    pub fn jobs(&self, system: &SystemName) -> PathBuf {
+        self.dir.join("jobs").join(system.as_str())
+    }
+
+    /// What they said.
+    pub fn job_logs(&self, system: &SystemName) -> PathBuf {
+        self.dir.join("logs").join(system.as_str())
+    }
+
     pub fn data(&self, service: &ServiceName) -> PathBuf {
         self.dir.join("data").join(service.as_str())
     }

@@ -78,6 +78,11 @@ pub enum Event {
         step: String,
         text: String,
     },
+    /// A line of what a job says that a step runs.
+    Output {
+        step: String,
+        text: String,
+    },
     /// An outside program was started for a step.
     Command {
         step: String,
@@ -142,6 +147,7 @@ impl Event {
             Self::Started { step } => json!({"event": "started", "step": step}),
             Self::Status { step, text } => json!({"event": "status", "step": step, "text": text}),
             Self::News { step, text } => json!({"event": "news", "step": step, "text": text}),
+            Self::Output { step, text } => json!({"event": "output", "step": step, "text": text}),
             Self::Command { step, argv } => json!({"event": "command", "step": step, "argv": argv}),
             Self::Asked { step, service, requests, failed } => {
                 json!({"event": "asked", "step": step, "service": service, "requests": requests, "failed": failed})

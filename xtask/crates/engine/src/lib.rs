@@ -7,6 +7,7 @@ mod commit;
 pub mod deployment;
 pub mod home;
 pub mod identity;
+pub mod job;
 pub mod journal;
 pub mod lease;
 pub mod ledger;

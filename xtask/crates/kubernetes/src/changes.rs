@@ -44,13 +44,14 @@ pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemCha
         let told: Vec<String> =
             missing.iter().map(|missing| format!("a deploy needs the secret {}", missing.told())).collect();
         let note = (!told.is_empty()).then(|| told.join("; "));
-        Ok(SystemChanges { name: system.clone(), skipped: None, services, note })
+        Ok(SystemChanges { name: system.clone(), skipped: None, services, jobs: Vec::new(), note })
     };
     let mut changes = candidates.iter().map(of).collect::<Result<Vec<_>>>()?;
     changes.extend(skipped.into_iter().map(|system| SystemChanges {
         name: system.name,
         skipped: Some(system.reason),
         services: Vec::new(),
+        jobs: Vec::new(),
         note: None,
     }));
     changes.sort_by(|a, b| a.name.cmp(&b.name));

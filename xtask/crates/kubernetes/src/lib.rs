@@ -87,6 +87,7 @@ use engine::plan::Step;
 use engine::reconcile::{Entrance, Observed, Recorded, StateMove, UnitId};
 use engine::rendering::{Place, Rendering};
 use engine::smoke;
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
@@ -209,6 +210,10 @@ impl Target for Kubernetes {
 
     fn rollback(self: Arc<Self>, ctx: &Ctx, system: &SystemName) -> Result<Contribution> {
         steps::rollback(&self, ctx, system)
+    }
+
+    fn run_job(self: Arc<Self>, _: &Ctx, _: &System, job: &Job) -> Result<Vec<Step>> {
+        Err(Fault::could_not_run("not-carried", format!("`{}` does not run in a cluster yet", job.name)).into())
     }
 
     fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {

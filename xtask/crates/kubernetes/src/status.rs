@@ -39,6 +39,7 @@ pub(super) fn status(core: &Kubernetes) -> Result<Vec<SystemStatus>> {
     let of_system = |(name, services): (&SystemName, &Vec<Service>)| SystemStatus {
         name: name.clone(),
         services: services.iter().map(|service| found.service(core, name, service)).collect(),
+        jobs: Vec::new(),
     };
     Ok(all.map(of_system).collect())
 }

@@ -166,7 +166,7 @@ impl Run {
     fn take_of_step(&mut self, event: &str, step: &str, at: u64, record: &Value) {
         match event {
             "started" => self.step(step).started = Some(at),
-            "status" => self.step(step).said.push((at, text_of(record, "text"))),
+            "status" | "output" => self.step(step).said.push((at, text_of(record, "text"))),
             "command" => {
                 let argv = list(record, "argv").iter().filter_map(Value::as_str).map(str::to_owned).collect();
                 self.step(step).commands.push((at, argv));

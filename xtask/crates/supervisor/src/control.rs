@@ -1,7 +1,7 @@
 //! The supervisor's end of the conversation: who may ask, and what is done for each request.
 
 use super::protocol::{LONGEST_LINE, Reply, Request, UNREADABLE};
-use super::service_manager::Shared;
+use super::service_manager::{ServiceManager, Shared};
 use model::name::ServiceName;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -83,8 +83,14 @@ fn perform(request: Request, shared: &Shared) -> Reply {
             settled(shared, &service)
         }
         Request::Schedule(spec) => {
-            shared.with(|manager, _| manager.schedule.put(*spec));
-            Reply::Done
+            let put = |manager: &mut ServiceManager| match manager.is_closing() {
+                true => Reply::Refused("the supervisor is shutting down".to_owned()),
+                false => {
+                    manager.schedule.put(*spec);
+                    Reply::Done
+                }
+            };
+            shared.with(|manager, _| put(manager))
         }
         Request::Unschedule { system, job } => {
             shared.with(|manager, now| manager.schedule.drop(&system, job.as_ref(), now));

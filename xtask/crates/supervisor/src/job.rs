@@ -163,7 +163,9 @@ impl JobRun {
             LaunchStrategy::Container { place, .. } => {
                 command.spawn_shim(exec, &spec.launch.shim(place.clone()).to_json().to_string())?.0
             }
-            LaunchStrategy::Plain | LaunchStrategy::Handover | LaunchStrategy::Relay => command.spawn()?,
+            LaunchStrategy::Plain | LaunchStrategy::Worker | LaunchStrategy::Handover | LaunchStrategy::Relay => {
+                command.spawn()?
+            }
         };
         let id = os::identity(child.pid());
         Ok(Self { spec, child, id, at: SystemTime::now(), started: Instant::now(), ending: None, _lock: lock })

@@ -67,8 +67,7 @@ impl Schedule {
     }
 
     /// Starts what is due, unless it still runs, and looks after what runs.
-    pub(super) fn tend(&mut self, exec: &Path, now: Instant) {
-        let minute = this_minute();
+    pub(super) fn tend(&mut self, exec: &Path, now: Instant, minute: u64) {
         for ((system, name), scheduled) in &mut self.jobs {
             let ended = scheduled.run.as_mut().map(|run| run.tend(false, now));
             match ended {
@@ -100,6 +99,119 @@ fn is_meant(of: &SystemName, name: &JobName, system: &SystemName, job: Option<&J
     of == system && job.is_none_or(|job| job == name)
 }
 
-fn this_minute() -> u64 {
+/// The minute that it is, counted from the beginning of 1970.
+pub(super) fn this_minute() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LaunchSpec;
+    use super::super::launch::tests::example;
+    use super::super::launch_strategy::LaunchStrategy;
+    use super::*;
+    use std::time::Duration;
+
+    /// A job that writes a line each time it runs, and then waits for a file to go.
+    fn spec(folder: &Path) -> JobSpec {
+        std::fs::create_dir_all(folder).unwrap();
+        let script = "echo ran; while [ -e held ]; do sleep 0.02; done; exit $(cat code)";
+        std::fs::write(folder.join("code"), "0").unwrap();
+        let launch = LaunchSpec {
+            program: "/bin/sh".into(),
+            args: ["-c", script].map(str::to_owned).to_vec(),
+            dir: folder.to_owned(),
+            log: folder.join("job.log"),
+            style: LaunchStrategy::Plain,
+            env: [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into(),
+            ..example()
+        };
+        JobSpec {
+            system: "shop".parse().unwrap(),
+            name: "backup".parse().unwrap(),
+            launch,
+            within: Duration::from_secs(60),
+            cron: Some("*/2 * * * *".parse().unwrap()),
+            record: folder.join("backup.json"),
+        }
+    }
+
+    struct Clock {
+        schedule: Schedule,
+        folder: PathBuf,
+    }
+
+    impl Clock {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("slipway-schedule-{name}-{}", std::process::id()));
+            let mut schedule = Schedule::default();
+            schedule.put(spec(&folder));
+            Self { schedule, folder }
+        }
+
+        fn tick(&mut self, minute: u64) {
+            self.schedule.tend(Path::new("unused"), Instant::now(), minute);
+        }
+
+        fn ran(&self) -> usize {
+            std::fs::read_to_string(self.folder.join("job.log")).unwrap_or_default().lines().count()
+        }
+
+        /// Waits in one minute until this is so.
+        fn until(&mut self, minute: u64, is_so: impl Fn(&Self) -> bool) {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !is_so(self) {
+                assert!(Instant::now() < deadline, "{:?}, ran {} times", self.schedule.status(), self.ran());
+                self.tick(minute);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    impl Drop for Clock {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
+    }
+
+    fn runs(clock: &Clock) -> bool {
+        clock.schedule.status().first().is_some_and(|job| job.runs)
+    }
+
+    #[test]
+    fn a_job_runs_when_it_is_due_once_at_a_time_and_what_was_missed_is_not_made_up_for() {
+        let mut clock = Clock::new("due");
+        let held = clock.folder.join("held");
+        std::fs::write(&held, "").unwrap();
+        clock.tick(1001);
+        assert!(!runs(&clock));
+        clock.until(1002, |clock| clock.ran() == 1);
+        // It still runs when it is due again.
+        clock.tick(1004);
+        std::fs::remove_file(&held).unwrap();
+        clock.until(1004, |clock| !runs(clock));
+        assert_eq!(clock.ran(), 1);
+        let record = std::fs::read_to_string(clock.folder.join("backup.json")).unwrap();
+        assert!(record.contains("\"succeeded\"") && !record.contains("key"), "{record}");
+        // Many times were missed meanwhile.
+        std::fs::write(clock.folder.join("code"), "3").unwrap();
+        clock.until(2001, |clock| !runs(clock));
+        assert_eq!(clock.ran(), 1);
+        clock.tick(2002);
+        clock.until(2002, |clock| !runs(clock));
+        let record = std::fs::read_to_string(clock.folder.join("backup.json")).unwrap();
+        assert!(clock.ran() == 2 && record.contains("exited with code 3"), "{record}");
+    }
+
+    #[test]
+    fn one_that_is_forgotten_is_ended_and_runs_no_more() {
+        let mut clock = Clock::new("forgotten");
+        std::fs::write(clock.folder.join("held"), "").unwrap();
+        clock.until(1000, |clock| clock.ran() == 1);
+        clock.schedule.drop(&"shop".parse().unwrap(), None, Instant::now());
+        clock.until(1002, |clock| clock.schedule.is_empty());
+        assert_eq!(clock.ran(), 1);
+        let record = std::fs::read_to_string(clock.folder.join("backup.json")).unwrap();
+        assert!(record.contains("was stopped"), "{record}");
+    }
 }

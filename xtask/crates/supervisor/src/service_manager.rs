@@ -6,7 +6,7 @@ use super::note;
 use super::question::{Answer, Question};
 use super::records::{self, Record};
 use super::route::Switch;
-use super::schedule::Schedule;
+use super::schedule::{self, Schedule};
 use super::service::Service;
 use super::status::{InstanceStatus, ServiceStatus};
 use model::name::ServiceName;
@@ -139,7 +139,7 @@ impl ServiceManager {
         for service in self.services.values_mut() {
             service.tend(&self.exec, now);
         }
-        self.schedule.tend(&self.exec, now);
+        self.schedule.tend(&self.exec, now, schedule::this_minute());
         self.services.retain(|_, service| !service.is_over());
         self.started.retain(|service| self.services.contains_key(service));
         let marks: BTreeMap<u64, Mark> =

@@ -51,6 +51,7 @@ pub fn run(command: Command, backends: &Backends) -> Result<u8> {
         Command::Logs(args) => cmd::logs::run(&args, &Ctx::new()?, backends),
         Command::Smoke(args) => cmd::smoke::run(&args, &Ctx::new()?, backends),
         Command::Rollback(args) => cmd::rollback::run(&args, &Ctx::new()?, backends),
+        Command::Run(args) => cmd::run::run(&args, &Ctx::new()?, backends),
         Command::Teardown(args) => cmd::teardown::run(&args, &Ctx::new()?, backends),
         Command::Completions(args) => cmd::completions::run(&args),
         Command::Supervise(args) => cmd::hidden::supervise(&args),

@@ -1,8 +1,9 @@
 //! What a target answers: what would change, what is there, what is left.
 
 use crate::deployment::Deployment;
+use crate::job::JobStatus;
 use base::error::Fault;
-use model::name::{ServiceName, SystemName};
+use model::name::{JobName, ServiceName, SystemName};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -23,6 +24,8 @@ pub struct SystemChanges {
     pub skipped: Option<String>,
     /// Each service that would change, and why, the most telling reason first.
     pub services: Vec<(ServiceName, Vec<String>)>,
+    /// Each job that would run, and why.
+    pub jobs: Vec<(JobName, String)>,
     /// What is worth knowing beside that.
     pub note: Option<String>,
 }
@@ -35,6 +38,7 @@ impl SystemChanges {
             name,
             skipped: service.is_none().then(|| why.clone()),
             services: service.map(|service| (service, vec![why])).into_iter().collect(),
+            jobs: Vec::new(),
             note: fault.hint,
         }
     }
@@ -150,6 +154,7 @@ impl ServiceStatus {
 pub struct SystemStatus {
     pub name: SystemName,
     pub services: Vec<ServiceStatus>,
+    pub jobs: Vec<JobStatus>,
 }
 
 impl SystemStatus {
@@ -164,7 +169,8 @@ impl SystemStatus {
             })
         };
         json!({
-            "name": self.name.as_str(), "declared": deployment.declares_system(&self.name), "jobs": [],
+            "name": self.name.as_str(), "declared": deployment.declares_system(&self.name),
+            "jobs": self.jobs.iter().map(JobStatus::to_json).collect::<Vec<_>>(),
             "services": self.services.iter().map(service).collect::<Vec<_>>(),
         })
     }

@@ -63,6 +63,16 @@ pub(super) fn spec(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Resu
     }))
 }
 
+/// The same for a job, for which nothing stands in front of its service's port.
+pub(super) fn job(core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
+    let Some(spec) = spec(core, recipe, secrets)? else { return Ok(None) };
+    let port = spec.listen.port().to_string();
+    let told = |text: &String| text.replace(supervisor::PORT, &port);
+    let args = spec.args.iter().map(told).collect();
+    let env = spec.env.iter().map(|(name, value)| (name.clone(), told(value))).collect();
+    Ok(Some(LaunchSpec { args, env, style: LaunchStrategy::Plain, release: String::new(), ..spec }))
+}
+
 /// The program's file and the arguments that go before the service's own.
 pub(super) fn invocation(core: &Supervised, recipe: &Recipe) -> (PathBuf, Vec<String>) {
     match &recipe.program {

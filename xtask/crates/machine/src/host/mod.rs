@@ -35,6 +35,7 @@ use engine::reconcile::{Stored, UnitId};
 use engine::smoke;
 use engine::teardown::Removal;
 use keys::Manifest;
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Reference, Service, System};
@@ -120,6 +121,17 @@ impl Runtime for Processes {
 
     fn launch_spec(&self, core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>> {
         launch::spec(core, recipe, secrets)
+    }
+
+    fn job_launch(
+        &self,
+        core: &Supervised,
+        _: &System,
+        _: &Job,
+        recipe: &Recipe,
+        secrets: Secrets,
+    ) -> Result<Option<LaunchSpec>> {
+        launch::job(core, recipe, secrets)
     }
 
     fn refer(&self, core: &Supervised, service: &Service, reference: &Reference) -> Result<Option<String>> {

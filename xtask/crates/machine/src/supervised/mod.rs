@@ -10,6 +10,7 @@ mod facts;
 mod given_secrets;
 mod holder;
 pub mod images;
+mod jobs;
 mod moving;
 mod outlook;
 mod ports;
@@ -51,6 +52,7 @@ use engine::reconcile::{Changes, Entrance, Observed, Recorded, Refusal, StateMov
 use engine::recorded_settings;
 use engine::smoke;
 use model::environment::Ports;
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
@@ -309,7 +311,8 @@ impl Target for Supervised {
         let (provided, missing) = self.provided(ctx)?;
         let mut plan = Steps::new(&self, provided.errors);
         for (system, planned) in provided.systems {
-            match self.refused(&changes, &system) {
+            let refused = self.refused(&changes, &system);
+            match refused.or_else(|| jobs::impossible(&self, &system, &planned)) {
                 Some(blocked) => plan.add_blocked(vec![blocked]),
                 None => plan.add_system(&system, planned, verify, &changes),
             }
@@ -330,6 +333,10 @@ impl Target for Supervised {
         let steps = removal::with_removals(&self, plan.finish(Vec::new()), &mut changes);
         let earlier = Some(Earlier { number: earlier.number, checks });
         Ok(Contribution { steps, skipped: Vec::new(), builds: false, changes, earlier, missing: Vec::new() })
+    }
+
+    fn run_job(self: Arc<Self>, _: &Ctx, system: &System, job: &Job) -> Result<Vec<Step>> {
+        self.job_now(system, job)
     }
 
     fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {

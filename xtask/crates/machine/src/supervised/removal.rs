@@ -232,8 +232,10 @@ impl Work for ForgetWork {
         }
         let own = |entry: &Entry| entry.system.as_deref() == Some(system.as_str());
         core.ledger().strike(|entry| own(entry) && !entry.id.starts_with(teardown::DATA))?;
+        let keeps_data = core.ledger().entries().iter().any(own);
+        core.forget_jobs(system, None, keeps_data)?;
         // What is stored may be of use with nothing but the secrets that were made for it.
-        if core.ledger().entries().iter().any(own) {
+        if keeps_data {
             core.secrets.forget_given(system, std::iter::empty(), &BTreeSet::new())?;
         } else {
             core.secrets.forget_shared(system)?;

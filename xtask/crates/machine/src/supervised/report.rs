@@ -3,7 +3,7 @@
 use super::addresses::Addresses;
 use super::records::newest_recipe;
 use super::runtime::{Blocked, Planned, Provided};
-use super::{Supervised, addresses, assets, outlook, start};
+use super::{Supervised, addresses, assets, jobs, outlook, start};
 use anyhow::Result;
 use base::os;
 use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
@@ -41,7 +41,8 @@ impl Supervised {
                     _ => self.service_status(&system, service, found),
                 }
             };
-            SystemStatus { name: system.name.clone(), services: system.services.iter().map(of_service).collect() }
+            let services = system.services.iter().map(of_service).collect();
+            SystemStatus { name: system.name.clone(), services, jobs: self.job_status(&system) }
         };
         let mut all: Vec<SystemStatus> = systems.map(of_system).collect();
         // Where the last of it is gone, nothing is left to say of what no file declares.
@@ -87,14 +88,16 @@ impl Supervised {
         let mut changes = Vec::new();
         let mut blocked = provided.blocked;
         for (system, planned) in &provided.systems {
-            if let Some(refused) = self.refused(compared, system) {
+            let refused = self.refused(compared, system).or_else(|| jobs::impossible(self, system, planned));
+            if let Some(refused) = refused {
                 blocked.push(refused);
                 continue;
             }
             let change = |planned| self.change(system, planned, &running).transpose();
             let services = planned.iter().filter_map(change).collect::<Result<Vec<_>>>()?;
             let note = provided.notes.get(&system.name).cloned();
-            changes.push(SystemChanges { name: system.name.clone(), skipped: None, services, note });
+            let (name, jobs) = (system.name.clone(), self.due_jobs(system, planned)?);
+            changes.push(SystemChanges { name, skipped: None, services, jobs, note });
         }
         let failing = blocked.into_iter();
         changes
@@ -104,6 +107,7 @@ impl Supervised {
             name: skipped.name,
             skipped: Some(skipped.reason),
             services: Vec::new(),
+            jobs: Vec::new(),
             note: None,
         }));
         changes.sort_by(|a, b| a.name.cmp(&b.name));

@@ -19,6 +19,7 @@ use engine::reconcile::{Stored, UnitId};
 use engine::secrets::MissingSecret;
 use engine::smoke;
 use engine::teardown::Removal;
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Reference, Service, System};
@@ -116,6 +117,19 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// When what the recipe refers to cannot be read.
     fn launch_spec(&self, core: &Supervised, recipe: &Recipe, secrets: Secrets) -> Result<Option<LaunchSpec>>;
+
+    /// What becomes of a job here, made of a recipe; its release is what the image is to an engine. `None` as above.
+    ///
+    /// # Errors
+    /// When what the recipe refers to cannot be read.
+    fn job_launch(
+        &self,
+        core: &Supervised,
+        system: &System,
+        job: &Job,
+        recipe: &Recipe,
+        secrets: Secrets,
+    ) -> Result<Option<LaunchSpec>>;
 
     /// What `${file.NAME}` stands for in a recipe.
     ///

@@ -135,7 +135,7 @@ pub(super) fn launch(
 }
 
 /// Has what serves on find its files as they were when it was proven. The failure is told, and not what comes of this.
-fn put_back(core: &Supervised, failed: &Recipe, system: &SystemName) {
+pub(super) fn put_back(core: &Supervised, failed: &Recipe, system: &SystemName) {
     if let Ok(Some(proven)) = newest_recipe(core.home(), system, &failed.service)
         && proven.files != failed.files
     {

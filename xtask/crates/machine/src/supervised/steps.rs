@@ -8,10 +8,11 @@ use super::start::StartWork;
 use super::succession::Succession;
 use super::supervise::SupervisorWork;
 use super::verify::AppliedSystem;
-use super::{Supervised, addresses};
+use super::{Supervised, addresses, jobs};
 use anyhow::Result;
 use base::error::Fault;
 use base::text::counted;
+use engine::job::step_id;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
 use engine::reconcile::{Changes as Compared, UnitId};
@@ -57,22 +58,27 @@ impl<'a> Steps<'a> {
         let prerequisite_ids: Vec<StepId> = prerequisites.iter().map(|step| step.id.clone()).collect();
         self.steps.extend(prerequisites);
         let changes = Changes::default();
+        // What has no program here was refused before; a revision that has none is gone back to without.
+        let jobs = jobs::planned(self.core, system, &planned).unwrap_or_default();
+        let before = |service: &ServiceName| -> Vec<StepId> {
+            let waits = jobs.iter().filter(|planned| provided && system.waits(service, &planned.job));
+            waits.map(|planned| step_id(&system.name, &planned.job.name)).collect()
+        };
+        let shared = [PORTS, SUPERVISOR].map(StepId::new).into_iter();
+        let shared: Vec<StepId> = shared.chain(own_ports.clone()).chain(prerequisite_ids).collect();
         for Planned { service, recipe, needs } in planned {
             let started = |need: &&ServiceName| recipes.iter().any(|recipe| recipe.service == **need);
-            let before = service.needs.iter().filter(started).map(start_id);
-            let shared = [PORTS, SUPERVISOR].map(StepId::new);
-            let needs = shared
-                .into_iter()
-                .chain(own_ports.clone())
-                .chain(needs)
-                .chain(prerequisite_ids.iter().cloned())
-                .chain(before)
-                .collect();
+            let needed = service.needs.iter().filter(started).map(start_id);
+            let needs = shared.iter().cloned().chain(needs).chain(needed).chain(before(&service.name)).collect();
             let unit = UnitId::new(&system.name, &service.name);
             let succession = Succession::of(compared, &unit);
             self.add_start(system, &service, recipe, needs, (&changes, succession));
         }
-        self.add_proof(system, recipes, changes, verify);
+        let starts: Vec<ServiceName> = recipes.iter().map(|recipe| recipe.service.clone()).collect();
+        let order = jobs::Order { shared, starts: &starts, proof: Action::new("smoke").of(&system.name) };
+        let jobs = jobs::steps(self.core, system, &jobs, &order, (&changes, provided));
+        self.add_proof(system, recipes, changes, verify, &jobs);
+        self.steps.extend(jobs);
     }
 
     /// Where each service has to have its declared port, a system that cannot fails alone.
@@ -140,14 +146,17 @@ impl<'a> Steps<'a> {
         self.hold(STARTS);
     }
 
-    fn add_proof(&mut self, system: &System, recipes: Vec<Recipe>, changes: Changes, verify: bool) {
-        let needs = recipes.iter().map(|recipe| start_id(&recipe.service)).collect();
+    fn add_proof(&mut self, system: &System, recipes: Vec<Recipe>, changes: Changes, verify: bool, jobs: &[Step]) {
+        let proof = Action::new("smoke").of(&system.name);
+        let starts = recipes.iter().map(|recipe| start_id(&recipe.service));
+        let ran = jobs.iter().filter(|job| !job.needs.contains(&proof)).map(|job| job.id.clone());
+        let needs = starts.chain(ran).collect();
         let checks = system.smoke.iter().map(|check| format!("{}: {}", check.service, check.name));
         let none = system.smoke.is_empty().then(|| unchecked(&system.name));
         let preview = checks.chain(none).map(Preview::Do).collect();
         let applied = AppliedSystem { core: Arc::clone(self.core), system: system.clone(), recipes, changes, verify };
         let title = format!("check `{}` against its smoke contract", system.name);
-        self.push(Action::new("smoke").of(&system.name), title, Some(system), needs, preview, VerifyWork(applied));
+        self.push(proof, title, Some(system), needs, preview, VerifyWork(applied));
         self.hold(CHECKS);
     }
 

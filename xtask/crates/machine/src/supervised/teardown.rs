@@ -89,18 +89,22 @@ fn stop(core: &Arc<Supervised>, name: &SystemName) -> Removal {
     // Those that need others come first.
     let services: Vec<ServiceName> = core.services_made_for(&core.known_system(name)).into_iter().rev().collect();
     let preview = services.iter().map(|service| Preview::Do(format!("stop `{service}`"))).collect();
-    Removal::new(format!("stop `{name}`"), preview, StopWork { core: Arc::clone(core), services })
+    Removal::new(format!("stop `{name}`"), preview, StopWork { core: Arc::clone(core), system: name.clone(), services })
 }
 
 fn remove(core: &Supervised, name: &SystemName, keep_data: bool) -> Removal {
     let services: Vec<ServiceName> = core.services_made_for(&core.known_system(name)).into_iter().rev().collect();
     let mut paths = paths::of_system(core, name, &services, keep_data);
     paths.extend(core.runtime.system_paths(core, name));
+    paths.push(core.home().job_logs(name));
+    // What was done to data that is kept is not done again.
+    paths.extend((!keep_data).then(|| core.home().jobs(name)));
     paths::removal(core, format!("remove what `{name}` left on disk"), paths)
 }
 
 struct StopWork {
     core: Arc<Supervised>,
+    system: SystemName,
     services: Vec<ServiceName>,
 }
 
@@ -109,12 +113,14 @@ impl Work for StopWork {
         let running = !self.core.supervised_of(&self.services)?.is_empty();
         let orphans = supervisor::orphans(self.core.home().dir());
         let orphaned = orphans.iter().any(|orphan| self.services.contains(&orphan.service));
+        let running = running || self.core.runs_jobs_of(&self.system);
         Ok((!running && !orphaned).then(|| "nothing of it runs".to_owned()))
     }
 
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         match Client::connect(self.core.home().dir()) {
             Connection::Live(client) => {
+                client.unschedule(&self.system, None)?;
                 for service in &self.services {
                     cx.status(format!("stopping `{service}`"));
                     client.stop(service)?;

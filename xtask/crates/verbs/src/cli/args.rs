@@ -145,6 +145,14 @@ pub struct RollbackArgs {
 }
 
 #[derive(Debug)]
+pub struct RunArgs {
+    /// `JOB` or `SYSTEM/JOB`
+    pub job: String,
+    pub environment: EnvironmentArgs,
+    pub mutation: MutationArgs,
+}
+
+#[derive(Debug)]
 pub struct TeardownArgs {
     pub systems: SystemsArgs,
     pub environment: EnvironmentArgs,

@@ -25,6 +25,7 @@ pub enum Command {
     Logs(LogsArgs),
     Smoke(ReadArgs),
     Rollback(RollbackArgs),
+    Run(RunArgs),
     Teardown(TeardownArgs),
     Build(BuildArgs),
     Add(AddArgs),
@@ -84,6 +85,7 @@ impl Command {
             Self::Plan(args) | Self::Status(args) | Self::Smoke(args) => Some(&args.environment),
             Self::Logs(args) => Some(&args.environment),
             Self::Rollback(args) => Some(&args.environment),
+            Self::Run(args) => Some(&args.environment),
             Self::Teardown(args) => Some(&args.environment),
             _ => None,
         }
@@ -151,6 +153,7 @@ impl Command {
                 mutation: m.mutation(),
                 json: m.json(),
             }),
+            "run" => Self::Run(RunArgs { job: m.one("job")?, environment: m.environment(), mutation: m.mutation() }),
             "teardown" => Self::Teardown(TeardownArgs {
                 systems: m.systems(),
                 environment: m.environment(),
@@ -288,6 +291,7 @@ mod tests {
             "render a --env x --set a=b --out /out",
             "report a --env x --set a=b --out /out",
             "rollback a --env x --set a=b --dry-run --yes --json",
+            "run a --env x --set a=b --dry-run --yes",
             "teardown a --env x --set a=b --dry-run --yes --json --keep-data",
             "build a --env x --set a=b --dry-run --yes --json --push --why",
             "build --update-pins",

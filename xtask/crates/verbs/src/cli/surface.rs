@@ -48,6 +48,7 @@ pub fn command() -> Command {
             logs(),
             smoke(),
             rollback(),
+            run(),
             teardown(),
             build(),
             add(),
@@ -224,6 +225,14 @@ fn rollback() -> Command {
         .args(environment())
         .args(mutation())
         .arg(json())
+}
+
+fn run() -> Command {
+    Command::new("run")
+        .about("Run a job now, made of what is deployed, and show what it says")
+        .arg(Arg::new("job").value_name("JOB").required(true).help("The job: `JOB`, or `SYSTEM/JOB`"))
+        .args(environment())
+        .args(mutation())
 }
 
 fn teardown() -> Command {

@@ -7,7 +7,7 @@ use base::error::{Exit, Fault};
 use base::os;
 use engine::backend::{Guard, SkippedSystem, Target};
 use engine::home::Home;
-use engine::journal::{Event, Journal, StepEnd, StepResult};
+use engine::journal::{Event, Journal, StepEnd, StepResult, Watcher};
 use engine::lease::{Claim, Lease};
 use engine::plan::{Plan, StepId, runner};
 use serde_json::{Value, json};
@@ -44,8 +44,34 @@ pub fn execute(
     plan: Plan,
     again: impl FnOnce() -> Result<Option<Plan>>,
 ) -> Result<Execution> {
+    execute_watched(ctx, target, (command, environment), ui::watcher(ctx), plan, again)
+}
+
+/// The same, and what jobs say is told as the result that it is.
+///
+/// # Errors
+/// Those of [`execute`].
+pub fn execute_aloud(
+    ctx: &Ctx,
+    target: &dyn Target,
+    command: &str,
+    environment: &str,
+    plan: Plan,
+    again: impl FnOnce() -> Result<Option<Plan>>,
+) -> Result<Execution> {
+    execute_watched(ctx, target, (command, environment), ui::aloud(ctx), plan, again)
+}
+
+fn execute_watched(
+    ctx: &Ctx,
+    target: &dyn Target,
+    names: (&str, &str),
+    watcher: Box<dyn Watcher>,
+    plan: Plan,
+    again: impl FnOnce() -> Result<Option<Plan>>,
+) -> Result<Execution> {
     let guard = |claim: &Claim<'_>, journal: &Journal| target.guard(ctx, claim, journal);
-    execute_guarded(ctx, target.home(), (command, environment), &guard, |journal| {
+    execute_guarded(ctx, target.home(), names, watcher, &guard, |journal| {
         let Some(anew) = again()? else { return Ok(plan) };
         journal.note("another run has changed the deployment since it was looked at: this is planned anew".to_owned());
         Ok(anew)
@@ -63,18 +89,19 @@ pub fn changed_meanwhile(command: &str) -> Fault {
 /// # Errors
 /// Those of [`execute`].
 pub fn execute_here(ctx: &Ctx, home: &Home, command: &str, environment: &str, plan: Plan) -> Result<Execution> {
-    execute_guarded(ctx, home, (command, environment), &|_, _| Ok(Box::new(())), |_| Ok(plan))
+    execute_guarded(ctx, home, (command, environment), ui::watcher(ctx), &|_, _| Ok(Box::new(())), |_| Ok(plan))
 }
 
 fn execute_guarded(
     ctx: &Ctx,
     home: &Home,
     (command, environment): (&str, &str),
+    watcher: Box<dyn Watcher>,
     guard: &dyn Fn(&Claim<'_>, &Journal) -> Result<Guard>,
     plan: impl FnOnce(&Journal) -> Result<Plan>,
 ) -> Result<Execution> {
     warn_of_root(ctx);
-    let journal = Journal::open(Some(&home.runs()), command, environment, ui::watcher(ctx))?;
+    let journal = Journal::open(Some(&home.runs()), command, environment, watcher)?;
     let claim = Claim { who: ctx.vars.who(), command, run: journal.run() };
     let lease = Lease::take(home, &claim, ctx.proc.children(), &ctx.interrupts, &journal)?;
     let guard = guard(&claim, &journal)?;

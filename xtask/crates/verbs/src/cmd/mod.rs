@@ -9,6 +9,7 @@ pub mod hidden;
 pub mod logs;
 pub mod plan;
 pub mod rollback;
+pub mod run;
 pub mod smoke;
 pub mod status;
 pub mod teardown;

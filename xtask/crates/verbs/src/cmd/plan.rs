@@ -90,7 +90,7 @@ fn undeclared(compared: &Changes) -> Vec<String> {
 }
 
 fn result(changes: &SystemChanges) -> &'static str {
-    match (&changes.skipped, changes.services.is_empty()) {
+    match (&changes.skipped, changes.services.is_empty() && changes.jobs.is_empty()) {
         (Some(_), _) => "skipped",
         (None, true) => "unchanged",
         (None, false) => "changes",
@@ -99,8 +99,9 @@ fn result(changes: &SystemChanges) -> &'static str {
 
 fn document(changes: &SystemChanges) -> Value {
     let service = |(name, why): &(model::name::ServiceName, Vec<String>)| json!({"name": name.as_str(), "why": why});
+    let job = |(name, why): &(model::name::JobName, String)| json!({"name": name.as_str(), "why": why});
     json!({
-        "name": changes.name.as_str(), "result": result(changes), "reason": changes.skipped,
+        "name": changes.name.as_str(), "jobs": changes.jobs.iter().map(job).collect::<Vec<_>>(), "result": result(changes), "reason": changes.skipped,
         "services": changes.services.iter().map(service).collect::<Vec<_>>(), "note": changes.note,
     })
 }
@@ -112,6 +113,7 @@ fn text(changes: &SystemChanges) -> String {
         lines.push(format!("  {service} would change:"));
         lines.extend(why.iter().map(|reason| format!("    {reason}")));
     }
+    lines.extend(changes.jobs.iter().map(|(job, why)| format!("  the job {job} would run {why}")));
     lines.extend(changes.note.iter().map(|note| format!("  {note}")));
     lines.join("\n")
 }

@@ -9,6 +9,7 @@ use base::error::Exit;
 use base::table;
 use engine::backend::{ServiceStatus, SystemStatus};
 use engine::deployment::Deployment;
+use engine::job::{JobStatus, LastRun};
 use model::environment::Ports;
 use model::system::TargetKind;
 use serde_json::json;
@@ -60,7 +61,21 @@ fn text(systems: &[SystemStatus], deployment: &Deployment) -> String {
             ]);
         }
     }
-    table::layout(&rows)
+    let jobs = jobs(systems);
+    if jobs.is_empty() { table::layout(&rows) } else { format!("{}\n\n{}", table::layout(&rows), table::layout(&jobs)) }
+}
+
+/// The jobs, where there are any.
+fn jobs(systems: &[SystemStatus]) -> Vec<Vec<String>> {
+    let row = |system: &SystemStatus, job: &JobStatus| {
+        let last = job.last.as_ref().map_or("has not run".to_owned(), LastRun::words);
+        let last = if job.runs { format!("runs; before: {last}") } else { last };
+        let when = job.when.clone().unwrap_or_else(|| "no longer declared".to_owned());
+        vec![system.name.to_string(), job.name.to_string(), when, last]
+    };
+    let rows: Vec<_> = systems.iter().flat_map(|system| system.jobs.iter().map(move |job| row(system, job))).collect();
+    let head = ["SYSTEM", "JOB", "RUNS", "LAST RUN"].map(str::to_owned).to_vec();
+    if rows.is_empty() { rows } else { std::iter::once(head).chain(rows).collect() }
 }
 
 /// Why it is on another port than the declared one, where that is not as was asked for.

@@ -40,7 +40,7 @@ impl Watcher for Bars {
                 bar.enable_steady_tick(Duration::from_millis(100));
                 self.running.insert(step.clone(), bar);
             }
-            Event::Status { step, text } => {
+            Event::Status { step, text } | Event::Output { step, text } => {
                 if let Some(bar) = self.running.get(step) {
                     bar.set_message(redact::text(text));
                 }

@@ -6,11 +6,13 @@ use engine::journal::{Event, Watcher};
 pub(super) struct Lines {
     paint: Paint,
     titles: Vec<(String, String)>,
+    /// What jobs say is a result.
+    aloud: bool,
 }
 
 impl Lines {
-    pub(super) fn new(paint: Paint) -> Self {
-        Self { paint, titles: Vec::new() }
+    pub(super) fn new(paint: Paint, aloud: bool) -> Self {
+        Self { paint, titles: Vec::new(), aloud }
     }
 }
 
@@ -32,7 +34,12 @@ impl Watcher for Lines {
                     say(&format!("  {step}: {text}"));
                 }
             }
-            Event::Asked { .. }
+            Event::Output { text, .. } if self.aloud => {
+                // A reader that has gone away has seen enough.
+                let _ = super::result(text);
+            }
+            Event::Output { .. }
+            | Event::Asked { .. }
             | Event::Run { .. }
             | Event::Status { .. }
             | Event::Command { .. }

@@ -20,7 +20,12 @@ const EIO: i32 = 5;
 /// Bars on a terminal, plain lines elsewhere, nothing at all when only a document is wanted and nobody watches.
 pub fn watcher(ctx: &Ctx) -> Box<dyn Watcher> {
     let paint = Paint::new(ctx);
-    if ctx.terminal { Box::new(bars::Bars::new(paint)) } else { Box::new(lines::Lines::new(paint)) }
+    if ctx.terminal { Box::new(bars::Bars::new(paint)) } else { Box::new(lines::Lines::new(paint, false)) }
+}
+
+/// Lines, and what jobs say on standard output.
+pub fn aloud(ctx: &Ctx) -> Box<dyn Watcher> {
+    Box::new(lines::Lines::new(Paint::new(ctx), true))
 }
 
 /// The line for the end of a step: mark, name, what came of it.

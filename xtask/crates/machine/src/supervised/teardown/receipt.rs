@@ -123,6 +123,7 @@ impl Supervised {
             self.ledger().strike(|entry| is_struck(entry, scope, kept))?;
             let keep = [
                 "data",
+                "jobs",
                 "secrets.json",
                 "presence.json",
                 "ledger.json",
