@@ -2,6 +2,54 @@
 {{- define "app.container" -}}
 {{- $service := .service -}}
 {{- $port := include "app.port" . -}}
+{{ include "app.program" . }}
+{{- if $service.port }}
+ports:
+  - name: {{ $port }}
+    containerPort: {{ $service.port | int64 }}
+    protocol: TCP
+  {{- range $service.ports }}
+  - name: {{ .name | quote }}
+    containerPort: {{ .port | int64 }}
+    protocol: {{ .protocol }}
+  {{- end }}
+{{- end }}
+{{ include "app.resources" . }}
+{{- if $service.probes.live }}
+{{- /* Whether it has started is whether it is alive: one that waits for what it needs is not helped by being restarted. */}}
+startupProbe:
+  {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
+  periodSeconds: 1
+  timeoutSeconds: 2
+  failureThreshold: {{ $service.probes.startSeconds | int64 }}
+{{- end }}
+{{- if $service.probes.ready }}
+readinessProbe:
+  {{- include "app.probe" (dict "probe" $service.probes.ready "port" $port) | nindent 2 }}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 2
+{{- end }}
+{{- if $service.probes.live }}
+livenessProbe:
+  {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 3
+{{- end }}
+{{- if $service.drainSeconds }}
+{{- /* It goes on answering until everybody who sends it requests has heard that it is to end. */}}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ $service.drainSeconds | int64 }}
+{{- end }}
+{{ include "app.confined" . }}
+{{- end }}
+
+{{/* What runs, and with which variables. */}}
+{{- define "app.program" -}}
+{{- $service := .service -}}
 name: {{ .name | quote }}
 image: {{ $service.image | quote }}
 imagePullPolicy: IfNotPresent
@@ -32,17 +80,10 @@ env:
         key: {{ printf "env.%s" . | quote }}
   {{- end }}
 {{- end }}
-{{- if $service.port }}
-ports:
-  - name: {{ $port }}
-    containerPort: {{ $service.port | int64 }}
-    protocol: TCP
-  {{- range $service.ports }}
-  - name: {{ .name | quote }}
-    containerPort: {{ .port | int64 }}
-    protocol: {{ .protocol }}
-  {{- end }}
 {{- end }}
+
+{{- define "app.resources" -}}
+{{- $service := .service -}}
 resources:
   requests:
     cpu: {{ $service.resources.cpuRequest | quote }}
@@ -50,36 +91,12 @@ resources:
   limits:
     cpu: {{ $service.resources.cpu | quote }}
     memory: {{ $service.resources.memory | quote }}
-{{- if $service.probes.live }}
-{{- /* Whether it has started is whether it is alive: one that waits for what it needs is not helped by being restarted. */}}
-startupProbe:
-  {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
-  periodSeconds: 1
-  timeoutSeconds: 2
-  failureThreshold: {{ $service.probes.startSeconds | int64 }}
 {{- end }}
-{{- if $service.probes.ready }}
-readinessProbe:
-  {{- include "app.probe" (dict "probe" $service.probes.ready "port" $port) | nindent 2 }}
-  periodSeconds: 2
-  timeoutSeconds: 2
-  failureThreshold: 2
-{{- end }}
-{{- if $service.probes.live }}
-livenessProbe:
-  {{- include "app.probe" (dict "probe" $service.probes.live "port" $port) | nindent 2 }}
-  periodSeconds: 5
-  timeoutSeconds: 3
-  failureThreshold: 3
-{{- end }}
-{{- if $service.drainSeconds }}
-{{- /* It goes on answering until everybody who sends it requests has heard that it is to end. */}}
-lifecycle:
-  preStop:
-    sleep:
-      seconds: {{ $service.drainSeconds | int64 }}
-{{- end }}
-{{- /* The last lines of its log, where it says nothing else about its end. */}}
+
+{{/* How it ends and what it may do. */}}
+{{- define "app.confined" -}}
+{{- $service := .service -}}
+{{- /* The last lines of its log, where it says nothing else about its end. */ -}}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   allowPrivilegeEscalation: false

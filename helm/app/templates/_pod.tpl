@@ -22,15 +22,7 @@ spec:
   {{- end }}
   terminationGracePeriodSeconds: {{ add $service.drainSeconds $service.stopSeconds | max 1 }}
   securityContext:
-    runAsNonRoot: {{ not (dig "allow" "root" false $service) }}
-    {{- with $service.user }}
-    runAsUser: {{ .uid | int64 }}
-    runAsGroup: {{ .gid | int64 }}
-    fsGroup: {{ .gid | int64 }}
-    fsGroupChangePolicy: OnRootMismatch
-    {{- end }}
-    seccompProfile:
-      type: RuntimeDefault
+    {{- include "app.owner" . | nindent 4 }}
     {{- if $service.lowPorts }}
     sysctls:
       - name: net.ipv4.ip_unprivileged_port_start
@@ -56,6 +48,19 @@ spec:
   volumes:
     {{- . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+{{/* Whom the processes of a pod run as. */}}
+{{- define "app.owner" -}}
+runAsNonRoot: {{ not (dig "allow" "root" false .service) }}
+{{- with .service.user }}
+runAsUser: {{ .uid | int64 }}
+runAsGroup: {{ .gid | int64 }}
+fsGroup: {{ .gid | int64 }}
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
+seccompProfile:
+  type: RuntimeDefault
 {{- end }}
 
 {{/* What its files and its paths in memory are; what it stores is a claim of its StatefulSet. */}}

@@ -1,7 +1,7 @@
 //! What the chart makes of a system.
 
 use super::helm::{find, helm, helms, kind, name, names};
-use super::systems::{given, sample, samples};
+use super::systems::{given, sample, samples, with_jobs};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -43,10 +43,15 @@ fn each_service_has_what_it_is_made_of_and_nothing_else() {
         let named = |wanted: &dyn Fn(&Value) -> bool| -> Vec<&str> {
             services(&sample.values).filter(|(_, service)| wanted(service)).map(|(name, _)| name.as_str()).collect()
         };
+        let jobs = sample.values.get("jobs").and_then(Value::as_object);
+        let job_names: Vec<&str> = jobs.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let mut accounts = [named(&|_| true), job_names.clone()].concat();
+        accounts.sort_unstable();
         let has = |key: &'static str| move |service: &Value| service.get(key).is_some();
         let several = |service: &Value| service["replicas"].as_u64() > Some(1);
         for (kind, wanted) in [
-            ("ServiceAccount", named(&|_| true)),
+            ("ServiceAccount", accounts),
+            ("CronJob", job_names.clone()),
             ("StatefulSet", named(&has("storage"))),
             ("Deployment", named(&|service| !has("storage")(service))),
             ("Ingress", named(&has("public"))),
@@ -62,7 +67,7 @@ fn each_service_has_what_it_is_made_of_and_nothing_else() {
         let headless = named(&has("storage")).len();
         let files = named(&|service| service["files"] != json!({})).len();
         let all = services(&sample.values).count();
-        assert_eq!(count, 2 * all + 1 + headless + files, "{}: {objects:#?}", sample.what);
+        assert_eq!(count, 2 * all + 1 + headless + files + job_names.len(), "{}: {objects:#?}", sample.what);
     }
 }
 
@@ -406,4 +411,31 @@ fn metrics_are_found_and_drawn_where_somebody_wants_that() {
     let drawn: Value = serde_json::from_str(text).unwrap();
     assert_eq!(drawn["title"], "System shortener");
     assert!(text.contains("namespace=\\\"somewhere\\\"") && !text.contains("NAMESPACE"), "{text}");
+}
+
+#[test]
+fn a_job_is_made_of_what_its_service_has_and_runs_by_itself_only_by_the_clock() {
+    let helm = skip::unless!(helm());
+    let values = with_jobs();
+    let objects = helm.objects(&values);
+    let service = &find(&objects, "Deployment", "shortener")["spec"]["template"]["spec"];
+    for (name, schedule, suspended) in [("migrate", "0 0 1 1 *", true), ("backup", "0,30 2 * * 0", false)] {
+        let spec = &find(&objects, "CronJob", name)["spec"];
+        assert_eq!((&spec["schedule"], &spec["suspend"]), (&json!(schedule), &json!(suspended)));
+        assert_eq!((&spec["timeZone"], &spec["concurrencyPolicy"]), (&json!("Etc/UTC"), &json!("Forbid")));
+        let job = &spec["jobTemplate"]["spec"];
+        assert_eq!((&job["backoffLimit"], &job["activeDeadlineSeconds"]), (&json!(0), &json!(90)));
+        let pod = &job["template"]["spec"];
+        assert_eq!((&pod["restartPolicy"], &pod["serviceAccountName"]), (&json!("Never"), &json!(name)));
+        assert_eq!(pod["securityContext"], service["securityContext"]);
+        let (own, its) = (&pod["containers"][0], &service["containers"][0]);
+        for key in ["image", "env", "resources", "securityContext", "volumeMounts", "command"] {
+            assert_eq!(own[key], its[key], "{key}");
+        }
+        assert_eq!(own["args"], json!([name]));
+        assert!(own.get("livenessProbe").is_none() && own.get("ports").is_none(), "{own:#}");
+    }
+    let policy = find(&objects, "NetworkPolicy", "redis")["spec"]["ingress"].to_string();
+    assert!(policy.contains("\"migrate\"") && policy.contains("\"backup\""), "{policy}");
+    assert!(!find(&objects, "NetworkPolicy", "shortener")["spec"]["ingress"].to_string().contains("migrate"));
 }

@@ -2,11 +2,13 @@
 
 use kubernetes::sample_values;
 use model::asset::Asset;
+use model::job::{Job, When};
 use model::secret::{Secret, SecretSource, Shape};
 use model::system::TargetKind;
 use model::{environment, environment_names};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
 
 /// What a chart is given.
 pub(crate) struct Sample {
@@ -34,6 +36,7 @@ pub(crate) fn samples() -> Vec<Sample> {
             samples.push(Sample { what, values });
         }
     }
+    samples.push(Sample { what: "a service with jobs".to_owned(), values: with_jobs() });
     samples.push(Sample { what: "a service that is given files".to_owned(), values: given() });
     assert!(samples.len() >= 10, "{}", samples.len());
     samples
@@ -44,6 +47,25 @@ pub(crate) fn sample(system: &str, replicas: u32) -> Value {
     let spec = model::load(root()).unwrap();
     let environment = environment(root(), "cluster", &[format!("replicas={replicas}")]).unwrap();
     let system = spec.systems.iter().find(|known| known.name.as_str() == system).unwrap();
+    sample_values(system, &environment).unwrap()
+}
+
+/// A system with a job before its release, and one by the clock.
+pub(crate) fn with_jobs() -> Value {
+    let mut spec = model::load(root()).unwrap();
+    let environment = environment(root(), "cluster", &[]).unwrap();
+    let system = spec.systems.iter_mut().find(|known| known.name.as_str() == "shortener").unwrap();
+    let job = |name: &str, when| Job {
+        name: name.parse().unwrap(),
+        of: "shortener".parse().unwrap(),
+        command: vec!["shortener".parse().unwrap(), name.parse().unwrap()],
+        args: Vec::new(),
+        needs: vec!["redis".parse().unwrap()],
+        when,
+        within: Duration::from_secs(90),
+        targets: TargetKind::ALL.into(),
+    };
+    system.jobs = vec![job("migrate", When::Before), job("backup", When::Schedule("*/30 2 * * 7".parse().unwrap()))];
     sample_values(system, &environment).unwrap()
 }
 

@@ -33,6 +33,7 @@ mod access;
 mod boundaries;
 mod drift;
 mod failure;
+mod jobs;
 mod killed;
 mod life;
 mod network;

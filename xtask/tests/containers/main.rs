@@ -31,6 +31,7 @@ mod container;
 mod failure;
 mod files;
 mod interrupt;
+mod jobs;
 mod life;
 mod lost;
 mod network;

@@ -16,6 +16,7 @@ pub struct Kind {
 const CORE: &str = "/api/v1";
 const APPS: &str = "/apis/apps/v1";
 const NETWORKING: &str = "/apis/networking.k8s.io/v1";
+const BATCH: &str = "/apis/batch/v1";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 const fn kind(name: &'static str, group: &'static str, plural: &'static str, namespaced: bool) -> Kind {
@@ -44,17 +45,20 @@ pub const BUDGET: Kind = kind("PodDisruptionBudget", "/apis/policy/v1", "poddisr
 pub const ROLE: Kind = kind("Role", RBAC, "roles", true);
 pub const ROLE_BINDING: Kind = kind("RoleBinding", RBAC, "rolebindings", true);
 pub const STORAGE_CLASS: Kind = kind("StorageClass", "/apis/storage.k8s.io/v1", "storageclasses", false);
+pub const CRON_JOB: Kind = kind("CronJob", BATCH, "cronjobs", true);
+pub const JOB: Kind = kind("Job", BATCH, "jobs", true);
 pub const LEASE: Kind = kind("Lease", "/apis/coordination.k8s.io/v1", "leases", true);
 pub const ENDPOINT_SLICE: Kind = kind("EndpointSlice", "/apis/discovery.k8s.io/v1", "endpointslices", true);
 
 /// Every kind that a release of the chart consists of.
-pub const RELEASED: [Kind; 13] = [
+pub const RELEASED: [Kind; 14] = [
     SERVICE_ACCOUNT,
     CONFIG_MAP,
     SECRET,
     SERVICE,
     DEPLOYMENT,
     STATEFUL_SET,
+    CRON_JOB,
     INGRESS,
     NETWORK_POLICY,
     AUTOSCALER,
@@ -92,7 +96,7 @@ impl Kind {
 
     /// The kind of an object.
     pub fn of(object: &serde_json::Value) -> Option<Self> {
-        let all = RELEASED.into_iter().chain([NAMESPACE, NODE, POD, EVENT, VOLUME, REPLICA_SET, LEASE]);
+        let all = RELEASED.into_iter().chain([NAMESPACE, NODE, POD, JOB, EVENT, VOLUME, REPLICA_SET, LEASE]);
         let name = object["kind"].as_str()?;
         all.into_iter().find(|kind| kind.name == name)
     }

@@ -3,7 +3,7 @@
 use super::records::VerifiedRelease;
 use super::release_context::{self, Candidate, DesiredRelease, ReleaseContext, ResolveMode};
 use super::running::{Readiness, Running};
-use super::{Kubernetes, drift, secret_values};
+use super::{Kubernetes, drift, jobs, secret_values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::redact;
@@ -44,7 +44,9 @@ pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemCha
         let told: Vec<String> =
             missing.iter().map(|missing| format!("a deploy needs the secret {}", missing.told())).collect();
         let note = (!told.is_empty()).then(|| told.join("; "));
-        Ok(SystemChanges { name: system.clone(), skipped: None, services, jobs: Vec::new(), note })
+        let shown = run.desired(candidate, ResolveMode::Shown)?;
+        let jobs = shown.map(|desired| jobs::told(core, &candidate.system, &desired)).transpose()?.unwrap_or_default();
+        Ok(SystemChanges { name: system.clone(), skipped: None, services, jobs, note })
     };
     let mut changes = candidates.iter().map(of).collect::<Result<Vec<_>>>()?;
     changes.extend(skipped.into_iter().map(|system| SystemChanges {

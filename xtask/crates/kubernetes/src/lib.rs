@@ -28,6 +28,7 @@ mod handover;
 pub mod helm;
 pub mod identity;
 mod images;
+mod jobs;
 pub mod kubeconfig;
 pub mod local_settings;
 mod logs;
@@ -212,8 +213,8 @@ impl Target for Kubernetes {
         steps::rollback(&self, ctx, system)
     }
 
-    fn run_job(self: Arc<Self>, _: &Ctx, _: &System, job: &Job) -> Result<Vec<Step>> {
-        Err(Fault::could_not_run("not-carried", format!("`{}` does not run in a cluster yet", job.name)).into())
+    fn run_job(self: Arc<Self>, _: &Ctx, system: &System, job: &Job) -> Result<Vec<Step>> {
+        Ok(vec![jobs::step(&self, system, job)])
     }
 
     fn newest_revision(&self, system: &SystemName) -> Result<Option<u64>> {

@@ -11,6 +11,7 @@ pub(super) use verified_release::VerifiedRelease;
 use self::secrets::{Secrets, noted_cluster};
 use super::access::Access;
 use super::identity::Identity;
+use super::jobs;
 use super::names::Names;
 use super::namespaces::NAMESPACE;
 use super::prerequisites::SECRET;
@@ -18,12 +19,13 @@ use anyhow::{Context, Result};
 use base::files;
 use base::redact;
 use engine::home::Home;
+use engine::job::{JobRecord, LastRun};
 use engine::ledger;
 use engine::ledger::{Entry, Ledger};
 use engine::reconcile::UnitId;
 use engine::secrets::generate;
 use engine::store::{DocumentName, Documents};
-use model::name::{ServiceName, SystemName};
+use model::name::{JobName, ServiceName, SystemName};
 use model::secret::Shape;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,6 +139,38 @@ impl Records {
             let mut noted = state::parse(&document[SYSTEMS][system.as_str()]);
             noted.extend(places.clone());
             document[SYSTEMS][system.as_str()] = state::document(&noted);
+        })
+    }
+
+    /// What is recorded of a job.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn job(&self, system: &SystemName, job: &JobName) -> Result<JobRecord> {
+        Ok(jobs::record_in(&self.read(&jobs_name())?, system, job))
+    }
+
+    /// Writes down what came of a job, and that it ran for this `key`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn note_job(&self, system: &SystemName, job: &JobName, last: &LastRun, key: Option<&str>) -> Result<()> {
+        self.change(&jobs_name(), |document| jobs::note_in(document, system, job, last, key))
+    }
+
+    /// Forgets the jobs of a system that are not among these.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn keep_jobs(&self, system: &SystemName, declared: &[JobName]) -> Result<()> {
+        if self.read(&jobs_name())?[SYSTEMS][system.as_str()].is_null() {
+            return Ok(());
+        }
+        let is_declared = |name: &String| declared.iter().any(|job| job.as_str() == name);
+        self.change(&jobs_name(), |document| {
+            if let Some(jobs) = document[SYSTEMS][system.as_str()].as_object_mut() {
+                jobs.retain(|name, _| is_declared(name));
+            }
         })
     }
 
@@ -297,11 +331,13 @@ impl Records {
             }
         })?;
         if is_gone {
-            self.change_what_is_there(&state_name(), |document| {
-                if let Some(systems) = document[SYSTEMS].as_object_mut() {
-                    systems.remove(system.as_str());
-                }
-            })?;
+            for name in [state_name(), jobs_name()] {
+                self.change_what_is_there(&name, |document| {
+                    if let Some(systems) = document[SYSTEMS].as_object_mut() {
+                        systems.remove(system.as_str());
+                    }
+                })?;
+            }
         }
         self.strike(|entry| entry.system.as_deref() == Some(system.as_str()) && !kept(entry))
     }
@@ -336,6 +372,11 @@ impl Records {
             Ok(())
         })
     }
+}
+
+/// The document of what came of jobs.
+fn jobs_name() -> DocumentName {
+    DocumentName::new("jobs")
 }
 
 /// The document of where services keep their state.

@@ -4,9 +4,9 @@ use super::auto_rollback;
 use super::names::SERVICE;
 use super::records::VerifiedRelease;
 use super::release_context::{Candidate, DesiredRelease, ReleaseContext, ResolveMode};
-use super::running::{Readiness, Record, Running};
+use super::running::{self, Readiness, Record, Running};
 use super::traffic::Probe;
-use super::{arrival, drift, helm, recorded, rollout};
+use super::{arrival, drift, helm, jobs, recorded, rollout};
 use anyhow::{Result, anyhow};
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
@@ -68,6 +68,9 @@ impl Work for ReleaseWork {
         let Some(desired) = self.run.desired(&self.candidate, ResolveMode::Supplied)? else { return Ok(None) };
         let desired = self.candidate.parting.lasting(&self.run, desired)?;
         let Some(standing) = standing(&self.run, &self.candidate, &desired)? else { return Ok(None) };
+        if !jobs::due(&self.run.core, &self.candidate.system, &desired)?.is_empty() {
+            return Ok(None);
+        }
         if self.verify && self.drifted(standing.proven.as_ref())? {
             return Ok(None);
         }
@@ -133,10 +136,18 @@ impl ReleaseWork {
             Goal::Verified(proven) if desired.stamp.is_of(proven) => {
                 auto_rollback::reinstate(&self.run, desired, proven, cx)?;
             }
-            _ => self.bring_about(desired, newest, cx)?,
+            Goal::Verified(_) => self.bring_about(desired, newest, cx)?,
+            Goal::Desired => {
+                jobs::before(&self.run, &self.candidate, desired, cx)?;
+                let newest = running::records(&self.run.core, &self.candidate.system.name)?.pop();
+                self.bring_about(desired, newest.as_ref(), cx)?;
+            }
         }
         rollout::watch(&self.run.core, cx, &desired.wanted)?;
         arrival::wait(&self.run.core, cx, &desired.wanted)?;
+        if let Goal::Desired = self.goal {
+            jobs::after(&self.run, &self.candidate, desired, cx)?;
+        }
         auto_rollback::newest(&self.run, &self.candidate.system.name)
     }
 

@@ -8,7 +8,7 @@ use super::platform::ServiceBindings;
 use super::records::VerifiedRelease;
 use super::release_spec::{self, Exposure, ImageRef, ReleaseSpec, WorkloadSpec};
 use super::running::{Record, Running};
-use super::{assets, exposure, prerequisites, public_url, pull_secrets, recalled, values};
+use super::{assets, exposure, jobs, prerequisites, public_url, pull_secrets, recalled, values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::SkippedSystem;
@@ -233,8 +233,18 @@ impl ReleaseContext {
         let annotations = self.annotations(parts);
         let versions = images.iter().map(|(service, image)| (service.clone(), image.version.clone())).collect();
         let parts = parts.clone();
-        let wanted =
-            ReleaseSpec { images, secrets, grants, annotations, exposure, parts, pull_secrets, ..self.blank(system) };
+        let jobs = jobs::of_candidate(&self.core, candidate);
+        let wanted = ReleaseSpec {
+            jobs,
+            images,
+            secrets,
+            grants,
+            annotations,
+            exposure,
+            parts,
+            pull_secrets,
+            ..self.blank(system)
+        };
         let values = values::of(&wanted);
         Ok(Some(DesiredRelease { stamp: Fingerprint::new(&values, &self.chart), wanted, values, versions }))
     }
@@ -281,6 +291,7 @@ impl ReleaseContext {
             deployment_id: environment.deployment_id.to_string(),
             host_prefix: environment.cluster.namespace_prefix.to_string(),
             parts: Vec::new(),
+            jobs: Vec::new(),
             images: BTreeMap::new(),
             secrets: BTreeMap::new(),
             grants: BTreeMap::new(),

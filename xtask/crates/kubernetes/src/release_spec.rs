@@ -7,6 +7,7 @@ use super::records::StatePlace;
 use model::asset::{self, Asset};
 use model::cluster::{Cluster, NameServer};
 use model::environment::{Environment, is_secret};
+use model::job::Job;
 use model::name::{ServiceName, SystemName};
 use model::system::{Piece, Presence, Reference, Service, System, TargetKind, Template};
 use model::volume::{self, Volumes};
@@ -330,6 +331,7 @@ pub(super) struct ReleaseSpec {
     /// Before the name of each public host.
     pub(super) host_prefix: String,
     pub(super) parts: Vec<WorkloadSpec>,
+    pub(super) jobs: Vec<Job>,
     pub(super) images: BTreeMap<ServiceName, ImageRef>,
     pub(super) secrets: BTreeMap<ServiceName, SecretRef>,
     /// What the platform gives them.

@@ -19,7 +19,7 @@ use super::assets;
 use super::chart::CHART;
 use super::release_context::{self, Candidate};
 use super::release_spec::{ImageRef, ReleaseSpec, SecretRef, WorkloadSpec};
-use super::{namespaces, prerequisites, public_url, values};
+use super::{jobs, namespaces, prerequisites, public_url, values};
 use anyhow::{Context, Result};
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -116,6 +116,7 @@ fn wanted(
         pull_secrets: environment.cluster.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         dns: environment.cluster.dns.clone(),
         storage_class: environment.cluster.storage_class.clone(),
+        jobs: jobs::of_candidate(core, candidate),
         parts,
     })
 }

@@ -47,6 +47,7 @@ pub(super) fn sample(system: &System, environment: &Environment) -> Result<Relea
         pull_secrets: environment.cluster.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         dns: environment.cluster.dns.clone(),
         storage_class: environment.cluster.storage_class.clone(),
+        jobs: system.jobs.clone(),
         parts,
     })
 }

@@ -1,9 +1,10 @@
 //! What runs in the cluster at this moment: told by the objects that are there, whoever has made them so.
 
 use super::names::{INSTANCE, SERVICE, VERSION};
-use super::{Kubernetes, exposure, pods, recalled, recorded};
+use super::{Kubernetes, exposure, jobs, pods, recalled, recorded};
 use anyhow::{Result, anyhow};
 use engine::backend::{ServiceState, ServiceStatus, SystemStatus};
+use engine::job::JobStatus;
 use kube::object;
 use kube::path::Kind;
 use kube::{Api, path};
@@ -39,9 +40,14 @@ pub(super) fn status(core: &Kubernetes) -> Result<Vec<SystemStatus>> {
     let of_system = |(name, services): (&SystemName, &Vec<Service>)| SystemStatus {
         name: name.clone(),
         services: services.iter().map(|service| found.service(core, name, service)).collect(),
-        jobs: Vec::new(),
+        jobs: declared_jobs(core, name),
     };
     Ok(all.map(of_system).collect())
+}
+
+fn declared_jobs(core: &Kubernetes, name: &SystemName) -> Vec<JobStatus> {
+    let system = core.deployment.spec.systems.iter().find(|system| system.name == *name);
+    system.map(|system| jobs::status(core, system)).unwrap_or_default()
 }
 
 /// Everything of the deployment that tells how it is.

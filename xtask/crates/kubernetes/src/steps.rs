@@ -8,7 +8,7 @@ use super::release_spec::WorkloadSpec;
 use super::removal::{self, Removals};
 use super::running::Running;
 use super::verify::AppliedRelease;
-use super::{Kubernetes, exposure, handover, helm, prerequisites, recorded, secret_values};
+use super::{Kubernetes, exposure, handover, helm, jobs, prerequisites, recorded, secret_values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
@@ -94,6 +94,9 @@ pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<
 /// Whether a system is as it is to be.
 fn stands(run: &ReleaseContext, candidate: &Candidate) -> Result<bool> {
     let Some(desired) = run.desired(candidate, ResolveMode::Already)? else { return Ok(false) };
+    if !jobs::due(&run.core, &candidate.system, &desired)?.is_empty() {
+        return Ok(false);
+    }
     let desired = candidate.parting.lasting(run, desired)?;
     Ok(standing(run, candidate, &desired)?.is_some())
 }
@@ -213,6 +216,9 @@ fn deploy_preview(run: &ReleaseContext, candidate: &Candidate, busy: bool) -> Ve
         &candidate.system.name,
         "<digest of its values>",
     )));
+    let shown = run.desired(candidate, ResolveMode::Shown).ok().flatten();
+    let due = shown.and_then(|desired| jobs::told(&run.core, &candidate.system, &desired).ok()).unwrap_or_default();
+    preview.extend(due.into_iter().map(|(job, why)| Preview::Do(format!("run the job `{job}` {why}"))));
     preview.extend(candidate.parts.iter().filter_map(allowed));
     preview.extend(watching(run, candidate));
     preview

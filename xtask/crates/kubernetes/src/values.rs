@@ -2,11 +2,12 @@
 
 use super::names::{PUBLIC, entrances};
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
-use super::{assets, egress, ports};
+use super::{assets, egress, jobs, ports};
 use model::allowance::Allowance;
 use model::cluster::{NameServer, NameServerPlace};
 use model::container::FILES;
 use model::container::{Container, Cpu, Memory, NONROOT, User};
+use model::job::Job;
 use model::name::ServiceName;
 use model::public_name::PublicName;
 use model::system::{Probe, Scale};
@@ -35,6 +36,15 @@ pub(super) fn of(wanted: &ReleaseSpec) -> Value {
         "filesPath": FILES,
         "services": services,
     });
+    let job = |job: &Job| {
+        let of = wanted.parts.iter().find(|part| part.service.name == job.of)?;
+        let service = &values["services"][job.of.as_str()];
+        Some((job.name.to_string(), jobs::values(wanted, job, of, service, seconds(of.service.stop_within))))
+    };
+    let jobs: Map<String, Value> = wanted.jobs.iter().filter_map(job).collect();
+    if !jobs.is_empty() {
+        values["jobs"] = jobs.into();
+    }
     if let Some(exposure) = &wanted.exposure {
         let namespaces = Some(&exposure.from_namespace).filter(|namespace| !namespace.is_empty());
         values["ingress"] = json!({

@@ -63,6 +63,8 @@ impl Applied for AppliedRelease {
         let number = core.records.prove(system, proven)?;
         let place = |part: &WorkloadSpec| Some((part.service.name.clone(), part.state.clone()?));
         core.records.note_state(system, &self.candidate.parts.iter().filter_map(place).collect())?;
+        let jobs: Vec<_> = self.system().jobs.iter().map(|job| job.name.clone()).collect();
+        core.records.keep_jobs(system, &jobs)?;
         handover::settle(core, system)?;
         if let Err(error) = prerequisites::prune(core, system) {
             // The release is as it should be; another time takes them.

@@ -73,7 +73,7 @@ impl System {
     }
 
     /// Whether a service is one of these, or needed by one of them.
-    fn is_needed(&self, service: &ServiceName, by: &[ServiceName]) -> bool {
+    pub fn is_needed(&self, service: &ServiceName, by: &[ServiceName]) -> bool {
         by.iter().any(|other| other == service || self.needs_of(other).contains(service))
     }
 

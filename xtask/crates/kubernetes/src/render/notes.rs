@@ -4,6 +4,7 @@
 use super::super::release_spec::{ReleaseSpec, WorkloadSpec};
 use super::{made_by, yaml};
 use model::environment::Environment;
+use model::job::When;
 use model::name::ServiceName;
 use model::system::Template;
 use serde_json::{Map, Value, json};
@@ -33,6 +34,7 @@ pub(super) fn of(environment: &Environment, wanted: &ReleaseSpec, assumed: &[Str
              ```sh\n{command}\n```"
         );
     }
+    jobs(wanted, &mut out);
     secrets(wanted, &mut out);
     if !assumed.is_empty() {
         out.push_str(
@@ -43,6 +45,21 @@ pub(super) fn of(environment: &Environment, wanted: &ReleaseSpec, assumed: &[Str
         }
     }
     out
+}
+
+fn jobs(wanted: &ReleaseSpec, out: &mut String) {
+    let suspended: Vec<_> = wanted.jobs.iter().filter(|job| !matches!(job.when, When::Schedule(_))).collect();
+    if suspended.is_empty() {
+        return;
+    }
+    out.push_str(
+        "\n## Jobs\n\nNothing runs these by itself. Each is a CronJob that is suspended, to be made a Job of:\n\n",
+    );
+    for job in suspended {
+        let (name, namespace) = (&job.name, &wanted.namespace);
+        let line = format!("kubectl create job {name}-run --from=cronjob/{name} --namespace {namespace}");
+        let _ = writeln!(out, "- {}: `{line}`", job.when);
+    }
 }
 
 fn secrets(wanted: &ReleaseSpec, out: &mut String) {

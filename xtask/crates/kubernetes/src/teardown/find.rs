@@ -7,7 +7,7 @@ use crate::namespaces;
 use anyhow::Result;
 use kube::Refusal;
 use kube::object;
-use kube::path::{CLAIM, Kind, NAMESPACE, POD, RELEASED, REPLICA_SET, VOLUME};
+use kube::path::{CLAIM, JOB, Kind, NAMESPACE, POD, RELEASED, REPLICA_SET, VOLUME};
 use serde_json::Value;
 
 /// Something in the cluster. A list of metadata does not say of which kind it is.
@@ -54,7 +54,7 @@ impl Found {
 
 /// The kinds that a deployment has in its namespaces.
 pub(super) fn kinds() -> impl Iterator<Item = Kind> {
-    RELEASED.into_iter().chain([POD, REPLICA_SET])
+    RELEASED.into_iter().chain([POD, REPLICA_SET, JOB])
 }
 
 /// What carries the deployment's label in a namespace, or in all.

@@ -187,17 +187,17 @@ impl Supervised {
         Ok(due)
     }
 
-    /// What a supervisor runs by the clock; nothing where none answers.
-    fn scheduled(&self) -> Vec<Scheduled> {
-        match Client::connect(self.home().dir()) {
-            Connection::Live(client) => client.jobs().unwrap_or_default(),
-            Connection::Absent | Connection::Foreign(_) => Vec::new(),
-        }
+    /// What a supervisor runs of a system by the clock; nothing where none answers. Of a system that never had a job, none
+    /// is asked.
+    fn scheduled(&self, system: &SystemName) -> Vec<Scheduled> {
+        let client = self.home().jobs(system).is_dir().then(|| Client::connect(self.home().dir()));
+        let Some(Connection::Live(client)) = client else { return Vec::new() };
+        client.jobs().unwrap_or_default().into_iter().filter(|job| job.system == *system).collect()
     }
 
     /// Whether any job of a system is run by the clock.
     pub(super) fn runs_jobs_of(&self, system: &SystemName) -> bool {
-        self.scheduled().iter().any(|job| job.system == *system)
+        !self.scheduled(system).is_empty()
     }
 
     /// The jobs of a system of which something is recorded.
@@ -208,7 +208,7 @@ impl Supervised {
     }
 
     pub(super) fn job_status(&self, system: &System) -> Vec<JobStatus> {
-        let scheduled = self.scheduled();
+        let scheduled = self.scheduled(&system.name);
         let here = |job: &&Job| job.targets.contains(&self.deployment.environment.target);
         let declared: Vec<&Job> = system.jobs.iter().filter(here).collect();
         let mut names: BTreeSet<JobName> = declared.iter().map(|job| job.name.clone()).collect();
@@ -216,7 +216,7 @@ impl Supervised {
         let status = |name: JobName| JobStatus {
             when: declared.iter().find(|job| job.name == name).map(|job| job.when.to_string()),
             last: self.read_record(&system.name, &name).unwrap_or_default().last,
-            runs: scheduled.iter().any(|job| job.system == system.name && job.name == name && job.runs),
+            runs: scheduled.iter().any(|job| job.name == name && job.runs),
             name,
         };
         names.into_iter().map(status).collect()
@@ -237,10 +237,8 @@ impl Supervised {
 
     /// Forgets the jobs of a system, or one of them. `keep`: not what came of them.
     pub(super) fn forget_jobs(&self, system: &SystemName, job: Option<&JobName>, keep: bool) -> Result<()> {
-        if let Connection::Live(client) = Client::connect(self.home().dir())
-            && client.jobs()?.iter().any(|known| known.system == *system && job.is_none_or(|job| *job == known.name))
-        {
-            client.unschedule(system, job)?;
+        if !self.scheduled(system).is_empty() {
+            self.client()?.unschedule(system, job)?;
         }
         let Some(job) = job else {
             files::remove(&self.home().job_logs(system))?;
@@ -289,7 +287,7 @@ pub(super) fn steps(
         let needs = order.shared.iter().cloned().chain(planned.needs.clone()).chain(needs).collect();
         steps.push(planned.step(core, system, needs, Some(changes.clone())));
     }
-    let scheduled = core.scheduled().into_iter().filter(|job| job.system == system.name).map(|job| job.name);
+    let scheduled = core.scheduled(&system.name).into_iter().map(|job| job.name);
     let known: BTreeSet<JobName> = core.recorded_jobs(&system.name).into_iter().chain(scheduled).collect();
     let declared = |name: &JobName| system.jobs.iter().any(|job| job.name == *name);
     let gone = known.into_iter().filter(|name| provided && !declared(name));
@@ -450,11 +448,11 @@ impl Work for ScheduleWork {
         let PlannedJob { job, recipe, .. } = &self.planned;
         let Some(spec) = self.core.job_spec(&self.system, job, recipe, Secrets::Known)? else { return Ok(None) };
         let is_known = |known: &Scheduled| {
-            (&known.system, &known.name) == (&self.system.name, &job.name)
+            known.name == job.name
                 && known.release == release_of(&spec)
                 && Some(&known.cron) == spec.cron.map(|cron| cron.to_string()).as_ref()
         };
-        Ok(self.core.scheduled().iter().any(is_known).then(|| job.when.to_string()))
+        Ok(self.core.scheduled(&self.system.name).iter().any(is_known).then(|| job.when.to_string()))
     }
 
     fn run(&self, _: &StepCx<'_>) -> Result<Outcome> {

@@ -120,7 +120,9 @@ impl Work for StopWork {
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         match Client::connect(self.core.home().dir()) {
             Connection::Live(client) => {
-                client.unschedule(&self.system, None)?;
+                if self.core.runs_jobs_of(&self.system) {
+                    client.unschedule(&self.system, None)?;
+                }
                 for service in &self.services {
                     cx.status(format!("stopping `{service}`"));
                     client.stop(service)?;

@@ -1,0 +1,552 @@
+//! Jobs in a cluster. The chart makes a CronJob of each, suspended where it has no schedule; a run is a Job made from that,
+//! followed to its end, and removed.
+
+use super::Kubernetes;
+use super::diagnostics::evidence::{Evidence, Expected};
+use super::diagnostics::judge;
+use super::names::{DEPLOYMENT, SERVICE};
+use super::release_context::{Candidate, DesiredRelease, ReleaseContext};
+use super::release_spec::{ReleaseSpec, WorkloadSpec};
+use super::{chart, helm, pods, rollout};
+use anyhow::{Result, anyhow};
+use base::error::Fault;
+use engine::job::{JobRecord, JobStatus, LastLines, LastRun, step_id};
+use engine::journal::Event;
+use engine::lease::timestamp;
+use engine::plan::runner::StepCx;
+use engine::plan::{Holds, Outcome, Preview, Step, Work};
+use kube::{Api, object, path};
+use model::job::{Job, When};
+use model::name::{JobName, ServiceName, SystemName};
+use model::system::{Source, System};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// On a Job: what it is made of.
+const KEY: &str = "slipway/key";
+/// How often a Job is looked at.
+const PACE: Duration = Duration::from_millis(300);
+/// How long what keeps a pod from starting may take to pass by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a Job that was made may be there without a pod that runs, and a removed one at all.
+const STILL: Duration = Duration::from_secs(240);
+/// What of the values of a service its jobs have as well.
+const SHARED: [&str; 13] = [
+    "image",
+    "version",
+    "env",
+    "args",
+    "command",
+    "allow",
+    "files",
+    "secret",
+    "assets",
+    "writable",
+    "resources",
+    "user",
+    "egress",
+];
+/// What of them is no reason to run again.
+const BESIDE: [&str; 7] = ["version", "needs", "egress", "resources", "stopSeconds", "withinSeconds", "schedule"];
+
+/// The jobs that a system has in the cluster.
+fn here<'s>(core: &Kubernetes, system: &'s System, parts: &[WorkloadSpec]) -> Vec<&'s Job> {
+    let target = core.deployment.environment.target;
+    let made = |job: &&Job| parts.iter().any(|part| part.service.name == job.of);
+    system.jobs.iter().filter(|job| job.targets.contains(&target)).filter(made).collect()
+}
+
+/// The same, for the values of its release.
+pub(super) fn of_candidate(core: &Kubernetes, candidate: &Candidate) -> Vec<Job> {
+    here(core, &candidate.system, &candidate.parts).into_iter().cloned().collect()
+}
+
+/// What the chart is given for a job: what its service has, with another command.
+pub(super) fn values(wanted: &ReleaseSpec, job: &Job, of: &WorkloadSpec, service: &Value, stop_seconds: u64) -> Value {
+    let mut values = json!({"stopSeconds": stop_seconds, "withinSeconds": job.within.as_secs().max(1)});
+    for name in SHARED {
+        if let Some(value) = service.get(name) {
+            values[name] = value.clone();
+        }
+    }
+    let words = |templates: &mut dyn Iterator<Item = &model::system::Template>| -> Vec<String> {
+        let fill = |template| of.filled(template, &wanted.parts, &|_, _| None).unwrap_or_default();
+        templates.map(fill).collect()
+    };
+    if job.command.is_empty() {
+        values["args"] = json!(words(&mut job.args.iter()));
+    } else if matches!(of.service.source, Source::Crate(_)) {
+        values["args"] = json!(words(&mut job.argv().skip(1)));
+    } else {
+        values["command"] = json!(words(&mut job.argv()));
+        values["args"] = json!([]);
+    }
+    let needed: BTreeSet<&ServiceName> = of.service.needs.iter().chain(&job.needs).collect();
+    let is_there = |name: &&&ServiceName| wanted.parts.iter().any(|part| part.service.name == ***name);
+    values["needs"] = json!(needed.iter().filter(is_there).map(|name| name.as_str()).collect::<Vec<_>>());
+    if let When::Schedule(cron) = job.when {
+        values["schedule"] = json!(cron.to_string());
+    }
+    values
+}
+
+/// What counts as a change of a job.
+fn key(desired: &DesiredRelease, job: &JobName) -> Option<String> {
+    let mut values = desired.values["jobs"].get(job.as_str())?.clone();
+    BESIDE.iter().for_each(|name| drop(values.as_object_mut().map(|fields| fields.remove(*name))));
+    Some(chart::short(values.to_string()))
+}
+
+/// The jobs that a release has to run, each with its key and why.
+///
+/// # Errors
+/// When the records cannot be read.
+pub(super) fn due(core: &Kubernetes, system: &System, desired: &DesiredRelease) -> Result<Vec<(Job, String, String)>> {
+    let mut due = Vec::new();
+    for job in here(core, system, &desired.wanted.parts).into_iter().filter(|job| job.is_part_of_release()) {
+        let Some(key) = key(desired, &job.name) else { continue };
+        let why = core.records.job(&system.name, &job.name)?.why(Some(&key));
+        due.extend(why.map(|why| (job.clone(), key, why)));
+    }
+    Ok(due)
+}
+
+/// Why each of them would run, for a plan.
+///
+/// # Errors
+/// When the records cannot be read.
+pub(super) fn told(core: &Kubernetes, system: &System, desired: &DesiredRelease) -> Result<Vec<(JobName, String)>> {
+    let due = due(core, system, desired)?.into_iter();
+    Ok(due.map(|(job, _, why)| (job.name, format!("{}, since {why}", job.when))).collect())
+}
+
+/// Runs what a release runs before it: what these jobs need is brought up first, while all else stays as it was.
+///
+/// # Errors
+/// When one of them fails, or what it needs does not come up.
+pub(super) fn before(
+    run: &ReleaseContext,
+    candidate: &Candidate,
+    desired: &DesiredRelease,
+    cx: &StepCx<'_>,
+) -> Result<()> {
+    let system = &candidate.system;
+    let due = due(&run.core, system, desired)?;
+    let due: Vec<_> = due.into_iter().filter(|(job, ..)| job.when == When::Before).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    cx.status("brings up what the jobs before the release need");
+    let first = first(run, system, desired, &due.iter().map(|(job, ..)| job.clone()).collect::<Vec<_>>())?;
+    helm::upgrade(run, &first, cx)?;
+    rollout::watch(&run.core, cx, &first.wanted)?;
+    due.iter().try_for_each(|(job, key, _)| run_one(&run.core, &system.name, job, Some(key), cx).map(drop))
+}
+
+/// Runs what a release runs after it.
+///
+/// # Errors
+/// When one of them fails.
+pub(super) fn after(
+    run: &ReleaseContext,
+    candidate: &Candidate,
+    desired: &DesiredRelease,
+    cx: &StepCx<'_>,
+) -> Result<()> {
+    let due = due(&run.core, &candidate.system, desired)?;
+    let due = due.iter().filter(|(job, ..)| job.when == When::After);
+    due.into_iter()
+        .try_for_each(|(job, key, _)| run_one(&run.core, &candidate.system.name, job, Some(key), cx).map(drop))
+}
+
+/// The release as it is while these jobs run: what they need is new, all else as it was proven.
+fn first(run: &ReleaseContext, system: &System, desired: &DesiredRelease, jobs: &[Job]) -> Result<DesiredRelease> {
+    let proven = run.core.records.history(&system.name)?.pop().map(|proven| proven.values).unwrap_or_default();
+    let needed = |name: &str| {
+        let service = system.services.iter().find(|service| service.name.as_str() == name);
+        service.is_some_and(|service| jobs.iter().any(|job| system.is_needed(&service.name, &job.needs)))
+    };
+    let mut values = desired.values.clone();
+    let fields = |values: &Value| values["services"].as_object().cloned().unwrap_or_default();
+    let (new, old) = (fields(&desired.values), fields(&proven));
+    let mut services: serde_json::Map<String, Value> = old;
+    services.extend(new.into_iter().filter(|(name, _)| needed(name)));
+    let is_there = |name: &Value| name.as_str().is_some_and(|name| services.contains_key(name));
+    let names: Vec<Value> = services.keys().map(|name| json!(name)).collect();
+    let runs = |name: &str| jobs.iter().any(|job| job.name.as_str() == name);
+    if let Some(all) = values["jobs"].as_object_mut() {
+        all.retain(|name, values| {
+            let needs = values["needs"].as_array();
+            runs(name) || needs.is_none_or(|needs| needs.iter().all(is_there))
+        });
+        for values in all.values_mut() {
+            if let Some(needs) = values["needs"].as_array_mut() {
+                needs.retain(|need| names.contains(need));
+            }
+        }
+    }
+    values["services"] = services.into();
+    let parts = desired.wanted.parts.iter().filter(|part| needed(part.service.name.as_str())).cloned().collect();
+    let wanted = ReleaseSpec { parts, ..desired.wanted.clone() };
+    Ok(DesiredRelease { stamp: run.stamp(&values), values, wanted, versions: desired.versions.clone() })
+}
+
+/// The step that runs a job now.
+pub(super) fn step(core: &Arc<Kubernetes>, system: &System, job: &Job) -> Step {
+    Step {
+        id: step_id(&system.name, &job.name),
+        title: format!("run the job `{}`", job.name),
+        system: Some(system.name.to_string()),
+        needs: Vec::new(),
+        holds: Holds::Nothing,
+        preview: vec![Preview::Do(format!(
+            "a Job made from the CronJob `{}` of namespace `{}`, which is removed once it has ended",
+            job.name,
+            core.names.namespace(&system.name)
+        ))],
+        work: Box::new(JobWork { core: Arc::clone(core), system: system.name.clone(), job: job.clone() }),
+    }
+}
+
+struct JobWork {
+    core: Arc<Kubernetes>,
+    system: SystemName,
+    job: Job,
+}
+
+impl Work for JobWork {
+    fn is_done(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
+        let seconds = run_one(&self.core, &self.system, &self.job, None, cx)?;
+        Ok(Outcome::DoneWith(format!("exited with code 0 after {seconds:.1} s")))
+    }
+}
+
+/// What the jobs of a system have come to.
+pub(super) fn status(core: &Kubernetes, system: &System) -> Vec<JobStatus> {
+    let target = core.deployment.environment.target;
+    let jobs = system.jobs.iter().filter(|job| job.targets.contains(&target));
+    let namespace = core.names.namespace(&system.name);
+    let clock = |job: &Job| {
+        let found = core.access.api().ok()?.get(&path::CRON_JOB.at(&namespace, job.name.as_str())).ok()??;
+        Some((by_the_clock(&found), !object::list(&found, "/status/active").is_empty()))
+    };
+    let status = |job: &Job| {
+        let last = core.records.job(&system.name, &job.name).unwrap_or_default().last;
+        let (clocked, runs) = match job.when {
+            When::Schedule(_) => clock(job).unwrap_or_default(),
+            When::Before | When::After | When::Asked => (None, false),
+        };
+        let newer = |last: &LastRun| clocked.as_ref().is_none_or(|clocked| clocked.at <= last.at);
+        let last = last.filter(newer).or_else(|| clocked.clone());
+        JobStatus { name: job.name.clone(), when: Some(job.when.to_string()), last, runs }
+    };
+    jobs.map(status).collect()
+}
+
+/// The last run by the clock, as a CronJob tells it.
+fn by_the_clock(cron: &Value) -> Option<LastRun> {
+    let [begun, ended] = ["/status/lastScheduleTime", "/status/lastSuccessfulTime"].map(|at| object::text(cron, at));
+    let time = |text: &str| humantime::parse_rfc3339(text).ok();
+    let succeeded = ended >= begun;
+    let took = || time(ended)?.duration_since(time(begun)?).ok();
+    let seconds = if succeeded { took().unwrap_or_default().as_secs_f64() } else { 0.0 };
+    (!begun.is_empty()).then(|| LastRun { at: begun.to_owned(), succeeded, seconds, detail: None })
+}
+
+/// Runs a job to its end, and writes down what came of it. How long it took, in seconds.
+fn run_one(core: &Kubernetes, system: &SystemName, job: &Job, key: Option<&str>, cx: &StepCx<'_>) -> Result<f64> {
+    core.records.learn_secrets();
+    let (at, started) = (timestamp(SystemTime::now()), Instant::now());
+    let mut lines = LastLines::default();
+    let run = Run { core, api: core.access.api()?, namespace: core.names.namespace(system), job, cx };
+    let ended = run.to_its_end(key, &mut lines);
+    let failure = match ended {
+        Ok(failure) => failure,
+        Err(error) => {
+            run.remove();
+            return Err(error);
+        }
+    };
+    run.remove();
+    let seconds = started.elapsed().as_secs_f64();
+    let last = LastRun { at, succeeded: failure.is_none(), seconds, detail: failure.clone() };
+    core.records.note_job(system, &job.name, &last, key)?;
+    failure.map_or(Ok(seconds), |how| Err(lines.failure(&job.name, &how).into()))
+}
+
+/// A job on its way.
+struct Run<'a> {
+    core: &'a Kubernetes,
+    api: Arc<Api>,
+    namespace: String,
+    job: &'a Job,
+    cx: &'a StepCx<'a>,
+}
+
+impl Run<'_> {
+    fn name(&self) -> String {
+        format!("{}-run", self.job.name)
+    }
+
+    fn path(&self) -> String {
+        path::JOB.at(&self.namespace, &self.name())
+    }
+
+    /// Why it failed, if it did.
+    fn to_its_end(&self, key: Option<&str>, lines: &mut LastLines) -> Result<Option<String>> {
+        let told = |refusal| kube::fault(&format!("run the job `{}`", self.job.name), &refusal);
+        let cron = self.api.get(&path::CRON_JOB.at(&self.namespace, self.job.name.as_str())).map_err(told)?;
+        let cron = cron.ok_or_else(|| {
+            let cause = format!("the job `{}` is not deployed", self.job.name);
+            Fault::could_not_run("not-deployed", cause).hint(self.core.deployment.command("deploy", &[]))
+        })?;
+        if !object::list(&cron, "/status/active").is_empty() && self.api.get(&self.path()).map_err(told)?.is_none() {
+            let cause = format!("the job `{}` runs already, by the clock", self.job.name);
+            return Err(Fault::could_not_run("job-runs", cause).hint("wait until it has ended").into());
+        }
+        // One that a killed run has left goes, so that what runs is what is meant.
+        self.make_way()?;
+        self.api.create(&path::JOB.within(&self.namespace), &self.object(&cron, key)).map_err(told)?;
+        let mut seen = Seen::default();
+        loop {
+            if let Some(failure) = self.look(&mut seen, lines)? {
+                return Ok(failure);
+            }
+            if self.cx.interrupts.count() > 1 || self.cx.proc.fence().lost().is_some() {
+                return Err(Fault::interrupted(self.cx.interrupts.first().unwrap_or_default()).into());
+            }
+            std::thread::sleep(PACE);
+        }
+    }
+
+    fn object(&self, cron: &Value, key: Option<&str>) -> Value {
+        let owner = json!({
+            "apiVersion": path::CRON_JOB.version(), "kind": path::CRON_JOB.name, "name": object::name(cron),
+            "uid": cron["metadata"]["uid"], "controller": true,
+        });
+        let mut labels = cron["spec"]["jobTemplate"]["metadata"]["labels"].clone();
+        labels[DEPLOYMENT] = json!(self.core.names.id);
+        json!({
+            "apiVersion": path::JOB.version(), "kind": path::JOB.name,
+            "metadata": {
+                "name": self.name(), "namespace": self.namespace, "labels": labels,
+                "annotations": {KEY: key.unwrap_or_default()}, "ownerReferences": [owner],
+            },
+            "spec": cron["spec"]["jobTemplate"]["spec"],
+        })
+    }
+
+    fn make_way(&self) -> Result<()> {
+        self.remove();
+        let gone = || {
+            let found = self.api.get(&self.path()).map_err(|refusal| kube::fault("remove an earlier Job", &refusal))?;
+            Ok(found.is_none().then_some(()))
+        };
+        let stays = || Fault::failed("job-stays", format!("the Job `{}` of an earlier run does not go", self.name()));
+        self.cx.wait_for(STILL, gone, stays)
+    }
+
+    /// What cannot be removed now is by whoever runs it the next time, and goes with its CronJob in any case.
+    fn remove(&self) {
+        let _ = self.api.delete(&self.path(), true);
+    }
+
+    /// How it ended, once it has: why it failed, if it did.
+    fn look(&self, seen: &mut Seen, lines: &mut LastLines) -> Result<Option<Option<String>>> {
+        let told = |refusal| kube::fault(&format!("look at the job `{}`", self.job.name), &refusal);
+        let selector = format!("job-name={}", self.name());
+        let pod = self.api.list(&path::POD.within(&self.namespace), &selector).map_err(told)?.pop();
+        if let Some(pod) = &pod {
+            let state = |what: &str| pod.pointer(&format!("/status/containerStatuses/0/state/{what}"));
+            if !seen.said && (state("running").is_some() || state("terminated").is_some()) {
+                seen.said = true;
+                self.hand_on(pod, lines);
+            }
+            if let Some(ended) = self.ended(pod)? {
+                seen.code = Some(ended);
+            }
+        }
+        let job = self.api.get(&self.path()).map_err(told)?.ok_or_else(|| anyhow!("somebody removed the Job"))?;
+        let is_so = |kind: &str| {
+            let all = object::list(&job, "/status/conditions");
+            all.iter().find(|it| it["type"] == kind && it["status"] == "True").map(|it| object::text(it, "/reason"))
+        };
+        if is_so("Complete").is_some() {
+            return Ok(Some(None));
+        }
+        match (is_so("Failed"), seen.code) {
+            (Some("DeadlineExceeded"), _) => {
+                let within = humantime::format_duration(self.job.within);
+                Ok(Some(Some(format!("was ended, since it took longer than the {within} of its `within`"))))
+            }
+            (Some(_), Some(code)) => Ok(Some(Some(format!("exited with code {code}")))),
+            (Some(reason), None) => Ok(Some(Some(format!("failed: {reason}")))),
+            (None, _) => self.check(seen, pod.as_ref(), &job).map(|()| None),
+        }
+    }
+
+    /// The code that its program ended with.
+    fn ended(&self, pod: &Value) -> Result<Option<u64>> {
+        let pod = match pod.pointer("/status/containerStatuses/0/state/running") {
+            Some(_) => self.api.get(&path::POD.at(&self.namespace, object::name(pod))).ok().flatten(),
+            None => Some(pod.clone()),
+        };
+        let ended = pod.as_ref().and_then(|pod| pod.pointer("/status/containerStatuses/0/state/terminated"));
+        Ok(ended.map(|ended| object::number(ended, "/exitCode")))
+    }
+
+    /// Hands on what it says until it has ended.
+    fn hand_on(&self, pod: &Value, lines: &mut LastLines) {
+        let log = format!("{}/log", path::POD.at(&self.namespace, object::name(pod)));
+        let log = path::with_query(&log, &[("follow", "true")]);
+        let mut rest = Vec::new();
+        let mut tell = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned();
+            lines.add(&text);
+            self.cx.record(|step| Event::Output { step, text });
+        };
+        let stop = || self.cx.interrupts.count() > 1 || self.cx.proc.fence().lost().is_some();
+        // How it ended is told by the Job, whatever became of what it said.
+        let _ = self.api.stream(&log, &stop, &mut |bytes| {
+            for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+                rest.extend_from_slice(part);
+                if part.ends_with(b"\n") {
+                    tell(&std::mem::take(&mut rest));
+                }
+            }
+            true
+        });
+        if !rest.is_empty() {
+            tell(&rest);
+        }
+    }
+
+    /// Whether waiting may still mend what keeps it from starting.
+    fn check(&self, seen: &mut Seen, pod: Option<&Value>, job: &Value) -> Result<()> {
+        let patience = match pod {
+            Some(pod) if object::text(pod, "/status/phase") == "Running" => {
+                seen.since = None;
+                return Ok(());
+            }
+            Some(pod) if pods::is_broken(pod) => PATIENCE,
+            _ => STILL,
+        };
+        let since = *seen.since.get_or_insert_with(Instant::now);
+        self.cx.status(pod.and_then(pods::trouble).unwrap_or_else(|| "waiting for its pod".to_owned()));
+        if since.elapsed() < patience {
+            return Ok(());
+        }
+        Err(self.explain(pod, job).into())
+    }
+
+    /// What keeps its pod from starting, judged as a service's is.
+    fn explain(&self, pod: Option<&Value>, job: &Value) -> Fault {
+        let name = &self.job.name;
+        let events = self.api.list(&path::EVENT.within(&self.namespace), "").unwrap_or_default();
+        let quotas = self.api.list(&path::QUOTA.within(&self.namespace), "").unwrap_or_default();
+        let said = events.iter().filter(|event| event["involvedObject"]["uid"] == job["metadata"]["uid"]);
+        let refused = said.last().map(|event| object::text(event, "/message").to_owned());
+        let found = name.as_str().parse().ok().zip(pod).and_then(|(service, pod)| {
+            let evidence = as_of_a_service(service, pod, events, quotas);
+            judge::judge(&evidence).into_iter().find(|finding| finding.code != "not-ready")
+        });
+        match found {
+            Some(finding) => {
+                let fault = finding.fault();
+                Fault { cause: format!("the job `{name}` does not start: {}", fault.cause), ..fault }
+            }
+            None => {
+                let why = pod.and_then(pods::trouble).or(refused).unwrap_or_else(|| "it has no pod".to_owned());
+                Fault::failed("job-not-started", format!("the job `{name}` does not start: {why}"))
+            }
+        }
+    }
+}
+
+/// What was seen of a Job.
+#[derive(Default)]
+struct Seen {
+    /// What it said was handed on.
+    said: bool,
+    code: Option<u64>,
+    /// Since when it is kept from starting.
+    since: Option<Instant>,
+}
+
+/// A pod among what the rules about services look at: that of one with a workload, whose newest pod it is.
+fn as_of_a_service(service: ServiceName, pod: &Value, events: Vec<Value>, quotas: Vec<Value>) -> Evidence {
+    let mut pod = pod.clone();
+    pod["metadata"]["ownerReferences"] = json!([{"uid": "job", "controller": true}]);
+    pod["metadata"]["labels"]["controller-revision-hash"] = json!("job");
+    pod["metadata"]["labels"][SERVICE] = json!(service.as_str());
+    let set = json!({"kind": "StatefulSet", "metadata": {"uid": "job"}, "status": {"updateRevision": "job"}});
+    let expected = Expected { name: service, port: None, needs: Vec::new(), ready_within: STILL };
+    Evidence {
+        services: vec![expected],
+        stateful_sets: vec![set],
+        pods: vec![pod],
+        events,
+        quotas,
+        ..Evidence::default()
+    }
+}
+
+/// The document of records of what came of jobs, by system and job.
+pub(super) fn record_in(document: &Value, system: &SystemName, job: &JobName) -> JobRecord {
+    JobRecord::from_json(&document["systems"][system.as_str()][job.as_str()])
+}
+
+/// Writes down what came of one, and that it ran for this, where it did and that counts.
+pub(super) fn note_in(document: &mut Value, system: &SystemName, job: &JobName, last: &LastRun, key: Option<&str>) {
+    let record = &mut document["systems"][system.as_str()][job.as_str()];
+    record["last"] = last.to_json();
+    if let Some(key) = key.filter(|_| last.succeeded) {
+        record["key"] = json!(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_run_leaves_what_was_done_before() {
+        let (system, job) = ("shop".parse().unwrap(), "migrate".parse().unwrap());
+        let mut document = Value::Null;
+        let last = |succeeded| LastRun { at: "t".to_owned(), succeeded, seconds: 1.0, detail: None };
+        note_in(&mut document, &system, &job, &last(true), Some("a"));
+        note_in(&mut document, &system, &job, &last(false), Some("b"));
+        let record = record_in(&document, &system, &job);
+        assert_eq!((record.key.as_deref(), record.last), (Some("a"), Some(last(false))));
+        assert_eq!(record_in(&document, &"other".parse().unwrap(), &job), JobRecord::default());
+    }
+
+    #[test]
+    fn a_pod_that_cannot_start_is_judged_as_that_of_a_service() {
+        let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}});
+        let pod = json!({
+            "metadata": {"name": "migrate-run-x", "uid": "p", "labels": {}},
+            "spec": {"containers": [{"name": "migrate", "image": "r.example.com/api@sha256:0"}]},
+            "status": {"phase": "Pending", "containerStatuses": [{"name": "migrate", "state": waiting}]},
+        });
+        let evidence = as_of_a_service("migrate".parse().unwrap(), &pod, Vec::new(), Vec::new());
+        assert_eq!(judge::judge(&evidence)[0].code, "image-pull");
+    }
+
+    #[test]
+    fn a_cron_job_tells_of_its_last_run() {
+        let cron = |begun: &str, ended: &str| {
+            by_the_clock(&json!({"status": {"lastScheduleTime": begun, "lastSuccessfulTime": ended}}))
+        };
+        assert_eq!(by_the_clock(&json!({"status": {}})), None);
+        let run = cron("2026-11-30T00:00:00Z", "2026-11-30T00:00:07Z").unwrap();
+        assert_eq!((run.succeeded, run.seconds), (true, 7.0));
+        assert!(!cron("2026-11-30T00:00:00Z", "2026-11-29T00:00:07Z").unwrap().succeeded);
+    }
+}
