@@ -167,6 +167,7 @@ fn asked(shop: &Shop) {
     assert_eq!(run.code(), 1);
     assert!(run.stderr.contains("exited with code 4") && run.stdout.contains("it went wrong"), "{}", run.stderr);
     shop.run("backup").success();
+    assert_eq!(shop.ran(), "broken beside, backup beside");
     let run = shop.run("consolle");
     assert!(run.code() == 2 && run.stderr.contains("did you mean `console`"), "{}", run.stderr);
 }

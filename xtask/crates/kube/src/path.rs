@@ -69,6 +69,11 @@ pub const RELEASED: [Kind; 14] = [
 ];
 
 impl Kind {
+    /// Whether it is one of those that only systems with jobs consist of: who deploys others need not be allowed to see it.
+    pub fn is_of_jobs(self) -> bool {
+        self.group == BATCH
+    }
+
     /// All of them, in every namespace.
     pub fn everywhere(self) -> String {
         format!("{}/{}", self.group, self.plural)
