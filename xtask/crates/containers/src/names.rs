@@ -151,6 +151,11 @@ impl Names {
         format!("{}--{system}--job-{job}", self.id)
     }
 
+    /// The container of a run, of which there is one at a time.
+    pub(super) fn job_run(&self, system: &SystemName, job: &JobName) -> String {
+        format!("{}-1", self.job(system, job))
+    }
+
     pub(super) fn job_labels(&self, system: &SystemName, job: &JobName) -> Labels {
         let mut labels = self.labels(system);
         labels.insert(JOB.to_owned(), job.to_string());

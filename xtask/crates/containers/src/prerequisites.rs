@@ -246,7 +246,9 @@ impl NetworkWork {
             |container: &Container| container.published.values().flatten().any(|at| wanted.contains(&at.port()));
         // Asked afterwards, so that whatever the supervisor has started is known to be its.
         let live = live(&self.core, &self.names)?;
-        let stale = |container: &Container| !live.contains_key(&container.name);
+        let jobs = self.core.running_jobs(&self.system.name);
+        let jobs: Vec<String> = jobs.iter().map(|job| self.names.job_run(&self.system.name, job)).collect();
+        let stale = |container: &Container| !live.contains_key(&container.name) && !jobs.contains(&container.name);
         let ours = ours.into_iter().filter(|container| is_of(container, &self.system) || holds(container));
         Ok(ours.filter(stale).map(|container| container.name).collect())
     }

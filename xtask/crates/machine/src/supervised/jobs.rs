@@ -195,6 +195,11 @@ impl Supervised {
         client.jobs().unwrap_or_default().into_iter().filter(|job| job.system == *system).collect()
     }
 
+    /// The jobs of a system that the supervisor has begun by the clock.
+    pub fn running_jobs(&self, system: &SystemName) -> Vec<JobName> {
+        self.scheduled(system).into_iter().filter(|job| job.runs).map(|job| job.name).collect()
+    }
+
     /// Whether any job of a system is run by the clock.
     pub(super) fn runs_jobs_of(&self, system: &SystemName) -> bool {
         !self.scheduled(system).is_empty()
