@@ -12,7 +12,7 @@ fn system(greeting: &str, code: u8) -> String {
         format!(
             "[services.{name}]\nimage = \"redis\"\nport = 6379\nready = {{ tcp = {{}} }}\n\
              args = [\"redis-server\", \"--save\", \"\", \"--protected-mode\", \"no\"]\n{more}\n\
-             [services.{name}.container]\nuser = \"999\"\nwritable = [\"/data\"]\n"
+             [services.{name}.container]\nuser = \"999\"\n"
         )
     };
     let front = format!("needs = [\"store\"]\nenv = {{ GREETING = \"{greeting}\" }}\n");

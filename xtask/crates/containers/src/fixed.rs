@@ -85,7 +85,7 @@ impl Fixed {
 fn is_needed_directly(system: &System, service: &Service) -> bool {
     let needed = system.services.iter().any(|other| other.needs.contains(&service.name));
     // Two versions at once cannot have one address, and what only several replicas need is not here.
-    needed
+    (needed || fronted::is_called_by_jobs(system, service))
         && service.presence != Presence::WhenReplicated
         && !fronted::is_fronted(system, service)
         && !fronted::overlaps(system, service)

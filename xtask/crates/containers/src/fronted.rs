@@ -12,6 +12,16 @@ fn is_needed_by_others(services: &[Service], service: &Service) -> bool {
     services.iter().any(|other| other.needs.contains(&service.name))
 }
 
+/// Whether services or jobs of its system call a service by its name.
+fn is_called(system: &System, service: &Service) -> bool {
+    is_needed_by_others(&system.services, service) || is_called_by_jobs(system, service)
+}
+
+/// Whether jobs do: what they need, and what they are made of.
+pub(super) fn is_called_by_jobs(system: &System, service: &Service) -> bool {
+    system.jobs.iter().any(|job| job.of == service.name || job.needs.contains(&service.name))
+}
+
 /// Whether others of its system reach a service through the edge, which then has its name. Nobody else would know which
 /// of several services on one port is meant where no request names its host.
 pub(super) fn is_fronted(system: &System, service: &Service) -> bool {
@@ -50,7 +60,7 @@ pub(super) fn edge_of(system: &System) -> Edge {
     let services: Vec<&Service> =
         system.services.iter().filter(|service| service.targets.contains(&TargetKind::Containers)).collect();
     let fronted = services.iter().filter(|service| fronts(&system.services, service)).filter_map(|service| {
-        let is_named = is_fronted(system, service) && is_needed_by_others(&system.services, service);
+        let is_named = is_fronted(system, service) && is_called(system, service);
         Some(Fronted {
             service: service.name.clone(),
             port: service.port?,

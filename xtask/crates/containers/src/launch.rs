@@ -64,7 +64,9 @@ fn spec_of(
     let known = core.service(&recipe.service).zip(core.system_of(&recipe.service));
     let Some((service, system)) = known else { return Ok(None) };
     let system = &system;
-    let needs = service.needs.iter().chain(job.iter().flat_map(|job| &job.needs)).cloned().collect();
+    // A job may well call its own service.
+    let called = job.iter().flat_map(|job| job.needs.iter().chain([&job.of]));
+    let needs = service.needs.iter().chain(called).cloned().collect();
     let service = &Service { needs, ..service.clone() };
     let Some(id) = containers.image_id(core, &recipe.service, image)? else { return Ok(None) };
     let Some(filled) = core.fill(recipe, secrets)? else { return Ok(None) };
