@@ -16,8 +16,10 @@ fn system(greeting: &str, code: u8) -> String {
         )
     };
     let front = format!("needs = [\"store\"]\nenv = {{ GREETING = \"{greeting}\" }}\n");
+    // The network may hear of a new pod only after it has begun.
+    let wait = "until redis-cli -h store ping > /dev/null 2>&1; do sleep 0.2; done";
     let job = |name: &str, script: &str, more: &str| {
-        format!("[jobs.{name}]\nof = \"front\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\n{more}\n")
+        format!("[jobs.{name}]\nof = \"front\"\ncommand = [\"sh\", \"-c\", \"{wait}; {script}\"]\n{more}\n")
     };
     let migrate = format!("echo $$GREETING; redis-cli -h store incr migrations; exit {code}");
     [

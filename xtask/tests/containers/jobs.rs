@@ -1,6 +1,5 @@
 //! Jobs in containers: with what their service has, in its network, and gone once they have ended.
 
-use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::sandbox::failure;
 use std::fs;
