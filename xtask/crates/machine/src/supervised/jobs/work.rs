@@ -80,6 +80,10 @@ impl JobWork {
                 cx.record(|step| Event::Output { step, text: line.to_owned() });
             });
         })?;
+        said.end(|line| {
+            lines.add(line);
+            cx.record(|step| Event::Output { step, text: line.to_owned() });
+        });
         match failure {
             None => Ok(Outcome::DoneWith(format!("exited with code 0 after {seconds:.1} s"))),
             Some(JobFailure::Stopped) if cx.interrupts.stopping() => {
@@ -184,6 +188,13 @@ struct Tail {
 impl Tail {
     fn at_end(path: &Path) -> Self {
         Self { path: path.to_owned(), at: std::fs::metadata(path).map_or(0, |log| log.len()), rest: Vec::new() }
+    }
+
+    /// What was said last may have no end.
+    fn end(self, line: impl FnOnce(&str)) {
+        if !self.rest.is_empty() {
+            line(&String::from_utf8_lossy(&self.rest));
+        }
     }
 
     fn read(&mut self, mut line: impl FnMut(&str)) {
