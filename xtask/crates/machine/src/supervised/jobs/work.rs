@@ -223,7 +223,7 @@ mod tests {
         let write = |text: &str| files::append(&path).unwrap().write_all(text.as_bytes()).unwrap();
         write("before\n");
         let mut tail = Tail::at_end(&path);
-        let mut lines = |tail: &mut Tail| {
+        let lines = |tail: &mut Tail| {
             let mut lines = Vec::new();
             tail.read(|line| lines.push(line.to_owned()));
             lines
