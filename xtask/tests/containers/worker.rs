@@ -1,5 +1,6 @@
 //! A service without a port, and one with several, in containers.
 
+use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::sandbox::get;
 use super::strangers::repository;
