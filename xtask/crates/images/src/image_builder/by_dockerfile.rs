@@ -39,6 +39,7 @@ impl ImageBuilder<'_> {
         self.build(cx, &context, None)
     }
 
+    /// What the build may mount.
     fn secrets<'d>(&self, docker: &'d DockerImage) -> Result<Vec<(&'d str, String)>> {
         let Images { deployment, vars, .. } = self.images;
         let missing = match docker.secrets(&deployment.root, vars, &self.image.system) {
