@@ -22,16 +22,20 @@ const NOT_PUBLIC_V4: [&str; 12] = [
 /// The same of IPv6 (iana.org/assignments/iana-ipv6-special-registry), without what clusters take for IPv4.
 const NOT_PUBLIC_V6: [&str; 5] = ["::/127", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "ff00::/8"];
 
-/// The rules of a service's network policy.
-pub(super) fn rules(reaches: &[Reach]) -> Vec<Value> {
-    reaches.iter().flat_map(rules_of).collect()
+/// The rules of a service's network policy. `listen` is where services listen: what enforces policies in a cluster without
+/// IPv6 may not know its addresses, and `::` stands for both.
+pub(super) fn rules(reaches: &[Reach], listen: &str) -> Vec<Value> {
+    reaches.iter().flat_map(|reach| rules_of(reach, listen.contains(':'))).collect()
 }
 
-fn rules_of(reach: &Reach) -> Vec<Value> {
+fn rules_of(reach: &Reach, has_v6: bool) -> Vec<Value> {
     let ports = json!([{"port": reach.port, "protocol": reach.protocol.as_str().to_uppercase()}]);
     let public = |all: &str, except: &[&str]| json!({"cidrs": [all], "except": except, "ports": ports});
     match reach.to {
-        Destination::Internet => vec![public("0.0.0.0/0", &NOT_PUBLIC_V4), public("::/0", &NOT_PUBLIC_V6)],
+        Destination::Internet => {
+            let v6 = has_v6.then(|| public("::/0", &NOT_PUBLIC_V6));
+            std::iter::once(public("0.0.0.0/0", &NOT_PUBLIC_V4)).chain(v6).collect()
+        }
         Destination::Network(first, bits) => vec![json!({"cidrs": [format!("{first}/{bits}")], "ports": ports})],
     }
 }
@@ -43,7 +47,8 @@ mod tests {
     #[test]
     fn the_internet_is_all_that_is_public() {
         let reaches = ["internet:443", "[2001:db8::/32]:53/udp"].map(|text| text.parse().unwrap());
-        let rules = rules(&reaches);
+        assert_eq!(super::rules(&reaches, "0.0.0.0").len(), 2);
+        let rules = rules(&reaches, "::");
         let of = |rule: &Value, key: &str| rule[key].to_string();
         assert_eq!(rules.len(), 3);
         assert_eq!(

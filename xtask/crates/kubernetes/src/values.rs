@@ -118,7 +118,7 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     set("storage", part.stores.then(|| storage(&part.volumes)));
     set("metrics", (part.is_own() && part.service.port.is_some()).then(|| json!({"path": METRICS})));
     let granted = wanted.grants.get(name).map(|grants| grants.egress.clone()).unwrap_or_default();
-    let egress: Vec<Value> = granted.into_iter().chain(egress::rules(&part.service.reaches)).collect();
+    let egress: Vec<Value> = granted.into_iter().chain(egress::rules(&part.service.reaches, &part.listen)).collect();
     set("egress", (!egress.is_empty()).then(|| json!(egress)));
     let secret = wanted.secrets.get(name);
     set("secret", secret.map(|secret| json!({"name": secret.name, "env": secret.env, "files": secret.files})));

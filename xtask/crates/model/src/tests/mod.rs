@@ -6,6 +6,7 @@ mod images;
 mod jobs;
 mod loading;
 mod ports;
+mod public_names;
 mod secrets;
 mod services;
 mod wrong;
