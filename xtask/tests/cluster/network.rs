@@ -88,10 +88,11 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The sets of pods of a service.
+/// The sets of pods of a service. A pod of nobody's is one of ours that tries whether something can be reached.
 fn sets(deployment: &Deployment, service: &str) -> BTreeSet<String> {
     let pods = deployment.pods("votes", service);
-    pods.iter().map(|pod| text(pod, "/metadata/ownerReferences/0/uid").to_owned()).collect()
+    let sets = pods.iter().map(|pod| text(pod, "/metadata/ownerReferences/0/uid").to_owned());
+    sets.filter(|set| !set.is_empty()).collect()
 }
 
 /// A pod of nobody's that answers, and its address.
