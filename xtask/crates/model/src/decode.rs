@@ -5,6 +5,7 @@
 //! [`Sink`]: `None` always means "reported", so reading goes on and finds the next one.
 
 use super::error::{Place, Sink, instead, quoted};
+use super::trace::Reading;
 use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -83,6 +84,16 @@ impl<'d> At<'d> {
         }
     }
 
+    fn note(&self, reading: Reading) {
+        self.sink.note(&self.key, reading);
+    }
+
+    fn note_asked(&self, key: &str, reading: Reading) {
+        if self.sink.is_tracing() {
+            self.child(key, 0..0).note(reading);
+        }
+    }
+
     fn child(&self, key: &str, span: Range<usize>) -> Self {
         let key = match (self.key.as_str(), is_bare(key)) {
             ("", true) => key.to_owned(),
@@ -114,12 +125,14 @@ pub(super) struct Table<'d> {
 impl<'d> Table<'d> {
     pub(super) fn optional(&self, key: &'static str) -> Option<Value<'d>> {
         self.asked.borrow_mut().push(key);
+        self.at.note_asked(key, Reading::Asked);
         let (name, value) = self.entries.get_key_value(key)?;
         Some(Value::new(&self.at, name, value))
     }
 
     pub(super) fn required(&self, key: &'static str) -> Option<Value<'d>> {
         let value = self.optional(key);
+        self.at.note_asked(key, Reading::Required);
         if value.is_none() {
             self.missing(&format!("key `{key}`"));
         }
@@ -188,6 +201,11 @@ impl<'d> Value<'d> {
 
     /// A string. NUL is refused everywhere, since no argument, variable or file name can hold one.
     pub(super) fn text(&self) -> Option<&'d str> {
+        self.at.note(Reading::Text);
+        self.string()
+    }
+
+    fn string(&self) -> Option<&'d str> {
         let Some(text) = self.value.as_str() else {
             return self.expected("a string");
         };
@@ -200,8 +218,9 @@ impl<'d> Value<'d> {
 
     /// A string, or a number or boolean as it is written.
     pub(super) fn scalar(&self) -> Option<String> {
+        self.at.note(Reading::Scalar);
         match self.value {
-            DeValue::String(_) => self.text().map(str::to_owned),
+            DeValue::String(_) => self.string().map(str::to_owned),
             DeValue::Integer(integer) => Some(integer.to_string()),
             DeValue::Float(float) => Some(float.as_str().to_owned()),
             DeValue::Boolean(value) => Some(value.to_string()),
@@ -211,11 +230,10 @@ impl<'d> Value<'d> {
 
     /// The strings of a list of nothing else, where it is one.
     pub(super) fn texts(&self) -> Option<Vec<&'d str>> {
-        self.value
-            .as_array()?
-            .iter()
-            .map(|value| value.get_ref().as_str().filter(|text| !text.contains('\0')))
-            .collect()
+        let array = self.value.as_array()?;
+        self.at.note(Reading::List);
+        self.at.element(0, 0..0).note(Reading::Text);
+        array.iter().map(|value| value.get_ref().as_str().filter(|text| !text.contains('\0'))).collect()
     }
 
     /// A string that `check` has nothing against.
@@ -235,6 +253,7 @@ impl<'d> Value<'d> {
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
+        self.at.note(Reading::Boolean);
         self.value.as_bool().or_else(|| self.expected("`true` or `false`"))
     }
 
@@ -243,6 +262,7 @@ impl<'d> Value<'d> {
     }
 
     pub(super) fn number(&self, range: RangeInclusive<u16>) -> Option<u16> {
+        self.at.note(Reading::Number(*range.start(), *range.end()));
         let number = self
             .value
             .as_integer()
@@ -254,7 +274,8 @@ impl<'d> Value<'d> {
 
     /// `20s`, `1m 30s`.
     pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
-        let text = self.text()?;
+        self.at.note(Reading::Duration);
+        let text = self.string()?;
         let parsed = humantime::parse_duration(text);
         let Ok(duration) = parsed else {
             return self.expected("a duration such as `20s` or `1m 30s`");
@@ -274,11 +295,13 @@ impl<'d> Value<'d> {
 
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
-        let word = self.text()?;
+        self.at.note(Reading::choice(choices));
+        let word = self.string()?;
         choose(word, choices).map_err(|message| self.report(message)).ok()
     }
 
     pub(super) fn list(&self) -> Option<Vec<Value<'d>>> {
+        self.at.note(Reading::List);
         let Some(array) = self.value.as_array() else {
             return self.expected("a list");
         };
@@ -290,6 +313,7 @@ impl<'d> Value<'d> {
 
     /// Reads a table with a fixed set of keys.
     pub(super) fn table<T>(&self, read: impl FnOnce(&Table<'d>) -> T) -> Option<T> {
+        self.at.note(Reading::Table);
         let Some(entries) = self.value.as_table() else {
             return self.expected("a table");
         };
@@ -301,6 +325,7 @@ impl<'d> Value<'d> {
 
     /// The entries of a table whose keys are names that the file chose, in the order of the file.
     pub(super) fn entries(&self) -> Option<Vec<(&'d str, Value<'d>)>> {
+        self.at.note(Reading::Names);
         let Some(table) = self.value.as_table() else {
             return self.expected("a table");
         };
@@ -313,6 +338,7 @@ impl<'d> Value<'d> {
 
     /// The value as JSON, its strings looked at by `check`. What JSON has no word for (dates, `nan`, `inf`) is reported.
     pub(super) fn json(&self, check: &dyn Fn(&str) -> Result<(), String>) -> Option<Json> {
+        self.at.note(Reading::Any);
         match self.value {
             DeValue::String(_) => self.checked(check).map(Json::from),
             DeValue::Boolean(value) => Some(Json::from(*value)),

@@ -86,7 +86,7 @@ fn find_file(root: &Path, name: &str, sink: &Sink) -> Option<(EnvironmentName, S
 }
 
 /// Puts what a file sets over what was set before. None if it cannot be parsed.
-fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) -> Option<()> {
+pub(super) fn layer_file(source: &Source, layered: &mut Layered, sink: &Sink) -> Option<()> {
     let document = Document::parse(&source.path, &source.text, sink)?;
     document.root(sink).table(|table| {
         for (key, _) in SETTINGS {

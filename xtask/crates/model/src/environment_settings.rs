@@ -10,6 +10,7 @@ use super::name::{DeploymentId, EnvironmentName};
 use super::service_settings;
 use super::source;
 use super::system::TargetKind::{self, Containers, Eks, Host, Kubernetes};
+use super::trace::Reading;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -77,10 +78,10 @@ pub(super) fn resolve(name: EnvironmentName, path: &str, layered: Layered, sink:
     let places: BTreeMap<String, Place> = layered.iter().map(|(key, set)| (key.clone(), set.place.clone())).collect();
     let mut settings = Settings { target, layered, sink, origins: Vec::new() };
     let id = settings.parse("deployment_id", name.as_str(), DeploymentId::from_str);
-    let ports = settings.parse("ports", "prefer", |text| choose(text, &PORTS));
+    let ports = settings.choose("ports", "prefer", &PORTS);
     let bind = settings.parse("bind", "127.0.0.1", parse_address);
-    let engine = settings.parse("engine", "any", |text| choose(text, &ENGINES));
-    let build = settings.parse("build", "auto", |text| choose(text, &BUILD_PLACES));
+    let engine = settings.choose("engine", "any", &ENGINES);
+    let build = settings.choose("build", "auto", &BUILD_PLACES);
     let registry = settings.parse("registry", "", |text| optional(text, Registry::from_str));
     let mirror = settings.parse("mirror", "false", |text| choose(text, &[("false", false), ("true", true)]));
     let platforms = settings.parse("platforms", "", parse_platforms);
@@ -162,6 +163,7 @@ fn parse_address(text: &str) -> Result<IpAddr, String> {
 
 fn read_target(path: &str, layered: &Layered, sink: &Sink) -> Option<TargetKind> {
     let choices = TargetKind::ALL.map(|target| (target.as_str(), target));
+    sink.note("target", Reading::choice(&choices));
     let Some(set) = layered.get("target") else {
         let place = Place::File { path: path.to_owned(), line: Some(1) };
         let names = choices.map(|(name, _)| format!("`{name}`"));
@@ -242,6 +244,11 @@ impl Settings<'_> {
         parsed.ok()
     }
 
+    fn choose<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&'static str, T)]) -> Option<T> {
+        self.sink.note(key, Reading::choice(choices));
+        self.parse(key, default, |text| choose(text, choices))
+    }
+
     fn cluster(&mut self) -> Option<Cluster> {
         let context = self.parse("context", "", |text| optional(text, parse_name));
         let ingress_class = self.parse("ingress_class", "", |text| optional(text, parse_name));
@@ -250,7 +257,7 @@ impl Settings<'_> {
         let storage_class = self.parse("storage_class", "", |text| optional(text, parse_name));
         let domain = self.parse("domain", "", |text| optional(text, FromStr::from_str));
         let namespace_prefix = self.parse("namespace_prefix", "", FromStr::from_str);
-        let listen = self.parse("listen", "0.0.0.0", |text| choose(text, &EVERYWHERE));
+        let listen = self.choose("listen", "0.0.0.0", &EVERYWHERE);
         let dns = self.parse("dns", "", parse_list::<NameServer>);
         let pull_secrets = self.parse("pull_secrets", "", parse_list::<PullSecret>);
         let replicas = self.parse("replicas", "2", |text| parse_count(text, 1..=100));
@@ -280,7 +287,7 @@ impl Settings<'_> {
         let region = self.parse("region", "us-east-1", FromStr::from_str);
         let hosted_zone = self.parse("hosted_zone", "", |text| optional(text, FromStr::from_str));
         let certificate_arn = self.parse("certificate_arn", "", |text| optional(text, FromStr::from_str));
-        let compute = self.parse("compute", "nodes", |text| choose(text, &COMPUTE));
+        let compute = self.choose("compute", "nodes", &COMPUTE);
         let controller_repository = self.parse("controller_repository", EKS_CHARTS, FromStr::from_str);
         let access_cidrs = self.parse("access_cidrs", "", aws::parse_cidrs);
         Some(Aws {

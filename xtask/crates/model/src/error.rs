@@ -2,6 +2,7 @@
 
 use super::load::SYSTEMS;
 use super::name::SystemName;
+use super::trace::{Reading, Trace};
 use base::error::Fault;
 use std::cell::RefCell;
 use std::fmt;
@@ -85,17 +86,39 @@ impl From<SpecErrors> for Fault {
 
 /// Collects errors while reading goes on, so that one run tells all of them.
 #[derive(Debug, Default)]
-pub(super) struct Sink(RefCell<Vec<SpecError>>);
+pub(super) struct Sink {
+    errors: RefCell<Vec<SpecError>>,
+    /// What is read, where somebody wants to know.
+    trace: Option<RefCell<Trace>>,
+}
 
 impl Sink {
+    pub(super) fn tracing() -> Self {
+        Self { trace: Some(RefCell::default()), ..Self::default() }
+    }
+
+    pub(super) fn is_tracing(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    pub(super) fn note(&self, key: &str, reading: Reading) {
+        if let Some(trace) = &self.trace {
+            trace.borrow_mut().push((key.to_owned(), reading));
+        }
+    }
+
+    pub(super) fn trace(&self) -> Trace {
+        self.trace.as_ref().map(RefCell::take).unwrap_or_default()
+    }
+
     pub(super) fn report(&self, place: Place, message: impl Into<String>) {
         let message = message.into();
-        self.0.borrow_mut().push(SpecError { place, message });
+        self.errors.borrow_mut().push(SpecError { place, message });
     }
 
     /// The value, unless anything was reported. Who has no value has reported why.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, SpecErrors> {
-        let mut errors = self.0.into_inner();
+        let mut errors = self.errors.into_inner();
         match value {
             Some(value) if errors.is_empty() => return Ok(value),
             None if errors.is_empty() => errors.push(SpecError {

@@ -48,6 +48,7 @@ pub mod system;
 mod system_file;
 pub mod template;
 pub mod tool;
+pub mod trace;
 pub mod version;
 pub mod volume;
 
