@@ -8,9 +8,13 @@ const WIDTH: usize = 110;
 /// How long a system may take to answer after its services are ready.
 const ANSWERS_WITHIN: &str = "30s";
 
+/// What tells editors which keys there are.
+const SCHEMA: &str = "#:schema ../../docs/system.schema.json";
+
 /// The file of a system.
 pub fn render(sketch: &Sketch) -> String {
     let mut text = Text::default();
+    text.line(SCHEMA);
     text.note(&format!(
         "Made from `{}` by `cargo xtask add`. Read the comments: each says what was found, or what could not be carried \
          over and why. `cargo xtask deploy {}` takes it from here.",

@@ -27,6 +27,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Render(args) => cmd::render::run(&args, &Ctx::new()?),
         Command::Report(args) => cmd::report::run(&args, &Ctx::new()?),
         Command::Diagram(args) => cmd::diagram::run(&args, &Ctx::new()?),
+        Command::Reference(args) => cmd::reference::run(&args, &Ctx::new()?),
         Command::Container(args) => return cmd::container::run(&args),
         Command::Ci(args) => cmd::ci::run(&args, &Ctx::new()?),
         other => return verbs::run(other, &BACKENDS),

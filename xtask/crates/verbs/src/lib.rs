@@ -65,6 +65,7 @@ pub fn run(command: Command, backends: &Backends) -> Result<u8> {
         | Command::Render(_)
         | Command::Report(_)
         | Command::Diagram(_)
+        | Command::Reference(_)
         | Command::Ci(_)
         | Command::Container(_) => {
             Err(Fault::could_not_run("other-binary", "this binary does not have that command").into())

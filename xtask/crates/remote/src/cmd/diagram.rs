@@ -6,12 +6,12 @@ use base::error::{Exit, Fault};
 use diagram::PAGE;
 use std::io::ErrorKind;
 use std::path::Path;
-use verbs::cli::DiagramArgs;
+use verbs::cli::MadeArgs;
 use verbs::ui;
 
 /// # Errors
 /// When what is drawn cannot be read, the page cannot be written, or it is stale and was only to be checked.
-pub(crate) fn run(args: &DiagramArgs, ctx: &Ctx) -> Result<Exit> {
+pub(crate) fn run(args: &MadeArgs, ctx: &Ctx) -> Result<Exit> {
     if args.check {
         check(&ctx.root)?;
         ui::result(&format!("{PAGE} is fresh"))?;

@@ -8,6 +8,7 @@ pub(crate) mod cluster;
 pub(crate) mod container;
 pub(crate) mod diagram;
 pub(crate) mod infra;
+pub(crate) mod reference;
 pub(crate) mod render;
 pub(crate) mod report;
 mod update_pins;

@@ -185,9 +185,10 @@ pub struct AddArgs {
     pub json: JsonArgs,
 }
 
+/// Of what is made from the rest of the repository.
 #[derive(Debug)]
-pub struct DiagramArgs {
-    /// Only say whether the page is fresh.
+pub struct MadeArgs {
+    /// Only say whether it is fresh.
     pub check: bool,
 }
 

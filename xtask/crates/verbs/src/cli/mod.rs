@@ -34,7 +34,8 @@ pub enum Command {
     Cert(CertArgs),
     Render(RenderArgs),
     Report(ReportArgs),
-    Diagram(DiagramArgs),
+    Diagram(MadeArgs),
+    Reference(MadeArgs),
     Ci(CiArgs),
     Completions(CompletionsArgs),
     Supervise(SuperviseArgs),
@@ -72,6 +73,7 @@ impl Command {
                 | Self::Render(_)
                 | Self::Report(_)
                 | Self::Diagram(_)
+                | Self::Reference(_)
                 | Self::Ci(_)
                 | Self::Container(_)
         )
@@ -178,7 +180,8 @@ impl Command {
                 mutation: m.mutation(),
                 json: m.json(),
             }),
-            "diagram" => Self::Diagram(DiagramArgs { check: m.flag("check") }),
+            "diagram" => Self::Diagram(MadeArgs { check: m.flag("check") }),
+            "reference" => Self::Reference(MadeArgs { check: m.flag("check") }),
             "ci" => Self::Ci(CiArgs {
                 only: m.many("only"),
                 skip: m.many("skip"),
@@ -297,6 +300,7 @@ mod tests {
             "build --update-pins",
             "add a --name b --env x --set a=b --dry-run --yes --json",
             "diagram --check",
+            "reference --check",
             "ci --only a,b --skip c --list --strict --full --json",
             "completions zsh",
             "__supervise /state",

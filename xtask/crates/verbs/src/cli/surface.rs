@@ -58,6 +58,7 @@ pub fn command() -> Command {
             render(),
             report(),
             diagram(),
+            reference(),
             ci(),
             completions(),
         ])
@@ -277,6 +278,12 @@ fn diagram() -> Command {
     Command::new("diagram")
         .about("Draw the architecture into `docs/architecture.md`, from the spec and Terraform")
         .arg(flag("check", "Write nothing; fail if the page is not what would be drawn"))
+}
+
+fn reference() -> Command {
+    Command::new("reference")
+        .about("Write the reference and the schemas of the files in `deploy/`, from their reader")
+        .arg(flag("check", "Write nothing; fail if a file is not what would be written"))
 }
 
 fn ci() -> Command {

@@ -4,7 +4,7 @@ use super::binaries::{self, OWN_CHECKS};
 use super::local::LocalWork;
 use super::skips::Skips;
 use super::terraform::TerraformWork;
-use crate::cmd::diagram;
+use crate::cmd::{diagram, reference};
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::proc::CommandLine;
@@ -71,6 +71,13 @@ pub(super) fn all(ctx: &Ctx, full: bool) -> Vec<Check> {
             holds: Holds::Nothing,
             needs: Needs::Met,
             work: Box::new(DiagramWork { root: ctx.root.clone() }),
+        },
+        Check {
+            id: "reference",
+            title: "the reference and the schemas have what the reader of the spec knows",
+            holds: Holds::Nothing,
+            needs: Needs::Met,
+            work: Box::new(ReferenceWork { root: ctx.root.clone() }),
         },
         audit(ctx, &cargo),
         Check {
@@ -270,6 +277,21 @@ impl Work for DiagramWork {
 
     fn run(&self, _: &StepCx<'_>) -> Result<Outcome> {
         diagram::check(&self.root)?;
+        Ok(Outcome::Done)
+    }
+}
+
+struct ReferenceWork {
+    root: PathBuf,
+}
+
+impl Work for ReferenceWork {
+    fn is_done(&self, _: &StepCx<'_>) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn run(&self, _: &StepCx<'_>) -> Result<Outcome> {
+        reference::check(&self.root)?;
         Ok(Outcome::Done)
     }
 }
