@@ -14,6 +14,7 @@ mod machine;
 mod sandbox;
 mod stage;
 
+mod adopted;
 mod cli;
 mod client;
 mod documents;
