@@ -126,6 +126,16 @@ impl<'d> Table<'d> {
     pub(super) fn optional(&self, key: &'static str) -> Option<Value<'d>> {
         self.asked.borrow_mut().push(key);
         self.at.note_asked(key, Reading::Asked);
+        self.entry(key)
+    }
+
+    /// What has another place than this table, and is told so.
+    pub(super) fn misplaced(&self, key: &'static str) -> Option<Value<'d>> {
+        self.asked.borrow_mut().push(key);
+        self.entry(key)
+    }
+
+    fn entry(&self, key: &str) -> Option<Value<'d>> {
         let (name, value) = self.entries.get_key_value(key)?;
         Some(Value::new(&self.at, name, value))
     }

@@ -51,7 +51,7 @@ fn read_job<'d>(
     roster: &Roster<'_>,
     root: &Path,
 ) -> Option<DraftJob<'d>> {
-    for value in OF_SERVICES.iter().filter_map(|key| table.optional(key)) {
+    for value in OF_SERVICES.iter().filter_map(|key| table.misplaced(key)) {
         value.report("a job runs what a service is made of; name that service in `of`");
     }
     let of = table.required("of").and_then(|value| {

@@ -59,7 +59,7 @@ fn read_table<'d>(value: &Value<'d>) -> Option<Ports<'d>> {
     };
     let main = main.table(|table| {
         for key in ["speaks", "public"] {
-            if let Some(value) = table.optional(key) {
+            if let Some(value) = table.misplaced(key) {
                 value
                     .report("not for `main`: what it speaks shows in `ready`, and `public` of the service is about it");
             }

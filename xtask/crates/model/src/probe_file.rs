@@ -20,9 +20,9 @@ pub(super) fn read(table: &Table<'_>, is_foreign: bool, is_worker: bool) -> (Opt
         (_, true) => None,
         _ => Some(Probe::Http { path: path.to_owned() }),
     };
-    let ready = ready.map_or_else(|| usual("/readyz"), |value| parse(&value, is_worker));
+    let ready = ready.map_or_else(|| usual("/readyz"), |value| parse(&value, false, is_worker));
     let live = match live {
-        Some(value) => parse(&value, is_worker).filter(|probe| {
+        Some(value) => parse(&value, true, is_worker).filter(|probe| {
             let runs = matches!(probe, Probe::Runs(_));
             if runs {
                 value.report("what has ended is started again in any case; leave `live` out");
@@ -37,9 +37,11 @@ pub(super) fn read(table: &Table<'_>, is_foreign: bool, is_worker: bool) -> (Opt
 
 const KINDS: [&str; 4] = ["http", "tcp", "command", "runs"];
 
-fn parse(value: &Value<'_>, is_worker: bool) -> Option<Probe> {
+fn parse(value: &Value<'_>, is_live: bool, is_worker: bool) -> Option<Probe> {
     value.table(|probe| {
-        let mut there = KINDS.into_iter().filter_map(|kind| Some((kind, probe.optional(kind)?)));
+        // How long it has run says nothing of whether it is alive.
+        let asked = |kind| if kind == "runs" && is_live { probe.misplaced(kind) } else { probe.optional(kind) };
+        let mut there = KINDS.into_iter().filter_map(|kind| Some((kind, asked(kind)?)));
         let (Some((kind, how)), None) = (there.next(), there.next()) else {
             value.report("expected one of `http`, `tcp`, `command` and `runs`");
             return None;

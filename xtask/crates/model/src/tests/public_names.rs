@@ -12,7 +12,7 @@ fn system(services: &[(&str, &str)]) -> System {
         format!("[services.{name}]\nimage = 'redis'\nport = 80\nready = {{ http = '/' }}\npublic = {public}\n")
     };
     let text: String = services.iter().map(service).collect();
-    root.write("deploy/systems/shop.toml", &format!("description = 'a shop'\n{text}"));
+    root.write("deploy/systems/shop.toml", format!("description = 'a shop'\n{text}"));
     load(root.path()).unwrap().systems.remove(0)
 }
 
