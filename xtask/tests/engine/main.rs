@@ -10,8 +10,9 @@ use model::container::{EngineKind, Platform};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use place::{BUSYBOX, Place, engines, engines_that, eventually, free_address, proc};
-use shim::{Mount, Run, RunSpec};
+use shim::{Mount, Publish, Run, RunSpec};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use tools::oci::{Engine, Found, remove};
@@ -21,6 +22,10 @@ const SERVE: &str = "trap 'exit 7' TERM; busybox httpd -p 80 -h /bin; while :; d
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn published(at: SocketAddr) -> Publish {
+    Publish { at, port: 80, udp: false }
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn a_container_is_found_reached_asked_and_ended() {
         let place = Place::new(found, "life");
         let (engine, proc) = (&found.engine, &place.proc);
         let address = free_address();
-        let mut client = place.start("a", &RunSpec { publish: vec![(address, 80)], ..place.spec(SERVE) });
+        let mut client = place.start("a", &RunSpec { publish: vec![published(address)], ..place.spec(SERVE) });
         let container = engine.container(proc, &place.name("a")).unwrap().unwrap();
         assert_eq!(place.list(&engine.containers_with_label(place.label())), std::slice::from_ref(&container.id));
         assert_eq!(container.labels["slipway-test"], place.id);
@@ -145,7 +150,7 @@ fn a_container_in_two_networks_has_its_names_and_an_address_in_both_and_may_be_r
         let networks = vec![place.name("net"), inner.clone()];
         let address = free_address();
         let aliases = vec!["server".to_owned()];
-        let spec = RunSpec { networks, aliases, publish: vec![(address, 80)], ..place.spec(SERVE) };
+        let spec = RunSpec { networks, aliases, publish: vec![published(address)], ..place.spec(SERVE) };
         let mut server = place.start("a", &spec);
         eventually("the published port answers", || std::net::TcpStream::connect(address).ok());
         for (name, network) in [("b", place.name("net")), ("c", inner.clone())] {
@@ -270,7 +275,7 @@ fn the_client_of_docker_takes_every_argument() {
         fixed: BTreeMap::new(),
         hosts: BTreeMap::new(),
         aliases: vec!["a".to_owned()],
-        publish: vec![("127.0.0.1:8000".parse().unwrap(), 80), ("[::1]:8000".parse().unwrap(), 80)],
+        publish: ["127.0.0.1:8000", "[::1]:8000"].map(|at| published(at.parse().unwrap())).into(),
         env: vec!["PATH".to_owned()],
         proxied: false,
         mounts: vec![

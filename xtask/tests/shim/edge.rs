@@ -4,6 +4,7 @@ use crate::engine::{BUSYBOX, PORT, Stage, proc};
 use crate::load;
 use crate::scratch::{eventually, free_address};
 use model::name::ServiceName;
+use model::public_name::PublicName;
 use model::system::Probe;
 use shim::edge;
 use shim::edge::{Edge, Fronted};
@@ -40,10 +41,10 @@ impl Fronts {
     fn new(test: &str) -> Found<Self> {
         let stage = Stage::new(test, &[BUSYBOX, TRAEFIK])?;
         let client = stage.scratch.supervisor();
-        let fronted = |service: &str, public| Fronted {
+        let fronted = |service: &str, is_public: bool| Fronted {
             service: name(service),
             port: PORT,
-            public,
+            public: is_public.then(|| PublicName::own(&name(service))),
             http: true,
             aliases: vec![service.to_owned()],
             further: Vec::new(),

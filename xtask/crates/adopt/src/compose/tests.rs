@@ -102,8 +102,8 @@ secrets: { npm-token: { environment: NPM_TOKEN } }
     let dockerfile = DOCKERFILE.replace("FROM python:3.11-slim", "FROM python:3.11-slim AS final");
     let (text, system) = file(compose, &[("shop/docker/Dockerfile", &dockerfile), ("shop/.env", "MODE=production\n")]);
     let [cache, web] = &system.services[..] else { panic!("{text}") };
-    assert_eq!((web.port, web.host_port, web.public), (5000, 8080, true));
-    assert_eq!((cache.port, cache.public), (6379, false));
+    assert_eq!((web.port, web.host_port, web.public), (Some(5000), Some(8080), true));
+    assert_eq!((cache.port, cache.public), (Some(6379), false));
     assert_eq!(web.needs, std::slice::from_ref(&cache.name));
     let value = |name: &str| web.env[name].to_string();
     assert_eq!((value("MODE"), value("REDIS_URL")), ("production".into(), "redis://cache:6379".into()));
@@ -165,7 +165,7 @@ configs: { app: { content: "port = 5\n" } }
     ];
     let (text, system) = file(compose, &others);
     let service = |name: &str| system.services.iter().find(|service| service.name.as_str() == name).unwrap();
-    assert_eq!(service("backend").port, 8000);
+    assert_eq!(service("backend").port, Some(8000));
     assert!(service("proxy").public && service("proxy").container.low_ports && !service("db").public);
     has(
         &text,

@@ -42,7 +42,7 @@ pub(in super::super) fn recorded(service: &str) -> Evidence {
 }
 
 fn expected(service: &str) -> Expected {
-    Expected { name: service.parse().unwrap(), port: 8000, needs: Vec::new(), ready_within: READY_WITHIN }
+    Expected { name: service.parse().unwrap(), port: Some(8000), needs: Vec::new(), ready_within: READY_WITHIN }
 }
 
 fn node(name: &str, memory: u64) -> Node {

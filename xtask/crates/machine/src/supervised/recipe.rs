@@ -303,7 +303,7 @@ mod tests {
         let image = Program::Image(Box::new(Image {
             reference: "docker.io/library/redis:7.4".to_owned(),
             key: None,
-            port: 6379,
+            port: Some(6379),
             container: Container { user: Some("999".parse().unwrap()), ..Container::default() },
             reaches: true,
         }));
@@ -318,8 +318,6 @@ mod tests {
             )]),
             secrets: BTreeMap::new(),
             handover: false,
-            worker: false,
-            ports: FurtherPorts::new(),
             worker: false,
             ports: FurtherPorts::new(),
             ready: Probe::Tcp { send: Some("PING\r\n".to_owned()), expect: Some("-NOAUTH".to_owned()) },
@@ -361,8 +359,6 @@ mod tests {
             files: BTreeMap::from([("a".to_owned(), text("${secret.key}").into())]),
             secrets: BTreeMap::new(),
             handover: false,
-            worker: false,
-            ports: FurtherPorts::new(),
             worker: false,
             ports: FurtherPorts::new(),
             ready: probe.clone(),
