@@ -10,7 +10,7 @@ use std::fs;
 fn system(greeting: &str, code: u8) -> String {
     let service = |name: &str, more: &str| {
         format!(
-            "[services.{name}]\nimage = \"redis\"\nport = 6379\nready = {{ tcp = {{}} }}\n\
+            "[services.{name}]\nimage = \"redis\"\nport = 6379\nready = {{ tcp = {{}} }}\nstop_within = \"2s\"\n\
              args = [\"redis-server\", \"--save\", \"\", \"--protected-mode\", \"no\"]\n{more}\n\
              [services.{name}.container]\nuser = \"999\"\n"
         )

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 const SYSTEM: &str = r#"description = "Votes"
 [services.vote]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 public = true
 ready = { http = "/" }
@@ -26,6 +27,7 @@ page = { text = "vote", at = "/srv/index.html" }
 
 [services.result]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 public = { name = "vote", paths = ["/result"] }
 needs = ["store"]
@@ -38,6 +40,7 @@ page = { text = "result of ${public_url}", at = "/srv/result/index.html" }
 
 [services.store]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 replicas = 1
 ready = { http = "/" }

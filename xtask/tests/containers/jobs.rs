@@ -11,6 +11,7 @@ fn system(code: u8) -> String {
 
 [services.depot]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 public = true
 ready = {{ http = "/page.txt" }}

@@ -14,6 +14,7 @@ use std::time::Duration;
 const SYSTEM: &str = r#"description = "Votes"
 [services.vote]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 public = true
 ready = { http = "/" }
@@ -25,6 +26,7 @@ page = { text = "vote", at = "/srv/index.html" }
 
 [services.result]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 public = { name = "vote", paths = ["/result"] }
 needs = ["vote"]
@@ -51,6 +53,7 @@ contains = "vote"
 
 [services.store]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 ready = { tcp = {} }
 [services.store.container]

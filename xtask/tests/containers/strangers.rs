@@ -23,6 +23,7 @@ CMD ["busybox", "httpd", "-f", "-p", "8000", "-h", "/site"]
 const SYSTEM: &str = r#"description = "Pages"
 [services.pages]
 dockerfile = "pages"
+stop_within = "1s"
 port = 8000
 public = true
 ready = { http = "/" }
@@ -30,6 +31,7 @@ ready = { http = "/" }
 args = { GREETING = "hello" }
 [services.mirror]
 dockerfile = "pages"
+stop_within = "1s"
 port = 8000
 ready = { http = "/" }
 build = { args = { GREETING = "hello" } }
