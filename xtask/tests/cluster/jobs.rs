@@ -24,7 +24,7 @@ fn system(greeting: &str, code: u8) -> String {
     let migrate = format!("echo $$GREETING; redis-cli -h store incr migrations; exit {code}");
     [
         "description = \"a test's own\"\n".to_owned(),
-        service("store", ""),
+        service("store", "replicas = 1\n"),
         service("front", &front),
         job("migrate", &migrate, "when = \"before\""),
         job("seed", "redis-cli -h store set seeded $$GREETING", "when = \"after\""),
