@@ -1,11 +1,11 @@
 //! Which services the edge of a system is in front of, as the files have them.
 
 use model::port::FurtherPort;
-use model::system::{Probe, Service, System, TargetKind};
+use model::system::{Service, System, TargetKind};
 use shim::edge::{Edge, Fronted, Further};
 
 fn speaks_http(service: &Service) -> bool {
-    matches!(service.ready, Probe::Http { .. })
+    service.ready.is_http()
 }
 
 fn is_needed_by_others(services: &[Service], service: &Service) -> bool {

@@ -9,7 +9,7 @@ use kube::object;
 use kube::path::Kind;
 use kube::{Api, path};
 use model::name::{ServiceName, SystemName};
-use model::system::{Probe, Service};
+use model::system::Service;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -122,13 +122,13 @@ impl Found {
             return (self.url(service, ingress), self.via.map(|via| via.to_string()));
         };
         let via = provider.endpoint(core, &service.name).ok().and_then(|endpoint| endpoint.via);
-        let opened = provider.url(core, &service.name).filter(|_| matches!(service.ready, Probe::Http { .. }));
+        let opened = provider.url(core, &service.name);
         (opened, via.map(|via| via.to_string()))
     }
 
     fn url(&self, service: &Service, ingress: &Value) -> Option<String> {
         let host = object::text(ingress, "/spec/rules/0/host");
-        if host.is_empty() || !matches!(service.ready, Probe::Http { .. }) {
+        if host.is_empty() {
             return None;
         }
         let port = self.via.map(|via| via.port()).filter(|port| *port != 80);

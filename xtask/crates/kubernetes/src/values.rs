@@ -134,7 +134,7 @@ fn needs<'a>(wanted: &'a ReleaseSpec, part: &WorkloadSpec) -> Vec<&'a str> {
 }
 
 fn is_http(part: &WorkloadSpec) -> bool {
-    matches!(part.service.ready, Probe::Http { .. })
+    part.service.ready.is_http()
 }
 
 /// Whether requests come to it that would be lost if it ended the moment it is told to. What stores something is

@@ -182,7 +182,7 @@ pub(super) fn check(drafts: &[DraftService<'_>]) {
         let is_shared =
             public.iter().any(|other| other.service.name != service.name && other.service.public_name.name == own.name);
         let is_parted = is_shared || !own.paths.contains("/");
-        if is_parted && !matches!(service.ready, Probe::Http { .. }) {
+        if is_parted && !service.ready.is_http() {
             at.report("only what speaks HTTP can be told apart by path: it takes `ready = { http = \"/\" }`");
         }
     }

@@ -14,7 +14,7 @@ use super::public_name;
 use super::reach;
 use super::secret_file;
 use super::system::{
-    HostProgram, HostRun, Managed, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template,
+    HostProgram, HostRun, Managed, Piece, Presence, Probe, Reference, Scale, Service, Source, TargetKind, Template,
 };
 use super::system_file::read_was;
 use super::{port_file, probe_file};
@@ -103,9 +103,13 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     // What a stranger's image listens on, it may want to be told in its own way.
     let check = if is_foreign { check_any_variable } else { check_variable };
     let env = read_templates(table, "env", Role::Variable, check, &mut templates);
+    let (ready, live) = probe_file::read(table, is_foreign, is_worker);
     let mut provides = read_templates(table, "provides", Role::Provided, check_word, &mut templates);
-    if !is_image && !is_worker && !provides.contains_key("url") {
-        provides.insert("url".to_owned(), http_url());
+    for (name, template) in usual_provides().into_iter().filter(|_| !is_worker) {
+        // What a stranger's image speaks is known only where it is asked over HTTP.
+        if name != "url" || !is_image || ready.as_ref().is_some_and(Probe::is_http) {
+            provides.entry(name.to_owned()).or_insert(template);
+        }
     }
     provides.extend(ports.iter().flat_map(|ports| port_file::provides(&ports.further)));
     let secrets = secret_file::read(table, None);
@@ -119,7 +123,6 @@ fn read_table<'d>(name: &ServiceName, table: &Table<'d>, known: &Known) -> Optio
     let presence = table.optional("presence").and_then(|value| value.choice(&PRESENCES));
     let managed = table.optional("managed").and_then(|value| value.choice(&MANAGED));
     let targets = table.optional("targets").and_then(|value| read_targets(&value));
-    let (ready, live) = probe_file::read(table, is_foreign, is_worker);
     let ready_within = read_ready_within(table, ready.as_ref());
     let stop_within = read_wait(table, "stop_within", STOP_WITHIN);
     let replicas = table.optional("replicas").and_then(|value| value.number(1..=100)).map(u32::from);
@@ -349,12 +352,14 @@ fn read_scale(value: &Value<'_>) -> Option<Scale> {
 }
 
 /// `http://${host}:${port}`: where a crate's service is reached, since each of them speaks HTTP.
-fn http_url() -> Template {
-    use super::system::{Piece, Reference};
-    Template(vec![
-        Piece::Text("http://".to_owned()),
-        Piece::Reference(Reference::Host),
-        Piece::Text(":".to_owned()),
-        Piece::Reference(Reference::Port),
-    ])
+/// What others may refer to of whatever has a port.
+fn usual_provides() -> [(&'static str, Template); 4] {
+    let (host, port) = (|| Piece::Reference(Reference::Host), || Piece::Reference(Reference::Port));
+    let text = |text: &str| Piece::Text(text.to_owned());
+    [
+        ("host", Template(vec![host()])),
+        ("port", Template(vec![port()])),
+        ("address", Template(vec![host(), text(":"), port()])),
+        ("url", Template(vec![text("http://"), host(), text(":"), port()])),
+    ]
 }

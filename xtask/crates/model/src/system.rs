@@ -225,6 +225,11 @@ pub enum Probe {
 }
 
 impl Probe {
+    /// Whether whatever is asked so speaks HTTP, as far as that is known.
+    pub fn is_http(&self) -> bool {
+        matches!(self, Self::Http { .. })
+    }
+
     /// For state that outlives a run and for the supervisor.
     pub fn to_json(&self) -> Value {
         match self {

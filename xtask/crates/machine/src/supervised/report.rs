@@ -10,7 +10,7 @@ use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
 use engine::reconcile::Changes as Compared;
 use model::environment::Environment;
 use model::name::{ServiceName, SystemName};
-use model::system::{Probe, Service, System};
+use model::system::{Service, System};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use supervisor::{InstanceStatus, ServiceStatus as Watched, State};
 
@@ -170,7 +170,7 @@ impl Supervised {
         let opened = self.runtime.opened(self, &service.name, instance.listen);
         let via = opened.map(addresses::reachable);
         let stranger = opened.and_then(outlook::stranger);
-        let http = matches!(service.ready, Probe::Http { .. });
+        let http = service.ready.is_http();
         let version = self.version(system, &service.name)(&instance.release);
         ServiceStatus {
             name: service.name.clone(),
