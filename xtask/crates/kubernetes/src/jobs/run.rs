@@ -23,7 +23,7 @@ const KEY: &str = "slipway/key";
 /// How often a Job is looked at.
 const PACE: Duration = Duration::from_millis(300);
 /// How long what keeps a pod from starting may take to pass by itself.
-const PATIENCE: Duration = Duration::from_secs(20);
+const SETTLES: Duration = Duration::from_secs(20);
 /// How long a Job that was made may be there without a pod that runs, and a removed one at all.
 const STILL: Duration = Duration::from_secs(240);
 
@@ -203,17 +203,17 @@ impl Run<'_> {
 
     /// Whether waiting may still mend what keeps it from starting.
     fn check(&self, seen: &mut Seen, pod: Option<&Value>, job: &Value) -> Result<()> {
-        let patience = match pod {
+        let within = match pod {
             Some(pod) if object::text(pod, "/status/phase") == "Running" => {
                 seen.since = None;
                 return Ok(());
             }
-            Some(pod) if pods::is_broken(pod) => PATIENCE,
+            Some(pod) if pods::is_broken(pod) => SETTLES,
             _ => STILL,
         };
         let since = *seen.since.get_or_insert_with(Instant::now);
         self.cx.status(pod.and_then(pods::trouble).unwrap_or_else(|| "waiting for its pod".to_owned()));
-        if since.elapsed() < patience {
+        if since.elapsed() < within {
             return Ok(());
         }
         Err(self.explain(pod, job).into())
