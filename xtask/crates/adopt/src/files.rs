@@ -1,6 +1,6 @@
 //! Puts a system's file where the model looks for it, with the pins and secrets that it refers to; all of it or nothing.
 
-use crate::render::{is_whole, render};
+use crate::render::render;
 use crate::sketch::{SecretContent, Sketch};
 use anyhow::{Context, Result};
 use base::error::Fault;
@@ -32,10 +32,10 @@ impl<'a> Files<'a> {
         if root.join(&path).exists() {
             return Err(taken(&path).into());
         }
-        if !sketch.services.iter().any(is_whole) {
+        if sketch.services.is_empty() {
             let cause = format!("nothing of `{}` is a service here, so nothing is written", sketch.from);
             let told = sketch.notes.iter().map(|note| format!("\n  {note}")).collect::<String>();
-            let hint = "a service listens on a port of TCP; those that do not are not there yet";
+            let hint = "its notes say why; a file by hand: README, Add anything else";
             return Err(Fault::failed("no-services", format!("{cause}{told}")).hint(hint).into());
         }
         let pins = sketch.images.iter().map(|(name, pin)| format!("{name} = \"{pin}\"\n")).collect();

@@ -3,10 +3,9 @@
 use crate::compose::{Health, volume};
 use crate::confinement::{Said, confine};
 use crate::names::{name_of, unused};
-use crate::sketch::{Place, Probe, Service, Sketch, Source};
+use crate::sketch::{Place, Probe, Service, Sketch, Source, WORKER};
 use crate::{Repository, dockerfile, known, listens};
 use anyhow::{Context, Result};
-use base::error::Fault;
 use model::container::User;
 use model::name::{ServiceName, SystemName};
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ use std::fs;
 /// The system with the one service that `folder`, from the root, has the Dockerfile of.
 ///
 /// # Errors
-/// When the Dockerfile cannot be read, or nothing tells where the service listens.
+/// When the Dockerfile cannot be read.
 pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Result<Sketch> {
     let path = repository.root.join(folder).join("Dockerfile");
     let text = fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
@@ -27,19 +26,24 @@ pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Resu
     match said.ports[..] {
         [] => {
             let usual = || Some((known::port(said.base.as_deref()?.split([':', '@']).next()?)?, "its base".to_owned()));
-            let (port, by) = listens::find(&repository.root.join(folder)).or_else(usual).ok_or_else(|| {
-                let cause = format!("nothing in `{shown}` says where its service listens");
-                Fault::could_not_run("no-port", cause).hint("say it in the Dockerfile: `EXPOSE 8000`")
-            })?;
-            service.port = Some(port);
-            service.note(Place::Port, format!("Its Dockerfile exposes no port; {port} is that of {by}."));
+            let server = || listens::server(&text).map(|(port, program)| (port, format!("`{program}`, unless told")));
+            match listens::find(&repository.root.join(folder)).or_else(server).or_else(usual) {
+                Some((port, by)) => {
+                    service.port = Some(port);
+                    service.note(Place::Port, format!("Its Dockerfile exposes no port; {port} is that of {by}."));
+                }
+                None => service.note(Place::Ready, WORKER),
+            }
         }
         [_] => {}
         [_, ref others @ ..] => {
             let others: Vec<String> = others.iter().map(u16::to_string).collect();
             service.note(
                 Place::Port,
-                format!("Its Dockerfile exposes {}, too; a service has one port here.", others.join(", ")),
+                format!(
+                    "Its Dockerfile exposes {}, too: `[services.NAME.ports]` in place of `port`.",
+                    others.join(", ")
+                ),
             );
         }
     }

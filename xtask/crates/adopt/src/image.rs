@@ -81,7 +81,7 @@ pub fn sketch(
 fn ports(service: &mut Service, looked: &Looked, trial: &Trial, port: u16) {
     let others: Vec<String> = trial.ports.iter().filter(|other| **other != port).map(u16::to_string).collect();
     if !others.is_empty() {
-        let note = format!("It listened on {}, too; a service has one port here.", others.join(", "));
+        let note = format!("It listened on {}, too: `[services.NAME.ports]` in place of `port`.", others.join(", "));
         service.note(Place::Port, note);
     }
     if trial.serves() && !looked.ports.is_empty() && !looked.ports.contains(&port) {
@@ -186,7 +186,7 @@ mod tests {
         };
         let text = rendered(&looked, &trial);
         for line in [
-            "image = \"nginx\"\n# It listened on 81, too; a service has one port here.\nport = 80\npublic = true\n",
+            "image = \"nginx\"\n# It listened on 81, too: `[services.NAME.ports]` in place of `port`.\nport = 80\npublic = true\n",
             "ready = { http = \"/\" }",
             "# Its image names root; it ran as 101:101 as well.\nuser = \"101:101\"\nlow_ports = true\n",
             "writable = [\"/run\", \"/var/cache/nginx\"]",

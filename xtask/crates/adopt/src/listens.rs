@@ -26,6 +26,24 @@ const DEEP: usize = 3;
 const FILES: usize = 200;
 const LARGEST: u64 = 200_000;
 
+/// Programs that serve what they are given, and where unless they are told.
+const SERVERS: [(&str, u16); 6] = [
+    ("uvicorn", 8000),
+    ("gunicorn", 8000),
+    ("hypercorn", 8000),
+    ("flask", 5000),
+    ("streamlit", 8501),
+    ("http.server", 8000),
+];
+
+/// The one that a Dockerfile starts, and its port.
+pub(crate) fn server(dockerfile: &str) -> Option<(u16, &'static str)> {
+    let starts =
+        dockerfile.lines().rev().find(|line| ["CMD", "ENTRYPOINT"].iter().any(|word| line.starts_with(word)))?;
+    let mut words = starts.split(|c: char| c.is_whitespace() || "[]\",".contains(c));
+    words.find_map(|word| SERVERS.iter().find(|(program, _)| *program == word).map(|(program, port)| (*port, *program)))
+}
+
 /// The first port that is found in a folder, and the file that has it.
 pub(crate) fn find(folder: &Path) -> Option<(u16, String)> {
     let mut left = FILES;
@@ -72,7 +90,15 @@ fn port(text: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::port;
+    use super::{port, server};
+
+    #[test]
+    fn the_port_of_a_server_is_known() {
+        let poetry = "FROM x\nRUN pip install gunicorn\nENTRYPOINT [\"poetry\", \"run\", \"uvicorn\", \"a:app\"]\n";
+        assert_eq!(server(poetry), Some((8000, "uvicorn")));
+        assert_eq!(server("FROM x\nCMD flask run\n"), Some((5000, "flask")));
+        assert_eq!(server("FROM x\nRUN flask\nCMD [\"./flasks\"]\n"), None);
+    }
 
     #[test]
     fn the_port_of_a_listener_is_found() {

@@ -24,22 +24,13 @@ pub fn render(sketch: &Sketch) -> String {
     text.blank();
     text.line(&format!("description = {}", quoted(&sketch.description)));
     secrets(&mut text, &sketch.secrets);
-    let runs = |name: &str| sketch.services.iter().any(|service| service.name.as_str() == name && is_whole(service));
+    let runs = |name: &str| sketch.services.iter().any(|service| service.name.as_str() == name);
     for service in &sketch.services {
         text.blank();
-        let lines = table(service, &runs);
-        match is_whole(service) {
-            true => text.0.push_str(&lines.0),
-            false => lines.0.lines().for_each(|line| text.line(&commented(line))),
-        }
+        text.0.push_str(&table(service, &runs).0);
     }
     smoke(&mut text, sketch);
     text.0
-}
-
-/// Whether all that a service has to say is known. Without a port it stands in the file as a comment.
-pub(crate) fn is_whole(service: &Service) -> bool {
-    service.port.is_some()
 }
 
 fn secrets(text: &mut Text, secrets: &BTreeMap<String, Secret>) {
@@ -202,7 +193,7 @@ fn allowed(allow: &Allow) -> String {
 
 /// A first check of each public service: that it answers. What it answers is for people to say.
 fn smoke(text: &mut Text, sketch: &Sketch) {
-    let public: Vec<&Service> = sketch.services.iter().filter(|service| is_whole(service) && service.public).collect();
+    let public: Vec<&Service> = sketch.services.iter().filter(|service| service.public).collect();
     if public.is_empty() {
         text.blank();
         text.note(

@@ -6,6 +6,10 @@ use model::name::{ServiceName, SystemName};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// What is said of a service that nothing gives a port.
+pub(crate) const WORKER: &str = "Nothing says where it listens, so it is a worker. If it listens after all: `port = …`, and \
+                                 `ready = { tcp = {} }` in place of this.";
+
 /// A system as it was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sketch {

@@ -20,8 +20,7 @@ use self::variables::Variables;
 use self::yaml::Node;
 use crate::look::Looked;
 use crate::names::{name_of, unused};
-use crate::render::is_whole;
-use crate::sketch::{Content, Place, Service, Sketch, Source};
+use crate::sketch::{Content, Place, Service, Sketch, Source, WORKER};
 use crate::{Repository, listens};
 use anyhow::Result;
 use base::error::Fault;
@@ -206,11 +205,7 @@ impl Reading<'_> {
                     service.port = Some(port);
                     service.note(Place::Port, format!("Nothing says where it listens; {port} {why}."));
                 }
-                None => service.note(
-                    Place::Service,
-                    "Nothing says where it listens, and a service without a port is not there yet: remove the comment signs \
-                     and add `port = …` and `ready = { tcp = {} }` if it listens after all.",
-                ),
+                None => service.note(Place::Ready, WORKER),
             }
         }
     }
@@ -262,10 +257,7 @@ impl Reading<'_> {
         let away: Vec<String> = self
             .names
             .values()
-            .filter(|name| {
-                let of = self.sketch.services.iter().find(|service| service.name == **name);
-                of.is_none_or(|service| !is_whole(service))
-            })
+            .filter(|name| !self.sketch.services.iter().any(|service| service.name == **name))
             .map(ToString::to_string)
             .collect();
         for service in &mut self.sketch.services {

@@ -102,7 +102,13 @@ impl Reading<'_> {
             None => service.port = made.usual,
         }
         for port in others {
-            service.note(Place::Port, format!("{} is not carried over: a service has one port here.", port.own));
+            service.note(
+                Place::Port,
+                format!(
+                    "{} is not carried over: `[services.NAME.ports]` in place of `port` has more than one.",
+                    port.own
+                ),
+            );
         }
         for other in ports.others {
             service.note(Place::Port, format!("`{other}` is not carried over: no port of TCP, or several."));

@@ -116,7 +116,7 @@ secrets: { npm-token: { environment: NPM_TOKEN } }
     has(
         &text,
         &[
-            "# 9000 is not carried over: a service has one port here.",
+            "# 9000 is not carried over: `[services.NAME.ports]` in place of",
             "# `stop_signal: SIGINT` is not carried over: services are told to end by SIGTERM",
             "build]\nfile = \"docker/Dockerfile\"\ntarget = \"final\"\nargs = { REVISION = \"1\" }\nsecrets = [\"npm-token\"]",
             "npm-token = { from = \"env\", name = \"NPM_TOKEN\" }",
@@ -213,7 +213,10 @@ services:
 networks: { front: , back: }
 "#;
     let (text, system) = file(compose, &[]);
-    assert_eq!(system.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["web", "again"]);
+    assert_eq!(
+        system.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(),
+        ["worker", "web", "again"]
+    );
     has(
         &text,
         &[
@@ -222,9 +225,9 @@ networks: { front: , back: }
             "# `remote` is left out: its build context `https://example.com/repo.git` is no folder",
             "# Its networks are one here",
             "# `again` extends `x`, which is in another file",
-            "# It needs `worker`, which is not carried over.",
             "# It needs `debug`, which is not carried over.",
-            "# [services.worker]\n# image = \"worker\"\n",
+            "needs = [\"worker\"]",
+            "[services.worker]\nimage = \"worker\"\n# Nothing says where it listens, so it is a worker.",
             "\naliases = [\"shop-web\"]",
             "\n\"discovery.type\" = \"single-node\"",
             "# Others cannot find it as `My_Web`",
