@@ -77,6 +77,8 @@ impl Connections {
                 .header_read_timeout(HEAD_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service);
             let ended = tokio::select! {
+                // On a busy machine a request may have come that nobody had the time to read: it is answered first.
+                biased;
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
                 () = connections.hang_up.cancelled() => {
                     Pin::new(&mut connection).graceful_shutdown();
