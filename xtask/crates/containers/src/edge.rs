@@ -100,9 +100,8 @@ pub(super) fn step(
     if pulled {
         needs.push(pull::step_id(IMAGE));
     }
-    let public = system.services.iter().flat_map(addresses::each_port).filter(Service::holds_public_name);
     let all = core.addresses().unwrap_or_default();
-    let names: Vec<String> = public.map(|service| shown(core, &service, all.get(&service.name))).collect();
+    let names: Vec<String> = public(system).map(|service| shown(core, &service, all.get(&service.name))).collect();
     let does = match names.as_slice() {
         [] => "for the names of internal services".to_owned(),
         names => format!("for the public ports of {}", names.join(", ")),
@@ -129,6 +128,11 @@ fn shown(core: &Supervised, service: &Service, address: Option<&SocketAddr>) -> 
     let place = address.map(|address| format!(" on {address}")).unwrap_or_default();
     let why = core.displacement(service).map(|why| format!(" ({why})")).unwrap_or_default();
     format!("`{}`{place}{why}", service.name)
+}
+
+/// What a system publishes, each port as a service of its own.
+fn public(system: &System) -> impl Iterator<Item = Service> {
+    system.services.iter().flat_map(addresses::each_port).filter(Service::holds_public_name)
 }
 
 struct EdgeWork {
@@ -211,8 +215,7 @@ impl EdgeWork {
     /// The public services that are started, and where each is published.
     fn published(&self) -> Result<Vec<(ServiceName, SocketAddr)>> {
         let all = self.core.addresses()?;
-        let public = self.system.services.iter().flat_map(addresses::each_port).filter(Service::holds_public_name);
-        let public = public.filter(|service| self.unpublished.as_ref() != Some(&service.name.owner()));
+        let public = public(&self.system).filter(|service| self.unpublished.as_ref() != Some(&service.name.owner()));
         Ok(public.filter_map(|service| Some((service.name.clone(), *all.get(&service.name)?))).collect())
     }
 

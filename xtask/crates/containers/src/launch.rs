@@ -293,7 +293,7 @@ pub(super) fn refer(core: &Supervised, service: &Service, reference: &Reference)
         Reference::PublicUrl if service.public => {
             published::of(core, &service.name).map(|address| public_url(address, service))
         }
-        Reference::PublicUrl => service.port.map(|port| format!("http://{}:{port}", service.name)),
+        Reference::PublicUrl => service.internal_url(),
         Reference::Data => Some(service.data().to_owned()),
         Reference::Commit | Reference::File(_) | Reference::Secret(_) | Reference::Provided { .. } => None,
     }

@@ -2,6 +2,8 @@
 //! what is said of one that failed.
 
 use crate::deployment::{Deployment, unknown};
+use crate::journal::Event;
+use crate::plan::runner::StepCx;
 use crate::plan::{Action, StepId};
 use anyhow::Result;
 use base::error::Fault;
@@ -110,7 +112,13 @@ impl JobStatus {
 pub struct LastLines(VecDeque<String>);
 
 impl LastLines {
-    pub fn add(&mut self, line: &str) {
+    /// Takes a line of it, which the journal has then, too.
+    pub fn hand_on(&mut self, cx: &StepCx<'_>, line: &str) {
+        self.add(line);
+        cx.record(|step| Event::Output { step, text: line.to_owned() });
+    }
+
+    fn add(&mut self, line: &str) {
         if line.trim().is_empty() {
             return;
         }

@@ -41,9 +41,8 @@ const BESIDE: [&str; 7] = ["version", "needs", "egress", "resources", "stopSecon
 
 /// The jobs that a system has in the cluster.
 fn here<'s>(core: &Kubernetes, system: &'s System, parts: &[WorkloadSpec]) -> Vec<&'s Job> {
-    let target = core.deployment.environment.target;
     let made = |job: &&Job| parts.iter().any(|part| part.service.name == job.of);
-    system.jobs.iter().filter(|job| job.targets.contains(&target)).filter(made).collect()
+    system.jobs_on(core.deployment.environment.target).filter(made).collect()
 }
 
 /// The same, for the values of its release.
@@ -217,8 +216,7 @@ impl Work for JobWork {
 
 /// What the jobs of a system have come to.
 pub(super) fn status(core: &Kubernetes, system: &System) -> Vec<JobStatus> {
-    let target = core.deployment.environment.target;
-    let jobs = system.jobs.iter().filter(|job| job.targets.contains(&target));
+    let jobs = system.jobs_on(core.deployment.environment.target);
     let namespace = core.names.namespace(&system.name);
     let clock = |job: &Job| {
         let found = core.access.api().ok()?.get(&path::CRON_JOB.at(&namespace, job.name.as_str())).ok()??;

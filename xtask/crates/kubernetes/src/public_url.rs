@@ -36,7 +36,7 @@ fn tell(mut part: WorkloadSpec, exposure: Option<&Exposure>, cluster: &Cluster) 
 /// One that is not public is reached by its name.
 fn url(service: &Service, exposure: Option<&Exposure>, cluster: &Cluster) -> Option<String> {
     if !service.public {
-        return service.port.map(|port| format!("http://{}:{port}", service.name));
+        return service.internal_url();
     }
     let exposure = exposure?;
     let has_certificate = exposure.annotations.keys().any(|key| key.ends_with("/certificate-arn"));

@@ -72,6 +72,11 @@ impl System {
         !prepares || *service == job.of || self.needs_of(service).contains(&job.of)
     }
 
+    /// The jobs that it has on a target.
+    pub fn jobs_on(&self, target: TargetKind) -> impl Iterator<Item = &Job> {
+        self.jobs.iter().filter(move |job| job.targets.contains(&target))
+    }
+
     /// Whether a service is one of these, or needed by one of them.
     pub fn is_needed(&self, service: &ServiceName, by: &[ServiceName]) -> bool {
         by.iter().any(|other| other == service || self.needs_of(other).contains(service))

@@ -65,6 +65,11 @@ impl Service {
         self.public && self.public_name.holder == self.name
     }
 
+    /// Where others of its system reach one that is not public, by its name.
+    pub fn internal_url(&self) -> Option<String> {
+        self.port.map(|port| format!("http://{}:{port}", self.name))
+    }
+
     /// Whether it is told somewhere where it is reached from outside.
     pub fn tells_public_url(&self) -> bool {
         self.templates().flat_map(Template::references).any(|reference| *reference == Reference::PublicUrl)

@@ -8,7 +8,6 @@ use crate::pods;
 use anyhow::{Result, anyhow};
 use base::error::Fault;
 use engine::job::{LastLines, LastRun};
-use engine::journal::Event;
 use engine::lease::timestamp;
 use engine::plan::runner::StepCx;
 use kube::{Api, object, path};
@@ -181,9 +180,7 @@ impl Run<'_> {
         let log = path::with_query(&log, &[("follow", "true")]);
         let mut rest = Vec::new();
         let mut tell = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned();
-            lines.add(&text);
-            self.cx.record(|step| Event::Output { step, text });
+            lines.hand_on(self.cx, String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']));
         };
         let stop = || self.cx.interrupts.count() > 1 || self.cx.proc.fence().lost().is_some();
         // How it ended is told by the Job, whatever became of what it said.

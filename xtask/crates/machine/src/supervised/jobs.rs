@@ -42,7 +42,7 @@ pub(super) struct PlannedJob {
 /// When the program of one is not on this machine.
 pub(super) fn planned(core: &Supervised, system: &System, services: &[Planned]) -> Result<Vec<PlannedJob>, Fault> {
     let mut jobs = Vec::new();
-    for job in system.jobs.iter().filter(|job| job.targets.contains(&core.deployment.environment.target)) {
+    for job in system.jobs_on(core.deployment.environment.target) {
         let Some(planned) = services.iter().find(|planned| planned.service.name == job.of) else { continue };
         let recipe = recipe(core, &planned.service, job, &planned.recipe)?;
         jobs.push(PlannedJob { job: job.clone(), recipe, needs: planned.needs.clone() });
@@ -140,7 +140,7 @@ impl Supervised {
             let Some(secrets) = self.secrets_in(recipe, &recipe.service, template)? else { return Ok(None) };
             text.push_str(&secrets);
         }
-        Ok(Some(Digest::of(text).to_string().chars().take(16).collect()))
+        Ok(Some(format!("{:.16}", Digest::of(text))))
     }
 
     /// The values of all secrets that a template comes to refer to; `None` while one is not made.
@@ -207,8 +207,7 @@ impl Supervised {
 
     pub(super) fn job_status(&self, system: &System) -> Vec<JobStatus> {
         let scheduled = self.scheduled(&system.name);
-        let here = |job: &&Job| job.targets.contains(&self.deployment.environment.target);
-        let declared: Vec<&Job> = system.jobs.iter().filter(here).collect();
+        let declared: Vec<&Job> = system.jobs_on(self.deployment.environment.target).collect();
         let mut names: BTreeSet<JobName> = declared.iter().map(|job| job.name.clone()).collect();
         names.extend(self.recorded_jobs(&system.name));
         let status = |name: JobName| JobStatus {

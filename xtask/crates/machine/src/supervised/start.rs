@@ -364,6 +364,6 @@ impl Filled {
     pub fn release(&self, recipe: &Recipe) -> String {
         let [env, args, files] = [lasting::text(&self.env), lasting::text(&self.args), lasting::text(&self.files)];
         let text = format!("{}\n{env}\n{args}\n{files}", recipe.to_json());
-        Digest::of(text).to_string().chars().take(16).collect()
+        format!("{:.16}", Digest::of(text))
     }
 }

@@ -47,22 +47,11 @@ pub fn execute(
     execute_watched(ctx, target, (command, environment), ui::watcher(ctx), plan, again)
 }
 
-/// The same, and what jobs say is told as the result that it is.
+/// The same with a watcher of one's own. `names`: of the command and the environment.
 ///
 /// # Errors
 /// Those of [`execute`].
-pub fn execute_aloud(
-    ctx: &Ctx,
-    target: &dyn Target,
-    command: &str,
-    environment: &str,
-    plan: Plan,
-    again: impl FnOnce() -> Result<Option<Plan>>,
-) -> Result<Execution> {
-    execute_watched(ctx, target, (command, environment), ui::aloud(ctx), plan, again)
-}
-
-fn execute_watched(
+pub fn execute_watched(
     ctx: &Ctx,
     target: &dyn Target,
     names: (&str, &str),

@@ -1,10 +1,11 @@
 //! `run`: a job, now, made of what is deployed; what it says comes as it says it.
 
 use super::dry_run::Rehearsal;
-use super::execute::{changed_meanwhile, execute_aloud};
+use super::execute::{changed_meanwhile, execute_watched};
 use super::unreadable;
 use crate::Backends;
 use crate::cli::RunArgs;
+use crate::ui;
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Exit;
@@ -28,7 +29,9 @@ pub fn run(args: &RunArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
         return Rehearsal { environment: &environment, plan: &plan, skipped: &[] }.print(false);
     }
     let shown = plan.effect();
-    let execution = execute_aloud(ctx, target.as_ref(), "run", environment.name.as_str(), plan, || {
+    // What the job says is the result of this command.
+    let (names, watcher) = (("run", environment.name.as_str()), ui::aloud(ctx));
+    let execution = execute_watched(ctx, target.as_ref(), names, watcher, plan, || {
         let anew = Plan::new(Arc::clone(&target).run_job(ctx, &system, &job)?)?;
         if anew.effect() == shown { Ok(None) } else { Err(changed_meanwhile("run").into()) }
     })?;

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, anyhow};
 use base::error::Fault;
 use base::files;
 use engine::job::LastLines;
-use engine::journal::Event;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
 use engine::release;
@@ -74,16 +73,9 @@ impl JobWork {
         let mut said = Tail::at_end(&spec.launch.log);
         let mut lines = LastLines::default();
         let run = JobRun::start(spec, &core.own_program).with_context(|| format!("run the job `{}`", job.name))?;
-        let JobEnd { seconds, failure, .. } = follow(run, &job.name, cx, &mut || {
-            said.read(|line| {
-                lines.add(line);
-                cx.record(|step| Event::Output { step, text: line.to_owned() });
-            });
-        })?;
-        said.end(|line| {
-            lines.add(line);
-            cx.record(|step| Event::Output { step, text: line.to_owned() });
-        });
+        let ended = follow(run, &job.name, cx, &mut || said.read(|line| lines.hand_on(cx, line)));
+        let JobEnd { seconds, failure, .. } = ended?;
+        said.end(|line| lines.hand_on(cx, line));
         match failure {
             None => Ok(Outcome::DoneWith(format!("exited with code 0 after {seconds:.1} s"))),
             Some(JobFailure::Stopped) if cx.interrupts.stopping() => {
@@ -157,7 +149,7 @@ impl Work for ScheduleWork {
 fn release_of(spec: &JobSpec) -> String {
     let env = base::lasting::text(&spec.launch.env);
     let text = format!("{}\n{env}\n{:?}\n{:?}", spec.launch.release, spec.launch.args, spec.within);
-    Digest::of(text).to_string().chars().take(16).collect()
+    format!("{:.16}", Digest::of(text))
 }
 
 pub(super) struct ForgetWork {
