@@ -7,37 +7,12 @@ use super::deployment::Deployment;
 use super::kubectl::text;
 use super::repeated::mark;
 use super::sandbox::{Run, checkout, eventually, get, scratch};
+use super::stranger::of_votes;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-const SYSTEM: &str = r#"description = "Votes"
-[services.vote]
-image = "busybox"
-stop_within = "1s"
-port = 8000
-public = true
-ready = { http = "/" }
-[services.vote.container]
-user = "65532"
-command = ["busybox", "httpd", "-f", "-p", "8000", "-h", "/srv"]
-[services.vote.files]
-page = { text = "vote", at = "/srv/index.html" }
-
-[services.result]
-image = "busybox"
-stop_within = "1s"
-port = 8000
-public = { name = "vote", paths = ["/result"] }
-needs = ["store"]
-ready = { http = "/result/" }
-[services.result.container]
-user = "65532"
-command = ["busybox", "httpd", "-f", "-p", "8000", "-h", "/srv"]
-[services.result.files]
-page = { text = "result of ${public_url}", at = "/srv/result/index.html" }
-
+const REST: &str = r#"
 [services.store]
 image = "busybox"
 stop_within = "1s"
@@ -50,13 +25,6 @@ command = ["busybox", "httpd", "-f", "-p", "8000", "-h", "/srv"]
 [services.store.files]
 page = { text = "store", at = "/srv/index.html" }
 
-[[smoke]]
-name = "the name is shared by path"
-service = "result"
-request = "GET /result/"
-status = 200
-contains = "result"
-
 [[denied]]
 to = "store"
 from = "outside"
@@ -66,29 +34,11 @@ to = "store"
 from = "other-services"
 "#;
 
-/// A repository without a crate but the tool.
-fn repository(name: &str) -> PathBuf {
-    let root = scratch().join(format!("e2e-cluster-{}-{name}", mark()));
-    let _ = fs::remove_dir_all(&root);
-    fs::create_dir_all(root.join("deploy/environments")).unwrap();
-    fs::create_dir_all(root.join("deploy/systems")).unwrap();
-    let write = |path: &str, text: &str| fs::write(root.join(path), text).unwrap();
-    write("Cargo.toml", "[workspace]\nmembers = [\"xtask\"]\n");
-    write(".gitignore", ".slipway\n");
-    write("deploy/systems/votes.toml", SYSTEM);
-    let images = fs::read_to_string(checkout().join("deploy/images.toml")).unwrap();
-    write("deploy/images.toml", &format!("{images}busybox = \"docker.io/library/busybox:1.37\"\n"));
-    write("deploy/tools.toml", &fs::read_to_string(checkout().join("deploy/tools.toml")).unwrap());
-    copy(&checkout().join("helm"), &root.join("helm"));
+fn repository() -> PathBuf {
+    let root = scratch().join(format!("e2e-cluster-{}-network", mark()));
+    let root = of_votes(root, "docker.io/library/busybox:1.37", "store", REST);
+    remote_tools::scratch::copy(&checkout().join("helm"), &root.join("helm")).unwrap();
     root
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() { copy(&from, &to) } else { fs::copy(&from, &to).map(|_| ()).unwrap() }
-    }
 }
 
 /// The sets of pods of a service. A pod of nobody's is one of ours that tries whether something can be reached.
@@ -138,7 +88,7 @@ fn asks(deployment: &Deployment, service: &str, address: &str) -> Run {
 
 #[test]
 fn what_is_reached_is_named_and_a_public_name_is_shared_by_path() {
-    let deployment = skip::unless!(Deployment::in_folder(|| repository("network"), "network"));
+    let deployment = skip::unless!(Deployment::in_folder(repository, "network"));
     let beyond = Beyond::start(&deployment);
     let address = beyond.address();
     let first = deployment.deploy(&[]);

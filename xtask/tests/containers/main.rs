@@ -19,6 +19,8 @@ mod killed;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, reason = "tests on the host use more of it")]
 mod sandbox;
+#[path = "../stranger/mod.rs"]
+mod stranger;
 #[path = "../contract/turn.rs"]
 mod turn;
 

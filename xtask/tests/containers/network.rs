@@ -3,47 +3,15 @@
 use super::contract::Deployed;
 use super::contract::document::edit;
 use super::deployment::{BUSYBOX, Deployment, unique};
-use super::sandbox::{checkout, get, scratch};
+use super::sandbox::{get, scratch};
+use super::stranger::of_votes;
 use serde_json::Value;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
-const SYSTEM: &str = r#"description = "Votes"
-[services.vote]
-image = "busybox"
-stop_within = "1s"
-port = 8000
-public = true
-ready = { http = "/" }
-[services.vote.container]
-user = "65532"
-command = ["busybox", "httpd", "-f", "-p", "8000", "-h", "/srv"]
-[services.vote.files]
-page = { text = "vote", at = "/srv/index.html" }
-
-[services.result]
-image = "busybox"
-stop_within = "1s"
-port = 8000
-public = { name = "vote", paths = ["/result"] }
-needs = ["vote"]
-ready = { http = "/result/" }
-[services.result.container]
-user = "65532"
-command = ["busybox", "httpd", "-f", "-p", "8000", "-h", "/srv"]
-[services.result.files]
-page = { text = "result of ${public_url}", at = "/srv/result/index.html" }
-
-[[smoke]]
-name = "the name is shared by path"
-service = "result"
-request = "GET /result/"
-status = 200
-contains = "result"
-
+const REST: &str = r#"
 [[smoke]]
 name = "all else is the other's"
 service = "vote"
@@ -66,20 +34,8 @@ to = "store"
 from = "outside"
 "#;
 
-/// A repository without a crate but the tool.
-fn repository(name: &str) -> PathBuf {
-    let root = scratch().join(unique(name));
-    let _ = fs::remove_dir_all(&root);
-    fs::create_dir_all(root.join("deploy/environments")).unwrap();
-    fs::create_dir_all(root.join("deploy/systems")).unwrap();
-    let write = |path: &str, text: &str| fs::write(root.join(path), text).unwrap();
-    write("Cargo.toml", "[workspace]\nmembers = [\"xtask\"]\n");
-    write(".gitignore", ".slipway\n");
-    write("deploy/systems/votes.toml", SYSTEM);
-    let images = fs::read_to_string(checkout().join("deploy/images.toml")).unwrap();
-    write("deploy/images.toml", &format!("{images}busybox = \"{BUSYBOX}\"\n"));
-    write("deploy/tools.toml", &fs::read_to_string(checkout().join("deploy/tools.toml")).unwrap());
-    root
+fn repository() -> PathBuf {
+    of_votes(scratch().join(unique("network")), BUSYBOX, "vote", REST)
 }
 
 /// Somebody beyond the networks of containers: this machine, at the address that leads away from it.
@@ -109,7 +65,7 @@ fn asks(deployment: &Deployment, service: &str, url: &str) -> (bool, String) {
 
 #[test]
 fn what_is_reached_is_named_and_a_public_name_is_shared_by_path() {
-    let deployment = skip::unless!(Deployment::in_folder(|| repository("network"), "network"));
+    let deployment = skip::unless!(Deployment::in_folder(repository, "network"));
     let beyond = format!("http://{}/", beyond());
     let first = deployment.deploy(&[]);
     assert_eq!(first["result"], "deployed", "{first:#}");

@@ -3,7 +3,8 @@
 use super::contract::Deployed;
 use super::contract::document::edit;
 use super::deployment::{Deployment, unique};
-use super::sandbox::{Run, checkout, failure, get, scratch};
+use super::sandbox::{Run, failure, get, scratch};
+use super::stranger;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,28 +42,15 @@ request = "GET /"
 status = 200
 "#;
 
-/// Makes the repository, with the pins that the tool itself needs.
+/// Makes the repository.
 pub(crate) fn repository(name: &str) -> PathBuf {
-    let root = scratch().join(unique(name));
-    let _ = fs::remove_dir_all(&root);
-    let write = |path: &str, text: &str| {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    write("Cargo.toml", "[workspace]\nmembers = [\"xtask\"]\n");
-    write(".gitignore", ".slipway\n");
-    write("deploy/systems/pages.toml", SYSTEM);
-    for file in ["deploy/images.toml", "deploy/tools.toml"] {
-        write(file, &fs::read_to_string(checkout().join(file)).unwrap());
-    }
-    fs::create_dir_all(root.join("deploy/environments")).unwrap();
-    write("pages/Dockerfile", DOCKERFILE);
-    write("pages/.dockerignore", "# what nobody needs\nnotes/*\n!notes/keep.txt\n**/*.log\nDockerfile\n");
-    for file in ["index.html", "notes/draft.txt", "notes/keep.txt", "deep/er/app.log", "deep/er/page", ".slipway-not"] {
-        write(&format!("pages/{file}"), file);
-    }
-    root
+    let ignored = "# what nobody needs\nnotes/*\n!notes/keep.txt\n**/*.log\nDockerfile\n";
+    let pages = ["index.html", "notes/draft.txt", "notes/keep.txt", "deep/er/app.log", "deep/er/page", ".slipway-not"]
+        .map(|file| (format!("pages/{file}"), file));
+    let files =
+        [("deploy/systems/pages.toml", SYSTEM), ("pages/Dockerfile", DOCKERFILE), ("pages/.dockerignore", ignored)];
+    let pages = pages.iter().map(|(path, text)| (path.as_str(), *text));
+    stranger::repository(scratch().join(unique(name)), &files.into_iter().chain(pages).collect::<Vec<_>>())
 }
 
 fn images(deployment: &Deployment, args: &[&str]) -> Vec<Value> {
