@@ -5,7 +5,7 @@ use super::names::{Names, SYSTEM, volume_entries, volume_id};
 use super::{Containers, edge, launch};
 use anyhow::Result;
 use base::error::Fault;
-use base::proc::Proc;
+use base::proc::{CommandLine, Proc};
 use engine::ledger::Entry;
 use engine::plan::runner::StepCx;
 use engine::plan::{Action, Holds, Outcome, Preview, Step, StepId, Work};
@@ -24,6 +24,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tools::oci;
 use tools::oci::{Container, Engine, Found, Labels, Named};
 
@@ -33,6 +34,9 @@ pub(super) const VOLUME: &str = "volume";
 
 /// From here on docker takes several networks for a container.
 const SEVERAL_NETWORKS: Version = Version::new(25, 0, 0);
+
+/// For how long a network is tried to be made while interfaces of the machine go.
+const INTERFACES_SETTLE: Duration = Duration::from_secs(10);
 
 /// Whether there is no way out of the network of a system, nor into it: what is published comes in through a network of its
 /// own, and what may get out has another. podman's networks are within reach of others unless they are internal. docker's
@@ -189,7 +193,9 @@ impl Work for NetworkWork {
             self.enter(NETWORK, &name, &name, system)?;
             match engine.network(cx.proc, &name)? {
                 Some(network) => self.check_owner(NETWORK, &network)?,
-                None => cx.run(&engine.network_create(&name, &self.names.labels(&self.system.name), internal))?,
+                None => {
+                    make_network(cx, &engine.network_create(&name, &self.names.labels(&self.system.name), internal))?
+                }
             }
         }
         for (service, volume) in &self.volumes {
@@ -252,6 +258,23 @@ impl NetworkWork {
         let ours = ours.into_iter().filter(|container| is_of(container, &self.system) || holds(container));
         Ok(ours.filter(stale).map(|container| container.name).collect())
     }
+}
+
+/// podman looks for a free range of addresses at all interfaces of the machine, and makes nothing when one of them goes
+/// meanwhile, as when another container ends.
+fn make_network(cx: &StepCx<'_>, create: &CommandLine) -> Result<()> {
+    let make = || {
+        let finished = cx.try_run(create, &|_, _| {})?;
+        if oci::says_interface_gone(&finished.stderr) {
+            return Ok(None);
+        }
+        Ok(Some(finished.check(create)?))
+    };
+    let expired = || {
+        let cause = format!("`{create}` did not succeed: network interfaces of this machine come and go all the time");
+        Fault::failed("engine", cause)
+    };
+    cx.wait_for(INTERFACES_SETTLE, make, expired)
 }
 
 /// Enters what one service has stored as another's: an engine cannot rename a volume, so it keeps the name that it has.

@@ -52,6 +52,21 @@ pub struct Finished {
     pub stderr: String,
 }
 
+impl Finished {
+    /// # Errors
+    /// `tool-failed`, with the end of what it said, when it did not succeed.
+    pub fn check(&self, command: &CommandLine) -> Result<(), Fault> {
+        if self.success {
+            return Ok(());
+        }
+        let lines: Vec<&str> = self.stderr.trim_end().lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+        let tail = redact::foreign(&tail);
+        let separator = if tail.is_empty() { "" } else { ":\n" };
+        Err(Fault::failed("tool-failed", format!("`{command}` ended with {}{separator}{tail}", self.status)))
+    }
+}
+
 /// Which of its outputs a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -92,10 +107,8 @@ impl Proc {
     /// When it cannot be started or does not succeed; the error carries the end of what it said.
     pub fn read(&self, command: &CommandLine) -> Result<String> {
         let finished = self.try_read(command)?;
-        if finished.success {
-            return Ok(finished.stdout);
-        }
-        Err(failure(command, &finished.status, &finished.stderr).into())
+        finished.check(command)?;
+        Ok(finished.stdout)
     }
 
     /// Runs to the end and returns how it ended, success or not.
@@ -124,11 +137,7 @@ impl Proc {
     /// # Errors
     /// When it cannot be started or does not succeed; the error carries the end of its standard error.
     pub fn follow(&self, command: &CommandLine, on_line: &(dyn Fn(Stream, &str) + Sync)) -> Result<()> {
-        let finished = self.try_follow(command, on_line)?;
-        if finished.success {
-            return Ok(());
-        }
-        Err(failure(command, &finished.status, &finished.stderr).into())
+        Ok(self.try_follow(command, on_line)?.check(command)?)
     }
 
     /// Like [`Proc::follow`], but a failure of the program is the caller's to judge. The texts of the result hold
@@ -261,13 +270,6 @@ fn finished(output: &std::process::Output) -> Finished {
     }
 }
 
-fn failure(command: &CommandLine, status: &str, stderr: &str) -> Fault {
-    let lines: Vec<&str> = stderr.trim_end().lines().collect();
-    let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
-    let tail = redact::foreign(&tail);
-    let separator = if tail.is_empty() { "" } else { ":\n" };
-    Fault::failed("tool-failed", format!("`{command}` ended with {status}{separator}{tail}"))
-}
 /// Why a program could not be started: the system's words, and what they leave out.
 pub fn cannot_start(program: &Path, error: std::io::Error) -> anyhow::Error {
     let denied = error.kind() == ErrorKind::PermissionDenied;

@@ -110,6 +110,18 @@ fn images_that_cannot_be_pulled() {
 }
 
 #[test]
+fn a_node_that_had_not_what_it_signs_in_with_tries_again() {
+    let mut evidence = recorded("image-gone");
+    assert_eq!(first(&evidence).debounce, Duration::ZERO);
+    let mut event = evidence.events[0].clone();
+    event["reason"] = "FailedToRetrieveImagePullSecret".into();
+    event["message"] =
+        "Unable to retrieve some image pull secrets (shop-pull); attempting to pull the image may not succeed.".into();
+    evidence.events.push(event);
+    assert!(first(&evidence).debounce > Duration::from_secs(10));
+}
+
+#[test]
 fn a_registry_that_is_away_may_come_back() {
     let host = first(&recorded("image-host"));
     assert_eq!(host.code, "image-pull");

@@ -202,7 +202,15 @@ pub fn says_absent(stderr: &str) -> bool {
             || not_there.iter().any(|words| line.contains(words))
             || line.contains("network") && line.ends_with("not found")
     };
-    words.any(|line| absent(&line)) && !stderr.lines().any(|line| line.to_lowercase().contains("cannot connect"))
+    words.any(|line| absent(&line))
+        && !says_interface_gone(stderr)
+        && !stderr.lines().any(|line| line.to_lowercase().contains("cannot connect"))
+}
+
+/// Whether a command that looks at all interfaces of this machine was ended by one that went meanwhile, as those of other
+/// containers do.
+pub fn says_interface_gone(stderr: &str) -> bool {
+    stderr.contains("route ip+net: no such network interface")
 }
 
 fn objects(stdout: &str) -> Vec<Value> {

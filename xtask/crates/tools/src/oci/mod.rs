@@ -14,7 +14,7 @@ pub use argv::{Label, Labels};
 pub use ask::remove;
 pub use detect::{Found, Lazy, Noted, Silent, Why, candidates, detect};
 pub use facts::{Facts, Here};
-pub use inspect::{Container, Image, Named, lines, says_absent};
+pub use inspect::{Container, Image, Named, lines, says_absent, says_interface_gone};
 pub use mend::{By, Mend, mend};
 
 use base::proc::CommandLine;

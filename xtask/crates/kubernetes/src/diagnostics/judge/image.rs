@@ -37,10 +37,19 @@ pub(super) fn unpulled(evidence: &Evidence, service: &Expected, container: Conta
                 events.iter().rev().map(|event| text(event, "/message")).find(about)
             };
             let said = if said.contains(": ") { said } else { event().unwrap_or(said) };
-            Some(judged(image, who.as_str(), said))
+            let finding = judged(image, who.as_str(), said);
+            // The next attempt has what this one lacked.
+            Some(if lacks_pull_secrets(evidence, container) { finding.debounce(OUTAGE) } else { finding })
         }
         _ => None,
     }
+}
+
+/// Whether a node had not yet got what it signs in to the registry with when it tried: a new Secret takes a moment to reach
+/// it, and it pulls without.
+fn lacks_pull_secrets(evidence: &Evidence, container: Container<'_>) -> bool {
+    let events = evidence.events_of(container.pod);
+    events.iter().any(|event| text(event, "/reason") == "FailedToRetrieveImagePullSecret")
 }
 
 fn judged(image: &str, who: &str, said: &str) -> Finding {

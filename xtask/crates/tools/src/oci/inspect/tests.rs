@@ -125,8 +125,15 @@ fn what_is_not_there_is_told_from_what_failed() {
         "Error: \"net\" has associated containers with it. Use -f to forcibly delete containers and pods: network is \
          being used",
         "Error response from daemon: conflict: unable to remove repository reference (must force)",
+        "Error: route ip+net: no such network interface",
         "exec: \"podman\": executable file not found in $PATH",
     ] {
         assert!(!says_absent(words), "{words}");
     }
+}
+
+#[test]
+fn an_interface_that_went_is_told_from_what_failed() {
+    assert!(says_interface_gone("Error: route ip+net: no such network interface\n"));
+    assert!(!says_interface_gone("Error: network name n already used: network already exists"));
 }
