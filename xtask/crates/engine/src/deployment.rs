@@ -2,6 +2,7 @@
 
 use crate::commit;
 use crate::home::Home;
+use crate::ledger::{Entry, Ledger};
 use crate::reconcile::{Desired, DesiredService, DesiredSystem, Entrance, Extent};
 use crate::recorded_settings;
 use anyhow::Result;
@@ -11,7 +12,7 @@ use base::redact;
 use model::environment::{Environment, Ports, Setting};
 use model::name::{ServiceName, SystemName};
 use model::system::{Service, System};
-use model::{Readable, Spec, SpecErrors};
+use model::{Holder, Readable, Spec, SpecErrors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -105,7 +106,8 @@ impl Deployment {
     pub fn load(ctx: &Ctx, environment: &EnvironmentArgs, systems: &[String]) -> Result<Self> {
         let mut loaded = model::load(&ctx.root).map_err(Fault::from)?;
         let scope = scope(&loaded, systems)?;
-        let environment = environment.read(&ctx.root).map_err(Fault::from)?;
+        let mut environment = environment.read(&ctx.root).map_err(Fault::from)?;
+        tell_apart(ctx, &mut loaded, &mut environment, &BTreeSet::new())?;
         loaded.in_environment(&environment, true).map_err(Fault::from)?;
         check_platform(&loaded, &environment, &scope)?;
         let notes = commit::tell(ctx, &mut loaded, &scope)?;
@@ -126,7 +128,8 @@ impl Deployment {
             }
         }
         let scope = scope(&spec, systems)?;
-        let environment = environment.read(&ctx.root).map_err(Fault::from)?;
+        let mut environment = environment.read(&ctx.root).map_err(Fault::from)?;
+        tell_apart(ctx, &mut spec, &mut environment, &unreadable)?;
         spec.in_environment(&environment, errors.is_none()).map_err(Fault::from)?;
         check_platform(&spec, &environment, &scope)?;
         let notes = commit::tell(ctx, &mut spec, &scope)?;
@@ -145,7 +148,8 @@ impl Deployment {
         let named = named.collect::<Result<Vec<_>, _>>().map_err(|error| Fault::usage(error.to_string()))?;
         let all = || spec.systems.iter().map(|system| &system.name).chain(&unreadable).cloned().collect();
         let scope = Scope { everything: named.is_empty(), systems: if named.is_empty() { all() } else { named } };
-        let found = recorded_settings::environment(&ctx.root, environment)?;
+        let mut found = recorded_settings::environment(&ctx.root, environment)?;
+        tell_apart(ctx, &mut spec, &mut found.environment, &unreadable)?;
         // What it is now only concerns what begins.
         let _ = commit::tell(ctx, &mut spec, &scope);
         let misfit = spec.in_environment(&found.environment, errors.is_none() && found.wrong.is_none()).err();
@@ -155,7 +159,7 @@ impl Deployment {
 
     fn with(ctx: &Ctx, environment: Environment, spec: Spec, unreadable: Unreadable, scope: Scope) -> Self {
         let home = Home::new(&ctx.root, &environment.name);
-        let services = spec.systems.iter().flat_map(|system| &system.services).map(|service| service.name.as_str());
+        let services = spec.systems.iter().flat_map(|system| &system.services).map(|service| service.name.local());
         redact::keep_names(services.chain(spec.systems.iter().map(|system| system.name.as_str())));
         let (consent, notes) = (Consent::default(), Vec::new());
         Self { root: ctx.root.clone(), spec, unreadable, environment, scope, home, consent, notes }
@@ -217,13 +221,16 @@ impl Deployment {
     /// A service by the name a user typed, with its system.
     ///
     /// # Errors
-    /// When no system has it.
+    /// When no system has it, or several have.
     pub fn service(&self, name: &str) -> Result<(&System, &Service)> {
-        let mut all = self.spec.systems.iter().flat_map(|system| system.services.iter().map(move |s| (system, s)));
-        all.find(|(_, service)| service.name.as_str() == name).ok_or_else(|| {
-            let names = self.spec.systems.iter().flat_map(|system| &system.services).map(|s| s.name.as_str());
-            unknown("service", name, names).into()
-        })
+        match self.spec.named(name).as_slice() {
+            [only] => Ok(*only),
+            [] => {
+                let names = self.spec.systems.iter().flat_map(|system| &system.services).map(|s| s.name.local());
+                Err(unknown("service", name, names).into())
+            }
+            several => Err(Fault::usage(model::ambiguous(name, several)).into()),
+        }
     }
 
     /// A system by the name a user typed.
@@ -241,6 +248,19 @@ impl Deployment {
     pub fn find_service(&self, name: &ServiceName) -> Option<&Service> {
         self.spec.systems.iter().flat_map(|system| &system.services).find(|service| service.name == *name)
     }
+}
+
+/// Gives each service its name; what is recorded of the names on this machine is kept to.
+fn tell_apart(
+    ctx: &Ctx,
+    spec: &mut Spec,
+    environment: &mut Environment,
+    unreadable: &BTreeSet<SystemName>,
+) -> Result<()> {
+    let ledger = Ledger::open(&Home::new(&ctx.root, &environment.name).ledger())?;
+    let held: Vec<Holder> = ledger.entries().iter().filter_map(Entry::service).collect();
+    spec.tell_apart(environment, unreadable, &held);
+    Ok(())
 }
 
 /// What the target limits. Where each service has to have its own port, no two of them may declare the same.
@@ -270,7 +290,7 @@ fn scope(spec: &Spec, named: &[String]) -> Result<Scope> {
 
 /// What to say of a name that no system has, though a service may.
 pub(crate) fn unknown_system<'a>(spec: &Spec, name: &str, known: impl Iterator<Item = &'a SystemName>) -> Fault {
-    let has_it = |system: &&System| system.services.iter().any(|service| service.name.as_str() == name);
+    let has_it = |system: &&System| system.services.iter().any(|service| service.name.local() == name);
     match spec.systems.iter().find(has_it) {
         Some(System { name: system, .. }) => Fault::usage(format!("`{name}` is a service of `{system}`, not a system"))
             .hint(format!("name the system: `{system}`")),

@@ -6,6 +6,7 @@
 use crate::store::folder::Folder;
 use crate::store::{DocumentName, Documents};
 use anyhow::Result;
+use model::name::{ServiceName, SystemName};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +30,15 @@ pub struct Entry {
 impl Entry {
     pub fn to_json(&self) -> Value {
         json!({"kind": self.kind, "id": self.id, "system": self.system, "identity": self.identity})
+    }
+
+    /// The service of a system that it is for, where its name says that: "log of NAME", "data of NAME/VOLUME".
+    pub fn service(&self) -> Option<(SystemName, ServiceName)> {
+        let system = self.system.as_deref()?;
+        let name = self.id.strip_prefix("log of ").or_else(|| self.id.strip_prefix("data of "))?;
+        let name = name.split_once('/').map_or(name, |(name, _)| name);
+        let is_edge = name.strip_prefix("edge-") == Some(system);
+        if is_edge { None } else { Some((system.parse().ok()?, name.parse().ok()?)) }
     }
 
     fn from_json(value: &Value) -> Option<Self> {

@@ -22,7 +22,9 @@ pub(super) fn check(drafts: &[DraftService<'_>], roster: &Roster<'_>) {
             if draft.service.port.is_none() {
                 at.report("a service without `port` is reached by no name");
             }
-            if roster.contains_key(alias.as_str()) {
+            if alias.system().is_some() {
+                at.report(format!("`{alias}` is not a name that a network can have"));
+            } else if roster.contains_key(alias.as_str()) {
                 at.report(format!("`{alias}` is the name of a service already"));
             } else if let Some(of) = first.insert(alias, &draft.service.name) {
                 at.report(format!("`{alias}` is a name of `{of}` already"));

@@ -14,7 +14,8 @@ const LARGEST: u64 = 1 << 20;
 /// A file that a service is given, and where that is written down.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DeclaredFile {
-    service: ServiceName,
+    pub(super) system: SystemName,
+    pub(super) service: ServiceName,
     name: String,
     place: Place,
     /// What a message about it begins with.
@@ -22,8 +23,14 @@ pub(super) struct DeclaredFile {
 }
 
 impl DeclaredFile {
-    pub(super) fn of((service, (name, at)): &(ServiceName, AssetAt<'_>)) -> Self {
-        Self { service: service.clone(), name: name.clone(), place: at.place(), prefix: at.prefix() }
+    pub(super) fn of(system: &SystemName, (service, (name, at)): &(ServiceName, AssetAt<'_>)) -> Self {
+        Self {
+            system: system.clone(),
+            service: service.clone(),
+            name: name.clone(),
+            place: at.place(),
+            prefix: at.prefix(),
+        }
     }
 }
 

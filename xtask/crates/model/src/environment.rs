@@ -39,7 +39,7 @@ pub struct Environment {
     pub aws: Option<Aws>,
     /// `env.NAME`: extra environment variables for every service.
     pub env: BTreeMap<String, String>,
-    /// `services.NAME.env.NAME`: those of one service, by its name; they win over the others.
+    /// `services.NAME.env.NAME`: those of one service, by its name or by `SYSTEM/NAME`; they win over the others.
     pub service_env: BTreeMap<String, BTreeMap<String, String>>,
     /// Where each setting came from, for `deploy --dry-run`, sorted by key.
     pub origins: Vec<Setting>,
@@ -56,7 +56,7 @@ impl Environment {
 
     /// What is set here for a service beyond what its system says.
     pub fn env_of(&self, service: &ServiceName) -> BTreeMap<String, String> {
-        let own = self.service_env.get(service.as_str()).cloned().unwrap_or_default();
+        let own = self.service_env.get(&service.shown()).cloned().unwrap_or_default();
         self.env.clone().into_iter().chain(own).collect()
     }
 

@@ -5,6 +5,7 @@
 
 mod alias;
 pub mod allowance;
+mod apart;
 pub mod asset;
 mod asset_file;
 pub mod aws;
@@ -55,9 +56,11 @@ pub mod volume;
 #[cfg(test)]
 mod tests;
 
+pub use apart::{Holder, is_named};
 pub use environment_file::{environment, environment_names, recorded_environment};
 pub use error::SpecErrors;
 pub use image_file::{IMAGES, LOCAL_IMAGES, public_images};
 pub use load::{Readable, Spec, load, load_readable, programs};
 pub use price::{PRICES, prices};
+pub use service_settings::ambiguous;
 pub use tool::tools;

@@ -33,7 +33,8 @@ pub struct Spec {
 /// The port that a service takes of a machine, and where that is written down.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DeclaredPort {
-    service: ServiceName,
+    pub(super) system: SystemName,
+    pub(super) service: ServiceName,
     /// The name of a further one.
     port: Option<String>,
     place: Place,
@@ -51,8 +52,7 @@ impl Spec {
         let mut taken: BTreeMap<u16, Vec<(&System, &DeclaredPort)>> = BTreeMap::new();
         let sink = Sink::default();
         for declared in &self.ports {
-            let has = |system: &&System| system.services.iter().any(|service| service.name == declared.service);
-            let Some(system) = self.systems.iter().find(has) else { continue };
+            let Some(system) = self.systems.iter().find(|system| system.name == declared.system) else { continue };
             let mut services = system.services.iter().filter(|service| service.name == declared.service);
             let port = services.find_map(|service| taken_port(service, declared.port.as_ref(), target));
             let Some(port) = port else { continue };
@@ -62,7 +62,8 @@ impl Spec {
                 let prefix = &declared.prefix;
                 let message = format!(
                     "{prefix}port {port} is that of `{}` too ({}); give one of them a `host_port` of its own",
-                    other.service, other.place
+                    other.service.shown(),
+                    other.place
                 );
                 sink.report(declared.place.clone(), message);
             }
@@ -148,14 +149,15 @@ pub fn load_readable(root: &Path) -> Readable {
         .iter()
         .filter_map(|(name, document)| system_file::read(name, &document.root(&sink), &known))
         .collect();
-    check_names(&drafts);
     check_public_names(&drafts);
     // A file that could not be parsed may hold the very service that is looked for.
     if documents.len() == sources.len() {
         check_foreign(&drafts);
     }
     let ports = drafts.iter().flat_map(declared_ports).collect();
-    let files = drafts.iter().flat_map(|draft| draft.files.iter().map(DeclaredFile::of)).collect();
+    let of_draft =
+        |draft: &Draft<'_>| draft.files.iter().map(|file| DeclaredFile::of(&draft.system.name, file)).collect();
+    let files = drafts.iter().flat_map(|draft| -> Vec<DeclaredFile> { of_draft(draft) }).collect();
     let systems: Vec<System> = drafts.into_iter().map(|draft| draft.system).collect();
     match sink.finish(Some(())) {
         Ok(()) => Readable { spec: Spec { systems, images, ports, files }, unreadable: BTreeSet::new(), errors: None },
@@ -203,20 +205,6 @@ fn program(folder: &Path) -> Option<String> {
     is_program.then(|| name.to_owned())
 }
 
-fn check_names(drafts: &[Draft<'_>]) {
-    let mut first: BTreeMap<&ServiceName, Place> = BTreeMap::new();
-    for (name, at) in drafts.iter().flat_map(|draft| &draft.declared) {
-        match first.get(name) {
-            Some(place) => at.report(format!(
-                "a second service named `{name}`; the first is in {place}, and services are named without their system"
-            )),
-            None => {
-                first.insert(name, at.place());
-            }
-        }
-    }
-}
-
 /// Only services of one system share a public name.
 fn check_public_names(drafts: &[Draft<'_>]) {
     let mut first: BTreeMap<&ServiceName, (&System, &Service)> = BTreeMap::new();
@@ -238,6 +226,7 @@ fn check_public_names(drafts: &[Draft<'_>]) {
 
 fn declared_ports(draft: &Draft<'_>) -> Vec<DeclaredPort> {
     let declared = |(name, port, at): &(ServiceName, Option<String>, At<'_>)| DeclaredPort {
+        system: draft.system.name.clone(),
         service: name.clone(),
         port: port.clone(),
         place: at.place(),
@@ -246,13 +235,24 @@ fn declared_ports(draft: &Draft<'_>) -> Vec<DeclaredPort> {
     draft.host_ports.iter().map(declared).collect()
 }
 
+/// Of the services of all systems, one is named alone where only one has that name.
 fn check_foreign(drafts: &[Draft<'_>]) {
-    let declared = drafts.iter().flat_map(|draft| &draft.declared);
-    let names = declared.map(|(name, _)| name.as_str());
-    for foreign in drafts.iter().flat_map(|draft| &draft.foreign) {
-        let known = names.clone().chain(["outside", "other-services"]);
-        if let Err(message) = find(foreign.service.as_str(), "origin", "valid origins", known) {
+    let declared = || drafts.iter().flat_map(|draft| draft.declared.iter().map(|(name, _)| (&draft.system.name, name)));
+    let full: BTreeMap<String, &ServiceName> =
+        declared().map(|(system, name)| (format!("{system}/{name}"), name)).collect();
+    for (draft, foreign) in drafts.iter().flat_map(|draft| draft.foreign.iter().map(move |foreign| (draft, foreign))) {
+        let shown = foreign.service.shown();
+        let own = draft.declared.iter().any(|(name, _)| *name == foreign.service);
+        let all: Vec<String> =
+            full.iter().filter(|(_, name)| **name == &foreign.service).map(|(full, _)| format!("`{full}`")).collect();
+        if own || full.contains_key(&shown) {
+            continue;
+        }
+        let known = declared().map(|(_, name)| name.as_str()).chain(["outside", "other-services"]);
+        if let Err(message) = find(&shown, "origin", "valid origins", known) {
             foreign.at.report(message);
+        } else if all.len() > 1 {
+            foreign.at.report(format!("several systems have a service `{shown}`; name one: {}", all.join(", ")));
         }
     }
 }

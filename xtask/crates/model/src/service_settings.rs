@@ -1,5 +1,6 @@
 //! `[services.NAME]` of an environment: what differs there for one service, laid over what its system's file says.
 
+use super::apart::is_named;
 use super::container::Container;
 use super::container_file::check_folder;
 use super::decode::{Table, Value};
@@ -9,7 +10,7 @@ use super::error::{Place, Sink, SpecErrors, find, quoted};
 use super::grammar::check_variable;
 use super::load::Spec;
 use super::service_file::{ALONE, LONGEST_WAIT, NOTHING_PUBLIC, SCALE_AT, SCALE_SETTLES};
-use super::system::{Scale, Service, TargetKind};
+use super::system::{Scale, Service, System, TargetKind};
 use std::collections::BTreeMap;
 
 pub(super) const PREFIX: &str = "services.";
@@ -188,17 +189,21 @@ impl Spec {
     /// What of `[services.NAME]` does not fit the services.
     pub fn in_environment(&mut self, environment: &Environment, complete: bool) -> Result<(), SpecErrors> {
         let sink = Sink::default();
-        let names: Vec<String> = self.services().map(|service| service.name.to_string()).collect();
+        let names: Vec<String> = self.services().map(|service| service.name.local().to_owned()).collect();
         let of_services = || environment.origins.iter().filter_map(|setting| Some((setting, split(&setting.key)?)));
         for (setting, (name, _)) in of_services() {
-            if complete && let Err(message) = find(name, "service", "services", names.iter().map(String::as_str)) {
-                report(setting, message, &sink);
+            let unknown = || find(name, "service", "services", names.iter().map(String::as_str)).err();
+            match self.named(name).as_slice() {
+                [_] => {}
+                [] if !complete => {}
+                [] => report(setting, unknown().unwrap_or_else(|| format!("unknown service {}", quoted(name))), &sink),
+                several => report(setting, ambiguous(name, several), &sink),
             }
         }
         // `scale.max` has to be there before what differs in it.
         for Key { name: key, lay, .. } in &KEYS {
             for (setting, (service, _)) in of_services().filter(|(_, (_, of))| of == key) {
-                let found = self.services_mut().find(|known| known.name.as_str() == service);
+                let found = self.service_mut(service);
                 if let Some(Err(message)) = found.map(|service| lay(service, &setting.value)) {
                     report(setting, message, &sink);
                 }
@@ -215,6 +220,18 @@ impl Spec {
     pub(super) fn services_mut(&mut self) -> impl Iterator<Item = &mut Service> {
         self.systems.iter_mut().flat_map(|system| &mut system.services)
     }
+
+    fn service_mut(&mut self, text: &str) -> Option<&mut Service> {
+        self.systems.iter_mut().find_map(|System { name, services, .. }| {
+            services.iter_mut().find(|service| is_named(text, name, &service.name))
+        })
+    }
+}
+
+/// What to say of a name that services of several systems have.
+pub fn ambiguous(name: &str, several: &[(&System, &Service)]) -> String {
+    let full = several.iter().map(|(system, service)| format!("`{}/{}`", system.name, service.name.local()));
+    format!("several systems have a service {}; name one: {}", quoted(name), full.collect::<Vec<_>>().join(", "))
 }
 
 fn report(setting: &Setting, message: String, sink: &Sink) {

@@ -18,7 +18,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 /// Words that mean something else where a service could be named.
-const RESERVED: [&str; 6] = ["file", "git", "port", "secret", "outside", "other-services"];
+const RESERVED: [&str; 7] = ["file", "git", "port", "public_url", "secret", "outside", "other-services"];
 
 /// A system, and where what the checks across files look at is said.
 pub(super) struct Draft<'d> {
@@ -108,7 +108,7 @@ fn read_name(text: &str, value: &Value<'_>) -> Option<ServiceName> {
         value.report(format!("`{text}` means something else where a service can be named"));
         return None;
     }
-    text.parse().map_err(|error| value.report(error)).ok()
+    ServiceName::check_local(text).and_then(|()| text.parse()).map_err(|error| value.report(error)).ok()
 }
 
 /// Earlier names of what is called `name` now.

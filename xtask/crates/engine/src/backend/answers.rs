@@ -162,7 +162,7 @@ impl SystemStatus {
     pub fn to_json(&self, deployment: &Deployment) -> Value {
         let service = |service: &ServiceStatus| {
             json!({
-                "name": service.name.as_str(), "declared": deployment.declares(&self.name, &service.name), "port_note": service.port_note,
+                "name": service.name.local(), "declared": deployment.declares(&self.name, &service.name), "port_note": service.port_note,
                 "state": service.state.word(), "version": service.version,
                 "replicas": {"ready": service.ready, "want": service.want}, "restarts": service.restarts,
                 "url": service.url, "via": service.via, "detail": service.detail,

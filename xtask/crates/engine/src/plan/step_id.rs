@@ -34,7 +34,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(name) => name.fmt(f),
-            Self::Service(name) => name.fmt(f),
+            Self::Service(name) => name.shown().fmt(f),
             Self::Unit(unit) => unit.fmt(f),
             Self::Named(name) => name.fmt(f),
         }

@@ -22,7 +22,7 @@ impl UnitId {
 /// "SYSTEM/SERVICE", as people name one.
 impl fmt::Display for UnitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.system, self.service)
+        write!(f, "{}/{}", self.system, self.service.local())
     }
 }
 
@@ -287,10 +287,10 @@ impl Changes {
                 DataPolicy::Keep(stored) => json!({"kept": true, "bytes": stored.size}),
                 DataPolicy::Hand { to } => json!({"to": to.to_string()}),
             };
-            json!({"system": unit.system.as_str(), "service": unit.service.as_str(), "why": why.to_string(), "data": data})
+            json!({"system": unit.system.as_str(), "service": unit.service.local(), "why": why.to_string(), "data": data})
         });
         let left = self.left.iter().map(|left| {
-            json!({"system": left.unit.system.as_str(), "service": left.unit.service.as_str(), "why": left.reason})
+            json!({"system": left.unit.system.as_str(), "service": left.unit.service.local(), "why": left.reason})
         });
         json!({"removed": removed.collect::<Vec<_>>(), "left": left.collect::<Vec<_>>()})
     }

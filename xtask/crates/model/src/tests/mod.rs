@@ -1,5 +1,6 @@
 //! The spec as a whole: this repository's own files, wrong ones, and ones that no person would write.
 
+mod apart;
 mod files;
 mod fuzz;
 mod images;

@@ -67,21 +67,6 @@ fn a_cycle_is_named() {
 }
 
 #[test]
-fn what_two_systems_cannot_both_have_is_named_with_both_places() {
-    let root = root(EPOCH);
-    root.write("deploy/systems/other.toml", format!("# comment\n{EPOCH}"));
-    root.write(
-        "deploy/systems/third.toml",
-        "description = 'x'\n[services.shortener]\ncrate = 'shortener'\nport = 8000\nhost_port = 1337\n",
-    );
-    assert_eq!(
-        load(root.path()).unwrap_err().to_string(),
-        "deploy/systems/other.toml:3: `services.epoch`: a second service named `epoch`; the first is in \
-         deploy/systems/epoch.toml:2, and services are named without their system"
-    );
-}
-
-#[test]
 fn a_port_that_two_services_declare_is_named_with_both_places_where_each_has_to_have_its_own() {
     let root = root(EPOCH);
     root.write(

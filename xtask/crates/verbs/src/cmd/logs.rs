@@ -44,13 +44,16 @@ pub fn run(args: &LogsArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
 /// The service of that name: one that is declared, or that was recorded as made.
 fn known(target: &dyn Target, name: &str) -> Result<ServiceName> {
     let declared = target.deployment().service(name).map(|(_, service)| service.name.clone());
-    let recorded = || -> Result<Option<ServiceName>> {
-        let recorded = target.recorded()?;
-        Ok(recorded.units().map(|(unit, _)| unit.service).find(|service| service.as_str() == name))
-    };
     match declared {
-        Ok(service) => Ok(service),
-        Err(unknown) => recorded()?.ok_or(unknown),
+        Err(unknown) if target.deployment().spec.named(name).is_empty() => {
+            let recorded = target.recorded()?;
+            let mut found = recorded
+                .units()
+                .map(|(unit, _)| unit)
+                .filter(|unit| model::is_named(name, &unit.system, &unit.service));
+            found.next().map(|unit| unit.service).ok_or(unknown)
+        }
+        declared => declared,
     }
 }
 

@@ -98,7 +98,7 @@ fn result(changes: &SystemChanges) -> &'static str {
 }
 
 fn document(changes: &SystemChanges) -> Value {
-    let service = |(name, why): &(model::name::ServiceName, Vec<String>)| json!({"name": name.as_str(), "why": why});
+    let service = |(name, why): &(model::name::ServiceName, Vec<String>)| json!({"name": name.local(), "why": why});
     let job = |(name, why): &(model::name::JobName, String)| json!({"name": name.as_str(), "why": why});
     json!({
         "name": changes.name.as_str(), "jobs": changes.jobs.iter().map(job).collect::<Vec<_>>(), "result": result(changes), "reason": changes.skipped,

@@ -95,7 +95,7 @@ fn document(environment: &str, systems: &[(SystemName, Vec<CheckResult>)]) -> Va
             Outcome::Skipped(why) => ("skipped", Some(why)),
         };
         json!({
-            "name": result.name, "service": result.service.as_str(), "outcome": outcome, "detail": detail,
+            "name": result.name, "service": result.service.local(), "outcome": outcome, "detail": detail,
             "attempts": result.attempts, "seconds": result.elapsed.as_secs_f64(),
         })
     };

@@ -51,7 +51,7 @@ fn text(systems: &[SystemStatus], deployment: &Deployment) -> String {
             let place = service.url.clone().or(service.via.clone()).unwrap_or_default();
             rows.push(vec![
                 system.name.to_string(),
-                service.name.to_string(),
+                service.name.local().to_owned(),
                 service.state.word().to_owned(),
                 format!("{}/{}", service.ready, service.want),
                 service.restarts.to_string(),

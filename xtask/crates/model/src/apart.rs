@@ -1,0 +1,198 @@
+//! Gives each service a name that is unique over all systems. Files say names that are unique within theirs: two systems may
+//! both have a `db`, and on one machine their folders, containers and images have to be told apart.
+
+use super::asset::Content;
+use super::environment::Environment;
+use super::load::Spec;
+use super::name::{ServiceName, SystemName};
+use super::smoke::Origin;
+use super::system::{Piece, Reference, Service, System, TargetKind, Template};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A service that is recorded as made, and the system that it was made for. Its things keep the name that they have.
+pub type Holder = (SystemName, ServiceName);
+
+/// What the services of one system are called, by the names in its file.
+type Renamed = BTreeMap<ServiceName, ServiceName>;
+
+impl Spec {
+    /// Gives each service its name. On a machine that is the one of its file, unless another system has that; in a cluster
+    /// each system has a namespace, and only we have to tell them apart. What is `held` keeps its name, however many
+    /// systems come and go, and one that moves to another system takes it along. Systems that are `unreadable` still have
+    /// what they had.
+    pub fn tell_apart(&mut self, environment: &mut Environment, unreadable: &BTreeSet<SystemName>, held: &[Holder]) {
+        let on_machine = matches!(environment.target, TargetKind::Host | TargetKind::Containers);
+        let declared: BTreeSet<Holder> = self.declared().collect();
+        let naming = Naming { declared: &declared, unreadable, held: if on_machine { held } else { &[] }, on_machine };
+        let mut all: BTreeMap<SystemName, Renamed> = BTreeMap::new();
+        let mut used = BTreeSet::new();
+        let mut moved: BTreeMap<ServiceName, ServiceName> = BTreeMap::new();
+        for (system, local) in &declared {
+            let (mut name, from) = naming.name(system, local);
+            if !used.insert(name.clone()) {
+                // A run that was killed as the service moved has it recorded for both.
+                name = local.qualified(system);
+            }
+            moved.extend(from.map(|from| (name.clone(), from)));
+            all.entry(system.clone()).or_default().insert(local.clone(), name);
+        }
+        for system in &mut self.systems {
+            rename_system(system, &all, &naming);
+            for service in &mut system.services {
+                service.was.extend(moved.remove(&service.name));
+            }
+        }
+        let name_of = |system: &SystemName, service: &ServiceName| all.get(system)?.get(service).cloned();
+        for port in &mut self.ports {
+            port.service = name_of(&port.system, &port.service).unwrap_or_else(|| port.service.clone());
+        }
+        for file in &mut self.files {
+            file.service = name_of(&file.system, &file.service).unwrap_or_else(|| file.service.clone());
+        }
+        let own = std::mem::take(&mut environment.service_env);
+        for (text, variables) in own {
+            let name = match self.named(&text).as_slice() {
+                [(_, only)] => only.name.shown(),
+                _ => text,
+            };
+            environment.service_env.entry(name).or_default().extend(variables);
+        }
+    }
+
+    /// The services that a person may mean: `SERVICE`, or `SYSTEM/SERVICE`.
+    pub fn named(&self, text: &str) -> Vec<(&System, &Service)> {
+        let all = self.systems.iter().flat_map(|system| system.services.iter().map(move |service| (system, service)));
+        all.filter(|(system, service)| is_named(text, &system.name, &service.name)).collect()
+    }
+
+    fn declared(&self) -> impl Iterator<Item = Holder> {
+        let of_system = |system: &System| -> Vec<Holder> {
+            system.services.iter().map(|service| (system.name.clone(), service.name.clone())).collect()
+        };
+        self.systems.iter().flat_map(of_system)
+    }
+}
+
+/// Whether a person means a service of a system by a text.
+pub fn is_named(text: &str, system: &SystemName, service: &ServiceName) -> bool {
+    match text.split_once('/') {
+        Some((of, local)) => of == system.as_str() && local == service.local(),
+        None => text == service.local(),
+    }
+}
+
+struct Naming<'a> {
+    declared: &'a BTreeSet<Holder>,
+    unreadable: &'a BTreeSet<SystemName>,
+    held: &'a [Holder],
+    on_machine: bool,
+}
+
+impl Naming<'_> {
+    /// What a service is called, and the one of another name in whose place it comes, as it has moved to its system.
+    fn name(&self, system: &SystemName, local: &ServiceName) -> (ServiceName, Option<ServiceName>) {
+        let others = || self.declared.iter().filter(|(of, name)| of != system && name == local);
+        if !self.on_machine {
+            let is_shared = others().next().is_some();
+            return (if is_shared { local.marked(system) } else { local.clone() }, None);
+        }
+        if let Some(own) = self.holds(system, local) {
+            return (own.clone(), None);
+        }
+        // What no file declares any more where it was made, and what may come in its place.
+        let all = || self.held.iter().filter(|(of, name)| of != system && name.local() == local.as_str());
+        let left: Vec<&Holder> = all().filter(|(of, _)| self.is_left(of, local)).collect();
+        let is_only_heir = others().all(|(of, _)| self.holds(of, local).is_some());
+        let from = match left.as_slice() {
+            [(_, from)] if is_only_heir => Some(from),
+            _ => None,
+        };
+        if let Some(from) = from.filter(|from| from.system().is_none()) {
+            return (from.clone(), None);
+        }
+        let is_free = others().next().is_none() && all().all(|(_, name)| name != local);
+        (if is_free { local.clone() } else { local.qualified(system) }, from.cloned())
+    }
+
+    /// What a service is called that was made for a system already.
+    fn holds(&self, system: &SystemName, local: &ServiceName) -> Option<&ServiceName> {
+        let own = self.held.iter().filter(|(of, name)| of == system && name.local() == local.as_str());
+        own.map(|(_, name)| name).min()
+    }
+
+    fn is_left(&self, system: &SystemName, local: &ServiceName) -> bool {
+        !self.unreadable.contains(system) && !self.declared.contains(&(system.clone(), local.clone()))
+    }
+
+    /// What an earlier name stands for: a service that was made for the same system or for one that it was, or the only
+    /// one of that name, but none that another system has still.
+    fn earlier(&self, system: &System, was: &ServiceName) -> ServiceName {
+        let own = std::iter::once(&system.name).chain(&system.was).find_map(|of| self.holds(of, was));
+        if let Some(own) = own {
+            return own.clone();
+        }
+        let is_held = self.held.iter().any(|(of, name)| name == was && !self.is_left(of, was));
+        if is_held { was.qualified(&system.name) } else { was.clone() }
+    }
+}
+
+fn rename_system(system: &mut System, all: &BTreeMap<SystemName, Renamed>, naming: &Naming<'_>) {
+    let own = all.get(&system.name).cloned().unwrap_or_default();
+    let name = |service: &mut ServiceName| {
+        if let Some(renamed) = own.get(service) {
+            *service = renamed.clone();
+        }
+    };
+    let earlier: Vec<BTreeSet<ServiceName>> = system
+        .services
+        .iter()
+        .map(|service| service.was.iter().map(|was| naming.earlier(system, was)).collect())
+        .collect();
+    for (service, was) in system.services.iter_mut().zip(earlier) {
+        let local = service.name.clone();
+        name(&mut service.name);
+        // Others of its system go on finding it under the name in their file.
+        if service.name.as_str() != local.as_str() {
+            service.aliases.insert(local);
+        }
+        service.was = was;
+        service.needs.iter_mut().for_each(name);
+        templates(service).for_each(|template| rename_template(template, &name));
+    }
+    system.smoke.iter_mut().for_each(|check| name(&mut check.service));
+    for denied in &mut system.denied {
+        name(&mut denied.to);
+        if let Origin::Service(from) = &mut denied.from {
+            rename_origin(from, &own, all);
+        }
+    }
+}
+
+/// A service that must not reach another may be of any system.
+fn rename_origin(from: &mut ServiceName, own: &Renamed, all: &BTreeMap<SystemName, Renamed>) {
+    let local = from.local().parse::<ServiceName>().unwrap_or_else(|_| from.clone());
+    let found = match from.system() {
+        Some(system) => all.get(system).and_then(|names| names.get(&local)),
+        None => own.get(&local).or_else(|| all.values().find_map(|names| names.get(&local))),
+    };
+    if let Some(found) = found {
+        *from = found.clone();
+    }
+}
+
+fn templates(service: &mut Service) -> impl Iterator<Item = &mut Template> {
+    let texts = service.files.values_mut().filter_map(|asset| match &mut asset.content {
+        Content::Text(template) => Some(template),
+        Content::Copy(_) => None,
+    });
+    let run = service.run.iter_mut().flat_map(|run| &mut run.args);
+    service.env.values_mut().chain(service.provides.values_mut()).chain(&mut service.args).chain(run).chain(texts)
+}
+
+fn rename_template(template: &mut Template, name: &dyn Fn(&mut ServiceName)) {
+    for piece in &mut template.0 {
+        if let Piece::Reference(Reference::Provided { service, .. }) = piece {
+            name(service);
+        }
+    }
+}
