@@ -27,6 +27,7 @@ mod jobs;
 mod killed;
 mod life;
 mod many;
+mod names;
 mod planted;
 mod ports;
 mod records;
