@@ -77,7 +77,7 @@ fn one_of_two_moves_to_a_third_system_with_what_it_stored() {
     deploy(&stage.sandbox, &[]);
     stage.add("shop", "epoch", port);
     deploy(&stage.sandbox, &[]);
-    stage.store("shop_epoch");
+    // What stores nothing loses no request.
     std::fs::rename(stage.file("shop"), stage.file("stall")).unwrap();
     let hammer = Hammer::start(&format!("127.0.0.1:{port}"), 500);
     let document = deploy(&stage.sandbox, &[]);
@@ -85,8 +85,14 @@ fn one_of_two_moves_to_a_third_system_with_what_it_stored() {
     for seen in hammer.until_answered("epoch") {
         assert_eq!(seen.failures, Vec::<String>::new());
     }
-    assert!(stage.stored("stall_epoch") && !stage.stored("shop_epoch"));
-    assert_eq!(via(&stage, "stall"), format!("127.0.0.1:{port}"));
-    assert_eq!(stage.status("shop", "epoch"), None);
+    // What is stored goes along.
+    stage.store("stall_epoch");
+    std::fs::rename(stage.file("stall"), stage.file("kiosk")).unwrap();
+    let plan = stage.sandbox.xtask(["plan", "--json"]).success().json();
+    assert_eq!(plan["removed"][0]["data"]["to"], "kiosk/epoch", "{plan:#}");
+    deploy(&stage.sandbox, &[]);
+    assert!(stage.stored("kiosk_epoch") && !stage.stored("stall_epoch"));
+    assert_eq!(via(&stage, "kiosk"), format!("127.0.0.1:{port}"));
+    assert_eq!(stage.status("stall", "epoch"), None);
     assert_eq!(deploy(&stage.sandbox, &[])["result"], "unchanged");
 }

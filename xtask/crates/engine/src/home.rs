@@ -116,7 +116,7 @@ impl Home {
 
     /// What a registry has of a service for several platforms.
     pub fn index(&self, service: &ServiceName) -> PathBuf {
-        self.dir.join("indexes").join(format!("{service}.json"))
+        self.dir.join("indexes").join(format!("{}.json", service.apart()))
     }
 
     /// What is known of base images, by their ID.
@@ -131,7 +131,7 @@ impl Home {
 
     /// That of one service.
     pub fn context(&self, service: &ServiceName) -> PathBuf {
-        self.contexts().join(service.as_str())
+        self.contexts().join(service.apart())
     }
 
     /// What engines are given for a push, while there is one.

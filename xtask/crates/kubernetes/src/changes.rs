@@ -21,7 +21,7 @@ const NAMED: usize = 5;
 pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemChanges>> {
     let (candidates, skipped) = release_context::candidates(core);
     let run = ReleaseContext::new(core, ctx, &candidates)?;
-    let compared = core.compare(&core.recorded()?, &run.running()?.observed(&core.names))?;
+    let compared = core.compare(&core.recorded()?, &run.running()?.observed(&core.names, &core.deployment.spec))?;
     let of = |candidate: &Candidate| -> Result<SystemChanges> {
         let system = &candidate.system.name;
         if let Some(Refusal { service, fault }) = compared.refusal(system, &core.deployment.environment) {
@@ -244,7 +244,7 @@ fn inspect(run: &ReleaseContext, candidate: &Candidate, proven: &VerifiedRelease
     }
     let there = drift::capture(core, system)?;
     for difference in drift::differences(&proven.objects, &there) {
-        let named = difference.service.as_deref().and_then(|name| name.parse::<ServiceName>().ok());
+        let named = difference.service.as_deref().and_then(|name| core.deployment.spec.called(system, name));
         let Some(service) = named.or_else(|| candidate.services().into_iter().next()) else { continue };
         let verify = core.deployment.environment.command("deploy --verify");
         let (object, what) = (&difference.object, &difference.what);

@@ -97,8 +97,10 @@ fn unsettled(core: &Kubernetes, system: &SystemName) -> Result<BTreeSet<(UnitId,
     let listed = listed.map_err(|refusal| kube::fault("look for what is stored", &refusal))?;
     let pair = |claim: &Value| {
         let (old, service) = annotation(claim, CAME_FROM).split_once('/')?;
-        let from = UnitId { system: old.parse().ok()?, service: service.parse().ok()? };
-        Some((from, UnitId { system: system.clone(), service: object::label(claim, SERVICE).parse().ok()? }))
+        let called = |system: &SystemName, text: &str| core.deployment.spec.called(system, text);
+        let old = old.parse().ok()?;
+        let from = UnitId { service: called(&old, service)?, system: old };
+        Some((from, UnitId { system: system.clone(), service: called(system, object::label(claim, SERVICE))? }))
     };
     Ok(listed.iter().filter_map(pair).collect())
 }
@@ -234,8 +236,9 @@ pub(super) fn under_way(core: &Kubernetes) -> Result<Vec<(UnitId, Value)>> {
     let all = all.map_err(|refusal| kube::fault("look for volumes", &refusal))?;
     let owned = |volume: Value| {
         let (system, service) = annotation(&volume, OWNER).split_once('/')?;
-        let owner = UnitId { system: system.parse().ok()?, service: service.parse().ok()? };
-        Some((owner, volume))
+        let system = system.parse().ok()?;
+        let service = core.deployment.spec.called(&system, service)?;
+        Some((UnitId { system, service }, volume))
     };
     Ok(all.into_iter().filter_map(owned).collect())
 }

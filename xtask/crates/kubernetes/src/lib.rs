@@ -131,7 +131,8 @@ impl Kubernetes {
         let access = Arc::new(Access::new(&deployment, ctx, Arc::clone(&platform))?);
         Ok(Self {
             platform,
-            records: Records::new(Arc::clone(&access), names.clone(), deployment.home.clone()),
+            records: Records::new(Arc::clone(&access), names.clone(), deployment.home.clone())
+                .telling_apart(&deployment.spec),
             names,
             access,
             ways: Ways::default(),
@@ -194,7 +195,7 @@ impl Target for Kubernetes {
     }
 
     fn observed(&self) -> Result<Observed> {
-        Ok(Running::look(self)?.observed(&self.names))
+        Ok(Running::look(self)?.observed(&self.names, &self.deployment.spec))
     }
 
     fn moving(&self, recorded: &Recorded) -> Result<BTreeMap<UnitId, StateMove>> {

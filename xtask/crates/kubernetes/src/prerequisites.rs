@@ -190,7 +190,7 @@ pub(super) fn secrets(
     let mut references = BTreeMap::new();
     for part in parts.iter().filter(|part| !part.secret_env.is_empty() || !part.secret_files.is_empty()) {
         let service = &part.service.name;
-        let Some(content) = content(core, part, parts, make)? else { return Ok(None) };
+        let Some(content) = content(core, system, part, parts, make)? else { return Ok(None) };
         // A name must not tell whoever sees it what a guess is compared with.
         let is_chosen = !part.given.is_empty() || secret_values::takes_given(part, parts);
         let key = if is_chosen { core.records.secret(NAMING, make.then(Shape::default))? } else { None };
@@ -209,6 +209,7 @@ pub(super) fn secrets(
 /// What is in the Secret of a service.
 fn content(
     core: &Kubernetes,
+    system: &SystemName,
     part: &WorkloadSpec,
     parts: &[WorkloadSpec],
     make: bool,
@@ -219,7 +220,7 @@ fn content(
             core.deployment.find_service(&service).is_some_and(|one| core.deployment.environment.manages(one));
         let secret = match is_managed {
             true => core.platform.provided(&service, &name)?,
-            false => secret_values::value(core, parts, &service, &name, make)?,
+            false => secret_values::value(core, (system, parts), &service, &name, make)?,
         };
         let Some(secret) = secret else { return Ok(None) };
         // What the platform provides is an address with a password in it.

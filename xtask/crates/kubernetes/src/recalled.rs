@@ -14,11 +14,10 @@ use std::time::Duration;
 
 /// A system by its proven release. Its contract is not known.
 pub(super) fn system(name: &SystemName, proven: &VerifiedRelease) -> System {
-    let services = super::recorded::services(proven);
     System {
         name: name.clone(),
         description: String::new(),
-        services: services.iter().map(|(name, values)| service(name, values)).collect(),
+        services: parts(proven).into_iter().map(|part| part.service).collect(),
         smoke: Vec::new(),
         denied: Vec::new(),
         jobs: Vec::new(),
@@ -28,7 +27,14 @@ pub(super) fn system(name: &SystemName, proven: &VerifiedRelease) -> System {
 
 /// The services of a proven release.
 pub(super) fn parts(proven: &VerifiedRelease) -> Vec<WorkloadSpec> {
-    super::recorded::services(proven).iter().map(|(name, values)| part(name, values)).collect()
+    let services = super::recorded::services(proven);
+    let called =
+        |need: ServiceName| services.keys().find(|known| known.as_str() == need.as_str()).cloned().unwrap_or(need);
+    let mut parts: Vec<WorkloadSpec> = services.iter().map(|(name, values)| part(name, values)).collect();
+    for part in &mut parts {
+        part.service.needs = std::mem::take(&mut part.service.needs).into_iter().map(called).collect();
+    }
+    parts
 }
 
 fn part(name: &ServiceName, values: &Value) -> WorkloadSpec {

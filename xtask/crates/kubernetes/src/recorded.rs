@@ -7,6 +7,7 @@ use anyhow::Result;
 use engine::reconcile::{Recorded, RecordedService, Stored, UnitId};
 use kube::object;
 use kube::path;
+use model::Spec;
 use model::name::{ServiceName, SystemName};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,9 +38,10 @@ pub(super) fn recorded(core: &Kubernetes) -> Result<Recorded> {
 }
 
 /// The unit that something belongs to, by its labels.
-pub(super) fn unit(object: &Value) -> Option<UnitId> {
-    let named = |label: &str| object::label(object, label).to_owned();
-    Some(UnitId { system: named(SYSTEM).parse().ok()?, service: named(SERVICE).parse().ok()? })
+pub(super) fn unit(spec: &Spec, object: &Value) -> Option<UnitId> {
+    let system = object::label(object, SYSTEM).parse().ok()?;
+    let service = spec.called(&system, object::label(object, SERVICE))?;
+    Some(UnitId { system, service })
 }
 
 /// The services of the newest proven release of a system, as the chart was given them.
@@ -54,7 +56,11 @@ pub(super) fn released(core: &Kubernetes, system: &SystemName) -> Result<BTreeMa
 /// The services of a proven release, as the chart was given them.
 pub(super) fn services(proven: &VerifiedRelease) -> BTreeMap<ServiceName, Value> {
     let services = proven.values["services"].as_object().into_iter().flatten();
-    services.filter_map(|(name, values)| Some((name.parse().ok()?, values.clone()))).collect()
+    let called = |name: &String| {
+        let known = proven.versions.keys().find(|known| known.as_str() == name);
+        known.cloned().or_else(|| name.parse().ok())
+    };
+    services.filter_map(|(name, values)| Some((called(name)?, values.clone()))).collect()
 }
 
 /// The names of all services of a system that something is known of.
@@ -83,7 +89,7 @@ pub(super) fn stored(core: &Kubernetes) -> Result<BTreeMap<UnitId, Stored>> {
         // One on its way out is of no use to anybody, and one that never got a volume stores nothing.
         let is_bound = !object::text(claim, "/spec/volumeName").is_empty();
         let stays = is_bound && !object::is_going(claim) && !is_under_way(claim);
-        unit(claim).filter(|_| stays).map(|unit| (unit, Stored { size: size(claim) }))
+        unit(&core.deployment.spec, claim).filter(|_| stays).map(|unit| (unit, Stored { size: size(claim) }))
     };
     let owned = under_way.iter().map(|(owner, volume)| (owner.clone(), Stored { size: size(volume) }));
     let mut all: BTreeMap<UnitId, Stored> = BTreeMap::new();

@@ -25,9 +25,10 @@ use engine::ledger::{Entry, Ledger};
 use engine::reconcile::UnitId;
 use engine::secrets::generate;
 use engine::store::{DocumentName, Documents};
+use model::Spec;
 use model::name::{JobName, ServiceName, SystemName};
 use model::secret::Shape;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,8 @@ pub struct Records {
     access: Arc<Access>,
     /// Where this machine keeps what was entered early.
     early: PathBuf,
+    /// The services that are told from others of their name.
+    apart: BTreeSet<UnitId>,
     /// Whether there is a place in the cluster by now.
     settled: Mutex<bool>,
 }
@@ -51,7 +54,31 @@ impl Records {
     pub(super) fn new(access: Arc<Access>, names: Names, home: Home) -> Self {
         let early = home.dir().join(EARLY);
         let documents = Documents::new(Secrets::new(Arc::clone(&access), names, home));
-        Self { documents, access, early, settled: Mutex::new(false) }
+        Self { documents, access, early, apart: BTreeSet::new(), settled: Mutex::new(false) }
+    }
+
+    /// The same, with the services that are told from others of their name.
+    pub(super) fn telling_apart(self, spec: &Spec) -> Self {
+        let all = spec
+            .systems
+            .iter()
+            .flat_map(|system| system.services.iter().map(|service| UnitId::new(&system.name, &service.name)));
+        Self { apart: all.filter(|unit| unit.service.system().is_some()).collect(), ..self }
+    }
+
+    /// A service of a system that is recorded under this name.
+    fn called(&self, system: &SystemName, name: ServiceName) -> ServiceName {
+        let marked = name.marked(system);
+        if self.apart.contains(&UnitId::new(system, &marked)) { marked } else { name }
+    }
+
+    fn releases(&self, system: &SystemName, document: &Value) -> Vec<VerifiedRelease> {
+        let mut releases = verified_release::parse(document);
+        for release in &mut releases {
+            let versions = std::mem::take(&mut release.versions).into_iter();
+            release.versions = versions.map(|(name, version)| (self.called(system, name), version)).collect();
+        }
+        releases
     }
 
     /// Lets the next question read everything again: somebody else may have deployed since.
@@ -64,7 +91,7 @@ impl Records {
     /// # Errors
     /// When they cannot be read.
     pub(super) fn history(&self, system: &SystemName) -> Result<Vec<VerifiedRelease>> {
-        Ok(verified_release::parse(&self.read(&DocumentName::releases(system))?))
+        Ok(self.releases(system, &self.read(&DocumentName::releases(system))?))
     }
 
     /// The systems that something is known of: those with a proven release, and those that something was made for.
@@ -90,7 +117,7 @@ impl Records {
         amended: impl Fn(VerifiedRelease) -> VerifiedRelease,
     ) -> Result<()> {
         self.change(&DocumentName::releases(system), |document| {
-            let mut releases = verified_release::parse(document);
+            let mut releases = self.releases(system, document);
             if let Some(newest) = releases.pop() {
                 releases.push(amended(newest));
                 verified_release::write(document, releases);
@@ -105,8 +132,9 @@ impl Records {
     pub(super) fn hand_secrets(&self, from: &UnitId, to: &UnitId) -> Result<()> {
         self.change(&DocumentName::secrets(), |document| {
             let Some(secrets) = document.as_object_mut() else { return };
+            let [given, heir] = [from, to].map(|unit| owner(secrets, &unit.system, &unit.service));
             let key = |name: &str| match name.split_once('.') {
-                Some((owner, own)) => (owner == from.service.as_str()).then(|| format!("{}.{own}", to.service)),
+                Some((owner, own)) => (owner == given).then(|| format!("{heir}.{own}")),
                 None => Some(format!("{}/{}", to.system, name.strip_prefix(&format!("{}/", from.system))?)),
             };
             let handed: Vec<(String, Value)> = secrets
@@ -124,7 +152,13 @@ impl Records {
     /// When it cannot be read.
     pub(super) fn state(&self, system: &SystemName) -> Result<BTreeMap<ServiceName, StatePlace>> {
         let document = self.read(&state_name())?;
-        Ok(state::parse(&document[SYSTEMS][system.as_str()]))
+        let places = state::parse(&document[SYSTEMS][system.as_str()]).into_iter();
+        let place = |place| match place {
+            StatePlace::Service(name) => StatePlace::Service(self.called(system, name)),
+            StatePlace::Managed(name) => StatePlace::Managed(self.called(system, name)),
+            StatePlace::Own => StatePlace::Own,
+        };
+        Ok(places.map(|(name, kept)| (self.called(system, name), place(kept))).collect())
     }
 
     /// Notes where the services of a system keep their state.
@@ -137,7 +171,7 @@ impl Records {
         }
         self.change(&state_name(), |document| {
             let mut noted = state::parse(&document[SYSTEMS][system.as_str()]);
-            noted.extend(places.clone());
+            noted.extend(places.iter().map(|(name, place)| (name.plain(), place.clone())));
             document[SYSTEMS][system.as_str()] = state::document(&noted);
         })
     }
@@ -202,6 +236,24 @@ impl Records {
             return Ok(());
         }
         self.change(&DocumentName::secrets(), |document| document[key] = json!(value))
+    }
+
+    /// What a secret of a service is kept under: its key, or that with the system in front where the key alone may be
+    /// another's. One that was `released` keeps the key that it had.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub(super) fn secret_key(
+        &self,
+        system: &SystemName,
+        service: &ServiceName,
+        key: String,
+        released: impl FnOnce() -> Result<bool>,
+    ) -> Result<String> {
+        let both = key.strip_prefix(&format!("{service}.")).map(|name| format!("{}.{name}", service.qualified(system)));
+        let Some(both) = both else { return Ok(key) };
+        let has_own = self.read(&DocumentName::secrets())?[&both].is_string();
+        Ok(if has_own || (service.system().is_some() && !released()?) { both } else { key })
     }
 
     /// The secret that is kept under a key, made in this shape if there is none; without a shape it is not made.
@@ -321,13 +373,13 @@ impl Records {
     ) -> Result<()> {
         self.forget_releases(system)?;
         let is_gone = !services.is_empty();
-        let of_these = |name: &str| {
-            let is_shared = is_gone && name.split_once('/').is_some_and(|(owner, _)| owner == system.as_str());
-            is_shared || services.iter().any(|service| is_secret_of(name, service))
-        };
         self.change_what_is_there(&DocumentName::secrets(), |document| {
             if let Some(secrets) = document.as_object_mut() {
-                secrets.retain(|name, _| !of_these(name));
+                let owners: Vec<String> = services.iter().map(|service| owner(secrets, system, service)).collect();
+                secrets.retain(|name, _| {
+                    let is_shared = is_gone && name.split_once('/').is_some_and(|(of, _)| of == system.as_str());
+                    !is_shared && !owners.iter().any(|owner| is_secret_of(name, owner))
+                });
             }
         })?;
         if is_gone {
@@ -384,8 +436,16 @@ fn state_name() -> DocumentName {
     DocumentName::new("state")
 }
 
-fn is_secret_of(name: &str, service: &ServiceName) -> bool {
-    name.split_once('.').is_some_and(|(owner, _)| owner == service.as_str())
+fn is_secret_of(name: &str, service: &str) -> bool {
+    name.split_once('.').is_some_and(|(owner, _)| owner == service)
+}
+
+/// What the secrets of a service are kept under: its name, or both where it has any there, or where the name alone may be
+/// another's.
+fn owner(secrets: &Map<String, Value>, system: &SystemName, service: &ServiceName) -> String {
+    let both = service.qualified(system).to_string();
+    let has_own = service.system().is_some() || secrets.keys().any(|name| is_secret_of(name, &both));
+    if has_own { both } else { service.to_string() }
 }
 
 #[cfg(test)]
@@ -394,10 +454,10 @@ mod tests {
 
     #[test]
     fn the_secrets_of_a_service_are_told_from_those_of_one_with_a_longer_name() {
-        let redis: ServiceName = "redis".parse().unwrap();
-        assert!(is_secret_of("redis.password", &redis));
+        let redis = "redis";
+        assert!(is_secret_of("redis.password", redis));
         for other in ["redis-2.password", "redis", "schema", "deployment_id"] {
-            assert!(!is_secret_of(other, &redis), "{other}");
+            assert!(!is_secret_of(other, redis), "{other}");
         }
     }
 }

@@ -10,6 +10,7 @@ use anyhow::Result;
 use engine::reconcile::{Observed, UnitId};
 use kube::object::{is_going, label, name, namespace};
 use kube::path;
+use model::Spec;
 use model::name::{ServiceName, SystemName};
 use remote_tools::helm::Release;
 use serde_json::Value;
@@ -114,9 +115,9 @@ impl Running {
     }
 
     /// What runs or is reached under the deployment's label, in the namespaces of its systems.
-    pub(super) fn observed(&self, names: &Names) -> Observed {
+    pub(super) fn observed(&self, names: &Names, spec: &Spec) -> Observed {
         let unit = |found: &Value| -> Option<UnitId> {
-            let unit = recorded::unit(found)?;
+            let unit = recorded::unit(spec, found)?;
             let is_its = namespace(found) == names.namespace(&unit.system);
             (is_its && !is_going(found)).then_some(unit)
         };
@@ -254,12 +255,13 @@ mod tests {
         let mut going = object("x-a", "a", "going");
         going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         let elsewhere = object("default", "a", "elsewhere");
+        let spec = model::load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap()).unwrap();
         let seen = Running {
             workloads: vec![object("x-a", "a", "web"), object("x-a", "a", "redis"), going, elsewhere, json!({})],
             ingresses: vec![object("x-a", "a", "web"), object("x-b", "b", "left")],
             ..Running::default()
         };
-        let observed = seen.observed(&Names::of("x-", "id", "home"));
+        let observed = seen.observed(&Names::of("x-", "id", "home"), &spec);
         let shown = |(unit, seen): (&UnitId, &Unit)| {
             let entrances = seen.entrances.iter().map(|entrance| format!(" {entrance}"));
             format!("{unit}{}", entrances.collect::<String>())

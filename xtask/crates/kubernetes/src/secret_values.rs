@@ -1,11 +1,12 @@
 //! The values of secrets in a cluster: made here, or given by whoever deploys.
 
 use super::Kubernetes;
+use super::recorded;
 use super::release_context::Candidate;
 use super::release_spec::WorkloadSpec;
 use anyhow::Result;
 use engine::secrets::{Lack, MissingSecret, read};
-use model::name::ServiceName;
+use model::name::{ServiceName, SystemName};
 use model::secret::{Secret, SecretSource, Shape};
 use model::system::Service;
 use std::collections::BTreeSet;
@@ -17,15 +18,17 @@ use std::collections::BTreeSet;
 /// When it cannot be read or made.
 pub(super) fn value(
     core: &Kubernetes,
-    parts: &[WorkloadSpec],
+    (system, parts): (&SystemName, &[WorkloadSpec]),
     service: &ServiceName,
     name: &str,
     make: bool,
 ) -> Result<Option<String>> {
+    let released = || Ok(recorded::service_names(core, system)?.contains(service));
+    let key = |key: String| core.records.secret_key(system, service, key, released);
     let Some((declared, secret)) = declared(parts, service, name) else {
-        return core.records.secret(&format!("{service}.{name}"), make.then(Shape::default));
+        return core.records.secret(&key(format!("{service}.{name}"))?, make.then(Shape::default));
     };
-    let key = declared.secret_key(name);
+    let key = key(declared.secret_key(name))?;
     if let SecretSource::Generated(shape) = secret.source {
         return core.records.secret(&key, make.then_some(shape));
     }

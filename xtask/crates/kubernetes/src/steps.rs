@@ -28,7 +28,7 @@ const INGRESS: Action = Action::new("ingress");
 
 pub(super) fn deploy(core: &Arc<Kubernetes>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
     let (recorded, running) = (core.recorded()?, Running::look(core)?);
-    let observed = running.observed(&core.names);
+    let observed = running.observed(&core.names, &core.deployment.spec);
     let changes = core.compare(&recorded, &observed)?;
     let is_there = core.platform.is_there()?;
     let under_way = if is_there { handover::under_way(core)? } else { Vec::new() };

@@ -65,6 +65,13 @@ impl Spec {
         all.filter(|(system, service)| is_named(text, &system.name, &service.name)).collect()
     }
 
+    /// A service of a system that is recorded under this name: as it is told apart from others, where it is.
+    pub fn called(&self, system: &SystemName, text: &str) -> Option<ServiceName> {
+        let of_system = self.systems.iter().filter(|known| known.name == *system).flat_map(|known| &known.services);
+        let known = of_system.map(|service| &service.name).find(|name| name.as_str() == text);
+        known.cloned().or_else(|| text.parse().ok())
+    }
+
     fn declared(&self) -> impl Iterator<Item = Holder> {
         let of_system = |system: &System| -> Vec<Holder> {
             system.services.iter().map(|service| (system.name.clone(), service.name.clone())).collect()
@@ -101,12 +108,9 @@ impl Naming<'_> {
         }
         // What no file declares any more where it was made, and what may come in its place.
         let all = || self.held.iter().filter(|(of, name)| of != system && name.local() == local.as_str());
-        let left: Vec<&Holder> = all().filter(|(of, _)| self.is_left(of, local)).collect();
+        let left: BTreeSet<&Holder> = all().filter(|(of, _)| self.is_left(of, local)).collect();
         let is_only_heir = others().all(|(of, _)| self.holds(of, local).is_some());
-        let from = match left.as_slice() {
-            [(_, from)] if is_only_heir => Some(from),
-            _ => None,
-        };
+        let from = left.first().filter(|_| is_only_heir && left.len() == 1).map(|(_, from)| from);
         if let Some(from) = from.filter(|from| from.system().is_none()) {
             return (from.clone(), None);
         }

@@ -135,6 +135,17 @@ impl ServiceName {
         Self { text, system: self.system.clone() }
     }
 
+    /// What only it is called, wherever its things are.
+    pub fn apart(&self) -> String {
+        self.system.as_ref().map_or_else(|| self.text.clone(), |system| self.qualified(system).text)
+    }
+
+    /// The same without its system, for what is recorded where that is known.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { text: self.text.clone(), system: None }
+    }
+
     /// The name in the file of a system, and nothing but that.
     pub(super) fn check_local(text: &str) -> Result<(), BadName> {
         parse_label(text).map(drop)

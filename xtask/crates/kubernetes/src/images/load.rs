@@ -45,7 +45,7 @@ impl Loads {
             &self.cluster,
             &Engine::as_typed(kind),
             &self.images.reference(wanted),
-            &self.archive(service.as_str()),
+            &self.archive(&service.apart()),
         ) {
             Some(lines) => lines.into_iter().map(Preview::Run).collect(),
             None => vec![Preview::Do(format!("nothing: {} runs what {kind} has", self.cluster))],
@@ -162,7 +162,7 @@ impl Work for LoadWork {
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let built = self.built()?;
         let engine = self.loads.core.engine.get(cx.proc)?.engine;
-        self.loads.give(cx, &engine, &built.reference, self.service.as_str())?;
+        self.loads.give(cx, &engine, &built.reference, &self.service.apart())?;
         Ok(Outcome::DoneWith(built.key))
     }
 }

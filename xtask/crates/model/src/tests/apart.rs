@@ -107,7 +107,7 @@ fn one_that_moves_to_another_system_takes_its_name_or_what_it_stored_along() {
         let db = spec.named("b/db")[0].1.clone();
         (db.name.to_string(), db.was.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
-    let moved = was(&[("b", DB), ("c", DB)], &[("a", "a_db"), ("c", "db")]);
+    let moved = was(&[("b", DB), ("c", DB)], &[("a", "a_db"), ("a", "a_db"), ("c", "db")]);
     assert_eq!(moved, ("b_db".to_owned(), vec!["a_db".to_owned()]));
     let renamed = DB.replace("port = 1337", "port = 1337\nwas = ['store']");
     let store = DB.replace("services.db", "services.store");
