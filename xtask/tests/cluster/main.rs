@@ -38,6 +38,7 @@ mod failure;
 mod jobs;
 mod killed;
 mod life;
+mod names;
 mod network;
 mod pulling;
 mod render;

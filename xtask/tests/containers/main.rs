@@ -36,6 +36,7 @@ mod interrupt;
 mod jobs;
 mod life;
 mod lost;
+mod names;
 mod network;
 mod ports;
 mod replacement;

@@ -23,7 +23,7 @@ const TERRAFORM: &str = "terraform";
 /// # Errors
 /// When the spec is wrong, or the Terraform files cannot be read.
 pub fn page(root: &Path) -> Result<String> {
-    let spec = model::load(root).map_err(Fault::from)?;
+    let spec = model::load(root).map_err(Fault::from)?.told_apart();
     let files = terraform_files(root)?;
     let concerns = terraform::read(&files);
     let parts = [

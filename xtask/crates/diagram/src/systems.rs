@@ -20,18 +20,18 @@ pub(super) fn diagram(systems: &[System]) -> String {
             }
         });
         let maybe = system.services.iter().filter(|service| maybe(service));
-        dashed.extend(maybe.map(|service| id("svc", service.name.as_str())));
+        dashed.extend(maybe.map(|service| id("svc", &service.name.apart())));
     }
     for service in systems.iter().flat_map(|system| &system.services) {
         if service.public {
-            chart.line(format!("clients ==> {}", id("svc", service.name.as_str())));
+            chart.line(format!("clients ==> {}", id("svc", &service.name.apart())));
         }
     }
     // Without a link a system that nobody outside calls would lie across the arrows to the others.
     for system in systems.iter().filter(|system| !system.services.iter().any(|service| service.public)) {
         let called = |service: &Service| system.services.iter().any(|other| other.needs.contains(&service.name));
         for service in system.services.iter().filter(|service| !called(service)) {
-            chart.line(format!("clients ~~~ {}", id("svc", service.name.as_str())));
+            chart.line(format!("clients ~~~ {}", id("svc", &service.name.apart())));
         }
     }
     for system in systems {
@@ -39,7 +39,7 @@ pub(super) fn diagram(systems: &[System]) -> String {
             for needed in &service.needs {
                 let there = system.services.iter().find(|other| other.name == *needed);
                 let arrow = if there.is_some_and(maybe) { "-.->" } else { "-->" };
-                let [from, to] = [&service.name, needed].map(|name| id("svc", name.as_str()));
+                let [from, to] = [&service.name, needed].map(|name| id("svc", &name.apart()));
                 chart.line(format!("{from} {arrow} {to}"));
             }
         }
@@ -49,7 +49,7 @@ pub(super) fn diagram(systems: &[System]) -> String {
 }
 
 fn draw(chart: &mut Chart, service: &Service) {
-    let id = id("svc", service.name.as_str());
+    let id = id("svc", &service.name.apart());
     let further = service.ports.values().map(|further| further.port);
     let ports: Vec<String> = service.port.into_iter().chain(further).map(|port| format!(" :{port}")).collect();
     let name = format!("{}{}", service.name, ports.concat());

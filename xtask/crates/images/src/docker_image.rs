@@ -50,7 +50,7 @@ impl DockerImage {
         let dockerfile = Dockerfile::read(text, &build.args);
         let refuse = |why: String| Fault::could_not_run("wrong-dockerfile", format!("`{}`: {why}", build.file));
         let bases = dockerfile.bases(build.target.as_deref()).map_err(|why| {
-            let hint = format!("`target` of `[services.{}.build]` names a stage of it", service.name);
+            let hint = format!("`target` of `[services.{}.build]` names a stage of it", service.name.local());
             refuse(why).hint(hint)
         })?;
         let fetched =

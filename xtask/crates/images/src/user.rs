@@ -23,7 +23,7 @@ pub(super) fn check(image: &str, user: &str, services: &[ServiceName]) -> Result
     let user = if user.is_empty() { "root" } else { user };
     let names: Vec<_> = services.iter().map(|service| format!("`{service}`")).collect();
     let cause = format!("`{image}` runs as `{user}`, and {} names no other user", names.join(", "));
-    let hint = format!("name a numeric one: `[services.{first}.container]` with `user = \"65532\"`");
+    let hint = format!("name a numeric one: `[services.{}.container]` with `user = \"65532\"`", first.local());
     Err(Fault::failed("image-user", cause).hint(hint))
 }
 

@@ -3,7 +3,8 @@
 
 use super::asset::Content;
 use super::environment::Environment;
-use super::load::Spec;
+use super::error::{Place, Sink, SpecErrors};
+use super::load::{SYSTEMS, Spec};
 use super::name::{ServiceName, SystemName};
 use super::smoke::Origin;
 use super::system::{Piece, Reference, Service, System, TargetKind, Template};
@@ -21,9 +22,28 @@ impl Spec {
     /// systems come and go, and one that moves to another system takes it along. Systems that are `unreadable` still have
     /// what they had.
     pub fn tell_apart(&mut self, environment: &mut Environment, unreadable: &BTreeSet<SystemName>, held: &[Holder]) {
-        let on_machine = matches!(environment.target, TargetKind::Host | TargetKind::Containers);
+        let on_machine = is_machine(environment.target);
+        self.rename(on_machine, unreadable, if on_machine { held } else { &[] });
+        let own = std::mem::take(&mut environment.service_env);
+        for (text, variables) in own {
+            let name = match self.named(&text).as_slice() {
+                [(_, only)] => only.name.shown(),
+                _ => text,
+            };
+            environment.service_env.entry(name).or_default().extend(variables);
+        }
+    }
+
+    /// The same where nothing is deployed.
+    #[must_use]
+    pub fn told_apart(mut self) -> Self {
+        self.rename(false, &BTreeSet::new(), &[]);
+        self
+    }
+
+    fn rename(&mut self, on_machine: bool, unreadable: &BTreeSet<SystemName>, held: &[Holder]) {
         let declared: BTreeSet<Holder> = self.declared().collect();
-        let naming = Naming { declared: &declared, unreadable, held: if on_machine { held } else { &[] }, on_machine };
+        let naming = Naming { declared: &declared, unreadable, held, on_machine };
         let mut all: BTreeMap<SystemName, Renamed> = BTreeMap::new();
         let mut used = BTreeSet::new();
         let mut moved: BTreeMap<ServiceName, ServiceName> = BTreeMap::new();
@@ -49,14 +69,32 @@ impl Spec {
         for file in &mut self.files {
             file.service = name_of(&file.system, &file.service).unwrap_or_else(|| file.service.clone());
         }
-        let own = std::mem::take(&mut environment.service_env);
-        for (text, variables) in own {
-            let name = match self.named(&text).as_slice() {
-                [(_, only)] => only.name.shown(),
-                _ => text,
-            };
-            environment.service_env.entry(name).or_default().extend(variables);
+    }
+
+    /// The services that a cluster cannot both reach from outside, as errors: the host name of each is its own. `named` narrows
+    /// them to those that one of these systems is part of.
+    ///
+    /// # Errors
+    /// When there are any.
+    pub fn check_hosts(&self, target: TargetKind, named: &[SystemName]) -> Result<(), SpecErrors> {
+        let sink = Sink::default();
+        let mut first: BTreeMap<&str, &SystemName> = BTreeMap::new();
+        let all =
+            self.systems.iter().flat_map(|system| system.services.iter().map(move |service| (&system.name, service)));
+        let has_host = |service: &Service| service.public && service.targets.contains(&target) && !is_machine(target);
+        for (system, service) in all.filter(|(_, service)| has_host(service)) {
+            let name = service.name.local();
+            let Some(other) = first.insert(name, system) else { continue };
+            if named.is_empty() || named.contains(system) || named.contains(other) {
+                let place = Place::File { path: format!("{SYSTEMS}/{system}.toml"), line: None };
+                let message = format!(
+                    "`services.{name}` is public, and so is that of `{other}`, which has the same host name; call one of them \
+                     otherwise, or leave one to others of its system: `public = false`"
+                );
+                sink.report(place, message);
+            }
         }
+        sink.finish(Some(()))
     }
 
     /// The services that a person may mean: `SERVICE`, or `SYSTEM/SERVICE`.
@@ -78,6 +116,11 @@ impl Spec {
         };
         self.systems.iter().flat_map(of_system)
     }
+}
+
+/// Whether all systems share one place there.
+fn is_machine(target: TargetKind) -> bool {
+    matches!(target, TargetKind::Host | TargetKind::Containers)
 }
 
 /// Whether a person means a service of a system by a text.

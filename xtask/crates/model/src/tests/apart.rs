@@ -8,6 +8,7 @@ use crate::{Holder, Spec, SpecErrors, environment, load};
 use std::collections::BTreeSet;
 
 const DB: &str = "[services.db]\ncrate = 'epoch'\nport = 1337\nprovides = { at = '${host}:${port}' }\n";
+const API_DB: &str = "[services.db]\ncrate = 'epoch'\nport = 1337\npublic = true\n";
 const API: &str = "[services.api]\ncrate = 'shortener'\nport = 8000\npublic = true\nneeds = ['db']\n\
                    env = { DB = '${db.at}' }\n[[smoke]]\nname = 'x'\nservice = 'db'\nrequest = 'GET /'\nstatus = 200\n";
 
@@ -136,6 +137,11 @@ fn a_name_that_may_be_either_s_is_refused_with_both() {
     let environment = environment(root.path(), "try", &[]).unwrap();
     let said = spec.in_environment(&environment, true).unwrap_err().to_string();
     assert!(said.ends_with("several systems have a service `db`; name one: `a/db`, `b/db`"), "{said}");
+    let both = load(self::root(&[("a", API_DB), ("b", API_DB)], TargetKind::Kubernetes, "").path()).unwrap();
+    let said = both.check_hosts(TargetKind::Kubernetes, &[]).unwrap_err().to_string();
+    assert!(said.starts_with("deploy/systems/b.toml: `services.db` is public, and so is that of `a`"), "{said}");
+    both.check_hosts(TargetKind::Kubernetes, &["c".parse().unwrap()]).unwrap();
+    both.check_hosts(TargetKind::Host, &[]).unwrap();
     for name in ["git", "secret", "file", "public_url"] {
         let said = wrong(load(
             self::root(&[("a", &DB.replace("services.db", &format!("services.{name}")))], TargetKind::Host, "").path(),

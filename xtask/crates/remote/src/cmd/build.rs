@@ -134,7 +134,7 @@ impl<'a> Outcome<'a> {
         let built = self.built.as_ref();
         let (wanted, order) = (self.order.wanted, self.order);
         json!({
-            "service": wanted.service.as_str(),
+            "service": wanted.service.shown(),
             "image": built.map_or(&order.reference, |built| &built.reference),
             "platform": wanted.platform.as_str(),
             "id": built.map(|built| &built.id),
