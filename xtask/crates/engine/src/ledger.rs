@@ -187,6 +187,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_for_a_service_says_for_which() {
+        let service = |id: &str| {
+            let entry = Entry { system: Some("shop".to_owned()), ..entry(id) };
+            entry.service().map(|(system, service)| format!("{system}: {service}"))
+        };
+        let named = |name: &str| Some(format!("shop: {name}"));
+        assert_eq!((service("log of db"), service("data of shop_db/wal")), (named("db"), named("shop_db")));
+        for other in ["log of edge-shop", "edge of shop", "network", "log of", "log of A"] {
+            assert_eq!(service(other), None, "{other}");
+        }
+        assert_eq!(entry("log of db").service(), None);
+    }
+
+    #[test]
     fn two_that_have_one_ledger_open_lose_nothing() {
         let folder = std::env::temp_dir().join(format!("ledger-{}", std::process::id()));
         let path = folder.join("ledger.json");

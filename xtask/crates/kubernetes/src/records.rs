@@ -453,6 +453,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_secrets_of_one_name_are_told_apart_by_their_systems() {
+        let [shop, other]: [SystemName; 2] = ["shop", "other"].map(|name| name.parse().unwrap());
+        let db: ServiceName = "db".parse().unwrap();
+        let secrets = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), json!("x"))).collect::<Map<_, _>>();
+        let alone = secrets(&["db.password"]);
+        assert_eq!(owner(&alone, &shop, &db), "db");
+        // The other one never takes what it was not given, nor does it once it is alone.
+        assert_eq!(owner(&alone, &other, &db.marked(&other)), "other_db");
+        assert_eq!(owner(&secrets(&["db.password", "other_db.password"]), &other, &db), "other_db");
+        assert_eq!(owner(&secrets(&["db.password", "other_db.password"]), &shop, &db), "db");
+    }
+
+    #[test]
     fn the_secrets_of_a_service_are_told_from_those_of_one_with_a_longer_name() {
         let redis = "redis";
         assert!(is_secret_of("redis.password", redis));

@@ -110,7 +110,12 @@ fn logs() -> Command {
     let lines = option("lines", "LINES", about).short('n');
     Command::new("logs")
         .about("Show the logs of a service")
-        .arg(Arg::new("service").value_name("SERVICE").required(true).help("The service; SYSTEM/SERVICE where two have the name"))
+        .arg(
+            Arg::new("service")
+                .value_name("SERVICE")
+                .required(true)
+                .help("The service; SYSTEM/SERVICE where two have the name"),
+        )
         .args(environment())
         .arg(flag("follow", "Keep printing new lines").short('f'))
         .arg(lines.value_parser(value_parser!(usize)))
