@@ -83,8 +83,8 @@ impl Spec {
             self.systems.iter().flat_map(|system| system.services.iter().map(move |service| (&system.name, service)));
         let has_host = |service: &Service| service.public && service.targets.contains(&target) && !is_machine(target);
         for (system, service) in all.filter(|(_, service)| has_host(service)) {
-            let name = service.name.local();
-            let Some(other) = first.insert(name, system) else { continue };
+            let name = service.public_name.name.local();
+            let Some(other) = first.insert(name, system).filter(|other| *other != system) else { continue };
             if named.is_empty() || named.contains(system) || named.contains(other) {
                 let place = Place::File { path: format!("{SYSTEMS}/{system}.toml"), line: None };
                 let message = format!(
@@ -204,7 +204,13 @@ fn rename_system(system: &mut System, all: &BTreeMap<SystemName, Renamed>, namin
         }
         service.was = was;
         service.needs.iter_mut().for_each(name);
+        name(&mut service.public_name.holder);
         templates(service).for_each(|template| rename_template(template, &name));
+    }
+    for job in &mut system.jobs {
+        name(&mut job.of);
+        job.needs.iter_mut().for_each(name);
+        job.command.iter_mut().chain(&mut job.args).for_each(|template| rename_template(template, &name));
     }
     system.smoke.iter_mut().for_each(|check| name(&mut check.service));
     for denied in &mut system.denied {
