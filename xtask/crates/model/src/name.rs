@@ -146,6 +146,12 @@ impl ServiceName {
         Self { text: self.text.clone(), system: None }
     }
 
+    /// The same as its system's file has it.
+    #[must_use]
+    pub fn in_file(&self) -> Self {
+        Self { text: self.local().to_owned(), system: None }
+    }
+
     /// The name in the file of a system, and nothing but that.
     pub(super) fn check_local(text: &str) -> Result<(), BadName> {
         parse_label(text).map(drop)

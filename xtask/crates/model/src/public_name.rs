@@ -21,10 +21,10 @@ pub struct PublicName {
 }
 
 impl PublicName {
-    /// Everything under the name of the service.
+    /// Everything under the name that the service has in its file: what it is told from others by is not seen from outside.
     pub fn own(service: &ServiceName) -> Self {
         let paths = BTreeSet::from(["/".to_owned()]);
-        Self { name: service.clone(), paths, holder: service.clone(), is_shared: false }
+        Self { name: service.in_file(), paths, holder: service.clone(), is_shared: false }
     }
 
     /// What is opened first: its shortest path.
@@ -228,6 +228,14 @@ mod tests {
         }
         for path in ["", "api", "/api/", "//", "/a b", "/a`", "/a/../b", "/a?b", "/{x}"] {
             assert!(check_path(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_tells_a_service_from_others_is_not_seen_from_outside() {
+        let (service, shop): (ServiceName, _) = ("web".parse().unwrap(), "shop".parse().unwrap());
+        for told_apart in [service.marked(&shop), service.qualified(&shop)] {
+            assert_eq!(PublicName::own(&told_apart).name, service);
         }
     }
 }
