@@ -30,6 +30,8 @@ pub struct Pod {
 pub struct Needs {
     pub namespace: String,
     pub pods: Vec<Pod>,
+    /// It has programs that end.
+    pub has_jobs: bool,
 }
 
 /// What each system takes that can run in the cluster.
@@ -45,9 +47,9 @@ pub fn of(systems: &[System], environment: &Environment, target: TargetKind) -> 
             stores: part.stores,
             public: part.service.public,
             scales: part.service.scale.is_some(),
-            own: matches!(part.service.source, Source::Crate(_)),
+            own: !matches!(part.service.source, Source::Image { .. }),
         });
-        Some(Needs { namespace: names.namespace(&system.name), pods: pods.collect() })
+        Some(Needs { namespace: names.namespace(&system.name), pods: pods.collect(), has_jobs: !system.jobs.is_empty() })
     };
     systems.iter().filter_map(needs).collect()
 }

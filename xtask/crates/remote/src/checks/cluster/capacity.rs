@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn needs(pods: Vec<Pod>) -> Needs {
-        Needs { namespace: "shop".to_owned(), pods }
+        Needs { namespace: "shop".to_owned(), pods, has_jobs: false }
     }
 
     fn node(cpu: &str, memory: &str) -> Value {

@@ -43,6 +43,9 @@ const RIGHTS: [Right; 16] = [
     right("create", "coordination.k8s.io", "leases", true),
 ];
 
+/// What the systems with jobs take beside these.
+const OF_JOBS: [Right; 2] = [right("create", "batch", "jobs", true), right("create", "batch", "cronjobs", true)];
+
 impl Right {
     /// `create deployments.apps`
     fn words(self) -> String {
@@ -65,13 +68,17 @@ impl Right {
 pub(super) fn judge(subject: &Subject, api: &Api) -> Finding {
     let namespace =
         subject.needs.first().map_or_else(|| needs::home(&subject.environment), |needs| needs.namespace.clone());
-    let answers = std::thread::scope(|scope| {
-        let asked = RIGHTS.map(|right| {
+    let has_jobs = subject.needs.iter().any(|needs| needs.has_jobs);
+    let rights = RIGHTS.iter().chain(OF_JOBS.iter().filter(|_| has_jobs));
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let ask = |right: &'static Right| {
             let review = right.review(&namespace);
             (right, scope.spawn(move || api.create(REVIEWS, &review)))
-        });
-        asked.map(|(right, asked)| (right, asked.join()))
+        };
+        let asked: Vec<_> = rights.map(ask).collect();
+        asked.into_iter().map(|(right, asked)| (right, asked.join())).collect()
     });
+    let wanted = answers.len();
     let mut refused = BTreeSet::new();
     for (right, answer) in answers {
         match answer {
@@ -85,13 +92,13 @@ pub(super) fn judge(subject: &Subject, api: &Api) -> Finding {
             Err(_) => {}
         }
     }
-    verdict(&refused, &namespace)
+    verdict(&refused, wanted, &namespace)
 }
 
-fn verdict(refused: &BTreeSet<String>, namespace: &str) -> Finding {
-    let want = format!("{} rights", RIGHTS.len());
+fn verdict(refused: &BTreeSet<String>, wanted: usize, namespace: &str) -> Finding {
+    let want = format!("{wanted} rights");
     if refused.is_empty() {
-        return Finding::pass(format!("all {}", RIGHTS.len())).want(want);
+        return Finding::pass(format!("all {wanted}")).want(want);
     }
     let list = refused.iter().cloned().collect::<Vec<_>>();
     let detail = format!("you may not, in `{namespace}`: {}", list.join(", "));
@@ -118,8 +125,8 @@ mod tests {
     #[test]
     fn what_may_not_be_done_is_named() {
         use doctor::Outcome;
-        assert_eq!(verdict(&BTreeSet::new(), "shop").outcome, Outcome::Pass);
-        let finding = verdict(&BTreeSet::from(["create secrets".to_owned()]), "shop");
+        assert_eq!(verdict(&BTreeSet::new(), 16, "shop").outcome, Outcome::Pass);
+        let finding = verdict(&BTreeSet::from(["create secrets".to_owned()]), 16, "shop");
         assert_eq!(finding.detail.as_deref(), Some("you may not, in `shop`: create secrets"));
         assert_eq!((finding.outcome, finding.found.as_deref()), (Outcome::Fail, Some("1 missing")));
     }
