@@ -260,3 +260,14 @@ fn a_public_name_is_asked_by_way_of_the_proxy() {
     assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
     assert!(server.join().unwrap().starts_with("GET http://epoch.shop.example/now HTTP/1.1\r\n"));
 }
+
+/// What goes over TLS is tunnelled, and the name is the proxy's to resolve.
+#[test]
+fn a_public_name_over_tls_is_asked_for_a_tunnel() {
+    let (proxy, server) = serve("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+    let request = Request::get("https://epoch.shop.example/now".parse().unwrap(), LONG);
+    let command = curl::request(&request).unwrap().env("HTTPS_PROXY", proxy.to_string());
+    let output = crate::proc::brief(&command, LONG, &never).unwrap().unwrap();
+    assert!(curl::complaint(&String::from_utf8_lossy(&output.stderr)).contains("502"));
+    assert!(server.join().unwrap().starts_with("CONNECT epoch.shop.example:443 HTTP/1.1\r\n"));
+}
