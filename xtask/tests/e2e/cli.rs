@@ -84,7 +84,7 @@ fn help_needs_no_repository() {
 fn unknown_commands_and_flags_are_usage_errors() {
     refused(run_in(&nowhere(), &["deply"]), 2, &["'deply'", "'deploy'"]);
     refused(run_in(&nowhere(), &["deploy", "--forse"]), 2, &["'--forse'"]);
-    refused(run_in(&nowhere(), &["logs"]), 2, &["<SERVICE>"]);
+    refused(run_in(&nowhere(), &["run"]), 2, &["<JOB>"]);
     refused(run_in(&nowhere(), &["teardown", "--verify", "--keep-data"]), 2, &["cannot be used with"]);
 }
 

@@ -3,11 +3,10 @@
 use super::client::Hammer;
 use super::contract::document::{code, commands, deploy, edit, step};
 use super::contract::{self, Deployed};
-use super::sandbox::{Running, Sandbox, eventually, get, post};
+use super::sandbox::{Sandbox, eventually, get, post};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::path::Path;
 use supervisor::{Client, Connection, InstanceStatus};
 
 // What a test looks at.
@@ -231,48 +230,6 @@ fn a_moved_checkout_builds_nothing(sandbox: &mut Sandbox) {
     assert_eq!(step(&document, "build")["result"], "unchanged", "{document:#}");
     assert_eq!(commands(sandbox, &document), Vec::<Value>::new());
     assert!(epoch_says(sandbox).contains("sharp"));
-}
-
-// Logs.
-
-#[test]
-fn logs_are_printed_and_followed_across_a_restart() {
-    let sandbox = Sandbox::new("life-logs");
-    deploy(&sandbox, &["epoch"]);
-    let via = sandbox.via("epoch");
-    get(&via, "/first").unwrap();
-    let last = eventually("the request in the log", || {
-        let last = sandbox.xtask(["logs", "epoch", "-n", "1"]).success().stdout;
-        if last.contains("/first") { Ok(last) } else { Err(last) }
-    });
-    assert_eq!(last.lines().count(), 1);
-    assert!(sandbox.xtask(["logs", "epoch"]).success().stdout.contains("\"starting\""));
-
-    let file = sandbox.home().join("followed");
-    let mut command = sandbox.command(["logs", "epoch", "--follow", "-n", "1"]);
-    let follow = Running::of(command.stdout(File::create(&file).unwrap()).spawn().unwrap());
-    let process = base::os::identity(follow.pid()).unwrap();
-    followed(&file, "/first");
-    kill(pid(&sandbox, "epoch"));
-    eventually("another start", || get(&via, "/second"));
-    followed(&file, "/second");
-    follow.signal(Signal::SIGINT);
-    eventually("its end", || if base::os::is_alive(&process) { Err("it runs on".to_owned()) } else { Ok(()) });
-    follow.finish().exits(130);
-}
-
-fn followed(file: &Path, text: &str) {
-    eventually("the line in what was followed", || {
-        let so_far = std::fs::read_to_string(file).unwrap();
-        if so_far.contains(text) { Ok(()) } else { Err(so_far) }
-    });
-}
-
-#[test]
-fn logs_of_what_never_ran_say_so() {
-    let sandbox = Sandbox::new("life-silent");
-    let run = sandbox.xtask(["logs", "epoch"]).exits(1);
-    assert!(run.stderr.contains("`epoch` has logged nothing in environment `life-silent`"), "{}", run.stderr);
 }
 
 // Mishaps.

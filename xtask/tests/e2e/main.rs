@@ -26,6 +26,7 @@ mod interrupt;
 mod jobs;
 mod killed;
 mod life;
+mod logs;
 mod many;
 mod names;
 mod planted;

@@ -53,6 +53,12 @@ impl Paint {
     pub fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
+
+    /// The name of one of several, each in a colour of its own as far as there are any.
+    pub fn name(self, nth: usize, text: &str) -> String {
+        const COLOURS: [&str; 6] = ["36", "35", "34", "32", "33", "96"];
+        self.wrap(COLOURS[nth % COLOURS.len()], text)
+    }
 }
 
 /// Says something to whoever watches.

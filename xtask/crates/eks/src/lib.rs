@@ -37,7 +37,9 @@ use aws::infra::{Goal, Infra};
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::http::Endpoint;
-use engine::backend::{Contribution, Guard, Logs, PlatformPlan, Remains, SystemChanges, SystemStatus, Tags, Target};
+use engine::backend::{
+    Contribution, Guard, LogSource, PlatformPlan, Remains, Speaker, SystemChanges, SystemStatus, Tags, Target,
+};
 use engine::deployment::{Deployment, Scope};
 use engine::home::Home;
 use engine::journal::Journal;
@@ -189,8 +191,8 @@ impl Target for Eks {
         changes::status(self, ctx)
     }
 
-    fn logs(&self, service: &ServiceName) -> Logs<'_> {
-        self.core.logs(service)
+    fn logs(&self, speaker: &Speaker) -> Box<dyn LogSource + '_> {
+        self.core.logs(speaker)
     }
 
     fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {

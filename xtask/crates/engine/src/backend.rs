@@ -2,11 +2,13 @@
 //! ask which one it is.
 
 mod answers;
+mod logs;
 
 pub use self::answers::{
     MovedTag, NOT_LOOKED_UP, PlatformPlan, Remains, ServiceState, ServiceStatus, Survivor, SystemChanges, SystemStatus,
     Tags,
 };
+pub use self::logs::{LogLine, LogRequest, LogSource, Said, Sink, Speaker};
 
 use crate::deployment::{Deployment, Scope, unknown_system};
 use crate::home::Home;
@@ -26,9 +28,7 @@ use model::name::{ServiceName, SystemName};
 use model::smoke::DeniedPath;
 use model::system::{Service, System};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Makes sure that every system that was named is one: declared, in a file that cannot be read, or recorded as made.
 ///
@@ -201,8 +201,8 @@ pub trait Target: Send + Sync {
     /// When what is there cannot be read.
     fn status(&self, ctx: &Ctx) -> Result<Vec<SystemStatus>>;
 
-    /// Where what a service says is read.
-    fn logs(&self, service: &ServiceName) -> Logs<'_>;
+    /// Where what a service or a job says is read.
+    fn logs(&self, speaker: &Speaker) -> Box<dyn LogSource + '_>;
 
     /// Where the checks of a smoke contract reach a service, or why they cannot.
     ///
@@ -228,35 +228,6 @@ pub trait Target: Send + Sync {
 
 /// What [`Target::guard`] gives back when it is dropped.
 pub type Guard = Box<dyn Send>;
-
-/// Where what a service says is read.
-pub enum Logs<'t> {
-    /// From the end of the first of these that is there.
-    Files(Vec<PathBuf>),
-    /// From whoever keeps it.
-    Stream(Box<dyn LogStream + 't>),
-}
-
-/// Reads what all instances of a service say.
-pub trait LogStream {
-    /// Hands on lines as they come, each with the name of its instance where there are several, until there are no more
-    /// or `sink` says that nobody reads them.
-    ///
-    /// # Errors
-    /// When they cannot be had.
-    fn read(&self, ctx: &Ctx, request: &LogRequest, sink: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()>;
-}
-
-/// Which lines are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogRequest {
-    /// How many of the last lines come first.
-    pub lines: usize,
-    /// No line that is older.
-    pub since: Option<Duration>,
-    /// Go on until a signal comes.
-    pub follow: bool,
-}
 
 /// The steps of a target, and the systems that it cannot run here.
 pub struct Contribution {

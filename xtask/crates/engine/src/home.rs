@@ -3,7 +3,7 @@
 use crate::recorded_settings;
 use anyhow::Result;
 use base::files;
-use model::name::{EnvironmentName, ServiceName, SystemName};
+use model::name::{EnvironmentName, JobName, ServiceName, SystemName};
 use std::path::{Path, PathBuf};
 
 /// The folder of one environment. It is ignored by git and never below `target/`, so that `cargo clean` keeps it.
@@ -85,6 +85,10 @@ impl Home {
     /// What they said.
     pub fn job_logs(&self, system: &SystemName) -> PathBuf {
         self.dir.join("logs").join(system.as_str())
+    }
+
+    pub fn job_log(&self, system: &SystemName, job: &JobName) -> PathBuf {
+        self.job_logs(system).join(format!("{job}.log"))
     }
 
     pub fn data(&self, service: &ServiceName) -> PathBuf {

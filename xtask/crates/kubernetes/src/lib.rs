@@ -79,7 +79,7 @@ use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::Proc;
 use base::signal::Interrupts;
-use engine::backend::{Contribution, Guard, Logs, Remains, SystemChanges, SystemStatus, Tags, Target};
+use engine::backend::{Contribution, Guard, LogSource, Remains, Speaker, SystemChanges, SystemStatus, Tags, Target};
 use engine::deployment::{Deployment, Scope};
 use engine::home::Home;
 use engine::journal::Journal;
@@ -254,8 +254,8 @@ impl Target for Kubernetes {
         status::status(self)
     }
 
-    fn logs(&self, service: &ServiceName) -> Logs<'_> {
-        Logs::Stream(Box::new(logs::PodLogs { core: self, service: service.clone() }))
+    fn logs(&self, speaker: &Speaker) -> Box<dyn LogSource + '_> {
+        Box::new(logs::PodLogs { core: self, speaker: speaker.clone() })
     }
 
     fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {

@@ -1,4 +1,4 @@
-//! What the pods of a service say: all of them, in the order of time.
+//! What the pods of a service or a job say: all of them, in the order of time.
 //!
 //! Every line comes with its time, which is cut off again. It puts the lines of several pods in order, and tells where to
 //! go on when a connection ends before its pod does.
@@ -12,26 +12,45 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Fault;
 use base::terminal;
-use engine::backend::{LogRequest, LogStream};
+use engine::backend::{LogLine, LogRequest, LogSource, Said, Sink, Speaker};
 use kube::object;
 use kube::{Refusal, path};
-use model::name::ServiceName;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(super) struct PodLogs<'t> {
     pub(super) core: &'t Kubernetes,
-    pub(super) service: ServiceName,
+    pub(super) speaker: Speaker,
 }
 
-impl LogStream for PodLogs<'_> {
-    fn read(&self, ctx: &Ctx, request: &LogRequest, sink: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()> {
+impl PodLogs<'_> {
+    fn pods(&self) -> Result<Vec<Value>> {
+        let name = match &self.speaker {
+            Speaker::Service(_, service) => service.as_str(),
+            Speaker::Job(_, job) => job.as_str(),
+        };
+        pods::of(self.core, self.speaker.system(), name)
+    }
+}
+
+impl LogSource for PodLogs<'_> {
+    fn read(
+        &self,
+        ctx: &Ctx,
+        request: &LogRequest,
+        stop: &(dyn Fn() -> bool + Sync),
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
         self.core.records.learn_secrets();
-        let found = pods::of_service(self.core, &self.service)?;
+        let found = self.pods()?;
         if found.is_empty() {
             let environment = &self.core.deployment.environment;
-            let cause = format!("`{}` has no pod in environment `{}`", self.service, environment.name);
-            let hint = format!("`{}` shows what runs", environment.command("status"));
+            let cause = format!("`{}` has no pod in environment `{}`", self.speaker.shown(), environment.name);
+            let hint = match &self.speaker {
+                Speaker::Service(..) => format!("`{}` shows what runs", environment.command("status")),
+                // The pods of one that has ended are removed with it.
+                Speaker::Job(..) => format!("`{}` shows what it said in a run", environment.command("report")),
+            };
             return Err(Fault::failed("no-logs", cause).hint(hint).into());
         }
         let mut reading = Reading { core: self.core, named: found.len() > 1, last: BTreeMap::new() };
@@ -40,7 +59,8 @@ impl LogStream for PodLogs<'_> {
                 return Ok(());
             }
         }
-        if request.follow { follow::follow(&mut reading, &self.service, ctx, sink) } else { Ok(()) }
+        let is_read = sink(Said::UpToNow)?;
+        if request.follow && is_read { follow::follow(&mut reading, self, ctx, stop, sink) } else { Ok(()) }
     }
 }
 
@@ -82,12 +102,16 @@ impl Reading<'_> {
     }
 
     /// Whether somebody still reads.
-    fn hand_on(&mut self, line: &Line, sink: &mut dyn FnMut(&str) -> Result<bool>) -> Result<bool> {
+    fn hand_on(&mut self, line: &Line, sink: &mut Sink<'_>) -> Result<bool> {
         match self.last.get_mut(&line.pod) {
             Some(last) => last.clone_from(&line.time),
             None => drop(self.last.insert(line.pod.clone(), line.time.clone())),
         }
-        if self.named { sink(&format!("[{}] {}", line.pod, line.text)) } else { sink(&line.text) }
+        sink(Said::Line(LogLine {
+            text: line.text.clone().into_bytes(),
+            time: humantime::parse_rfc3339(&line.time).ok(),
+            instance: self.named.then(|| line.pod.clone()),
+        }))
     }
 }
 

@@ -49,7 +49,11 @@ pub fn of(systems: &[System], environment: &Environment, target: TargetKind) -> 
             scales: part.service.scale.is_some(),
             own: !matches!(part.service.source, Source::Image { .. }),
         });
-        Some(Needs { namespace: names.namespace(&system.name), pods: pods.collect(), has_jobs: !system.jobs.is_empty() })
+        Some(Needs {
+            namespace: names.namespace(&system.name),
+            pods: pods.collect(),
+            has_jobs: !system.jobs.is_empty(),
+        })
     };
     systems.iter().filter_map(needs).collect()
 }

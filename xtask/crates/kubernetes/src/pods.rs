@@ -6,7 +6,7 @@ use anyhow::Result;
 use base::error::Fault;
 use kube::object;
 use kube::path;
-use model::name::ServiceName;
+use model::name::{ServiceName, SystemName};
 use serde_json::Value;
 
 /// On pods that only try what the network lets through. They may have all labels of a service, and are not of it.
@@ -20,9 +20,17 @@ pub fn of_service(core: &Kubernetes, service: &ServiceName) -> Result<Vec<Value>
     let system = core
         .owner_of(service)?
         .ok_or_else(|| Fault::failed("no-service", format!("there is no service `{service}`")))?;
-    let selector = format!("{SERVICE}={service},{INSTANCE}={system},!{TRIAL}");
-    let pods = core.access.api()?.list(&path::POD.within(&core.names.namespace(&system)), &selector);
-    let mut pods = pods.map_err(|refusal| kube::fault(&format!("look for the pods of `{service}`"), &refusal))?;
+    of(core, &system, service.as_str())
+}
+
+/// All those of a service or a job of a system, the oldest first.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub fn of(core: &Kubernetes, system: &SystemName, name: &str) -> Result<Vec<Value>> {
+    let selector = format!("{SERVICE}={name},{INSTANCE}={system},!{TRIAL}");
+    let pods = core.access.api()?.list(&path::POD.within(&core.names.namespace(system)), &selector);
+    let mut pods = pods.map_err(|refusal| kube::fault(&format!("look for the pods of `{name}`"), &refusal))?;
     pods.sort_by(|a, b| (created(a), object::name(a)).cmp(&(created(b), object::name(b))));
     Ok(pods)
 }

@@ -1,13 +1,13 @@
 //! Goes on reading: a thread for each pod, those that come later included, until a signal comes.
 
 use super::line::{Line, Lines};
-use super::{Reading, log_path};
-use crate::{Kubernetes, pods};
+use super::{PodLogs, Reading, log_path};
+use crate::Kubernetes;
 use anyhow::Result;
 use base::ctx::Ctx;
+use engine::backend::Sink;
 use kube::object;
 use kube::path;
-use model::name::ServiceName;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,13 +23,14 @@ const UNREAD: usize = 1000;
 
 pub(super) fn follow(
     reading: &mut Reading<'_>,
-    service: &ServiceName,
+    logs: &PodLogs<'_>,
     ctx: &Ctx,
-    sink: &mut dyn FnMut(&str) -> Result<bool>,
+    stop: &(dyn Fn() -> bool + Sync),
+    sink: &mut Sink<'_>,
 ) -> Result<()> {
     let core = reading.core;
     let over = AtomicBool::new(false);
-    let stop = || over.load(Ordering::SeqCst) || ctx.interrupts.stopping();
+    let stop = || over.load(Ordering::SeqCst) || stop() || ctx.interrupts.stopping();
     std::thread::scope(|scope| {
         let (sender, lines) = sync_channel(UNREAD);
         let readers = Readers { scope, core, sender, stop: &stop };
@@ -42,7 +43,7 @@ pub(super) fn follow(
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 // A cluster that does not answer for a moment does not end it.
-                let found = pods::of_service(core, service).unwrap_or_default();
+                let found = logs.pods().unwrap_or_default();
                 readers.open(reading, &mut open, &found);
             }
             match lines.recv_timeout(SLICE) {

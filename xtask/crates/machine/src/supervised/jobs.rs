@@ -105,7 +105,7 @@ impl Supervised {
         let Some(mut launch) = self.runtime.job_launch(self, system, job, recipe, secrets)? else { return Ok(None) };
         let Some(key) = self.job_key(recipe, &launch.release)? else { return Ok(None) };
         launch.release = key;
-        launch.log = self.home().job_logs(&system.name).join(format!("{}.log", job.name));
+        launch.log = self.home().job_log(&system.name, &job.name);
         Ok(Some(JobSpec {
             system: system.name.clone(),
             name: job.name.clone(),
@@ -242,7 +242,7 @@ impl Supervised {
             return if keep { Ok(()) } else { files::remove(&self.home().jobs(system)) };
         };
         let record = self.job_record(system, job);
-        let log = self.home().job_logs(system).join(format!("{job}.log"));
+        let log = self.home().job_log(system, job);
         for path in [log.with_extension("log.1"), log, record.with_extension("lock"), record] {
             files::remove(&path)?;
         }

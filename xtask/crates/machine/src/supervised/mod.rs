@@ -11,6 +11,7 @@ mod given_secrets;
 mod holder;
 pub mod images;
 mod jobs;
+mod log_file;
 mod moving;
 mod outlook;
 mod ports;
@@ -31,6 +32,7 @@ pub mod teardown;
 mod verify;
 
 use self::addresses::{Addresses, Kept};
+use self::log_file::LogFile;
 use self::records::Past;
 use self::runtime::{Blocked, Runtime};
 use self::secrets::Secrets;
@@ -40,7 +42,9 @@ use base::ctx::{Ctx, Vars};
 use base::error::Fault;
 use base::http::Endpoint;
 use base::proc::Proc;
-use engine::backend::{Contribution, Earlier, Guard, Logs, Remains, SystemChanges, SystemStatus, Tags, Target};
+use engine::backend::{
+    Contribution, Earlier, Guard, LogSource, Remains, Speaker, SystemChanges, SystemStatus, Tags, Target,
+};
 use engine::deployment::{Deployment, Scope};
 use engine::home::Home;
 use engine::identity::Identity;
@@ -372,8 +376,8 @@ impl Target for Supervised {
         self.report_status()
     }
 
-    fn logs(&self, service: &ServiceName) -> Logs<'_> {
-        Logs::Files(vec![self.home().log(service)])
+    fn logs(&self, speaker: &Speaker) -> Box<dyn LogSource + '_> {
+        Box::new(LogFile::of(self, speaker))
     }
 
     fn endpoint(&self, service: &ServiceName) -> Result<Endpoint, String> {

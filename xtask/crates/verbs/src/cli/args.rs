@@ -1,5 +1,6 @@
 //! What each command takes, as types.
 
+use super::level::Level;
 use clap_complete::Shell;
 use engine::deployment::EnvironmentArgs;
 use std::ffi::OsString;
@@ -56,12 +57,19 @@ pub struct ReadArgs {
 
 #[derive(Debug)]
 pub struct LogsArgs {
-    pub service: String,
+    /// Services, jobs and systems; none means all that were deployed.
+    pub names: Vec<String>,
     pub environment: EnvironmentArgs,
     pub follow: bool,
     pub lines: usize,
     /// No line that is older.
     pub since: Option<Duration>,
+    /// Only entries that have this text.
+    pub grep: Option<String>,
+    /// Nothing that is less grave.
+    pub level: Option<Level>,
+    /// As it was written, without names.
+    pub raw: bool,
 }
 
 /// A cluster on this machine.

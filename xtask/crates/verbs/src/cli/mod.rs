@@ -4,8 +4,10 @@
 //! Built with clap's builder and not its derive macros, which would be a sixth of this tool's cold build.
 
 mod args;
+mod level;
 mod surface;
 
+pub use self::level::Level;
 pub use args::*;
 pub use surface::command;
 
@@ -120,11 +122,14 @@ impl Command {
                 // Whoever names a time wants all that was said in it.
                 let lines = if since.is_some() { usize::MAX } else { LINES };
                 Self::Logs(LogsArgs {
-                    service: m.one("service")?,
+                    names: m.many("names"),
                     environment: m.environment(),
                     follow: m.flag("follow"),
                     lines: m.one("lines").unwrap_or(lines),
                     since,
+                    grep: m.one("grep"),
+                    level: m.one("level"),
+                    raw: m.flag("raw"),
                 })
             }
             "cluster" => {

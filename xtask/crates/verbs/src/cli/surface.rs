@@ -1,5 +1,6 @@
 //! What `--help` shows: the commands, what they take, and the words for it.
 
+use super::level::Level;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
@@ -109,12 +110,12 @@ fn logs() -> Command {
     let about = "How many of the last lines to print first [default: 100, with `--since` all]";
     let lines = option("lines", "LINES", about).short('n');
     Command::new("logs")
-        .about("Show the logs of a service")
+        .about("Show what services and jobs say, in one stream by time")
         .arg(
-            Arg::new("service")
-                .value_name("SERVICE")
-                .required(true)
-                .help("The service; SYSTEM/SERVICE where two have the name"),
+            Arg::new("names")
+                .value_name("NAME")
+                .num_args(0..)
+                .help("Services, jobs or whole systems; none means all that are deployed"),
         )
         .args(environment())
         .arg(flag("follow", "Keep printing new lines").short('f'))
@@ -123,6 +124,16 @@ fn logs() -> Command {
             option("since", "TIME", "Only lines of the last TIME, such as `5m`")
                 .value_parser(humantime::parse_duration),
         )
+        .arg(option("grep", "TEXT", "Only what has TEXT in it; capitals matter where TEXT has any"))
+        .arg(
+            option(
+                "level",
+                "LEVEL",
+                "Only what is at least as grave: trace, debug, info, warn, error; and what says no level",
+            )
+            .value_parser(|text: &str| Level::parse(text).ok_or("one of trace, debug, info, warn, error")),
+        )
+        .arg(flag("raw", "Print lines as they were written, without names"))
 }
 
 fn cluster() -> Command {

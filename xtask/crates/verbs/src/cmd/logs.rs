@@ -1,167 +1,165 @@
-//! `logs`: what a service has said, and with `--follow` what it goes on saying.
+//! `logs`: what services and jobs have said, in one stream by time, and with `--follow` what they go on saying.
 
-mod since;
+mod entry;
+mod line;
+mod screen;
+mod speakers;
 
+use self::entry::{Assembly, Entry};
+use self::screen::Screen;
 use super::unreadable;
+use crate::Backends;
 use crate::cli::LogsArgs;
-use crate::{Backends, ui};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::{Exit, Fault};
-use base::redact;
-use engine::backend::{LogRequest, Logs, Target};
+use engine::backend::{LogRequest, LogSource, Said, Speaker};
 use engine::deployment::Deployment;
-use model::name::ServiceName;
-use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant, SystemTime};
 
-/// How often a followed file is looked at.
-const POLL: Duration = Duration::from_millis(200);
+/// Lines that nobody has shown yet; whoever reads slowly slows down the reading.
+const UNREAD: usize = 1000;
+/// How often it is looked whether an entry is whole.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// What is wanted of each entry.
+struct Filter<'a> {
+    args: &'a LogsArgs,
+    from: Option<SystemTime>,
+}
+
+/// What came of the reading of one log: the number of its speaker, and a line, or how it ended.
+type Heard = (usize, Result<Said>);
 
 /// # Errors
-/// When the service is unknown or has said nothing yet.
+/// When nobody of that name is known, or those that are have said nothing yet.
 pub fn run(args: &LogsArgs, ctx: &Ctx, backends: &Backends) -> Result<Exit> {
     let deployment = Deployment::load_recorded(ctx, &args.environment, &[])?;
     unreadable::tell(&deployment);
     let target = (backends.open)(deployment, ctx)?;
-    let service = known(target.as_ref(), &args.service)?;
-    match target.logs(&service) {
-        Logs::Files(paths) => match paths.first() {
-            Some(path) => print_file(args, ctx, (target.deployment(), &service), path),
-            None => Ok(Exit::Done),
-        },
-        Logs::Stream(stream) => {
-            let request = LogRequest { lines: args.lines, since: args.since, follow: args.follow };
-            stream.read(ctx, &request, &mut |line| print(format!("{line}\n").as_bytes()))?;
-            Ok(ctx.interrupts.first().map_or(Exit::Done, Exit::Interrupted))
+    let speakers = speakers::meant(target.as_ref(), &args.names)?;
+    let screen = Screen::new(ctx, args.raw, &speakers);
+    let sources: Vec<Box<dyn LogSource + '_>> = speakers.iter().map(|speaker| target.logs(speaker)).collect();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (sender, heard) = sync_channel::<Heard>(UNREAD);
+        for (nth, source) in sources.iter().enumerate() {
+            let (sender, over) = (sender.clone(), &over);
+            scope.spawn(move || listen(ctx, args, (nth, source.as_ref()), over, &sender));
         }
-    }
-}
-
-/// The service of that name: one that is declared, or that was recorded as made.
-fn known(target: &dyn Target, name: &str) -> Result<ServiceName> {
-    let declared = target.deployment().service(name).map(|(_, service)| service.name.clone());
-    match declared {
-        Err(unknown) if target.deployment().spec.named(name).is_empty() => {
-            let recorded = target.recorded()?;
-            let mut found = recorded
-                .units()
-                .map(|(unit, _)| unit)
-                .filter(|unit| model::is_named(name, &unit.system, &unit.service));
-            found.next().map(|unit| unit.service).ok_or(unknown)
-        }
-        declared => declared,
-    }
-}
-
-fn print_file(
-    args: &LogsArgs,
-    ctx: &Ctx,
-    (deployment, service): (&Deployment, &ServiceName),
-    path: &Path,
-) -> Result<Exit> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let environment = &deployment.environment;
-            let cause = format!("`{service}` has logged nothing in environment `{}`", environment.name);
-            let hint = format!("`{}` shows what runs", environment.command("status"));
-            return Err(Fault::failed("no-logs", cause).hint(hint).into());
-        }
-        Err(error) => return Err(error).with_context(|| format!("read `{}`", path.display())),
-    };
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).with_context(|| format!("read `{}`", path.display()))?;
-    let recent = match args.since {
-        Some(since) => recent(service, &text, since)?,
-        None => &text,
-    };
-    let recent = last_lines(recent, args.lines).to_vec();
-    if args.follow {
-        return follow(ctx, path, file, recent);
-    }
-    print(&recent)?;
-    Ok(Exit::Done)
-}
-
-fn recent<'t>(service: &ServiceName, text: &'t [u8], since: Duration) -> Result<&'t [u8]> {
-    let from = SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH);
-    let recent = since::since(text, from).ok_or_else(|| {
-        let cause = format!("the log of `{service}` has no timestamps, so `--since` cannot be used");
-        Fault::usage(cause).hint("`--lines` shows the last ones")
+        drop(sender);
+        let result = show(args, &speakers, &screen, &heard);
+        over.store(true, Ordering::SeqCst);
+        // Whoever waits to hand on a line is let go by this.
+        drop(heard);
+        result
     })?;
-    Ok(recent)
+    Ok(ctx.interrupts.first().map_or(Exit::Done, Exit::Interrupted))
 }
 
-/// Prints what is added until a signal comes; that is the way to end it, and so a success. A file that was cut or
-/// replaced is read from its beginning.
-fn follow(ctx: &Ctx, path: &Path, mut file: File, mut text: Vec<u8>) -> Result<Exit> {
+fn listen(
+    ctx: &Ctx,
+    args: &LogsArgs,
+    (nth, source): (usize, &dyn LogSource),
+    over: &AtomicBool,
+    sender: &SyncSender<Heard>,
+) {
+    // Which of the last lines are wanted is known once they are in order, and those that are not are left out.
+    let narrowed = args.grep.is_some() || args.level.is_some();
+    let lines = if narrowed { usize::MAX } else { args.lines };
+    let request = LogRequest { lines, since: args.since, follow: args.follow };
+    let stop = || over.load(Ordering::SeqCst);
+    let read = source.read(ctx, &request, &stop, &mut |said| Ok(sender.send((nth, Ok(said))).is_ok()));
+    if let Err(error) = read {
+        // Whoever is not there any more needs no answer.
+        let _ = sender.send((nth, Err(error)));
+    }
+}
+
+fn show(args: &LogsArgs, speakers: &[Speaker], screen: &Screen, heard: &Receiver<Heard>) -> Result<()> {
+    let from = args.since.map(|since| SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH));
+    let filter = Filter { args, from };
+    let (so_far, mut assemblies) = so_far(speakers, &filter, heard)?;
+    let wanted: Vec<&Entry> = so_far.iter().filter(|entry| filter.wants(entry)).collect();
+    if !screen.print_last(&wanted, args.lines)? {
+        return Ok(());
+    }
     loop {
-        let before = text.len();
-        file.read_to_end(&mut text).with_context(|| format!("read `{}`", path.display()))?;
-        // A secret is known by the whole of it: the beginning of a line waits for the rest, and not for ever.
-        let end = match text.iter().rposition(|byte| *byte == b'\n') {
-            Some(last) if text.len() > before => last + 1,
-            None if text.len() > before => 0,
-            _ => text.len(),
+        let ended = match heard.recv_timeout(SLICE) {
+            Ok((nth, Ok(Said::Line(line)))) => {
+                assemblies[nth].add(line, Instant::now());
+                false
+            }
+            Ok((_, Ok(Said::UpToNow))) => false,
+            // One that cannot be followed any more leaves the others.
+            Ok((nth, Err(error))) if speakers.len() > 1 => {
+                base::terminal::say(&format!("- {}: {error:#}", speakers[nth].shown()));
+                false
+            }
+            Ok((_, Err(error))) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
         };
-        if !print(&text[..end])? {
-            return Ok(Exit::Done);
+        let now = Instant::now();
+        for assembly in &mut assemblies {
+            let whole = assembly.take_whole(now, ended);
+            for entry in whole.iter().filter(|entry| filter.wants(entry)) {
+                if !screen.print(entry)? {
+                    return Ok(());
+                }
+            }
         }
-        text.drain(..end);
-        if ctx.interrupts.pause(POLL) {
-            return Ok(Exit::Interrupted(ctx.interrupts.first().unwrap_or_default()));
-        }
-        let here = file.metadata()?;
-        match std::fs::metadata(path) {
-            Ok(there) if there.ino() != here.ino() || there.dev() != here.dev() => {
-                file = File::open(path).with_context(|| format!("read `{}`", path.display()))?;
-            }
-            Ok(there) if there.len() < file.stream_position()? => {
-                file.seek(SeekFrom::Start(0))?;
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                ui::say("the log is gone: its service was torn down");
-                return Ok(Exit::Done);
-            }
-            Err(error) => return Err(error).with_context(|| format!("read `{}`", path.display())),
+        if ended {
+            return Ok(());
         }
     }
 }
 
-fn last_lines(text: &[u8], lines: usize) -> &[u8] {
-    let body = text.strip_suffix(b"\n").unwrap_or(text);
-    let start = match lines.checked_sub(1) {
-        None => return &[],
-        Some(nth) => body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').nth(nth).map(|(at, _)| at + 1),
-    };
-    &text[start.unwrap_or(0)..]
-}
-
-/// Prints without what is secret. Whether somebody still reads.
-fn print(bytes: &[u8]) -> Result<bool> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(&redact::bytes(bytes)).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error).context("print the log"),
+/// What was said up to now by all of them, in the order of time, and what goes on with the rest.
+fn so_far(speakers: &[Speaker], filter: &Filter<'_>, heard: &Receiver<Heard>) -> Result<(Vec<Entry>, Vec<Assembly>)> {
+    let mut assemblies: Vec<Assembly> = (0..speakers.len()).map(Assembly::of).collect();
+    let mut silent: Vec<anyhow::Error> = Vec::new();
+    let mut waited_for = speakers.len();
+    while waited_for > 0 {
+        match heard.recv() {
+            Ok((nth, Ok(Said::Line(line)))) => assemblies[nth].add(line, Instant::now()),
+            Ok((_, Ok(Said::UpToNow))) => waited_for -= 1,
+            Ok((_, Err(error))) if is_silence(&error) => {
+                waited_for -= 1;
+                silent.push(error);
+            }
+            Ok((_, Err(error))) => return Err(error),
+            // An interrupted one says nothing.
+            Err(_) => break,
+        }
     }
+    if silent.len() == speakers.len() {
+        return Err(silent.swap_remove(0));
+    }
+    let mut entries = Vec::new();
+    for (assembly, speaker) in assemblies.iter_mut().zip(speakers) {
+        let own = assembly.take_whole(Instant::now(), true);
+        if filter.from.is_some() && !own.is_empty() && own.iter().all(|entry| entry.time.is_none()) {
+            let cause = format!("the log of `{}` has no timestamps, so `--since` cannot be used", speaker.shown());
+            return Err(Fault::usage(cause).hint("`--lines` shows the last ones").into());
+        }
+        entries.extend(own);
+    }
+    entry::sort(&mut entries, speakers.len());
+    Ok((entries, assemblies))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::last_lines;
+fn is_silence(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Fault>().is_some_and(|fault| fault.code == "no-logs")
+}
 
-    #[test]
-    fn the_last_lines_are_whole() {
-        assert_eq!(last_lines(b"a\nb\nc\n", 2), b"b\nc\n");
-        assert_eq!(last_lines(b"a\nb\nc", 2), b"b\nc");
-        assert_eq!(last_lines(b"a\n", 5), b"a\n");
-        assert_eq!(last_lines(b"a\nb\n", 0), b"");
-        assert_eq!(last_lines(b"", 3), b"");
+impl Filter<'_> {
+    fn wants(&self, entry: &Entry) -> bool {
+        let is_new = self.from.is_none_or(|from| entry.time.is_none_or(|time| time >= from));
+        // What says no level may be of any.
+        let is_grave = self.args.level.is_none_or(|least| entry.level.is_none_or(|level| level >= least));
+        is_new && is_grave && self.args.grep.as_ref().is_none_or(|text| entry.contains(text))
     }
 }
