@@ -194,7 +194,7 @@ impl Work for NetworkWork {
             match engine.network(cx.proc, &name)? {
                 Some(network) => self.check_owner(NETWORK, &network)?,
                 None => {
-                    make_network(cx, &engine.network_create(&name, &self.names.labels(&self.system.name), internal))?
+                    make_network(cx, &engine.network_create(&name, &self.names.labels(&self.system.name), internal))?;
                 }
             }
         }
