@@ -205,9 +205,9 @@ fn an_engine_that_hangs_keeps_no_other_from_being_used() {
     answers(&scratch, "podman", "5.6.2", &podman_info());
     let started = Instant::now();
     let doctor = scratch.doctor(CONTAINERS);
-    assert!(started.elapsed() < Duration::from_secs(15));
+    assert!(started.elapsed() < Duration::from_secs(40));
     assert_eq!((found(&doctor, "engine.running"), doctor.code()), (is("pass", "podman 5.6.2"), 0));
-    assert!(doctor.check("engine.docker")["detail"].as_str().unwrap().contains("no answer within 5 s"));
+    assert!(doctor.check("engine.docker")["detail"].as_str().unwrap().contains("no answer within 15 s"));
 }
 
 #[test]

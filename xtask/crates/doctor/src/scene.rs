@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use supervisor::{Client, Connection, ServiceStatus, orphans};
 
 /// What is judged: the repository's own files, as far as they could be read.
@@ -149,10 +150,17 @@ impl Scene {
     /// Asks a program; the error is a sentence part that says what went wrong. `share` divides the deadline among
     /// programs that are asked one after the other.
     pub fn ask(&self, command: &CommandLine, share: u32) -> Result<Finished, String> {
-        let deadline = super::DEADLINE / share;
-        match self.proc.ask(command, deadline) {
+        self.ask_within(command, super::DEADLINE / share)
+    }
+
+    /// The same of one that may take as long as this.
+    ///
+    /// # Errors
+    /// A sentence part that says what went wrong.
+    pub fn ask_within(&self, command: &CommandLine, within: Duration) -> Result<Finished, String> {
+        match self.proc.ask(command, within) {
             Ok(Some(finished)) => Ok(finished),
-            Ok(None) => Err(format!("`{}` gave no answer within {} s", command.name(), deadline.as_secs_f32())),
+            Ok(None) => Err(format!("`{}` gave no answer within {} s", command.name(), within.as_secs_f32())),
             Err(error) => Err(format!("{error:#}")),
         }
     }

@@ -9,7 +9,8 @@ use model::container::EngineKind;
 use model::environment::Environment;
 use model::tool::{Program, Tool, VersionRequirement};
 use std::sync::{Arc, OnceLock};
-use tools::oci::{By, Engine, Facts, Found, Here, Mend, Silent, Why, candidates, mend};
+use std::time::Duration;
+use tools::oci::{By, Engine, Facts, Found, Here, Mend, Silent, Why, answers_within, candidates, mend};
 
 const TOOL: &str = "engine";
 const RUNNING: &str = "engine.running";
@@ -48,6 +49,7 @@ impl Subject {
     fn required(&self) -> Vec<Check> {
         let (tool, answers) = (self.tool.clone(), Arc::clone(&self.answers));
         let running = Check::new(Group::Tools, RUNNING, "engine in use", move |scene| running(scene, &tool, &answers));
+        let running = running.within(self.answers.within);
         let environment = self.environment.clone();
         vec![
             running.after("tool.engine").slow(true),
@@ -67,7 +69,7 @@ impl Subject {
             // Its parent says why.
             Err(_) => Finding::skip("no engine answers"),
         };
-        Check::new(Group::Machine, id, title, ask).after(RUNNING)
+        Check::new(Group::Machine, id, title, ask).after(RUNNING).within(self.answers.within)
     }
 
     /// What there is to know of one engine. That it is of no use fails only the check of them all.
@@ -82,32 +84,40 @@ impl Subject {
             Ok(found) => Finding::pass(format!("{} answers", found.facts.version)),
             Err(silent) => Finding::skip(silent.to_string()),
         })
+        .within(self.answers.within)
     }
 }
 
 /// What the engines said, each asked when first needed.
-struct Answers(Vec<(EngineKind, OnceLock<Result<Found, Silent>>)>);
+struct Answers {
+    of_each: Vec<(EngineKind, OnceLock<Result<Found, Silent>>)>,
+    /// As long as what uses them waits for one.
+    within: Duration,
+}
 
 impl Answers {
     fn new(wanted: Option<EngineKind>) -> Self {
-        Self(candidates(wanted).into_iter().map(|kind| (kind, OnceLock::new())).collect())
+        let of_each = candidates(wanted).into_iter().map(|kind| (kind, OnceLock::new())).collect();
+        Self { of_each, within: answers_within(wanted) }
     }
 
     fn of(&self, kind: EngineKind, scene: &Scene) -> Result<&Found, Silent> {
         let missing = Silent { kind, why: Why::Missing };
-        let Some((_, answer)) = self.0.iter().find(|(candidate, _)| *candidate == kind) else { return Err(missing) };
-        answer.get_or_init(|| ask(kind, scene)).as_ref().map_err(Clone::clone)
+        let Some((_, answer)) = self.of_each.iter().find(|(candidate, _)| *candidate == kind) else {
+            return Err(missing);
+        };
+        answer.get_or_init(|| ask(kind, scene, self.within)).as_ref().map_err(Clone::clone)
     }
 
     /// The first that answers. All are asked at once: one that does not answer keeps no other from being asked in time.
     fn used(&self, scene: &Scene) -> Result<&Found, Vec<Silent>> {
         std::thread::scope(|scope| {
-            for (kind, _) in &self.0 {
+            for (kind, _) in &self.of_each {
                 scope.spawn(|| self.of(*kind, scene).is_ok());
             }
         });
         let mut silent = Vec::new();
-        for (kind, _) in &self.0 {
+        for (kind, _) in &self.of_each {
             match self.of(*kind, scene) {
                 Ok(found) => return Ok(found),
                 Err(why) => silent.push(why),
@@ -117,11 +127,11 @@ impl Answers {
     }
 }
 
-fn ask(kind: EngineKind, scene: &Scene) -> Result<Found, Silent> {
+fn ask(kind: EngineKind, scene: &Scene, within: Duration) -> Result<Found, Silent> {
     let silent = |why| Silent { kind, why };
     let program = scene.find(kind.as_str()).ok_or_else(|| silent(Why::Missing))?;
     let engine = Engine { kind, program };
-    let answer = scene.ask(&engine.info(), 1).map_err(|words| silent(Why::Refused(words)))?;
+    let answer = scene.ask_within(&engine.info(), within).map_err(|words| silent(Why::Refused(words)))?;
     engine.found(&answer, &Here::look()).map_err(silent)
 }
 
@@ -140,7 +150,7 @@ fn running(scene: &Scene, tool: &Tool, answers: &Answers) -> Finding {
 }
 
 fn want(answers: &Answers) -> String {
-    answers.0.iter().map(|(kind, _)| kind.to_string()).collect::<Vec<_>>().join(" or ")
+    answers.of_each.iter().map(|(kind, _)| kind.to_string()).collect::<Vec<_>>().join(" or ")
 }
 
 fn recent(scene: &Scene, tool: &Tool, found: &Found) -> Finding {

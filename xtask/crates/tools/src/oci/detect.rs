@@ -17,6 +17,11 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// The same where no other may take its place: that which a deployment runs in, or that an environment names.
 const DEADLINE_OF_THE_ONLY: Duration = Duration::from_secs(60);
 
+/// How long an engine is waited for where this one is wanted, or any.
+pub fn answers_within(wanted: Option<EngineKind>) -> Duration {
+    if wanted.is_some() { DEADLINE_OF_THE_ONLY } else { DEADLINE }
+}
+
 /// When a person is told that an engine is waited for.
 const SLOW: Duration = Duration::from_secs(3);
 
@@ -59,7 +64,7 @@ impl fmt::Display for Silent {
 pub fn detect(proc: &Proc, wanted: Option<EngineKind>) -> Result<Found> {
     let mut silent = Vec::new();
     for kind in candidates(wanted) {
-        match ask(proc, kind, if wanted.is_some() { DEADLINE_OF_THE_ONLY } else { DEADLINE }) {
+        match ask(proc, kind, answers_within(wanted)) {
             Ok(found) => return Ok(found),
             Err(why) => silent.push(Silent { kind, why }),
         }

@@ -12,7 +12,7 @@ mod mend;
 
 pub use argv::{Label, Labels};
 pub use ask::remove;
-pub use detect::{Found, Lazy, Noted, Silent, Why, candidates, detect};
+pub use detect::{Found, Lazy, Noted, Silent, Why, answers_within, candidates, detect};
 pub use facts::{Facts, Here};
 pub use inspect::{Container, Image, Named, lines, says_absent, says_interface_gone};
 pub use mend::{By, Mend, mend};
