@@ -11,6 +11,7 @@ const SYSTEM: &str = r#"description = "a stranger with files of ours"
 
 [services.depot]
 image = "busybox"
+stop_within = "1s"
 port = 8000
 host_port = 6391
 public = true
