@@ -92,9 +92,9 @@ pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Resu
     })
 }
 
-/// What a service is called that is alone in its system: as that, unless another has that name.
+/// What a service is called that is alone in its system: as that, unless something public has that name.
 pub(crate) fn called(repository: &Repository<'_>, system: &SystemName) -> Result<ServiceName> {
-    let taken = |name: &str| repository.services.iter().any(|service| service.as_str() == name);
+    let taken = |name: &str| repository.public.iter().any(|service| service.local() == name);
     let own = name_of(system.as_str()).unwrap_or_default();
     Ok(unused(&own, taken).parse()?)
 }

@@ -168,8 +168,8 @@ mod tests {
     use std::path::Path;
 
     fn rendered(looked: &Looked, trial: &Trial) -> String {
-        let (images, services) = (ImagePins::new(), BTreeSet::new());
-        let repository = Repository { root: Path::new("/"), images: &images, services: &services };
+        let (images, public) = (ImagePins::new(), BTreeSet::new());
+        let repository = Repository { root: Path::new("/"), images: &images, public: &public };
         let pin = "docker.io/library/nginx:1.28".parse().unwrap();
         render(&sketch(&repository, &pin, "front".parse().unwrap(), looked, trial).unwrap())
     }

@@ -32,6 +32,6 @@ pub struct Repository<'a> {
     pub root: &'a Path,
     /// The public images that have a name already.
     pub images: &'a ImagePins,
-    /// The services that other systems have.
-    pub services: &'a BTreeSet<ServiceName>,
+    /// The names of what other systems have for the public, which are host names in a cluster.
+    pub public: &'a BTreeSet<ServiceName>,
 }

@@ -35,6 +35,8 @@ pub const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yam
 /// What is added to a compose file where it is there.
 const OVERRIDES: [&str; 4] =
     ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
+/// What a service cannot be called, as what templates and checks mean by these is something else.
+const RESERVED: [&str; 7] = ["file", "git", "port", "secret", "outside", "other-services", "public-url"];
 /// A larger file is nothing that tells where a service listens.
 const LARGEST: u64 = 1 << 16;
 
@@ -97,8 +99,8 @@ impl Reading<'_> {
     fn system(mut self) -> Result<Sketch, String> {
         self.whole();
         let services: Vec<(String, Node)> = self.top.get("services").entries().to_vec();
-        for (name, _) in services.iter().filter(|(_, node)| node.get("profiles").is_null()) {
-            let called = self.called(name)?;
+        for (name, node) in services.iter().filter(|(_, node)| node.get("profiles").is_null()) {
+            let called = self.called(name, node)?;
             self.names.insert(name.clone(), called);
         }
         for (name, node) in &services {
@@ -140,13 +142,13 @@ impl Reading<'_> {
         }
     }
 
-    /// What a service is called here: no other system has one of that name.
-    fn called(&self, name: &str) -> Result<ServiceName, String> {
+    /// What a service is called here: as there, unless it has ports for the public, and another system has the host name.
+    fn called(&self, name: &str, node: &Node) -> Result<ServiceName, String> {
         let own = name_of(name).ok_or_else(|| format!("`{name}` cannot be the name of a service"))?;
+        let published = !node.get("ports").is_null();
         let taken = |name: &str| {
-            let reserved = ["file", "secret", "outside", "other-services", "git", "public-url"].contains(&name);
-            reserved
-                || self.repository.services.iter().any(|service| service.as_str() == name)
+            RESERVED.contains(&name)
+                || published && self.repository.public.iter().any(|service| service.local() == name)
                 || self.names.values().any(|service| service.as_str() == name)
         };
         let system = self.sketch.name.as_str();

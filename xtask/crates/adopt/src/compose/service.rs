@@ -71,7 +71,7 @@ impl Reading<'_> {
         if service.name.as_str() != name && name_of(name).as_deref() == Some(name) {
             service.note(
                 Place::Service,
-                format!("Another system has a service `{name}`, so this one has a name of its own."),
+                format!("Another system has `{name}` for the public, so this one has a name of its own."),
             );
         }
     }

@@ -33,10 +33,10 @@ impl Root {
     }
 
     /// The sketch of `shop/compose.yaml`, where images say nothing of themselves.
-    fn sketch(&self, services: &[&str]) -> Sketch {
-        let services = services.iter().map(|name| name.parse().unwrap()).collect();
+    fn sketch(&self, public: &[&str]) -> Sketch {
+        let public = public.iter().map(|name| name.parse().unwrap()).collect();
         let images = ImagePins::from([("cache".to_owned(), "docker.io/library/redis:7.4".parse().unwrap())]);
-        let repository = Repository { root: &self.0, images: &images, services: &services };
+        let repository = Repository { root: &self.0, images: &images, public: &public };
         read(&repository, "shop/compose.yaml", "shop".parse().unwrap(), &|_| None).unwrap()
     }
 
@@ -239,19 +239,20 @@ networks: { front: , back: }
 }
 
 #[test]
-fn a_name_of_another_system_is_not_taken() {
+fn a_host_name_of_another_system_is_not_taken() {
     let root = Root::new(&[(
         "shop/compose.yaml",
         "services: { redis: { image: 'redis:7.4' }, web: { image: a/b, links: [redis], ports: [1080] } }",
     )]);
-    let text = render(&root.sketch(&["redis"]));
+    let text = render(&root.sketch(&["redis", "web"]));
     has(
         &text,
         &[
-            "[services.shop-redis]\n",
-            "aliases = [\"redis\"]",
-            "needs = [\"shop-redis\"]",
-            "Another system has a service `redis`",
+            "[services.redis]\n",
+            "[services.shop-web]\n",
+            "aliases = [\"web\"]",
+            "needs = [\"redis\"]",
+            "# Another system has `web` for the public",
         ],
     );
 }
@@ -259,9 +260,9 @@ fn a_name_of_another_system_is_not_taken() {
 #[test]
 fn a_file_that_is_none_is_told() {
     let root = Root::new(&[("shop/compose.yaml", "services:\n  web: [\n")]);
-    let services = BTreeSet::new();
+    let public = BTreeSet::new();
     let images = ImagePins::new();
-    let repository = Repository { root: &root.0, images: &images, services: &services };
+    let repository = Repository { root: &root.0, images: &images, public: &public };
     let told = |text: &str| {
         root.write("shop/compose.yaml", text);
         read(&repository, "shop/compose.yaml", "shop".parse().unwrap(), &|_| None).unwrap_err().to_string()

@@ -116,9 +116,9 @@ fn rehearse(args: &AddArgs, ctx: &Ctx, pin: &ImagePin) -> Result<Exit> {
 
 fn sketch(args: &AddArgs, ctx: &Ctx, source: &Source, name: SystemName) -> Result<Sketch> {
     let spec = model::load_readable(&ctx.root).spec;
-    let services: BTreeSet<ServiceName> =
-        spec.systems.iter().flat_map(|system| &system.services).map(|service| service.name.clone()).collect();
-    let repository = Repository { root: &ctx.root, images: &spec.images, services: &services };
+    let services = spec.systems.iter().flat_map(|system| &system.services).filter(|service| service.public);
+    let public: BTreeSet<ServiceName> = services.map(|service| service.public_name.name.clone()).collect();
+    let repository = Repository { root: &ctx.root, images: &spec.images, public: &public };
     match source {
         Source::Folder(folder) => folder::read(&repository, folder, name),
         Source::Compose(path) => {
