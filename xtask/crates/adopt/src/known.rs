@@ -76,6 +76,11 @@ pub(crate) fn variables(repository: &str, password: &str) -> Vec<(&'static str, 
     wanted.map(|(_, variable)| (*variable, password.to_owned())).collect()
 }
 
+/// Whether an image makes files before it serves, with a server of its own that only it reaches.
+pub(crate) fn stores(repository: &str) -> bool {
+    !variables(repository, "").is_empty()
+}
+
 /// The variable that has an image store things below the volume at `folder`, and what it is then.
 pub(crate) fn below_volume(repository: &str, folder: &str) -> Option<(&'static str, String)> {
     let last = repository.rsplit('/').next()?;

@@ -20,7 +20,8 @@ const BEFORE: [&str; 14] = [
     "port = ",
     "server.port=",
 ];
-const SOURCES: [&str; 12] = ["go", "js", "ts", "mjs", "py", "rb", "rs", "java", "php", "properties", "sh", "ex"];
+const SOURCES: [&str; 15] =
+    ["go", "js", "ts", "mjs", "py", "rb", "rs", "java", "php", "properties", "sh", "ex", "conf", "cs", "yml"];
 /// As far as anybody would look.
 const DEEP: usize = 3;
 const FILES: usize = 200;
@@ -46,12 +47,18 @@ pub(crate) fn server(dockerfile: &str) -> Option<(u16, &'static str)> {
 
 /// The first port that is found in a folder, and the file that has it.
 pub(crate) fn find(folder: &Path) -> Option<(u16, String)> {
-    let mut left = FILES;
-    search(folder, folder, DEEP, &mut left)
+    sources(folder).iter().find_map(|(shown, text)| Some((port(text)?, shown.clone())))
 }
 
-fn search(root: &Path, folder: &Path, deep: usize, left: &mut usize) -> Option<(u16, String)> {
-    let mut entries: Vec<_> = fs::read_dir(folder).ok()?.flatten().collect();
+/// The sources in a folder, as far as anybody would look: their paths from there, and what they say.
+pub(crate) fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    gather(folder, folder, DEEP, &mut found);
+    found
+}
+
+fn gather(root: &Path, folder: &Path, deep: usize, found: &mut Vec<(String, String)>) {
+    let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
     entries.sort_by_key(|entry| (entry.path().is_dir(), entry.file_name()));
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
@@ -59,23 +66,16 @@ fn search(root: &Path, folder: &Path, deep: usize, left: &mut usize) -> Option<(
             continue;
         }
         let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir()
-            && deep > 0
-            && let Some(found) = search(root, &path, deep - 1, left)
-        {
-            return Some(found);
+        if kind.is_dir() && deep > 0 {
+            gather(root, &path, deep - 1, found);
         }
         let is_source = name.starts_with("Dockerfile") || SOURCES.iter().any(|end| name.ends_with(&format!(".{end}")));
-        if !kind.is_file() || !is_source || entry.metadata().map_or(true, |metadata| metadata.len() > LARGEST) {
-            continue;
-        }
-        *left = left.checked_sub(1)?;
-        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        if let Some(port) = fs::read_to_string(&path).ok().as_deref().and_then(port) {
-            return Some((port, shown));
+        let is_small = || entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST);
+        if kind.is_file() && is_source && found.len() < FILES && is_small() {
+            let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            found.extend(fs::read_to_string(&path).ok().map(|text| (shown, text)));
         }
     }
-    None
 }
 
 fn port(text: &str) -> Option<u16> {

@@ -17,7 +17,8 @@ pub fn render(sketch: &Sketch) -> String {
     text.line(SCHEMA);
     text.note(&format!(
         "Made from `{}` by `cargo xtask add`. Read the comments: each says what was found, or what could not be carried \
-         over and why. `cargo xtask deploy {}` takes it from here.",
+         over and why. Nothing of it reaches the internet unless it says so: `reaches = [\"internet:443\"]`. \
+         `cargo xtask deploy {}` takes it from here.",
         sketch.from, sketch.name
     ));
     sketch.notes.iter().for_each(|note| text.note(note));
@@ -61,6 +62,10 @@ fn table(service: &Service, runs: &dyn Fn(&str) -> bool) -> Text {
         Source::Image(image) => text.line(&format!("image = {}", quoted(image))),
     }
     reached(&mut text, service, runs);
+    text.notes(service, Place::Replicas);
+    if let Some(replicas) = service.replicas {
+        text.line(&format!("replicas = {replicas}"));
+    }
     text.notes(service, Place::Ready);
     text.line(&format!("ready = {}", ready(service)));
     for (key, seconds) in [("ready_within", service.ready_within), ("stop_within", service.stop_within)] {
@@ -72,6 +77,7 @@ fn table(service: &Service, runs: &dyn Fn(&str) -> bool) -> Text {
     if !service.args.is_empty() {
         text.line(&format!("args = {}", list(&service.args)));
     }
+    ports(&mut text, service);
     build(&mut text, service);
     env(&mut text, service);
     files(&mut text, service);
@@ -82,11 +88,11 @@ fn table(service: &Service, runs: &dyn Fn(&str) -> bool) -> Text {
 /// How others reach it, and whom it needs.
 fn reached(text: &mut Text, service: &Service, runs: &dyn Fn(&str) -> bool) {
     text.notes(service, Place::Port);
-    if let Some(port) = service.port {
+    if let Some(port) = service.port.filter(|_| service.ports.is_empty()) {
         text.line(&format!("port = {port}"));
-    }
-    if let Some(port) = service.host_port.filter(|port| service.port != Some(*port)) {
-        text.line(&format!("host_port = {port}"));
+        if let Some(port) = host_port(service) {
+            text.line(&format!("host_port = {port}"));
+        }
     }
     text.notes(service, Place::Public);
     if service.public {
@@ -102,8 +108,28 @@ fn reached(text: &mut Text, service: &Service, runs: &dyn Fn(&str) -> bool) {
     }
 }
 
+/// The port of the machine, where that is another one.
+fn host_port(service: &Service) -> Option<u16> {
+    service.host_port.filter(|port| service.port != Some(*port))
+}
+
+/// Where it listens, where that is several ports.
+fn ports(text: &mut Text, service: &Service) {
+    let Some(port) = service.port.filter(|_| !service.ports.is_empty()) else { return };
+    let of_machine = |port: Option<u16>| port.map(|port| format!(", host_port = {port}")).unwrap_or_default();
+    let mut lines = vec![format!("main = {{ port = {port}{} }}", of_machine(host_port(service)))];
+    for (name, port) in &service.ports {
+        let speaks = if port.speaks.is_udp() { ", speaks = \"udp\"" } else { "" };
+        let host_port = of_machine(Some(port.host_port).filter(|host_port| *host_port != port.port));
+        let public = if port.public { ", public = true" } else { "" };
+        lines.push(format!("{} = {{ port = {}{host_port}{speaks}{public} }}", key(name), port.port));
+    }
+    text.table(&format!("services.{}.ports", service.name), lines);
+}
+
 fn ready(service: &Service) -> String {
     match (&service.ready, service.port) {
+        (Probe::Command(words), _) => format!("{{ command = {} }}", list(words)),
         (_, None) => "{ runs = \"5s\" }".to_owned(),
         (Probe::Http(path), _) => format!("{{ http = {} }}", quoted(path)),
         (Probe::Tcp, _) => "{ tcp = {} }".to_owned(),

@@ -3,7 +3,8 @@
 use model::container::{Cpu, Memory, User};
 use model::image::ImagePin;
 use model::name::{ServiceName, SystemName};
-use std::collections::BTreeMap;
+use model::port::FurtherPorts;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What is said of a service that nothing gives a port.
@@ -69,6 +70,8 @@ pub(crate) struct Service {
     pub(crate) source: Source,
     pub(crate) port: Option<u16>,
     pub(crate) host_port: Option<u16>,
+    /// What it listens on besides.
+    pub(crate) ports: FurtherPorts,
     pub(crate) public: bool,
     pub(crate) aliases: Vec<String>,
     pub(crate) needs: Vec<String>,
@@ -82,6 +85,7 @@ pub(crate) struct Service {
     /// In seconds.
     pub(crate) ready_within: Option<u64>,
     pub(crate) stop_within: Option<u64>,
+    pub(crate) replicas: Option<u32>,
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) container: Container,
     pub(crate) notes: Notes,
@@ -96,6 +100,7 @@ impl Service {
             source,
             port: None,
             host_port: None,
+            ports: FurtherPorts::new(),
             public: false,
             aliases: Vec::new(),
             needs: Vec::new(),
@@ -105,6 +110,7 @@ impl Service {
             ready: Probe::Tcp,
             ready_within: None,
             stop_within: None,
+            replicas: None,
             files: BTreeMap::new(),
             container: Container::default(),
             notes: Notes::default(),
@@ -126,6 +132,7 @@ pub(crate) enum Place {
     Port,
     Public,
     Needs,
+    Replicas,
     Ready,
     Env,
     Args,
@@ -141,6 +148,12 @@ pub(crate) enum Place {
 pub(crate) struct Notes(Vec<(Place, String)>);
 
 impl Notes {
+    /// Leaves out what holds for many services and was said of an earlier one.
+    pub(crate) fn say_once(&mut self, said: &mut BTreeSet<String>) {
+        let general = [Place::Replicas, Place::Container, Place::Allow];
+        self.0.retain(|(place, text)| !general.contains(place) || said.insert(text.clone()));
+    }
+
     pub(crate) fn at(&self, place: Place) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(at, _)| *at == place).map(|(_, text)| text.as_str())
     }
@@ -164,6 +177,7 @@ pub(crate) enum Source {
 pub(crate) enum Probe {
     Http(String),
     Tcp,
+    Command(Vec<String>),
 }
 
 /// What a service is given of the repository, or a text.

@@ -1,4 +1,4 @@
-//! Where a service listens, by what others say of it: in their variables, arguments and files.
+//! What others say of a service in their variables, arguments and files: where it listens, and that they need it.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,32 @@ pub(crate) fn port(name: &str, texts: &[String]) -> Option<u16> {
     counted.into_iter().max_by_key(|(_, times)| *times).map(|(port, _)| port)
 }
 
+/// What in the name of a variable says that its value is whom to connect to.
+const FOR_HOSTS: [&str; 8] = ["addr", "broker", "endpoint", "host", "node", "server", "url", "uri"];
+
+/// Whether the value of a variable of this name is somebody to connect to.
+pub(crate) fn is_for_host(variable: &str) -> bool {
+    let variable = variable.to_lowercase();
+    FOR_HOSTS.iter().any(|word| variable.contains(word))
+}
+
+/// Whether a text has a service's name where only one to connect to stands: in an address, or as the value of a `host`.
+pub(crate) fn is_host(name: &str, text: &str) -> bool {
+    text.lines().any(|line| {
+        line.match_indices(name).any(|(at, _)| {
+            let (before, after) = (&line[..at], &line[at + name.len()..]);
+            let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if before.ends_with(inner) || after.starts_with(inner) {
+                return false;
+            }
+            let in_address = before.ends_with("://") || before.ends_with('@');
+            let port = after.strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            let quoted = before.ends_with(['"', '\'']) && after.starts_with(['"', '\'']);
+            in_address || port || quoted && before.to_lowercase().contains("host")
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +71,25 @@ mod tests {
         ] {
             assert_eq!(port(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn whom_to_connect_to_is_told_from_what_is_only_called_so() {
+        for (text, wanted) in [
+            ("r = redis.Redis(host='redis', port=6379)", true),
+            ("redis://redis", true),
+            ("redis://:secret@redis/0", true),
+            ("tcp(redis:6379)/x", true),
+            ("upstream { server redis:6379; }", true),
+            ("const redis = require('redis');", false),
+            ("import redis", false),
+            ("image: redis:latest", false),
+            ("my-redis:6379 redis.example.com:6379", false),
+        ] {
+            assert_eq!(is_host("redis", text), wanted, "{text}");
+        }
+        assert!(
+            is_for_host("WORDPRESS_DB_HOST") && is_for_host("discovery.seed_hosts") && !is_for_host("POSTGRES_USER")
+        );
     }
 }

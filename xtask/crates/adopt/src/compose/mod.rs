@@ -6,6 +6,7 @@ mod health;
 mod left;
 mod mentions;
 mod mounts;
+mod needs;
 mod ports;
 mod service;
 mod source;
@@ -118,7 +119,9 @@ impl Reading<'_> {
                 Err(why) => self.say(format!("`{name}` is left out: {why}")),
             }
         }
+        self.find_needs();
         self.find_ports();
+        self.say_unneeded();
         self.settle();
         Ok(self.sketch)
     }
@@ -138,7 +141,10 @@ impl Reading<'_> {
         }
         let networks = self.top.get("networks").entries().len();
         if networks > 1 {
-            self.say("Its networks are one here: all services of a system reach each other, and no other system does.");
+            self.say(
+                "Its networks are one here: in containers all services of a system reach each other, in a cluster those that \
+                 need one another, and no other system does.",
+            );
         }
     }
 
@@ -262,8 +268,11 @@ impl Reading<'_> {
             .filter(|name| !self.sketch.services.iter().any(|service| service.name == **name))
             .map(ToString::to_string)
             .collect();
+        let mut said = BTreeSet::new();
         for service in &mut self.sketch.services {
-            if service.port.is_some_and(|port| port < 1024) {
+            service.notes.say_once(&mut said);
+            let further = service.ports.values().map(|port| port.port);
+            if service.port.into_iter().chain(further).any(|port| port < 1024) {
                 service.container.low_ports = true;
             }
             for need in service.needs.clone().iter().filter(|need| away.contains(need)) {

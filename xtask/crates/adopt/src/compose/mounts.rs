@@ -9,6 +9,10 @@ use std::path::Path;
 /// What the target of a folder begins with where programs store things.
 const STORES: [&str; 4] = ["/var/lib/", "/data", "/bitnami", "/usr/share/elasticsearch/data"];
 
+/// Folders of a machine in which nobody's programs store things: what is mounted from there is for reading or talking.
+const OF_MACHINE: [&str; 9] = ["/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var/run"];
+const BEGINS_EMPTY: &str = "that is a volume here, and begins empty.";
+
 /// One entry of `volumes`.
 struct Mount {
     kind: String,
@@ -93,8 +97,14 @@ impl Reading<'_> {
     fn bind(&mut self, service: &mut Service, mount: &Mount, source: &str, folder: Option<&str>) {
         let at = &mount.at;
         let Some(path) = self.within(source) else {
-            let note = format!("`{source}` at `{at}` is not in this repository, so it is not carried over.");
-            return service.note(Place::Files, note);
+            let note =
+                format!("`{source}` at `{at}` is of the machine, not of this repository, so it is not carried over.");
+            if mount.read_only || is_of_machine(source) {
+                return service.note(Place::Files, note);
+            }
+            let note = format!("`{source}` of the machine held what the service stores at `{at}`; {BEGINS_EMPTY}");
+            service.note(Place::Volumes, note);
+            return volume(service, at, at);
         };
         let full = self.repository.root.join(&path);
         let context = match &service.source {
@@ -111,8 +121,7 @@ impl Reading<'_> {
         }
         let stores = STORES.iter().any(|beginning| at.starts_with(beginning)) && !mount.read_only;
         if !full.exists() || full.is_dir() && (stores || is_empty(&full)) {
-            let note =
-                format!("`{source}` held what the service stores at `{at}`; that is a volume here, and begins empty.");
+            let note = format!("`{source}` held what the service stores at `{at}`; {BEGINS_EMPTY}");
             service.note(Place::Volumes, note);
             return volume(service, at, at);
         }
@@ -210,6 +219,10 @@ impl Reading<'_> {
         self.sketch.secrets.insert(word.clone(), secret);
         word
     }
+}
+
+fn is_of_machine(path: &str) -> bool {
+    OF_MACHINE.iter().any(|folder| within_folder(path, folder)) || path.ends_with(".sock") || path == "/"
 }
 
 fn trimmed(path: &str) -> String {

@@ -4,7 +4,6 @@ use super::Reading;
 use super::health::{Health, seconds};
 use super::left::{LEFT, NOT_BUILT, UNSAID};
 use super::mounts::volume;
-use super::ports::Ports;
 use super::source::Made;
 use super::variables::{escaped, pairs};
 use super::yaml::Node;
@@ -40,6 +39,7 @@ impl Reading<'_> {
         own_folder(&mut service, made.repository.as_deref());
         self.health(&mut service, node, &made);
         self.limits(&mut service, node, &made);
+        self.replicas(&mut service, node);
         self.confinement(&mut service, node, &made);
         self.left(&mut service, node);
         Ok(service)
@@ -73,74 +73,6 @@ impl Reading<'_> {
                 Place::Service,
                 format!("Another system has `{name}` for the public, so this one has a name of its own."),
             );
-        }
-    }
-
-    fn port(&mut self, service: &mut Service, node: &Node, made: &Made) {
-        let ports = Ports::read(node, &|text| self.variables.plain(text));
-        let (main, others) = ports.main();
-        let stands = |port: u16| format!("{} exposes {port}", made.by);
-        match main {
-            Some(main) => {
-                service.port = Some(main.own);
-                service.host_port = main.of_machine;
-                service.public = main.published && known::is_http(main.own);
-                if main.published && !service.public {
-                    let note = format!(
-                        "{} was published; that is no HTTP, and only services of its system reach it here.",
-                        main.own
-                    );
-                    service.note(Place::Public, note);
-                }
-            }
-            None if !made.ports.is_empty() => {
-                service.port = made.ports.first().copied();
-                if let [port, _, ..] = made.ports[..] {
-                    service.note(Place::Port, format!("{}, and more than that.", stands(port)));
-                }
-            }
-            None => service.port = made.usual,
-        }
-        for port in others {
-            service.note(
-                Place::Port,
-                format!(
-                    "{} is not carried over: `[services.NAME.ports]` in place of `port` has more than one.",
-                    port.own
-                ),
-            );
-        }
-        for other in ports.others {
-            service.note(Place::Port, format!("`{other}` is not carried over: no port of TCP, or several."));
-        }
-    }
-
-    fn needs(&mut self, service: &mut Service, node: &Node) {
-        let depends = node.get("depends_on");
-        let mut needs: Vec<String> = depends.entries().iter().map(|(name, _)| name.clone()).collect();
-        needs.extend(depends.items().iter().filter_map(|name| self.plain(name)));
-        for link in node.get("links").items().iter().filter_map(|link| self.plain(link)) {
-            let (name, alias) = link.split_once(':').unwrap_or((&link, ""));
-            if !alias.is_empty() && alias != name {
-                service.note(
-                    Place::Needs,
-                    format!("It knows `{name}` as `{alias}`: give that service `aliases = [\"{alias}\"]`."),
-                );
-            }
-            needs.push(name.to_owned());
-        }
-        for (name, how) in depends.entries() {
-            if how.get("condition").text() == Some("service_completed_successfully") {
-                let note = format!("`{name}` was to end before it starts; what ends is no service here.");
-                service.note(Place::Needs, note);
-            }
-        }
-        for name in needs {
-            match self.names.get(&name).map(ToString::to_string) {
-                Some(name) if service.needs.contains(&name) || name == service.name.as_str() => {}
-                Some(name) => service.needs.push(name),
-                None => service.note(Place::Needs, format!("It needs `{name}`, which is not carried over.")),
-            }
         }
     }
 
@@ -218,13 +150,14 @@ impl Reading<'_> {
         let plain = |text: &str| self.variables.plain(text);
         let of_file = || made.health.as_ref().and_then(|text| Health::of_dockerfile(text, service.port));
         let Some(health) = Health::read(node.get("healthcheck"), service.port, &plain).or_else(of_file) else { return };
-        match health.path {
-            Some(path) => service.ready = Probe::Http(path),
-            None => service.note(
+        match (health.path, made.repository.as_deref().filter(|repository| known::stores(repository))) {
+            (Some(path), _) => service.ready = Probe::Http(path),
+            (None, Some(_)) if service.port.is_some() => service.note(
                 Place::Ready,
-                "Its health check is a command; here it is ready when it takes connections. The command is `health` below, for \
-                 machines from which a container cannot be reached.",
+                "Its health check also succeeds while it makes its first files; it takes connections only after that. The \
+                 check is `health` below, for machines from which a container cannot be reached.",
             ),
+            (None, _) => service.ready = Probe::Command(health.command.clone()),
         }
         service.container.health = health.command;
         service.ready_within = health.within.filter(|seconds| *seconds > 30);
@@ -241,9 +174,32 @@ impl Reading<'_> {
         }
         service.stop_within =
             self.plain(node.get("stop_grace_period")).and_then(|text| seconds(&text)).filter(|stop| *stop > 0);
+        if service.stop_within.is_none() && self.plain(node.get("stop_signal")).is_some_and(|signal| !is_usual(&signal))
+        {
+            // It may not end by itself here, and compose would not have waited longer.
+            service.stop_within = Some(10);
+        }
         if service.ready_within.is_none() && !service.container.volumes.is_empty() {
             // What stores something may have to make its files first.
             service.ready_within = Some(120);
+        }
+    }
+
+    /// As many as compose runs. What stores something is alone anyway.
+    fn replicas(&mut self, service: &mut Service, node: &Node) {
+        let said = self.plain(node.get("scale")).or_else(|| self.plain(node.get("deploy").get("replicas")));
+        let said: Option<u32> = said.and_then(|text| text.parse().ok());
+        if !service.container.volumes.is_empty() {
+            if said.is_some_and(|several| several > 1) {
+                service.note(Place::Replicas, "There is one of it here, as it stores something.");
+            }
+            return;
+        }
+        service.replicas = Some(said.unwrap_or(1).clamp(1, 100));
+        if said.is_none() {
+            let note = "Compose runs one of it. Without this a cluster runs as many as its environment says: better, where \
+                        several can do their work side by side.";
+            service.note(Place::Replicas, note);
         }
     }
 
@@ -274,7 +230,7 @@ impl Reading<'_> {
                 Some(text) => format!("`{key}: {text}`"),
                 None => format!("`{key}`"),
             };
-            let harmless = key == "stop_signal" && value.text() == Some("SIGTERM")
+            let harmless = key == "stop_signal" && value.text().is_some_and(is_usual)
                 || key == "restart" && value.text() != Some("no");
             match why {
                 _ if harmless => {}
@@ -298,6 +254,11 @@ pub(crate) fn own_folder(service: &mut Service, repository: Option<&str>) {
         format!("`{variable}` is below its volume: it wants to own the folder that it stores things in."),
     );
     service.env.insert(variable.to_owned(), folder);
+}
+
+/// Whether a program is told to end by what it is told by here.
+fn is_usual(signal: &str) -> bool {
+    ["SIGTERM", "TERM", "15"].contains(&signal)
 }
 
 fn set(service: &mut Service, name: String, value: String) {

@@ -116,7 +116,8 @@ secrets: { npm-token: { environment: NPM_TOKEN } }
     has(
         &text,
         &[
-            "# 9000 is not carried over: `[services.NAME.ports]` in place of",
+            "ports]\nmain = { port = 5000, host_port = 8080 }\ntcp-9000 = { port = 9000, public = true }\n",
+            "stop_within = \"10s\"",
             "# `stop_signal: SIGINT` is not carried over: services are told to end by SIGTERM",
             "build]\nfile = \"docker/Dockerfile\"\ntarget = \"final\"\nargs = { REVISION = \"1\" }\nsecrets = [\"npm-token\"]",
             "npm-token = { from = \"env\", name = \"NPM_TOKEN\" }",
@@ -172,7 +173,7 @@ configs: { app: { content: "port = 5\n" } }
         &[
             "# Nothing says where it listens; 8000 is where others look for it.",
             "\"nginx.conf\" = { from = \"shop/proxy/nginx.conf\", at = \"/etc/nginx/conf.d/default.conf\" }",
-            "`/var/run/docker.sock` at `/var/run/docker.sock` is not in this repository",
+            "`/var/run/docker.sock` at `/var/run/docker.sock` is of the machine, not of this repository",
             "`./backend` was mounted over `/app` to see edits at once",
             "app = { text = \"port = 5\\n\", at = \"/app/app.toml\" }",
             "volumes = { db-data = \"/var/lib/postgresql/data\" }",
@@ -227,7 +228,7 @@ networks: { front: , back: }
             "# `again` extends `x`, which is in another file",
             "# It needs `debug`, which is not carried over.",
             "needs = [\"worker\"]",
-            "[services.worker]\nimage = \"worker\"\n# Nothing says where it listens, so it is a worker.",
+            "[services.worker]\nimage = \"worker\"\nreplicas = 1\n# Nothing says where it listens, so it is a worker.",
             "\naliases = [\"shop-web\"]",
             "\n\"discovery.type\" = \"single-node\"",
             "# Others cannot find it as `My_Web`",
@@ -236,6 +237,56 @@ networks: { front: , back: }
             "service = \"web\"",
         ],
     );
+}
+
+#[test]
+fn those_that_only_name_each_other_need_each_other() {
+    let compose = r#"
+services:
+  blog:
+    image: wordpress
+    ports: [80:80, 53:53/udp]
+    environment: [WORDPRESS_DB_HOST=db, WORDPRESS_DB_USER=wordpress]
+  db: { image: "mariadb:10.6", environment: { MYSQL_USER: blog, PEER_HOST: blog }, expose: [3306, 33060] }
+  dashboard:
+    image: grafana/grafana
+    volumes: ["./grafana:/etc/grafana/provisioning/datasources", "~/kept:/srv/kept", "/etc/hosts:/etc/hosts"]
+    deploy: { replicas: 3 }
+  metrics: { image: prom/prometheus, container_name: metrics-of-all }
+  counter: { build: counter }
+  store: { image: "redis:7.4", healthcheck: { test: [CMD, redis-cli, ping] } }
+  extra: { image: example/extra, expose: [700], scale: 2 }
+"#;
+    let others = [
+        ("shop/grafana/datasource.yml", "url: http://metrics-of-all:9090\n"),
+        ("shop/counter/Dockerfile", DOCKERFILE),
+        ("shop/counter/app.py", "import redis\nhits = redis.Redis(host='store', port=6379)\n"),
+    ];
+    let (text, system) = file(compose, &others);
+    let service = |name: &str| system.services.iter().find(|service| service.name.as_str() == name).unwrap();
+    let needs = |name: &str| service(name).needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        ["blog", "db", "dashboard", "metrics", "counter"].map(needs),
+        ["db", "", "metrics", "", "store"].map(str::to_owned)
+    );
+    assert_eq!((service("blog").replicas, service("extra").replicas), (Some(1), Some(2)));
+    assert_eq!(service("store").ready, model::system::Probe::Command(vec!["redis-cli".into(), "ping".into()]));
+    has(
+        &text,
+        &[
+            "# That it needs `db` is said by `WORDPRESS_DB_HOST` alone.",
+            "# That it needs `metrics` is said by its arguments or files alone.",
+            "# That it needs `store` is said by `app.py` alone.",
+            "main = { port = 80 }\nudp-53 = { port = 53, speaks = \"udp\", public = true }",
+            "main = { port = 3306 }\ntcp-33060 = { port = 33060 }",
+            "# Nobody is known to need it, and in a cluster only those that do reach it: `needs = [\"extra\"]` there.",
+            "`~/kept` of the machine held what the service stores at `/srv/kept`; that is a volume here",
+            "`/etc/hosts` at `/etc/hosts` is of the machine",
+            "volumes = { kept = \"/srv/kept\" }",
+            "# There is one of it here, as it stores something.",
+        ],
+    );
+    assert_eq!(text.matches("Nothing limits its memory").count(), 1, "{text}");
 }
 
 #[test]
