@@ -246,7 +246,7 @@ fn check(text: &mut Text, service: &Service) {
     match service.answers.or(asked) {
         Some(status) => text.line(&format!("status = {status}")),
         None => {
-            text.note("Any answer will do until `status = 200`, a text or `json = { … }` says which is the right one.");
+            text.note("Any answer below 500 will do until `status = 200`, a text or `json = { … }` says which is the right one.");
             text.line("contains = \"\"");
         }
     }

@@ -54,7 +54,7 @@ impl Method {
     }
 }
 
-/// Everything named must hold; what is not named is not looked at.
+/// Everything named must hold; what is not named is not looked at, but for a status that says that the server failed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Expectation {
     pub status: Option<u16>,

@@ -7,14 +7,23 @@ use serde_json::{Number, Value};
 /// How far the present second may be from that of `${now}`.
 const NOW_WITHIN: u64 = 120;
 
+/// From here on it is the server that failed, which proves nothing unless it is what is asked for.
+const FAILED: u16 = 500;
+
 /// More differences than this say no more.
 const SHOWN: usize = 5;
 
 /// Every difference as a phrase: `status 500, expected 404`. `now` is the present epoch second.
 pub(super) fn differences(response: &Response, expect: &Expectation, now: u64) -> Vec<String> {
     let mut found = Vec::new();
-    if let Some(status) = expect.status.filter(|status| *status != response.status) {
-        found.push(format!("status {}, expected {status}", response.status));
+    match expect.status {
+        Some(status) if status != response.status => {
+            found.push(format!("status {}, expected {status}", response.status));
+        }
+        None if response.status >= FAILED => {
+            found.push(format!("status {}, expected one below {FAILED} as none is named", response.status));
+        }
+        _ => {}
     }
     for (name, value) in &expect.headers {
         let any = Kind::of(value) == Some(Kind::Any);
@@ -187,6 +196,15 @@ mod tests {
                 assert_eq!(compare(json!(kind), other).len(), 1, "{kind} {other}");
             }
         }
+    }
+
+    #[test]
+    fn a_server_that_fails_is_a_difference_unless_that_is_named() {
+        let response = Response { status: 502, headers: Vec::new(), body: Vec::new() };
+        let mut expect = Expectation::default();
+        assert_eq!(differences(&response, &expect, 0), ["status 502, expected one below 500 as none is named"]);
+        expect.status = Some(502);
+        assert!(differences(&response, &expect, 0).is_empty());
     }
 
     #[test]
