@@ -154,7 +154,7 @@ impl Reading<'_> {
             (Some(path), _) => service.ready = Probe::Http(path),
             (None, Some(_)) if service.port.is_some() => service.note(
                 Place::Ready,
-                "Its health check also succeeds while it makes its first files; it takes connections only after that. The \
+                "Its health check may succeed while it still makes its first files; it takes connections only after that. The \
                  check is `health` below, for machines from which a container cannot be reached.",
             ),
             (None, _) => service.ready = Probe::Command(health.command.clone()),
