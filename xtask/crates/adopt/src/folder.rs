@@ -85,6 +85,7 @@ pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Resu
         from: shown.to_owned(),
         notes: Vec::new(),
         services: vec![service],
+        jobs: Vec::new(),
         secrets: BTreeMap::new(),
         images: BTreeMap::new(),
         copies: Vec::new(),

@@ -71,6 +71,7 @@ pub fn sketch(
         from: pin.to_string(),
         notes: Vec::new(),
         services: vec![service],
+        jobs: Vec::new(),
         secrets,
         images,
         copies: Vec::new(),

@@ -1,6 +1,6 @@
 //! The text of a system's file.
 
-use crate::sketch::{Allow, Content, File, Place, Probe, Secret, Service, Sketch, Source};
+use crate::sketch::{Allow, Content, File, Job, Place, Probe, Secret, Service, Sketch, Source};
 use std::collections::BTreeMap;
 
 /// Comments are broken where a line would be longer.
@@ -30,8 +30,24 @@ pub fn render(sketch: &Sketch) -> String {
         text.blank();
         text.0.push_str(&table(service, &runs).0);
     }
+    sketch.jobs.iter().for_each(|one| job(&mut text, one, &runs));
     smoke(&mut text, sketch);
     text.0
+}
+
+fn job(text: &mut Text, job: &Job, runs: &dyn Fn(&str) -> bool) {
+    text.blank();
+    job.notes.iter().for_each(|note| text.note(note));
+    text.line(&format!("[jobs.{}]", job.name));
+    text.line(&format!("of = {}", quoted(job.of.as_str())));
+    for (key, words) in [("command", &job.command), ("args", &job.args)] {
+        if !words.is_empty() {
+            text.line(&format!("{key} = {}", list(words)));
+        }
+    }
+    let needs: Vec<String> = job.needs.iter().filter(|need| runs(need)).cloned().collect();
+    text.line(&format!("needs = {}", list(&needs)));
+    text.line("when = \"before\"");
 }
 
 fn secrets(text: &mut Text, secrets: &BTreeMap<String, Secret>) {
@@ -62,6 +78,10 @@ fn table(service: &Service, runs: &dyn Fn(&str) -> bool) -> Text {
         Source::Image(image) => text.line(&format!("image = {}", quoted(image))),
     }
     reached(&mut text, service, runs);
+    text.notes(service, Place::Targets);
+    if service.only_containers {
+        text.line("targets = [\"containers\"]");
+    }
     text.notes(service, Place::Replicas);
     if let Some(replicas) = service.replicas {
         text.line(&format!("replicas = {replicas}"));

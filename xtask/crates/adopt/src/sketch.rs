@@ -21,6 +21,7 @@ pub struct Sketch {
     /// What is to be said of the whole of it.
     pub(crate) notes: Vec<String>,
     pub(crate) services: Vec<Service>,
+    pub(crate) jobs: Vec<Job>,
     /// Secrets that its services share, by name.
     pub(crate) secrets: BTreeMap<String, Secret>,
     /// Public images that have no name yet.
@@ -86,6 +87,8 @@ pub(crate) struct Service {
     pub(crate) ready_within: Option<u64>,
     pub(crate) stop_within: Option<u64>,
     pub(crate) replicas: Option<u32>,
+    /// It has more than a cluster takes.
+    pub(crate) only_containers: bool,
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) container: Container,
     pub(crate) notes: Notes,
@@ -111,6 +114,7 @@ impl Service {
             ready_within: None,
             stop_within: None,
             replicas: None,
+            only_containers: false,
             files: BTreeMap::new(),
             container: Container::default(),
             notes: Notes::default(),
@@ -124,6 +128,19 @@ impl Service {
     }
 }
 
+/// A program that ends before the release, of what a service is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Job {
+    pub(crate) name: String,
+    pub(crate) of: ServiceName,
+    /// In place of the image's program.
+    pub(crate) command: Vec<String>,
+    /// Templates, for that program.
+    pub(crate) args: Vec<String>,
+    pub(crate) needs: Vec<String>,
+    pub(crate) notes: Vec<String>,
+}
+
 /// The key of a service beside which a note stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -132,6 +149,7 @@ pub(crate) enum Place {
     Port,
     Public,
     Needs,
+    Targets,
     Replicas,
     Ready,
     Env,
@@ -193,6 +211,12 @@ pub(crate) enum Content {
     From(String),
     /// A template.
     Text(String),
+}
+
+impl Content {
+    pub(crate) fn path(&self) -> Option<&str> {
+        if let Self::From(path) = self { Some(path) } else { None }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

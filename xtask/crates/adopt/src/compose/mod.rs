@@ -3,6 +3,7 @@
 //! Source of the grammar: <https://docs.docker.com/reference/compose-file/>.
 
 mod health;
+mod jobs;
 mod left;
 mod mentions;
 mod mounts;
@@ -38,6 +39,8 @@ const OVERRIDES: [&str; 4] =
     ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
 /// What a service cannot be called, as what templates and checks mean by these is something else.
 const RESERVED: [&str; 7] = ["file", "git", "port", "secret", "outside", "other-services", "public-url"];
+/// What a cluster takes of the files of a service, in bytes.
+const CLUSTER_TAKES: u64 = 1 << 20;
 /// A larger file is nothing that tells where a service listens.
 const LARGEST: u64 = 1 << 16;
 
@@ -78,6 +81,7 @@ pub fn read(repository: &Repository<'_>, path: &str, name: SystemName, look: Loo
         from: path.to_owned(),
         notes: Vec::new(),
         services: Vec::new(),
+        jobs: Vec::new(),
         secrets: BTreeMap::new(),
         images: BTreeMap::new(),
         copies: Vec::new(),
@@ -119,6 +123,7 @@ impl Reading<'_> {
                 Err(why) => self.say(format!("`{name}` is left out: {why}")),
             }
         }
+        self.find_jobs();
         self.find_needs();
         self.find_ports();
         self.say_unneeded();
@@ -268,6 +273,7 @@ impl Reading<'_> {
             .filter(|name| !self.sketch.services.iter().any(|service| service.name == **name))
             .map(ToString::to_string)
             .collect();
+        let root = self.repository.root;
         let mut said = BTreeSet::new();
         for service in &mut self.sketch.services {
             service.notes.say_once(&mut said);
@@ -275,10 +281,27 @@ impl Reading<'_> {
             if service.port.into_iter().chain(further).any(|port| port < 1024) {
                 service.container.low_ports = true;
             }
+            let files = service.files.values().filter_map(|file| file.content.path());
+            if files.map(|path| size(&root.join(path))).sum::<u64>() > CLUSTER_TAKES {
+                service.only_containers = true;
+                let note = "It has more than 1 MiB of files, which no cluster takes: better, have its image hold them.";
+                service.note(Place::Targets, note);
+            }
             for need in service.needs.clone().iter().filter(|need| away.contains(need)) {
                 service.note(Place::Needs, format!("It needs `{need}`, which is not carried over."));
             }
         }
+    }
+}
+
+/// How many bytes a file has, or all of a folder.
+fn size(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(known) if known.is_dir() => {
+            fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum()
+        }
+        Ok(known) => known.len(),
+        Err(_) => 0,
     }
 }
 

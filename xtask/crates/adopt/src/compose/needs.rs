@@ -20,12 +20,6 @@ impl Reading<'_> {
             }
             needs.push(name.to_owned());
         }
-        for (name, how) in depends.entries() {
-            if how.get("condition").text() == Some("service_completed_successfully") {
-                let note = format!("`{name}` was to end before it starts; what ends is no service here.");
-                service.note(Place::Needs, note);
-            }
-        }
         for name in needs {
             match self.names.get(&name).map(ToString::to_string) {
                 Some(name) if service.needs.contains(&name) || name == service.name.as_str() => {}

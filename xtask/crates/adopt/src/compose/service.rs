@@ -51,6 +51,10 @@ impl Reading<'_> {
         names.extend(["container_name", "hostname"].iter().filter_map(|key| self.plain(node.get(key))));
         for (_, network) in node.get("networks").entries() {
             names.extend(network.get("aliases").items().iter().filter_map(|alias| self.plain(alias)));
+            if let Some(address) = self.plain(network.get("ipv4_address")) {
+                let note = format!("Its address was {address}; here it is found by its name alone.");
+                service.note(Place::Public, note);
+            }
         }
         for alias in names {
             let is_new = alias != service.name.as_str() && !service.aliases.contains(&alias);

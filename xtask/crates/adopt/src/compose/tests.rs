@@ -290,6 +290,49 @@ services:
 }
 
 #[test]
+fn what_others_wait_for_to_end_is_a_job() {
+    let compose = r#"
+services:
+  migrate:
+    build: app
+    command: ["./manage", "migrate", "--note", "$$5"]
+    environment: { A: same, B: other }
+    depends_on: [db, seed]
+  seed: { image: example/seed, command: [seed], depends_on: [db] }
+  web:
+    build: app
+    ports: [8000:8000]
+    environment: { A: same }
+    depends_on:
+      db: { condition: service_healthy }
+      migrate: { condition: service_completed_successfully }
+      seed: { condition: service_completed_successfully }
+    volumes: ["./large:/srv/large:ro"]
+    networks: { back: { ipv4_address: 10.0.0.7 } }
+  db: { image: "redis:7.4" }
+"#;
+    let large = "x".repeat(1 << 20);
+    let others = [("shop/app/Dockerfile", DOCKERFILE), ("shop/large/a", large.as_str()), ("shop/large/b", "x")];
+    let (text, system) = file(compose, &others);
+    let [job] = &system.jobs[..] else { panic!("{text}") };
+    let names = |names: &[ServiceName]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((job.name.as_str(), job.of.as_str(), names(&job.needs)), ("migrate", "web", vec!["db".to_owned()]));
+    assert_eq!(job.args.iter().map(ToString::to_string).collect::<Vec<_>>(), ["./manage", "migrate", "--note", "$$5"]);
+    assert_eq!(system.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["db", "web"]);
+    has(
+        &text,
+        &[
+            "# Others waited for it to end, so it runs before a release, with what `web` has.",
+            "# That has not its `B`: give them to it, too.",
+            "# `seed` is left out: others wait for it to end",
+            "needs = [\"db\"]\n# It has more than 1 MiB of files, which no cluster takes",
+            "\ntargets = [\"containers\"]\n",
+            "# Its address was 10.0.0.7; here it is found by its name alone.",
+        ],
+    );
+}
+
+#[test]
 fn a_host_name_of_another_system_is_not_taken() {
     let root = Root::new(&[(
         "shop/compose.yaml",
