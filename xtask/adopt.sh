@@ -122,4 +122,4 @@ if [ -n "$config" ]; then
     echo "its .cargo/config.toml stays as it is: add what follows"
     cat "$from/.cargo/config.toml"
 fi
-echo "next, there: cargo xtask add FOLDER_WITH_A_DOCKERFILE"
+echo "next, there: cargo xtask add FOLDER_WITH_A_DOCKERFILE, or the path of a compose file"
