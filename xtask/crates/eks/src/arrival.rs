@@ -242,7 +242,7 @@ fn answers(provider: &AlbIngress, core: &Kubernetes, cx: &StepCx<'_>, it: &Arriv
     let seen = RefCell::new(String::new());
     let ask = every(OFTEN, || {
         let answer = match http::send(&request, &|| cx.interrupts.stopping()) {
-            Ok(response) if response.passes_probe() => return Ok(Some(())),
+            Ok(response) if kubernetes::is_from(&it.declared.ready, &response) => return Ok(Some(())),
             Ok(response) => format!("status {}", response.status),
             Err(error) => error.to_string(),
         };

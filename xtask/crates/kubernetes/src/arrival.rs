@@ -6,15 +6,16 @@ use super::{Kubernetes, exposure, traffic};
 use anyhow::Result;
 use base::error::Fault;
 use base::http;
-use base::http::{Request, Url};
+use base::http::{Request, Response, Url};
 use engine::plan::runner::StepCx;
-use model::name::ServiceName;
-use model::system::Probe;
+use model::system::{Probe, Service};
 use std::cell::RefCell;
 use std::time::Duration;
 
 /// How long an ingress may take. Those in a cluster take seconds.
 const WITHIN: Duration = Duration::from_secs(120);
+/// What an ingress says of a host that it does not know.
+const NOT_FOUND: u16 = 404;
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -40,14 +41,14 @@ pub(super) fn wait(core: &Kubernetes, cx: &StepCx<'_>, wanted: &ReleaseSpec) -> 
         let Some(request) = traffic::request(core, service).or_else(|| undeclared(core, part)) else { continue };
         let seen = RefCell::new(String::new());
         let ask = || {
-            let Err(answer) = ask(&request, cx) else { return Ok(Some(())) };
+            let Err(answer) = ask(&request, &part.service, cx) else { return Ok(Some(())) };
             if *seen.borrow() != answer {
                 cx.status(format!("waiting for the ingress to lead to `{service}`: {answer}"));
                 seen.replace(answer);
             }
             Ok(None)
         };
-        cx.wait_for(WITHIN, ask, || unreached(core, service, &request, &seen.borrow()))?;
+        cx.wait_for(WITHIN, ask, || unreached(core, &part.service, &request, &seen.borrow()))?;
     }
     Ok(())
 }
@@ -65,18 +66,47 @@ fn undeclared(core: &Kubernetes, part: &WorkloadSpec) -> Option<Request> {
 
 /// # Errors
 /// What came instead of the answer of a service that is ready.
-fn ask(request: &Request, cx: &StepCx<'_>) -> Result<(), String> {
+fn ask(request: &Request, service: &Service, cx: &StepCx<'_>) -> Result<(), String> {
     match http::send(request, &|| cx.interrupts.stopping()) {
-        Ok(response) if response.passes_probe() => Ok(()),
+        Ok(response) if is_from(&service.ready, &response) => Ok(()),
         Ok(response) => Err(format!("status {}", response.status)),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn unreached(core: &Kubernetes, service: &ServiceName, request: &Request, seen: &str) -> Fault {
-    let (url, within) = (&request.url, WITHIN.as_secs());
-    let cause = format!("`{service}` is ready, but cannot be reached from outside within {within} s: {url}: {seen}");
-    let namespace = core.system_of(service).map(|system| core.names.namespace(&system.name)).unwrap_or_default();
-    Fault::failed("not-routed", cause)
-        .hint(format!("`kubectl describe ingress -n {namespace}` shows what the ingress controller reports"))
+/// Whether a service that is ready has answered itself. Where it is not asked over HTTP whether it is, nobody knows what it
+/// says at `/`: it may refuse. An ingress that leads nowhere has no such answer but 404.
+pub fn is_from(ready: &Probe, response: &Response) -> bool {
+    let refuses = (400..500).contains(&response.status) && response.status != NOT_FOUND;
+    response.passes_probe() || refuses && !ready.is_http()
+}
+
+fn unreached(core: &Kubernetes, service: &Service, request: &Request, seen: &str) -> Fault {
+    let (name, url, within) = (&service.name, &request.url, WITHIN.as_secs());
+    let cause = format!("`{name}` is ready, but cannot be reached from outside within {within} s: {url}: {seen}");
+    let namespace = core.system_of(name).map(|system| core.names.namespace(&system.name)).unwrap_or_default();
+    let reports = format!("`kubectl describe ingress -n {namespace}` shows what the ingress controller reports");
+    Fault::failed("not-routed", cause).hint(match service.ready.is_http() {
+        true => reports,
+        false => format!(
+            "if it has nothing there, name a path that it answers well: `ready = {{ http = \"/PATH\" }}`; {reports}"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_an_answer_where_nobody_knows_of_a_better_one() {
+        let statuses = [200, 302, 400, 401, 404, 502];
+        let are_from = |ready: &Probe| {
+            statuses.map(|status| is_from(ready, &Response { status, headers: Vec::new(), body: Vec::new() }))
+        };
+        let tcp = Probe::Tcp { send: None, expect: None };
+        assert_eq!(are_from(&tcp), [true, true, true, true, false, false]);
+        let http = Probe::Http { path: "/up".to_owned() };
+        assert_eq!(are_from(&http), [true, true, false, false, false, false]);
+    }
 }

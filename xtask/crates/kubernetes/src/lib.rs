@@ -63,6 +63,7 @@ pub mod traffic;
 mod values;
 mod verify;
 
+pub use self::arrival::is_from;
 pub use self::sample::sample_values;
 
 use self::access::Access;
