@@ -251,7 +251,8 @@ fn smoke(text: &mut Text, sketch: &Sketch) {
         text.blank();
         text.line("[[smoke]]");
         text.line(&format!("name = {}", quoted(&format!("{} answers", service.name))));
-        if public.len() > 1 {
+        // Another one may become public.
+        if sketch.services.len() > 1 {
             text.line(&format!("service = {}", quoted(service.name.as_str())));
         }
         check(text, service);

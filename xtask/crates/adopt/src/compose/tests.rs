@@ -118,6 +118,7 @@ secrets: { npm-token: { environment: NPM_TOKEN } }
         &[
             "ports]\nmain = { port = 5000, host_port = 8080 }\ntcp-9000 = { port = 9000, public = true }\n",
             "stop_within = \"10s\"",
+            "name = \"web answers\"\nservice = \"web\"\n",
             "# `stop_signal: SIGINT` is not carried over: services are told to end by SIGTERM",
             "build]\nfile = \"docker/Dockerfile\"\ntarget = \"final\"\nargs = { REVISION = \"1\" }\nsecrets = [\"npm-token\"]",
             "npm-token = { from = \"env\", name = \"NPM_TOKEN\" }",
