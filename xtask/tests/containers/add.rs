@@ -11,7 +11,7 @@ const COMPOSE: &str = r#"services:
   site:
     build: { context: ../pages, args: { GREETING: "${WORD:-hello}" } }
     ports: ["8088:8000"]
-    depends_on: [store]
+    environment: [STORE_HOST=store]
     restart: always
   store:
     image: redis:7.4
