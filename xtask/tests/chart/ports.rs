@@ -61,3 +61,46 @@ fn further_ports_are_those_of_the_service_and_open_to_whoever_needs_it() {
     let all: Vec<Value> = std::iter::once(main).chain(further.as_array().unwrap().clone()).collect();
     assert!(egress.iter().any(|rule| rule["ports"] == json!(all)), "{egress:#?}");
 }
+
+#[test]
+fn public_further_ports_have_a_load_balancer_that_everybody_is_let_in_by() {
+    let helm = skip::unless!(helm());
+    let mut values = sample("invoices", 2);
+    let service = &mut values["services"]["payment-provider"];
+    service["team"] = json!("payers");
+    service["ports"] = json!([
+        {"name": "grpc", "port": 9999, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
+        {"name": "line", "port": 7000, "protocol": "TCP", "publicPort": 700},
+        {"name": "dns", "port": 5300, "protocol": "UDP", "publicPort": 53},
+    ]);
+    let objects = helm.objects(&values);
+    let balancer = find(&objects, "Service", "payment-provider-balancer");
+    let ports = json!([
+        {"name": "line", "port": 700, "targetPort": "line", "protocol": "TCP"},
+        {"name": "dns", "port": 53, "targetPort": "dns", "protocol": "UDP"},
+    ]);
+    let spec = &balancer["spec"];
+    assert_eq!((&spec["type"], &spec["ports"]), (&json!("LoadBalancer"), &ports));
+    assert_eq!(spec["selector"], find(&objects, "Service", "payment-provider")["spec"]["selector"]);
+    assert_eq!((&find(&objects, "Service", "payment-provider")["spec"]["type"]), &json!("ClusterIP"));
+    let open = json!({"ports": [{"port": 7000, "protocol": "TCP"}, {"port": 5300, "protocol": "UDP"}]});
+    let rules = |objects: &[Value]| {
+        find(objects, "NetworkPolicy", "payment-provider")["spec"]["ingress"].as_array().unwrap().clone()
+    };
+    assert_eq!(*rules(&objects).last().unwrap(), open);
+    let services = &find(&objects, "Role", "payment-provider")["rules"][2];
+    assert_eq!(services["resourceNames"], json!(["payment-provider", "payment-provider-balancer"]));
+
+    // What the platform tells it, whose checks come to the main port.
+    let told = json!({"annotations": {"a/scheme": "internet-facing"}, "checks": ["10.0.0.0/20"]});
+    values["services"]["payment-provider"]["balancer"] = told;
+    let objects = helm.objects(&values);
+    let balancer = find(&objects, "Service", "payment-provider-balancer");
+    assert_eq!(balancer["metadata"]["annotations"], json!({"a/scheme": "internet-facing"}));
+    let checks = json!({"from": [{"ipBlock": {"cidr": "10.0.0.0/20"}}], "ports": [{"port": 8082, "protocol": "TCP"}]});
+    assert_eq!(rules(&objects)[rules(&objects).len() - 2..], [open, checks]);
+
+    values["services"]["invoice-app"]["aliases"] = json!(["payment-provider-balancer"]);
+    let said = helm.manifests(&values).unwrap_err();
+    assert!(said.contains("payment-provider-balancer is what the load balancer"), "{said}");
+}

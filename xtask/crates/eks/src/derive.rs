@@ -56,6 +56,12 @@ pub(super) fn tags(environment: &Environment) -> BTreeMap<String, String> {
     own.into_iter().chain(given).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// The same for an annotation: the tags of a load balancer and all that belongs to it.
+pub(super) fn tag_list(environment: &Environment) -> String {
+    let all: Vec<String> = tags(environment).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    all.join(",")
+}
+
 /// A name that is not longer than `most`: of one that is, the beginning and a digest of all of it.
 pub(super) fn fitting(name: &str, most: usize) -> String {
     if name.len() <= most {

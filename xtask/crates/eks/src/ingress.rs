@@ -65,7 +65,7 @@ fn common(environment: &Environment, names: &Names, certificate: Option<&Certifi
     let mut all = vec![
         ("scheme", "internet-facing".to_owned()),
         ("target-type", "ip".to_owned()),
-        ("tags", tags(environment)),
+        ("tags", derive::tag_list(environment)),
         (
             "load-balancer-attributes",
             format!(
@@ -89,12 +89,6 @@ fn common(environment: &Environment, names: &Names, certificate: Option<&Certifi
     }
     let class = environment.cluster.ingress_class.clone().map(|class| (CLASS.to_owned(), class));
     all.into_iter().map(|(key, value)| (format!("{PREFIX}/{key}"), value)).chain(class).collect()
-}
-
-/// The tags of the load balancer and all that belongs to it.
-fn tags(environment: &Environment) -> String {
-    let all: Vec<String> = derive::tags(environment).iter().map(|(key, value)| format!("{key}={value}")).collect();
-    all.join(",")
 }
 
 /// What the Ingress of one service says: how it is asked for its health, and which of those that share its host are looked
@@ -123,12 +117,12 @@ fn health(part: &WorkloadSpec) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use aws::infra::outputs::Subnet;
     use std::collections::BTreeSet;
 
-    fn environment(set: &[&str]) -> Environment {
+    pub(crate) fn environment(set: &[&str]) -> Environment {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
         let mut all = vec!["account=123456789012".to_owned(), "deployment_id=shop".to_owned()];
         all.extend(set.iter().map(|text| (*text).to_owned()));
@@ -143,7 +137,7 @@ mod tests {
         }
     }
 
-    fn outputs() -> Outputs {
+    pub(crate) fn outputs() -> Outputs {
         let subnet =
             |zone: &str, cidr: &str| (zone.to_owned(), Subnet { id: format!("subnet-{zone}"), cidr: cidr.to_owned() });
         Outputs {

@@ -19,6 +19,7 @@ mod guard;
 mod infrastructure;
 mod ingress;
 mod kubeconfig;
+mod network_balancer;
 mod platform;
 mod reconciled;
 mod request_path;

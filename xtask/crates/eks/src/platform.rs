@@ -1,6 +1,6 @@
 //! What a cluster on EKS gives the target `kubernetes`: a way in, a registry, queues and topics, load balancers.
 
-use super::{alb_ingress, egress, kubeconfig};
+use super::{alb_ingress, egress, kubeconfig, network_balancer};
 use anyhow::Result;
 use aws::Aws;
 use aws::infra::ledger::AwsLedger;
@@ -130,13 +130,21 @@ impl Platform for EksPlatform {
         if !self.calls_aws(&part.service) {
             let ports =
                 self.managed(&part.service).filter_map(|service| Some(egress::within(environment, service.port?)));
-            return Ok(Some(ServiceBindings { env: BTreeMap::new(), egress: ports.collect() }));
+            let egress = ports.collect();
+            let balanced = network_balancer::is_wanted(&part.service);
+            let balancer = match balanced.then(|| self.outputs()).transpose()? {
+                None => None,
+                Some(Some(outputs)) => network_balancer::of(&part.service, environment, &outputs),
+                Some(None) => return Ok(None),
+            };
+            return Ok(Some(ServiceBindings { env: BTreeMap::new(), egress, balancer }));
         }
         let Some(outputs) = self.outputs()? else { return Ok(None) };
+        let balancer = network_balancer::of(&part.service, environment, &outputs);
         let region = Some(self.aws().region.to_string());
         let named = [("AWS_REGION", region), ("TOPIC_ARN", outputs.topic_arn), ("QUEUE_URL", outputs.queue_url)];
         let env = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        Ok(Some(ServiceBindings { env, egress: egress::of(environment) }))
+        Ok(Some(ServiceBindings { env, egress: egress::of(environment), balancer }))
     }
 
     fn provided(&self, service: &ServiceName, name: &str) -> Result<Option<String>> {

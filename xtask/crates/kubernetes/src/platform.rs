@@ -83,6 +83,9 @@ pub struct ServiceBindings {
     pub env: BTreeMap<String, String>,
     /// Where it may connect to, as the chart has it: `{"cidrs": […], "ports": [{"port": 443, "protocol": "TCP"}]}`.
     pub egress: Vec<Value>,
+    /// What the load balancer of its public further ports is told, as the chart has it:
+    /// `{"annotations": {…}, "checks": [CIDR…]}`, the latter from where it asks the main port. `None`: what any cluster understands.
+    pub balancer: Option<Value>,
 }
 
 /// Load balancers that the platform makes for Ingresses.

@@ -15,6 +15,9 @@ pub(super) fn values(service: &Service) -> Option<Value> {
         if let Some((_, spoken)) = PROTOCOLS.iter().find(|(speaks, _)| *speaks == further.speaks) {
             one["appProtocol"] = json!(spoken);
         }
+        if further.public {
+            one["publicPort"] = json!(further.host_port);
+        }
         one
     };
     (!service.ports.is_empty()).then(|| service.ports.iter().map(one).collect())
@@ -22,12 +25,14 @@ pub(super) fn values(service: &Service) -> Option<Value> {
 
 /// What the values of a service say of them.
 pub(super) fn recalled(values: &Value) -> FurtherPorts {
+    let number = |value: &Value| u16::try_from(value.as_u64()?).ok();
     let one = |value: &Value| {
-        let port = u16::try_from(value["port"].as_u64()?).ok()?;
+        let port = number(&value["port"])?;
         let spoken = PROTOCOLS.iter().find(|(_, spoken)| value["appProtocol"] == *spoken).map(|(speaks, _)| *speaks);
         let plain = if value["protocol"] == "UDP" { Speaks::Udp } else { Speaks::Tcp };
-        let (speaks, public) = (spoken.unwrap_or(plain), false);
-        Some((value["name"].as_str()?.to_owned(), FurtherPort { port, host_port: port, speaks, public }))
+        let public_port = number(&value["publicPort"]);
+        let (speaks, public, host_port) = (spoken.unwrap_or(plain), public_port.is_some(), public_port.unwrap_or(port));
+        Some((value["name"].as_str()?.to_owned(), FurtherPort { port, host_port, speaks, public }))
     };
     values["ports"].as_array().into_iter().flatten().filter_map(one).collect()
 }

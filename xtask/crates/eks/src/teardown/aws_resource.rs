@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 /// What stands on everything that the load balancer controller makes: the cluster that it makes it for.
 pub(super) const CONTROLLED: &str = "elbv2.k8s.aws/cluster";
-/// The Ingress or the group of them that it makes it for: `NAMESPACE/NAME`, or the group's name.
-pub(super) const STACK: &str = "ingress.k8s.aws/stack";
+/// The Ingress or the group of them that it makes it for, or the Service: `NAMESPACE/NAME`, or the group's name.
+pub(super) const STACK: [&str; 2] = ["ingress.k8s.aws/stack", "service.k8s.aws/stack"];
 /// What it is of that: for a target group `NAMESPACE/INGRESS-SERVICE:PORT`.
-pub(super) const RESOURCE: &str = "ingress.k8s.aws/resource";
+pub(super) const RESOURCE: [&str; 2] = ["ingress.k8s.aws/resource", "service.k8s.aws/resource"];
 /// On what Terraform and the deployment's own releases make.
 pub(super) const DEPLOYMENT: &str = "deployment_id";
 
@@ -102,6 +102,11 @@ pub(super) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_default()
 }
 
+/// The value of whichever of these tags there is.
+pub(super) fn controlled<'v>(tags: &'v Value, keys: [&str; 2]) -> &'v str {
+    keys.into_iter().map(|key| tag(tags, key)).find(|value| !value.is_empty()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +121,8 @@ mod tests {
         ];
         assert!(tags.iter().all(|tags| tag(tags, "a") == "1" && tag(tags, "b").is_empty()));
         assert_eq!(tag(&Value::Null, "a"), "");
+        let of_service = json!({"service.k8s.aws/stack": "shop/api-balancer"});
+        assert_eq!((controlled(&of_service, STACK), controlled(&of_service, RESOURCE)), ("shop/api-balancer", ""));
     }
 
     #[test]

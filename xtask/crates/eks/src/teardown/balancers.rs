@@ -4,7 +4,7 @@
 //! Whose they are is said by the controller's tag, or by the ledger when a tag was lost. A load balancer that somebody else
 //! has put into the same network is not the deployment's.
 
-use super::aws_resource::{AwsResource, CONTROLLED, DEPLOYMENT, RESOURCE, STACK, list, tag, text};
+use super::aws_resource::{AwsResource, CONTROLLED, DEPLOYMENT, RESOURCE, STACK, controlled, list, tag, text};
 use super::inventory::{Lookup, LookupContext, Reach};
 use aws::Refusal;
 use serde_json::{Value, json};
@@ -35,8 +35,8 @@ pub(super) fn balancers(context: &LookupContext<'_>) -> Result<Vec<AwsResource>,
     let tags = tags(context, &arns)?;
     found.retain_mut(|resource| {
         let tags = tags.get(&resource.id).unwrap_or(&Value::Null);
-        resource.facts["stack"] = json!(tag(tags, STACK));
-        resource.facts["resource"] = json!(tag(tags, RESOURCE));
+        resource.facts["stack"] = json!(controlled(tags, STACK));
+        resource.facts["resource"] = json!(controlled(tags, RESOURCE));
         is_ours(tags, context) || context.is_noted(resource.kind, &resource.id)
     });
     Ok(found)
@@ -65,7 +65,7 @@ pub(super) fn security_groups(context: &LookupContext<'_>) -> Result<Vec<AwsReso
     let found = context.aws.ask(&["ec2", "describe-security-groups", "--filters", &filter])?;
     let group = |found: &Value| {
         let resource = AwsResource::new(SECURITY, text(found, "GroupId"), &delete_group(text(found, "GroupId")));
-        let stack = tag(&found["Tags"], STACK);
+        let stack = controlled(&found["Tags"], STACK);
         resource.named(text(found, "GroupName")).with(json!({"stack": stack, "vpc": text(found, "VpcId")}))
     };
     Ok(list(&found, "SecurityGroups").iter().map(group).collect())

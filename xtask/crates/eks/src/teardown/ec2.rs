@@ -1,6 +1,6 @@
 //! What EC2 has of a deployment: found by its tags in one question, and asked for again where a tag outlives its resource.
 
-use super::aws_resource::{AwsResource, CONTROLLED, DEPLOYMENT, STACK, list, tag, text};
+use super::aws_resource::{AwsResource, CONTROLLED, DEPLOYMENT, STACK, controlled, list, tag, text};
 use super::balancers::SECURITY;
 use super::inventory::{Lookup, LookupContext, Reach};
 use aws::Refusal;
@@ -246,7 +246,7 @@ fn plain(found: &Value) -> Option<(String, Value)> {
 }
 
 fn group(found: &Value) -> Option<(String, Value)> {
-    let facts = json!({"stack": tag(&found["Tags"], STACK), "vpc": text(found, "VpcId")});
+    let facts = json!({"stack": controlled(&found["Tags"], STACK), "vpc": text(found, "VpcId")});
     Some((text(found, "GroupName").to_owned(), facts))
 }
 

@@ -1,20 +1,24 @@
-//! The Ingresses of the deployment's class that are still in the cluster, and the controller that has to clear their finalizers.
+//! The Ingresses of the deployment's class and its Services with a load balancer that are still in the cluster, and the controller that has to clear their finalizers.
 
 use crate::ingress::CLASS;
 use crate::{Eks, controller};
 use anyhow::Result;
 use engine::deployment::Scope;
 use kube::object;
-use kube::path::{INGRESS, POD};
+use kube::path::{INGRESS, POD, SERVICE};
 use serde_json::Value;
 
 /// What the controller's finalizers have in their names, alone and in a group (`ingress.k8s.aws/resources`,
 /// `group.ingress.k8s.aws/NAME`).
 const FINALIZER: &str = "ingress.k8s.aws/";
 
-/// An Ingress that keeps something on AWS.
+/// The same on a Service.
+const OF_SERVICES: &str = "service.k8s.aws/";
+
+/// An Ingress or a Service that keeps something on AWS.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Held {
+    pub(super) kind: &'static str,
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) finalizer: String,
@@ -25,38 +29,52 @@ pub(super) struct Held {
 impl Held {
     /// "`Ingress epoch/epoch`, which waits for the finalizer `…`"
     pub(super) fn told(&self) -> String {
-        let (namespace, name, finalizer) = (&self.namespace, &self.name, &self.finalizer);
         match self.is_going {
-            true => format!("`Ingress {namespace}/{name}` waits for the finalizer `{finalizer}`"),
-            false => format!("`Ingress {namespace}/{name}` exists and is not being deleted"),
+            true => format!("`{}` waits for the finalizer `{}`", self.title(), self.finalizer),
+            false => format!("`{}` exists and is not being deleted", self.title()),
         }
+    }
+
+    /// "Ingress epoch/epoch"
+    pub(super) fn title(&self) -> String {
+        format!("{} {}/{}", self.kind, self.namespace, self.name)
     }
 }
 
-/// Those in the namespaces of a scope, or all of the class.
+/// Those in the namespaces of a scope, or all of the class and of the deployment.
 ///
 /// # Errors
 /// When the cluster refuses or does not answer.
 pub(super) fn held(eks: &Eks, scope: &Scope) -> Result<Vec<Held>> {
     let cluster = &eks.deployment().environment.cluster;
     let class = cluster.ingress_class.as_deref().unwrap_or_default();
-    let found = eks.core.access.api()?.list(&INGRESS.everywhere(), "");
-    let found = found.map_err(|refusal| kube::fault("look for Ingresses", &refusal))?;
+    let api = eks.core.access.api()?;
+    let told = |refusal| kube::fault("look for what has a load balancer", &refusal);
+    let ingresses = api.list(&INGRESS.everywhere(), "").map_err(told)?;
+    let of_deployment = format!("deployment_id={}", eks.deployment().environment.deployment_id);
+    let services = api.list(&SERVICE.everywhere(), &of_deployment).map_err(told)?;
+    let services = services.iter().filter_map(|service| held_by("Service", service, OF_SERVICES));
     let in_scope = |held: &Held| {
         scope.everything || scope.systems.iter().any(|system| eks.core.names.namespace(system) == held.namespace)
     };
-    Ok(found.iter().filter_map(|ingress| read(ingress, class)).filter(in_scope).collect())
+    let ingresses = ingresses.iter().filter_map(|ingress| read(ingress, class));
+    Ok(ingresses.chain(services).filter(in_scope).collect())
 }
 
 fn read(ingress: &Value, class: &str) -> Option<Held> {
     let own = object::text(ingress, "/spec/ingressClassName") == class || object::annotation(ingress, CLASS) == class;
-    let mut finalizers = object::list(ingress, "/metadata/finalizers").iter().filter_map(Value::as_str);
-    let finalizer = finalizers.find(|finalizer| finalizer.contains(FINALIZER)).filter(|_| own)?;
+    held_by("Ingress", ingress, FINALIZER).filter(|_| own)
+}
+
+fn held_by(kind: &'static str, found: &Value, word: &str) -> Option<Held> {
+    let mut finalizers = object::list(found, "/metadata/finalizers").iter().filter_map(Value::as_str);
+    let finalizer = finalizers.find(|finalizer| finalizer.contains(word))?;
     Some(Held {
-        namespace: object::namespace(ingress).to_owned(),
-        name: object::name(ingress).to_owned(),
+        kind,
+        namespace: object::namespace(found).to_owned(),
+        name: object::name(found).to_owned(),
         finalizer: finalizer.to_owned(),
-        is_going: object::is_going(ingress),
+        is_going: object::is_going(found),
     })
 }
 
@@ -94,5 +112,8 @@ mod tests {
         assert!(!read(&ingress("own", "group.ingress.k8s.aws/a", None), "own").unwrap().is_going);
         assert_eq!(read(&ingress("alb", "ingress.k8s.aws/resources", None), "own"), None);
         assert_eq!(read(&ingress("own", "somebody.else/x", None), "own"), None);
+        let service = json!({"metadata": {"name": "a", "namespace": "n", "finalizers": ["service.k8s.aws/resources"]}});
+        let told = held_by("Service", &service, OF_SERVICES).unwrap().told();
+        assert_eq!(told, "`Service n/a` exists and is not being deleted");
     }
 }

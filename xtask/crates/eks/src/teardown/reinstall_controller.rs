@@ -30,7 +30,7 @@ pub(crate) fn everywhere(eks: &Arc<Eks>, install: Step) -> Step {
 impl Work for Reinstall {
     fn is_done(&self, _: &StepCx<'_>) -> Result<Option<String>> {
         if ingresses::held(&self.eks, &self.scope)?.is_empty() {
-            return Ok(Some("no Ingress needs it".to_owned()));
+            return Ok(Some("no load balancer needs it".to_owned()));
         }
         Ok(ingresses::has_controller(&self.eks)?.then(|| "it is there".to_owned()))
     }
@@ -38,9 +38,9 @@ impl Work for Reinstall {
     fn run(&self, cx: &StepCx<'_>) -> Result<Outcome> {
         let held = ingresses::held(&self.eks, &self.scope)?;
         if let Some(first) = held.first() {
-            let (name, finalizer) = (format!("{}/{}", first.namespace, first.name), &first.finalizer);
+            let (title, finalizer) = (first.title(), &first.finalizer);
             cx.news(format!(
-                "no pod of the load balancer controller is ready, and only it can delete `Ingress {name}` (finalizer \
+                "no pod of the load balancer controller is ready, and only it can delete `{title}` (finalizer \
                  `{finalizer}`) and its load balancer: installing it again"
             ));
         }

@@ -11,7 +11,7 @@ const RELEASE: &str = "meta.helm.sh/release-name";
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 /// Annotations that controllers write for themselves or for people to read, and `kubectl` to know what it did. All
 /// others count: on an Ingress they decide who is let in.
-const NOTES: [&str; 12] = [
+const NOTES: [&str; 14] = [
     "autoscaling.alpha.kubernetes.io/",
     "cloud.google.com/",
     "control-plane.alpha.kubernetes.io/",
@@ -21,6 +21,8 @@ const NOTES: [&str; 12] = [
     "ingress.kubernetes.io/",
     "kubectl.kubernetes.io/last-applied-configuration",
     "kubernetes.io/change-cause",
+    "metallb.io/ip-allocated-from-pool",
+    "metallb.universe.tf/ip-allocated-from-pool",
     "pv.kubernetes.io/",
     "volume.beta.kubernetes.io/",
     "volume.kubernetes.io/",
