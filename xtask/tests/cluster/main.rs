@@ -46,3 +46,4 @@ mod replacement;
 mod scale;
 mod undeclared;
 mod upgrade;
+mod worker;

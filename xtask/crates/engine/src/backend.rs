@@ -5,8 +5,8 @@ mod answers;
 mod logs;
 
 pub use self::answers::{
-    MovedTag, NOT_LOOKED_UP, PlatformPlan, Remains, ServiceState, ServiceStatus, Survivor, SystemChanges, SystemStatus,
-    Tags,
+    MovedTag, NOT_LOOKED_UP, PlatformPlan, PortStatus, Remains, ServiceState, ServiceStatus, Survivor, SystemChanges,
+    SystemStatus, Tags,
 };
 pub use self::logs::{LogLine, LogRequest, LogSource, Said, Sink, Speaker};
 

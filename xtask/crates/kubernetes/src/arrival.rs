@@ -2,7 +2,7 @@
 //! pods behind it are ready.
 
 use super::release_spec::{ReleaseSpec, WorkloadSpec};
-use super::{Kubernetes, exposure, traffic};
+use super::{Kubernetes, balancers, exposure, traffic};
 use anyhow::Result;
 use base::error::Fault;
 use base::http;
@@ -33,9 +33,14 @@ pub(super) fn beside_others(core: &Kubernetes, wanted: &ReleaseSpec) -> Result<(
 /// When a service does not answer well in time, with what is answered for it.
 pub(super) fn wait(core: &Kubernetes, cx: &StepCx<'_>, wanted: &ReleaseSpec) -> Result<()> {
     let public: Vec<&WorkloadSpec> = wanted.parts.iter().filter(|part| part.service.public).collect();
-    if let Some(provider) = core.platform.ingress_provider() {
-        return provider.arrive(core, cx, &wanted.system, &public);
+    match core.platform.ingress_provider() {
+        Some(provider) => provider.arrive(core, cx, &wanted.system, &public)?,
+        None => by_ingress(core, cx, &public)?,
     }
+    balancers::wait(core, cx, wanted)
+}
+
+fn by_ingress(core: &Kubernetes, cx: &StepCx<'_>, public: &[&WorkloadSpec]) -> Result<()> {
     for part in public {
         let service = &part.service.name;
         let Some(request) = traffic::request(core, service).or_else(|| undeclared(core, part)) else { continue };

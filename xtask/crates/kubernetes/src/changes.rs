@@ -3,7 +3,7 @@
 use super::records::VerifiedRelease;
 use super::release_context::{self, Candidate, DesiredRelease, ReleaseContext, ResolveMode};
 use super::running::{Readiness, Running};
-use super::{Kubernetes, drift, jobs, secret_values};
+use super::{Kubernetes, balancers, drift, jobs, secret_values};
 use anyhow::Result;
 use base::ctx::Ctx;
 use base::redact;
@@ -30,12 +30,17 @@ pub(super) fn changes(core: &Arc<Kubernetes>, ctx: &Ctx) -> Result<Vec<SystemCha
         let mut services = services(&run, candidate)?;
         // What goes is told with all else that does.
         services.retain(|(service, _)| candidate.services().contains(service));
+        let parts = candidate.parts.iter().map(|part| &part.service);
+        let changing = parts.filter(|part| services.iter().any(|(service, _)| *service == part.name));
+        let balanced = balancers::foretold(core, changing);
         for (service, reasons) in &mut services {
             let part = candidate.parts.iter().find(|part| part.service.name == *service);
             let allow = part.and_then(|part| part.service.container.allow.as_ref());
             reasons.extend(allow.map(|allow| format!("it may {allow}")));
             let reaches = part.map(|part| &part.service.reaches).filter(|reaches| !reaches.is_empty());
             reasons.extend(reaches.map(|reaches| format!("it reaches {}", reach::shown(reaches))));
+            let balanced = balanced.iter().find(|(of, _)| of == service);
+            reasons.extend(balanced.map(|(_, words)| format!("it {words}")));
         }
         let mut missing = secret_values::missing(core, std::slice::from_ref(candidate))?;
         missing.extend(run.supply.missing_secrets(&candidate.services()));

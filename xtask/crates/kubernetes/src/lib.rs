@@ -11,6 +11,7 @@ pub mod access;
 mod arrival;
 mod assets;
 mod auto_rollback;
+mod balancers;
 mod changes;
 pub mod chart;
 mod claims;

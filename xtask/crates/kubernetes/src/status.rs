@@ -1,7 +1,7 @@
 //! What runs in the cluster at this moment: told by the objects that are there, whoever has made them so.
 
 use super::names::{INSTANCE, SERVICE, VERSION};
-use super::{Kubernetes, exposure, jobs, pods, recalled, recorded};
+use super::{Kubernetes, balancers, exposure, jobs, pods, recalled, recorded};
 use anyhow::{Result, anyhow};
 use engine::backend::{ServiceState, ServiceStatus, SystemStatus};
 use engine::job::JobStatus;
@@ -56,6 +56,8 @@ struct Found {
     workloads: Vec<Value>,
     pods: Vec<Value>,
     ingresses: Vec<Value>,
+    /// The load balancers of public further ports.
+    balancers: Vec<Value>,
     via: Option<SocketAddr>,
 }
 
@@ -69,13 +71,15 @@ impl Found {
             let deployments = scope.spawn(|| ask(path::DEPLOYMENT, &selector));
             let sets = scope.spawn(|| ask(path::STATEFUL_SET, &selector));
             let ingresses = scope.spawn(|| ask(path::INGRESS, &selector));
+            let services = scope.spawn(|| ask(path::SERVICE, &selector));
             // Where there is no ingress nothing is reached through it.
             let via = scope.spawn(|| exposure::via(core).ok().flatten());
             let pods = ask(path::POD, &without_trials)?;
-            let [deployments, sets, ingresses] = [deployments, sets, ingresses]
+            let [deployments, sets, ingresses, services] = [deployments, sets, ingresses, services]
                 .map(|asked| asked.join().unwrap_or_else(|_| Err(anyhow!("a question to the cluster panicked"))));
             let workloads = deployments?.into_iter().chain(sets?).collect();
-            Ok(Self { workloads, pods, ingresses: ingresses?, via: via.join().ok().flatten() })
+            let balancers = services?.into_iter().filter(balancers::is_balancer).collect();
+            Ok(Self { workloads, pods, ingresses: ingresses?, balancers, via: via.join().ok().flatten() })
         })
     }
 
@@ -112,6 +116,7 @@ impl Found {
             url,
             via,
             port_note: None,
+            ports: balancers::ports(service, self.balancers.iter().find(is_its)),
             detail: trouble.map(|(_, words)| words).or(short),
         }
     }

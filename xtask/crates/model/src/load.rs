@@ -73,32 +73,6 @@ impl Spec {
     }
 }
 
-impl Spec {
-    /// The further ports that are to be public where nothing leads to them, as errors. `named` narrows them to these
-    /// systems.
-    ///
-    /// # Errors
-    /// When there are any.
-    pub fn check_public(&self, target: TargetKind, named: &[SystemName]) -> Result<(), SpecErrors> {
-        let sink = Sink::default();
-        let clusters = [TargetKind::Kubernetes, TargetKind::Eks].contains(&target);
-        let systems =
-            self.systems.iter().filter(|system| clusters && (named.is_empty() || named.contains(&system.name)));
-        for service in systems.flat_map(|system| &system.services).filter(|service| service.targets.contains(&target)) {
-            let of = |declared: &&DeclaredPort| declared.service == service.name;
-            for declared in self.ports.iter().filter(of) {
-                let further = declared.port.as_ref().and_then(|name| service.ports.get(name));
-                if further.is_some_and(|further| further.public) {
-                    let message = "cannot be `public` on target";
-                    let hint = "an ingress leads to main ports alone; leave it out, or name other `targets`";
-                    sink.report(declared.place.clone(), format!("{}{message} `{target}`: {hint}", declared.prefix));
-                }
-            }
-        }
-        sink.finish(Some(()))
-    }
-}
-
 /// The port that a service takes of a machine which it shares with others: of containers only what is public does.
 fn taken_port(service: &Service, further: Option<&String>, target: TargetKind) -> Option<u16> {
     let (port, public) = match further {

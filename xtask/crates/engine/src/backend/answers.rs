@@ -4,6 +4,7 @@ use crate::deployment::Deployment;
 use crate::job::JobStatus;
 use base::error::Fault;
 use model::name::{JobName, ServiceName, SystemName};
+use model::port::Speaks;
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -128,6 +129,8 @@ pub struct ServiceStatus {
     pub via: Option<String>,
     /// Why it is not on its declared port, and who else has that.
     pub port_note: Option<String>,
+    /// Its further ports.
+    pub ports: Vec<PortStatus>,
     /// Why it is not as it should be.
     pub detail: Option<String>,
 }
@@ -145,8 +148,28 @@ impl ServiceStatus {
             url: None,
             via: None,
             port_note: None,
+            ports: Vec::new(),
             detail: None,
         }
+    }
+}
+
+/// A further port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortStatus {
+    pub name: String,
+    pub speaks: Speaks,
+    pub public: bool,
+    /// `address:port` to connect to: from outside for one that is public, and else from where others of its system are.
+    pub address: Option<String>,
+    /// Why it has none, or not the declared one.
+    pub detail: Option<String>,
+}
+
+impl PortStatus {
+    fn to_json(&self) -> Value {
+        let Self { name, speaks, public, address, detail } = self;
+        json!({"name": name, "speaks": speaks.as_str(), "public": public, "address": address, "detail": detail})
     }
 }
 
@@ -166,6 +189,7 @@ impl SystemStatus {
                 "state": service.state.word(), "version": service.version,
                 "replicas": {"ready": service.ready, "want": service.want}, "restarts": service.restarts,
                 "url": service.url, "via": service.via, "detail": service.detail,
+                "ports": service.ports.iter().map(PortStatus::to_json).collect::<Vec<_>>(),
             })
         };
         json!({

@@ -18,8 +18,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long pods may take to end, with all the time they are given to serve what they have begun.
-const WITHIN: Duration = Duration::from_secs(180);
+/// How long pods may take to end, with all the time they are given to serve what they have begun, and clouds to remove
+/// the load balancers of Services.
+const WITHIN: Duration = Duration::from_secs(300);
 
 pub(super) struct UninstallWork {
     pub(super) core: Arc<Kubernetes>,

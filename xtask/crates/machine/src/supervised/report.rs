@@ -6,10 +6,11 @@ use super::runtime::{Blocked, Planned, Provided};
 use super::{Supervised, addresses, assets, jobs, outlook, start};
 use anyhow::Result;
 use base::os;
-use engine::backend::{ServiceState, ServiceStatus, SystemChanges, SystemStatus};
+use engine::backend::{PortStatus, ServiceState, ServiceStatus, SystemChanges, SystemStatus};
 use engine::reconcile::Changes as Compared;
 use model::environment::Environment;
 use model::name::{ServiceName, SystemName};
+use model::port::FurtherPort;
 use model::system::{Service, System};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use supervisor::{InstanceStatus, ServiceStatus as Watched, State};
@@ -155,6 +156,26 @@ impl Supervised {
         because(reasons)
     }
 
+    /// Its further ports, each at this machine or, where it takes none of it, at the name that others of its system have.
+    fn port_status(&self, service: &Service) -> Vec<PortStatus> {
+        let taken = self.addresses().unwrap_or_default();
+        let counted = addresses::each_port(service);
+        let one = |(name, further): (&String, &FurtherPort)| {
+            let own = service.name.port(name);
+            let at = taken.get(&own).copied();
+            let inside = || (!further.public).then(|| format!("{}:{}", service.name.local(), further.port));
+            let note = |at| self.port_note(counted.iter().find(|counted| counted.name == own)?, at);
+            PortStatus {
+                name: name.clone(),
+                speaks: further.speaks,
+                public: further.public,
+                address: at.map(|at| addresses::reachable(at).to_string()).or_else(inside),
+                detail: at.and_then(note),
+            }
+        };
+        service.ports.iter().map(one).collect()
+    }
+
     fn service_status(&self, system: &System, service: &Service, found: Option<&Watched>) -> ServiceStatus {
         let current = found.and_then(|status| status.current.as_ref());
         let candidate = found.and_then(|status| status.candidate.as_ref());
@@ -182,6 +203,7 @@ impl Supervised {
             url: via
                 .filter(|_| service.public && http)
                 .map(|via| url(via, stranger.is_some()) + service.public_name.first_path()),
+            ports: self.port_status(service),
             port_note: port_note(opened.and_then(|opened| self.port_note(service, opened)), stranger),
             via: via.as_ref().map(SocketAddr::to_string),
             detail: (state != ServiceState::Running).then(|| why(instance)),

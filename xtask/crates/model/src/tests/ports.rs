@@ -78,17 +78,3 @@ fn further_ports_of_a_machine_are_taken_as_others_are() {
     );
     spec.check_ports(TargetKind::Containers, &[]).unwrap();
 }
-
-#[test]
-fn a_further_port_is_public_only_where_something_leads_to_it() {
-    let system = "[services.backend]\ncrate = 'epoch'\n[services.backend.ports]\nmain = { port = 9898 }\n\
-                  game = { port = 25565, public = true }\n";
-    let spec = load(root(system).path()).unwrap();
-    for target in [TargetKind::Host, TargetKind::Containers] {
-        spec.check_public(target, &[]).unwrap();
-    }
-    spec.check_public(TargetKind::Kubernetes, &["epoch".parse().unwrap()]).unwrap();
-    let said = spec.check_public(TargetKind::Eks, &[]).unwrap_err().to_string();
-    let place = "deploy/systems/more.toml:6: `services.backend.ports.game`: cannot be `public` on target `eks`";
-    assert!(said.starts_with(place), "{said}");
-}

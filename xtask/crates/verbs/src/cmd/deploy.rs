@@ -3,7 +3,7 @@
 use super::dry_run::Rehearsal;
 use super::execute::{Execution, execute};
 use super::plan;
-use super::status::port_note;
+use super::status::{port_name, port_note, port_remark};
 use super::unreadable;
 
 use crate::Backends;
@@ -178,8 +178,13 @@ fn print_outcome(ctx: &Ctx, target: &dyn Target, execution: &Execution) -> Resul
         for service in system.services {
             if service.state != ServiceState::Absent {
                 let note = port_note(&service, target.deployment()).unwrap_or_default().to_owned();
-                let place = service.url.or(service.via).unwrap_or_default();
+                let place = service.url.clone().or(service.via.clone()).unwrap_or_default();
                 rows.push(vec![service.name.to_string(), service.state.word().to_owned(), place, note]);
+                rows.extend(service.ports.iter().filter(|port| port.public).map(|port| {
+                    let note = port_remark(port, target.deployment()).unwrap_or_default().to_owned();
+                    let place = port.address.clone().unwrap_or_default();
+                    vec![port_name(&service, port), port.speaks.to_string(), place, note]
+                }));
             }
         }
     }

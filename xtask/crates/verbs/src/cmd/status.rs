@@ -7,7 +7,7 @@ use anyhow::Result;
 use base::ctx::Ctx;
 use base::error::Exit;
 use base::table;
-use engine::backend::{ServiceStatus, SystemStatus};
+use engine::backend::{PortStatus, ServiceStatus, SystemStatus};
 use engine::deployment::Deployment;
 use engine::job::{JobStatus, LastRun};
 use model::environment::Ports;
@@ -59,6 +59,12 @@ fn text(systems: &[SystemStatus], deployment: &Deployment) -> String {
                 place,
                 remarks(system, service, deployment),
             ]);
+            for port in &service.ports {
+                let place = port.address.clone().unwrap_or_default();
+                let remarks = port_remark(port, deployment).unwrap_or_default().to_owned();
+                let cells = [String::new(), port_name(service, port), port.speaks.to_string()];
+                rows.push([&cells[..], &[const { String::new() }; 3], &[place, remarks]].concat());
+            }
         }
     }
     let jobs = jobs(systems);
@@ -81,6 +87,17 @@ fn jobs(systems: &[SystemStatus]) -> Vec<Vec<String>> {
 /// Why it is on another port than the declared one, where that is not as was asked for.
 pub(super) fn port_note<'s>(service: &'s ServiceStatus, deployment: &Deployment) -> Option<&'s str> {
     service.port_note.as_deref().filter(|_| deployment.environment.ports != Ports::Free)
+}
+
+/// What a further port is called among services: `api.grpc`.
+pub(super) fn port_name(service: &ServiceStatus, port: &PortStatus) -> String {
+    format!("{}.{}", service.name.local(), port.name)
+}
+
+/// Why a further port is elsewhere or nowhere, where that is not as was asked for.
+pub(super) fn port_remark<'p>(port: &'p PortStatus, deployment: &Deployment) -> Option<&'p str> {
+    let is_noted = port.address.is_none() || deployment.environment.ports != Ports::Free;
+    port.detail.as_deref().filter(|_| is_noted)
 }
 
 /// Why a service is not as it should be, and that the files do not ask for it any more.
