@@ -267,6 +267,7 @@ fn tell_apart(
 fn check_platform(spec: &Spec, environment: &Environment, scope: &Scope) -> Result<()> {
     let named: &[SystemName] = if scope.everything { &[] } else { &scope.systems };
     spec.check_files(environment.target, named).map_err(Fault::from)?;
+    spec.check_jobs(environment.target, named).map_err(Fault::from)?;
     spec.check_hosts(environment.target, named).map_err(Fault::from)?;
     match environment.ports {
         Ports::Declared => Ok(spec.check_ports(environment.target, named).map_err(Fault::from)?),

@@ -21,7 +21,7 @@ const OF_SERVICES: [&str; 4] = ["image", "dockerfile", "crate", "build"];
 /// A job, and where it is said.
 pub(super) struct DraftJob<'d> {
     pub(super) job: Job,
-    at: At<'d>,
+    pub(super) at: At<'d>,
 }
 
 /// Reads the table `jobs` of a system's file.

@@ -13,6 +13,7 @@ pub mod build;
 mod build_file;
 pub mod cluster;
 mod cluster_files;
+mod cluster_jobs;
 mod commit;
 pub mod container;
 mod container_file;

@@ -1,6 +1,7 @@
 //! Loads all systems and the images they use, and checks what takes more than one file.
 
 use super::cluster_files::DeclaredFile;
+use super::cluster_jobs::DeclaredJob;
 use super::decode::{At, Document};
 use super::error::{Place, Sink, SpecError, SpecErrors, find};
 use super::image::ImagePins;
@@ -28,6 +29,8 @@ pub struct Spec {
     pub(super) ports: Vec<DeclaredPort>,
     /// Where it is said which files services are given.
     pub(super) files: Vec<DeclaredFile>,
+    /// Where jobs are declared.
+    pub(super) jobs: Vec<DeclaredJob>,
 }
 
 /// The port that a service takes of a machine, and where that is written down.
@@ -132,13 +135,17 @@ pub fn load_readable(root: &Path) -> Readable {
     let of_draft =
         |draft: &Draft<'_>| draft.files.iter().map(|file| DeclaredFile::of(&draft.system.name, file)).collect();
     let files = drafts.iter().flat_map(|draft| -> Vec<DeclaredFile> { of_draft(draft) }).collect();
+    let of_draft = |draft: &Draft<'_>| draft.jobs.iter().map(|job| DeclaredJob::of(&draft.system.name, job)).collect();
+    let jobs = drafts.iter().flat_map(|draft| -> Vec<DeclaredJob> { of_draft(draft) }).collect();
     let systems: Vec<System> = drafts.into_iter().map(|draft| draft.system).collect();
     match sink.finish(Some(())) {
-        Ok(()) => Readable { spec: Spec { systems, images, ports, files }, unreadable: BTreeSet::new(), errors: None },
+        Ok(()) => {
+            Readable { spec: Spec { systems, images, ports, files, jobs }, unreadable: BTreeSet::new(), errors: None }
+        }
         Err(errors) => {
             let unreadable: BTreeSet<SystemName> = errors.iter().filter_map(SpecError::system).collect();
             let systems = systems.into_iter().filter(|system| !unreadable.contains(&system.name)).collect();
-            Readable { spec: Spec { systems, images, ports, files }, unreadable, errors: Some(errors) }
+            Readable { spec: Spec { systems, images, ports, files, jobs }, unreadable, errors: Some(errors) }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::alias;
 use super::asset_file::AssetAt;
 use super::decode::{At, Table, Value};
 use super::job_file;
-use super::name::{ServiceName, SystemName};
+use super::name::{JobName, ServiceName, SystemName};
 use super::order::in_order;
 use super::public_name;
 use super::references::{self, Roster};
@@ -29,6 +29,7 @@ pub(super) struct Draft<'d> {
     pub(super) host_ports: Vec<(ServiceName, Option<String>, At<'d>)>,
     pub(super) foreign: Vec<ForeignOrigin<'d>>,
     pub(super) files: Vec<(ServiceName, AssetAt<'d>)>,
+    pub(super) jobs: Vec<(JobName, At<'d>)>,
 }
 
 /// Reads the whole of a file as the system `name`.
@@ -89,7 +90,8 @@ fn read_table<'d>(name: &SystemName, table: &Table<'d>, known: &Known) -> Draft<
     };
     system.settle_public_names(None);
     job_file::check_order(&system, &jobs);
-    Draft { system, declared, host_ports, foreign, files }
+    let jobs = jobs.into_iter().map(|draft| (draft.job.name, draft.at)).collect();
+    Draft { system, declared, host_ports, foreign, files, jobs }
 }
 
 /// Gives a service the secrets of its system.

@@ -2,11 +2,15 @@
 
 use super::Root;
 use crate::job::{Job, When};
-use crate::load;
-use crate::system::System;
+use crate::system::{System, TargetKind};
+use crate::{Spec, load};
 use std::time::Duration;
 
 fn system(text: &str) -> System {
+    spec(text).systems.remove(0)
+}
+
+fn spec(text: &str) -> Spec {
     let root = Root::new();
     root.write("deploy/images.toml", "redis = 'docker.io/library/redis:7.4'\n");
     let service = |name: &str, needs: &str| {
@@ -15,7 +19,7 @@ fn system(text: &str) -> System {
     let services = [("db", ""), ("api", "'db'"), ("worker", "'db'"), ("front", "'api'"), ("alone", "")];
     let services: String = services.iter().map(|(name, needs)| service(name, needs)).collect();
     root.write("deploy/systems/shop.toml", format!("description = 'x'\n{services}{text}"));
-    load(root.path()).unwrap().systems.remove(0)
+    load(root.path()).unwrap()
 }
 
 fn waiting(system: &System, job: &Job) -> String {
@@ -46,4 +50,17 @@ fn what_one_job_needs_waits_for_another_only_where_it_is_made_of_the_same() {
     let shop = system(&(job("one", "api", "'db'") + &job("two", "worker", "'front'")));
     assert_eq!(waiting(&shop, &shop.jobs[0]), "api worker front alone");
     assert_eq!(waiting(&shop, &shop.jobs[1]), "worker alone");
+}
+
+#[test]
+fn a_job_with_the_data_of_its_service_is_for_no_cluster() {
+    let job = |more: &str| spec(&format!("[jobs.dump]\nof = 'api'\nargs = ['${{data}}/dump']\nwhen = 'asked'\n{more}"));
+    for target in [TargetKind::Host, TargetKind::Containers] {
+        job("").check_jobs(target, &[]).unwrap();
+    }
+    let said = job("").check_jobs(TargetKind::Eks, &[]).unwrap_err().to_string();
+    let place = ": `jobs.dump`: its words have `${data}`, and on target `eks` a job has no volumes of its service;";
+    assert!(said.starts_with("deploy/systems/shop.toml:") && said.contains(place), "{said}");
+    job("").check_jobs(TargetKind::Eks, &["other".parse().unwrap()]).unwrap();
+    job("targets = ['containers']").check_jobs(TargetKind::Kubernetes, &[]).unwrap();
 }
