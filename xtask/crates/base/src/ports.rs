@@ -1,8 +1,8 @@
-//! The TCP ports of this machine: whether somebody has one, and by which addresses people come to it.
+//! The ports of this machine: whether somebody has one, and by which addresses people come to it.
 
 use crate::random;
 use std::io::{Error, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// Where free ports are looked for, and how often before the system is left to choose.
@@ -45,23 +45,35 @@ pub fn refusal(address: SocketAddr) -> Option<Error> {
     }
 }
 
+/// The same of datagrams, which are had apart from connections at the same number.
+pub fn refusal_of_datagrams(address: SocketAddr) -> Option<Error> {
+    UdpSocket::bind(address).err()
+}
+
 /// A port that nothing listens on, below those that systems hand out by themselves (Linux from 32768 on): between the
 /// choice and the start of what is to listen there, any connection could be given one of these.
 ///
 /// # Errors
 /// When the system has no port to give.
 pub fn free(ip: IpAddr) -> std::io::Result<TcpListener> {
-    for _ in 0..ATTEMPTS {
-        let Ok(bytes) = random::bytes() else { break };
-        let port = FIRST_PORT + u16::from_ne_bytes(bytes) % (LAST_PORT - FIRST_PORT);
-        // Whoever has it elsewhere would be taken for what is to listen there.
-        let elsewhere = entries(SocketAddr::new(ip, port)).skip(1).any(answers);
-        match TcpListener::bind((ip, port)) {
-            Ok(listener) if !elsewhere => return Ok(listener),
-            _ => {}
-        }
-    }
-    TcpListener::bind((ip, 0))
+    // Whoever has it elsewhere would be taken for what is to listen there.
+    let elsewhere = |port| entries(SocketAddr::new(ip, port)).skip(1).any(answers);
+    let found = some_ports().find_map(|port| TcpListener::bind((ip, port)).ok().filter(|_| !elsewhere(port)));
+    found.map_or_else(|| TcpListener::bind((ip, 0)), Ok)
+}
+
+/// The same for datagrams.
+///
+/// # Errors
+/// When the system has no port to give.
+pub fn free_for_datagrams(ip: IpAddr) -> std::io::Result<UdpSocket> {
+    let found = some_ports().find_map(|port| UdpSocket::bind((ip, port)).ok());
+    found.map_or_else(|| UdpSocket::bind((ip, 0)), Ok)
+}
+
+fn some_ports() -> impl Iterator<Item = u16> {
+    let port = |bytes| FIRST_PORT + u16::from_ne_bytes(bytes) % (LAST_PORT - FIRST_PORT);
+    (0..ATTEMPTS).map_while(move |_| random::bytes().ok().map(port))
 }
 
 /// Whether this machine has an address that services are to listen on.
@@ -90,6 +102,16 @@ mod tests {
         assert_eq!(refusal(address).map(|error| error.kind()), Some(ErrorKind::AddrInUse));
         drop(listener);
         assert!(!answers(address) && !answers(everywhere) && refusal(address).is_none());
+    }
+
+    #[test]
+    fn datagrams_have_ports_of_their_own() {
+        let socket = free_for_datagrams(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let address = socket.local_addr().unwrap();
+        assert_eq!(refusal_of_datagrams(address).map(|error| error.kind()), Some(ErrorKind::AddrInUse));
+        assert!(refusal(address).is_none());
+        drop(socket);
+        assert!(refusal_of_datagrams(address).is_none());
     }
 
     #[test]

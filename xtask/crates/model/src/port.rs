@@ -1,5 +1,7 @@
 //! The ports that a service has besides the one that others mean by it.
 
+use super::public_name::PublicName;
+use super::system::{Probe, Service};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +45,26 @@ impl fmt::Display for Speaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// A service as ports are counted: for each that it takes of a machine as if that were the only one.
+pub fn each(service: &Service) -> Vec<Service> {
+    let one = |name, host_port, public, ports| Service { name, host_port, public, ports, ..service.clone() };
+    let further = service.ports.iter().map(|(name, own)| {
+        let alone = FurtherPorts::from([(name.clone(), *own)]);
+        let further = one(service.name.port(name), Some(own.host_port), own.public, alone);
+        // It is published at an address, which no other has by path.
+        Service { public_name: PublicName::own(&further.name), ..further }
+    });
+    // Of one that an earlier version recorded, the port may not be known.
+    let has_port = service.port.is_some() || matches!(service.ready, Probe::Http { .. } | Probe::Tcp { .. });
+    let main = has_port.then(|| one(service.name.clone(), service.host_port, service.public, FurtherPorts::new()));
+    main.into_iter().chain(further).collect()
+}
+
+/// Whether one of [`each`] is taken by datagrams, which nobody is asked for by a connection.
+pub fn is_of_datagrams(one: &Service) -> bool {
+    !one.ports.is_empty() && one.ports.values().all(|own| own.speaks.is_udp())
 }
 
 /// For state that outlives a run.

@@ -5,9 +5,9 @@ use anyhow::{Context, Result};
 use base::{files, ports};
 use model::environment::{Environment, Ports};
 use model::name::ServiceName;
-use model::port::FurtherPorts;
-use model::public_name::PublicName;
-use model::system::{Probe, Service};
+pub use model::port::each as each_port;
+use model::port::is_of_datagrams;
+use model::system::Service;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,23 +26,6 @@ pub fn from_json(value: &Value) -> Option<Addresses> {
     let read =
         |(name, address): (&String, &Value)| Some((ServiceName::of_port(name)?, address.as_str()?.parse().ok()?));
     Some(value.as_object()?.iter().filter_map(read).collect())
-}
-
-/// A service as ports are counted: for each that it takes of a machine as if that were the only one.
-pub fn each_port(service: &Service) -> Vec<Service> {
-    let one = |name, host_port, public| {
-        let ports = FurtherPorts::new();
-        Service { name, host_port, public, ports, ..service.clone() }
-    };
-    let further = service.ports.iter().map(|(name, own)| {
-        let further = one(service.name.port(name), Some(own.host_port), own.public);
-        // It is published at an address, which no other has by path.
-        Service { public_name: PublicName::own(&further.name), ..further }
-    });
-    // Of one that an earlier version recorded, the port may not be known.
-    let has_port = service.port.is_some() || matches!(service.ready, Probe::Http { .. } | Probe::Tcp { .. });
-    let main = has_port.then(|| one(service.name.clone(), service.host_port, service.public));
-    main.into_iter().chain(further).collect()
 }
 
 /// The ports that services had last.
@@ -117,17 +100,27 @@ pub(crate) fn choose<'a>(
     environment: &Environment,
     services: impl Iterator<Item = &'a Service>,
     addresses: &mut Addresses,
-    taken: &dyn Fn(&ServiceName, SocketAddr) -> bool,
+    taken: &dyn Fn(&Service, SocketAddr) -> bool,
 ) -> Result<()> {
     // Every socket is held until all are chosen, so that no two services are given the same port.
-    let mut held = Vec::new();
+    let (mut held, mut held_for_datagrams) = (Vec::new(), Vec::new());
     for service in services {
-        let usable = addresses.get(&service.name).is_some_and(|address| !taken(&service.name, *address));
-        if !usable {
-            let listener = ports::free(ip(environment, service)).context("ask the system for a free port")?;
-            addresses.insert(service.name.clone(), listener.local_addr()?);
-            held.push(listener);
+        if addresses.get(&service.name).is_some_and(|address| !taken(service, *address)) {
+            continue;
         }
+        let (ip, asked) = (ip(environment, service), "ask the system for a free port");
+        let free = if is_of_datagrams(service) {
+            let socket = ports::free_for_datagrams(ip).context(asked)?;
+            let address = socket.local_addr()?;
+            held_for_datagrams.push(socket);
+            address
+        } else {
+            let listener = ports::free(ip).context(asked)?;
+            let address = listener.local_addr()?;
+            held.push(listener);
+            address
+        };
+        addresses.insert(service.name.clone(), free);
     }
     Ok(())
 }

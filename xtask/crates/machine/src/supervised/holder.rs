@@ -53,29 +53,41 @@ impl<'a> Ours<'a> {
     }
 
     /// Who keeps this address from being listened on, if anyone but ourselves does.
-    pub(super) fn conflict(&self, address: SocketAddr) -> Option<Holder> {
-        let error = ports::refusal(address)?;
-        match error.kind() {
+    pub(super) fn conflict(&self, address: SocketAddr, of_datagrams: bool) -> Option<Holder> {
+        let refusal = if of_datagrams { ports::refusal_of_datagrams } else { ports::refusal };
+        match refusal(address)?.kind() {
             ErrorKind::PermissionDenied => Some(Holder::Privileged),
+            _ if of_datagrams => self.taker_of_datagrams(address),
             _ => self.other(address),
         }
     }
 
-    /// Who keeps a port from being ours alone, also where only `localhost` is concerned.
-    pub(super) fn conflict_nearby(&self, address: SocketAddr) -> Option<Holder> {
-        let in_use = |at: &SocketAddr| ports::refusal(*at).is_some_and(|error| error.kind() == ErrorKind::AddrInUse);
-        let nearby = || ports::entries(address).skip(1).filter(in_use).find_map(|at| self.other(at));
-        self.conflict(address).or_else(nearby)
+    /// Who takes datagrams there is not asked: nobody answers for that.
+    fn taker_of_datagrams(&self, address: SocketAddr) -> Option<Holder> {
+        (!self.listens(address)).then(|| Holder::Other("another program".to_owned()))
     }
 
-    /// The same, found out without binding anything, as far as it can be.
-    pub(super) fn seen_nearby(&self, address: SocketAddr) -> Option<Holder> {
+    /// Who keeps a port from being ours alone, also where only `localhost` is concerned.
+    pub(super) fn conflict_nearby(&self, address: SocketAddr, of_datagrams: bool) -> Option<Holder> {
+        if of_datagrams {
+            return self.conflict(address, true);
+        }
+        let in_use = |at: &SocketAddr| ports::refusal(*at).is_some_and(|error| error.kind() == ErrorKind::AddrInUse);
+        let nearby = || ports::entries(address).skip(1).filter(in_use).find_map(|at| self.other(at));
+        self.conflict(address, false).or_else(nearby)
+    }
+
+    /// The same, found out without binding anything, as far as it can be. What takes datagrams starts unseen.
+    pub(super) fn seen_nearby(&self, address: SocketAddr, of_datagrams: bool) -> Option<Holder> {
+        if of_datagrams {
+            return self.conflict(address, true);
+        }
         self.strangers(address).find_map(|at| self.other(at))
     }
 
     /// Whether anybody else is seen to listen there, whoever that is.
-    pub(super) fn is_seen_nearby(&self, address: SocketAddr) -> bool {
-        self.strangers(address).next().is_some()
+    pub(super) fn is_seen_nearby(&self, address: SocketAddr, of_datagrams: bool) -> bool {
+        if of_datagrams { self.conflict(address, true).is_some() } else { self.strangers(address).next().is_some() }
     }
 
     fn strangers(&self, address: SocketAddr) -> impl Iterator<Item = SocketAddr> {

@@ -51,6 +51,7 @@ impl Supervised {
             service: service.name.clone(),
             ip: addresses::ip(&self.deployment.environment, service),
             declared: service.host_port.unwrap_or_default(),
+            of_datagrams: model::port::is_of_datagrams(service),
             recorded: kept.port(&service.name),
             redeclared: serving.is_some() && before().is_some_and(is_other),
             serving,
@@ -62,7 +63,7 @@ impl Supervised {
     pub(super) fn forecast(&self, kept: &Kept) -> Result<Addresses> {
         let ours = Ours::now(self)?;
         let wishes = self.wishes(&|service| self.is_in_scope(service), kept)?;
-        Ok(preference::prefer(&wishes, &|address| ours.is_seen_nearby(address)))
+        Ok(preference::prefer(&wishes, &|wish, address| ours.is_seen_nearby(address, wish.of_datagrams)))
     }
 
     fn is_in_scope(&self, service: &ServiceName) -> bool {
@@ -138,12 +139,12 @@ impl Ours<'_> {
         service: &Service,
         wanted: SocketAddr,
         chosen: &Addresses,
-        holder: &dyn Fn(&Self, SocketAddr) -> Option<Holder>,
+        holder: &dyn Fn(&Self, SocketAddr, bool) -> Option<Holder>,
     ) -> Option<String> {
         let other = chosen.iter().find(|(name, at)| at.port() == wanted.port() && **name != service.name);
         match other {
             Some((other, _)) => Some(format!("that of `{other}`")),
-            None => holder(self, wanted).map(|holder| holder.to_string()),
+            None => holder(self, wanted, model::port::is_of_datagrams(service)).map(|holder| holder.to_string()),
         }
     }
 }

@@ -11,7 +11,7 @@ use base::text::counted;
 use engine::plan::runner::StepCx;
 use engine::plan::{Outcome, Work};
 use model::environment::Ports;
-use model::name::{ServiceName, SystemName};
+use model::name::SystemName;
 use model::system::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -70,7 +70,8 @@ impl PortsWork {
         let mut kept = Kept::read(&file)?;
         let before = kept.clone();
         let wishes = core.wishes(&|name| self.all().any(|service| service.name == *name), &kept)?;
-        let mut chosen = preference::prefer(&wishes, &|address| ours.conflict_nearby(address).is_some());
+        let mut chosen =
+            preference::prefer(&wishes, &|wish, address| ours.conflict_nearby(address, wish.of_datagrams).is_some());
         addresses::choose(&core.deployment.environment, self.all(), &mut chosen, &|_, _| false)?;
         let mut elsewhere = 0;
         for service in self.all() {
@@ -101,7 +102,10 @@ impl PortsWork {
     fn choose(&self, ours: &Ours<'_>) -> Result<(usize, usize)> {
         let (core, file) = (&self.core, self.core.home().ports());
         let mut addresses = (*core.addresses()?).clone();
-        let taken = |service: &ServiceName, address| !ours.serves(service, address) && ours.conflict(address).is_some();
+        let taken = |service: &Service, address| {
+            let of_datagrams = model::port::is_of_datagrams(service);
+            !ours.serves(&service.name, address) && ours.conflict(address, of_datagrams).is_some()
+        };
         addresses::choose(&core.deployment.environment, self.all(), &mut addresses, &taken)?;
         let mut kept = Kept::read(&file)?;
         let before = kept.clone();
@@ -158,7 +162,7 @@ fn conflict(service: &Service, addresses: &Addresses, ours: &Ours<'_>) -> Option
     if ours.serves(&service.name, address) {
         return None;
     }
-    let holder = ours.conflict(address)?;
+    let holder = ours.conflict(address, model::port::is_of_datagrams(service))?;
     let cause = format!("port {} of `{}` is {holder}", address.port(), service.name);
     Some(Conflict { cause, teardown: holder.teardown(ours.root()) })
 }

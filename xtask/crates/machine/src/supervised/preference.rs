@@ -20,6 +20,8 @@ pub(super) struct Wish {
     /// Where it is to listen.
     pub(super) ip: IpAddr,
     pub(super) declared: u16,
+    /// It is taken by datagrams.
+    pub(super) of_datagrams: bool,
     /// The port that it had last.
     pub(super) recorded: Option<u16>,
     /// Where it serves now.
@@ -48,7 +50,7 @@ impl Wish {
 
 /// An address for each, those first that come first. `taken` says whether somebody else has an address. One for whom
 /// nothing is found has none.
-pub(super) fn prefer(wishes: &[Wish], taken: &dyn Fn(SocketAddr) -> bool) -> Addresses {
+pub(super) fn prefer(wishes: &[Wish], taken: &dyn Fn(&Wish, SocketAddr) -> bool) -> Addresses {
     let movers = movers(wishes, taken);
     let mut chosen: Addresses = movers.iter().map(|(service, target)| ((*service).clone(), *target)).collect();
     let (mut used, mut open) = (ports(movers.values()), Vec::new());
@@ -69,7 +71,7 @@ pub(super) fn prefer(wishes: &[Wish], taken: &dyn Fn(SocketAddr) -> bool) -> Add
     let declared: BTreeSet<u16> = wishes.iter().map(|wish| wish.declared).collect();
     for wish in open {
         let own = |port: &u16| *port == wish.declared || Some(*port) == wish.recorded || !declared.contains(port);
-        let free = |port: &u16| !used.contains(port) && !taken(SocketAddr::new(wish.ip, *port));
+        let free = |port: &u16| !used.contains(port) && !taken(wish, SocketAddr::new(wish.ip, *port));
         if let Some(port) = wish.candidates().filter(own).find(free) {
             used.insert(port);
             chosen.insert(wish.service.clone(), SocketAddr::new(wish.ip, port));
@@ -79,9 +81,12 @@ pub(super) fn prefer(wishes: &[Wish], taken: &dyn Fn(SocketAddr) -> bool) -> Add
 }
 
 /// Those that serve and go elsewhere. One whose port another keeps stays, and with it whoever wanted its own.
-fn movers<'w>(wishes: &'w [Wish], taken: &dyn Fn(SocketAddr) -> bool) -> BTreeMap<&'w ServiceName, SocketAddr> {
-    let movers = wishes.iter().filter_map(|wish| Some((&wish.service, wish.target()?)));
-    let mut movers: BTreeMap<&ServiceName, SocketAddr> = movers.filter(|(_, target)| !taken(*target)).collect();
+fn movers<'w>(wishes: &'w [Wish], taken: &dyn Fn(&Wish, SocketAddr) -> bool) -> BTreeMap<&'w ServiceName, SocketAddr> {
+    let mover = |wish: &'w Wish| {
+        let target = wish.target().filter(|target| !taken(wish, *target))?;
+        Some((&wish.service, target))
+    };
+    let mut movers: BTreeMap<&ServiceName, SocketAddr> = wishes.iter().filter_map(mover).collect();
     loop {
         let stays = |wish: &&Wish| !wish.ends && !movers.contains_key(&wish.service);
         let mut used = ports(wishes.iter().filter(stays).filter_map(|wish| wish.serving.as_ref()));
@@ -102,7 +107,16 @@ mod tests {
 
     fn wish(name: &str, declared: u16) -> Wish {
         let (service, ip) = (name.parse().unwrap(), [127, 0, 0, 1].into());
-        Wish { service, ip, declared, recorded: None, serving: None, redeclared: false, ends: false }
+        Wish {
+            service,
+            ip,
+            declared,
+            of_datagrams: false,
+            recorded: None,
+            serving: None,
+            redeclared: false,
+            ends: false,
+        }
     }
 
     fn serving(name: &str, declared: u16, port: u16) -> Wish {
@@ -111,7 +125,7 @@ mod tests {
 
     /// "NAME PORT" of each.
     fn chosen(wishes: &[Wish], taken: &[u16]) -> Vec<String> {
-        let chosen = prefer(wishes, &|address| taken.contains(&address.port()));
+        let chosen = prefer(wishes, &|_, address| taken.contains(&address.port()));
         chosen.iter().map(|(name, address)| format!("{name} {}", address.port())).collect()
     }
 
@@ -161,10 +175,10 @@ mod tests {
     fn another_address_of_the_machine_is_gone_to_with_the_same_port_where_that_is_free() {
         let elsewhere = Wish { ip: [127, 0, 0, 2].into(), ..serving("a", 1337, 9000) };
         assert_eq!(
-            prefer(std::slice::from_ref(&elsewhere), &|_| false)[&elsewhere.service].to_string(),
+            prefer(std::slice::from_ref(&elsewhere), &|_, _| false)[&elsewhere.service].to_string(),
             "127.0.0.2:9000"
         );
-        let taken = |address: SocketAddr| address.port() == 9000;
+        let taken = |_: &Wish, address: SocketAddr| address.port() == 9000;
         assert_eq!(prefer(std::slice::from_ref(&elsewhere), &taken)[&elsewhere.service].to_string(), "127.0.0.2:1337");
     }
 }
