@@ -8,6 +8,7 @@ use base::http::Request;
 use base::os;
 use base::ports;
 use model::environment::{Environment, Ports};
+use model::port;
 use model::system::{HostProgram, Presence, Service, Source, TargetKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -25,8 +26,9 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let services = spec.systems.iter().flat_map(|system| &system.services);
     let here = services.filter(|service| service.targets.contains(&environment.target));
     // Of containers only those that are public take a port of this machine.
-    let here = here.filter(|service| service.holds_public_name() || environment.target == TargetKind::Host);
-    here.filter_map(|service| Some(check(scene, service, service.host_port?, environment))).collect()
+    let taken = |one: &Service| one.holds_public_name() || environment.target == TargetKind::Host;
+    let here = here.flat_map(port::each).filter(taken);
+    here.filter_map(|service| Some(check(scene, &service, service.host_port?, environment))).collect()
 }
 
 fn check(scene: &Scene, service: &Service, host_port: u16, environment: &Environment) -> Check {
@@ -49,6 +51,7 @@ fn check(scene: &Scene, service: &Service, host_port: u16, environment: &Environ
     let other_ports = Fix::by_hand(format!("cargo xtask deploy{flag} --set ports=prefer"));
     let wish = Wish {
         address,
+        of_datagrams: port::is_of_datagrams(service),
         is_public: service.public,
         is_preferred: environment.ports == Ports::Prefer,
         stand_in,
@@ -84,6 +87,7 @@ fn idle(scene: &Scene, service: &Service, target: TargetKind) -> Option<String> 
 /// What a service wants of a port.
 struct Wish {
     address: SocketAddr,
+    of_datagrams: bool,
     is_public: bool,
     /// Another port will do.
     is_preferred: bool,
@@ -102,6 +106,9 @@ fn judge(scene: &Scene, wish: &Wish) -> Finding {
     if scene.own_ports().contains(&address.port()) {
         return Finding::pass("held by this deployment").want(want);
     }
+    if wish.of_datagrams {
+        return judge_datagrams(wish).want(want);
+    }
     let holder = match holder(address) {
         None => return judge_nearby(wish).want(want),
         Some((Some(pid), _)) if scene.is_own_process(pid) => {
@@ -113,11 +120,23 @@ fn judge(scene: &Scene, wish: &Wish) -> Finding {
     if wish.stand_in.as_deref().is_some_and(serves) {
         return Finding::pass(format!("{found}, which works as well")).want(want);
     }
+    taken(wish, found).want(want)
+}
+
+/// Somebody else has it.
+fn taken(wish: &Wish, found: String) -> Finding {
     if wish.is_preferred {
-        return elsewhere(wish, found).want(want);
+        return elsewhere(wish, found);
     }
-    let detail = "stop it, or let the deploy choose other ports";
-    Finding::fail(detail).found(found).want(want).fix([wish.other_ports.clone()])
+    Finding::fail("stop it, or let the deploy choose other ports").found(found).fix([wish.other_ports.clone()])
+}
+
+/// Nobody answers for taking datagrams, so that this can be told only by trying, for an instant.
+fn judge_datagrams(wish: &Wish) -> Finding {
+    match ports::refusal_of_datagrams(wish.address) {
+        None => Finding::pass("free"),
+        Some(error) => taken(wish, format!("cannot be had for datagrams: {error}")),
+    }
 }
 
 /// What a service that people come to gets instead is worth a word.

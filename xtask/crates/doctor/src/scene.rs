@@ -9,9 +9,10 @@ use base::signal::Interrupts;
 use engine::deployment::EnvironmentArgs;
 use engine::home::Home;
 use model::environment::Environment;
-use model::name::SystemName;
+use model::name::{ServiceName, SystemName};
+use model::port;
 use model::secret::SecretSource;
-use model::system::TargetKind;
+use model::system::{Service, TargetKind};
 use model::tool::Tool;
 use model::{Spec, SpecErrors};
 use serde_json::Value;
@@ -113,7 +114,10 @@ impl Scene {
             let Some(home) = self.home() else { return BTreeSet::new() };
             let ports: BTreeSet<u16> = match Client::connect(home.dir()) {
                 // Its silence is reported by the supervisor's own check.
-                Connection::Live(client) => listening(&client.status().unwrap_or_default()),
+                Connection::Live(client) => {
+                    let services = client.status().unwrap_or_default();
+                    listening(&services).into_iter().chain(self.further_ports(&home, &services)).collect()
+                }
                 Connection::Foreign(_) | Connection::Absent => {
                     orphans(home.dir()).iter().map(|orphan| orphan.listen.port()).collect()
                 }
@@ -121,6 +125,21 @@ impl Scene {
             // Containers listen in networks of their own; what they hold of this machine's ports is what is published.
             if ports.is_empty() || !self.runs_containers() { ports } else { self.published(&home) }
         })
+    }
+
+    /// The ports that what runs has: those that were kept for it, or else the declared ones.
+    fn further_ports(&self, home: &Home, running: &[ServiceStatus]) -> Vec<u16> {
+        let kept = files::read_json(&home.ports()).ok().flatten().unwrap_or_default();
+        let runs = |service: &&Service| {
+            running.iter().any(|status| status.service == service.name && status.current.is_some())
+        };
+        let kept = |name: &ServiceName| {
+            let entry = &kept[name.as_str()];
+            entry.as_u64().or(entry["port"].as_u64()).and_then(|port| u16::try_from(port).ok())
+        };
+        let systems = self.subject.spec.iter().flat_map(|spec| &spec.systems);
+        let services = systems.flat_map(|system| &system.services).filter(runs);
+        services.flat_map(port::each).filter_map(|one| kept(&one.name).or(one.host_port)).collect()
     }
 
     /// Whether a process is one of the environment's own, also of what it is just starting.
