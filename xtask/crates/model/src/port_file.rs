@@ -54,7 +54,9 @@ fn read_main<'d>(port: &Value<'d>, host_port: Option<Value<'d>>) -> Option<Ports
 fn read_table<'d>(value: &Value<'d>) -> Option<Ports<'d>> {
     let entries = value.entries()?;
     let Some((_, main)) = entries.iter().find(|(name, _)| *name == MAIN) else {
-        value.report("missing `main`, the port that `ready`, `public` and checks mean");
+        let one = entries.first().map(|(name, _)| format!(": call one of them that in place of `{name}`"));
+        let what = "missing `main`, the port that `ready`, `public` of the service and checks mean";
+        value.report(format!("{what}{}", one.unwrap_or_default()));
         return None;
     };
     let main = main.table(|table| {
