@@ -44,6 +44,13 @@ fn a_folder_with_a_dockerfile_becomes_a_system() {
     assert!(told.contains("this is not a terminal") && !file.exists(), "{told}");
     let planned = sandbox.xtask(["add", "pages", "--dry-run"]).success().stdout;
     assert!(planned.contains("dockerfile = \"pages\"") && !file.exists(), "{planned}");
+    // Whoever knows better than the Dockerfile says so.
+    let told = sandbox.xtask(["add", "pages", "--port", "9321", "--dry-run"]).success().stdout;
+    assert!(told.contains("port = 9321") && !told.contains("exposes"), "{told}");
+    for wrong in [["pages", "--port", "0"], ["busybox:1.37", "--port", "80"]] {
+        let told = sandbox.xtask([&["add"][..], &wrong, &["--dry-run"]].concat()).exits(2).stderr;
+        assert!(told.contains("`--port"), "{told}");
+    }
     let written = sandbox.xtask(["add", "pages", "--yes", "--json"]).success().json();
     assert_eq!((&written["result"], &written["file"]), (&"written".into(), &"deploy/systems/pages.toml".into()));
     assert_eq!(written["text"].as_str().unwrap(), read(root, "deploy/systems/pages.toml"));

@@ -11,19 +11,21 @@ use model::name::{ServiceName, SystemName};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// The system with the one service that `folder`, from the root, has the Dockerfile of.
+/// The system with the one service that `folder`, from the root, has the Dockerfile of. `port` is where its program is said
+/// to listen, whatever the Dockerfile exposes.
 ///
 /// # Errors
 /// When the Dockerfile cannot be read.
-pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName) -> Result<Sketch> {
+pub fn read(repository: &Repository<'_>, folder: &str, name: SystemName, port: Option<u16>) -> Result<Sketch> {
     let path = repository.root.join(folder).join("Dockerfile");
     let text = fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
     let said = dockerfile::read(&text, None, &BTreeMap::new());
     let shown = if folder.is_empty() { "." } else { folder };
     let source = Source::Dockerfile { folder: shown.to_owned(), file: None, target: None, args: BTreeMap::new() };
     let mut service = Service::new(called(repository, &name)?, source);
-    service.port = said.ports.first().copied();
-    match said.ports[..] {
+    let ports = port.map_or(said.ports, |port| vec![port]);
+    service.port = ports.first().copied();
+    match ports[..] {
         [] => {
             let usual = || Some((known::port(said.base.as_deref()?.split([':', '@']).next()?)?, "its base".to_owned()));
             let server = || listens::server(&text).map(|(port, program)| (port, format!("`{program}`, unless told")));

@@ -31,6 +31,7 @@ enum Source {
 /// When there is nothing to make a system from, or its file is there already.
 pub(crate) fn run(args: &AddArgs, ctx: &Ctx) -> Result<Exit> {
     let source = source(&args.source, &ctx.root)?;
+    let port = port(args, &source)?;
     let name = name(args.name.as_deref(), &source, &ctx.root)?;
     let path = files::path(name.as_str());
     if ctx.root.join(&path).exists() {
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &AddArgs, ctx: &Ctx) -> Result<Exit> {
     if let (Source::Image(pin), true) = (&source, args.mutation.dry_run) {
         return rehearse(args, ctx, pin);
     }
-    let sketch = sketch(args, ctx, &source, name)?;
+    let sketch = sketch(args, ctx, &source, name, port)?;
     let files = Files::new(&ctx.root, &sketch)?;
     if args.mutation.dry_run {
         tell(args, &files, "planned")?;
@@ -114,13 +115,13 @@ fn rehearse(args: &AddArgs, ctx: &Ctx, pin: &ImagePin) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn sketch(args: &AddArgs, ctx: &Ctx, source: &Source, name: SystemName) -> Result<Sketch> {
+fn sketch(args: &AddArgs, ctx: &Ctx, source: &Source, name: SystemName, port: Option<u16>) -> Result<Sketch> {
     let spec = model::load_readable(&ctx.root).spec;
     let services = spec.systems.iter().flat_map(|system| &system.services).filter(|service| service.public);
     let public: BTreeSet<ServiceName> = services.map(|service| service.public_name.name.clone()).collect();
     let repository = Repository { root: &ctx.root, images: &spec.images, public: &public };
     match source {
-        Source::Folder(folder) => folder::read(&repository, folder, name),
+        Source::Folder(folder) => folder::read(&repository, folder, name, port),
         Source::Compose(path) => {
             let found: OnceCell<Option<Found>> = OnceCell::new();
             let look = |pin: &ImagePin| look(args, ctx, &found, pin);
@@ -156,6 +157,19 @@ fn engine(args: &AddArgs, ctx: &Ctx) -> Result<Option<EngineKind>> {
         return Ok(None);
     }
     Ok(args.environment.read(&ctx.root).map_err(Fault::from)?.engine)
+}
+
+/// The port that is said to be a Dockerfile's program's.
+fn port(args: &AddArgs, source: &Source) -> Result<Option<u16>> {
+    let Some(text) = &args.port else { return Ok(None) };
+    let Source::Folder(_) = source else {
+        let cause = format!("`--port` is for a folder with a Dockerfile, which `{}` is not", args.source);
+        return Err(Fault::usage(cause).hint("an image and a compose file say where they listen; leave it out").into());
+    };
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(Some(port)),
+        _ => Err(Fault::usage(format!("`--port {text}` is no port: a number from 1 to 65535")).into()),
+    }
 }
 
 fn source(text: &str, root: &Path) -> Result<Source> {

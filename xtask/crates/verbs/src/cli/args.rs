@@ -187,6 +187,8 @@ pub struct AddArgs {
     pub source: String,
     /// What the system is called, where its source is not to say.
     pub name: Option<String>,
+    /// Where a Dockerfile's program listens, where nothing says it.
+    pub port: Option<String>,
     /// Whose engine a public image is tried with.
     pub environment: EnvironmentArgs,
     pub mutation: MutationArgs,

@@ -181,6 +181,7 @@ impl Command {
             "add" => Self::Add(AddArgs {
                 source: m.one("source")?,
                 name: m.one("name"),
+                port: m.one("port"),
                 environment: m.environment(),
                 mutation: m.mutation(),
                 json: m.json(),
@@ -303,7 +304,7 @@ mod tests {
             "teardown a --env x --set a=b --dry-run --yes --json --keep-data",
             "build a --env x --set a=b --dry-run --yes --json --push --why",
             "build --update-pins",
-            "add a --name b --env x --set a=b --dry-run --yes --json",
+            "add a --name b --port 80 --env x --set a=b --dry-run --yes --json",
             "diagram --check",
             "reference --check",
             "ci --only a,b --skip c --list --strict --full --json",

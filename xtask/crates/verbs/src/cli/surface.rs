@@ -285,6 +285,7 @@ fn add() -> Command {
         )
         .arg(Arg::new("source").value_name("PATH|IMAGE").required(true).help(source))
         .arg(option("name", "NAME", "What the system is called; as the folder or the image unless named"))
+        .arg(option("port", "PORT", "The port that a Dockerfile's program listens on, where it exposes none"))
         .args(environment().map(in_containers))
         .args(mutation())
         .arg(json())
