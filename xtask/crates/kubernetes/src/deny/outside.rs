@@ -1,6 +1,6 @@
 //! Ways from outside of the cluster that must not be there: an Ingress, a port of the nodes, a load balancer.
 
-use crate::{Kubernetes, exposure};
+use crate::{Kubernetes, balancers, exposure};
 use anyhow::Result;
 use base::http;
 use base::http::{Endpoint, Request, Url};
@@ -24,7 +24,8 @@ pub(super) fn way(core: &Kubernetes, api: &Api, service: &Service, target: &Valu
         |kind: path::Kind| api.list(&kind.within(namespace), "").map_err(|refusal| kube::fault(&what(), &refusal));
     let services = list(path::SERVICE)?;
     let leading: Vec<&Value> = services.iter().filter(|it| selects(it, target)).collect();
-    if let Some((open, how)) = leading.iter().find_map(|it| Some((it, opened(it)?))) {
+    let open = leading.iter().filter(|it| !is_of_further(it, service));
+    if let Some((open, how)) = open.into_iter().find_map(|it| Some((it, opened(it)?))) {
         return Ok(Some(format!(
             "the Service `{}` opens `{}` to the outside: {how}",
             object::name(open),
@@ -44,6 +45,12 @@ fn selects(service: &Value, pod: &Value) -> bool {
     let selector = service.pointer("/spec/selector").and_then(Value::as_object);
     let labels = &pod["metadata"]["labels"];
     selector.is_some_and(|selector| !selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value))
+}
+
+/// Whether it is the load balancer of public further ports, by which nobody comes to the main one that is meant.
+fn is_of_further(it: &Value, service: &Service) -> bool {
+    let further = |port: &Value| service.ports.contains_key(object::text(port, "/targetPort"));
+    balancers::is_balancer(it) && object::list(it, "/spec/ports").iter().all(further)
 }
 
 /// How a Service can be reached from outside.
@@ -85,6 +92,7 @@ fn answered(core: &Kubernetes, service: &Service) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recalled;
     use serde_json::json;
 
     #[test]
@@ -103,6 +111,17 @@ mod tests {
         assert_eq!(of(json!({"type": "ClusterIP"})), None);
         assert_eq!(of(json!({"type": "NodePort"})), Some("its type is NodePort".to_owned()));
         assert!(of(json!({"type": "ClusterIP", "externalIPs": ["10.0.0.1"]})).is_some());
+    }
+
+    #[test]
+    fn a_load_balancer_of_further_ports_opens_no_other() {
+        let values = json!({"port": 80, "ports": [{"name": "game", "port": 9, "protocol": "UDP", "publicPort": 9}]});
+        let service = recalled::service(&"api".parse().unwrap(), &values);
+        let balancer = |target: &str| {
+            let labels = json!({"app.kubernetes.io/component": "balancer"});
+            json!({"metadata": {"labels": labels}, "spec": {"ports": [{"targetPort": target}]}})
+        };
+        assert!(is_of_further(&balancer("game"), &service) && !is_of_further(&balancer("main"), &service));
     }
 
     #[test]
