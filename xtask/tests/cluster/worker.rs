@@ -38,7 +38,7 @@ ready = { runs = "1s" }
 env = { MORE = "${pages.address.more}" }
 [services.worker.container]
 user = "65532"
-command = ["busybox", "sh", "-c", "until busybox wget -q -O- http://$MORE/; do sleep 1; done; exec sleep 1000"]
+command = ["busybox", "sh", "-c", "until busybox wget -q -O- http://$MORE/; do sleep 1; done; echo; exec sleep 1000"]
 
 [[smoke]]
 name = "it answers"
