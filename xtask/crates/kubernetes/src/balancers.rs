@@ -11,6 +11,7 @@ use super::release_spec::{ReleaseSpec, WorkloadSpec};
 use anyhow::Result;
 use base::error::Fault;
 use engine::backend::PortStatus;
+use engine::plan::Preview;
 use engine::plan::pace::every;
 use engine::plan::runner::StepCx;
 use kube::{Api, object, path};
@@ -94,6 +95,12 @@ pub(super) fn foretold<'s>(
     let prospect = prospect(&all);
     let told = |service: &&Service| format!("has a load balancer for {}{prospect}", named(service));
     with.iter().map(|service| (service.name.clone(), told(service))).collect()
+}
+
+/// The same of a whole release.
+pub(super) fn preview(core: &Kubernetes, parts: &[WorkloadSpec]) -> impl Iterator<Item = Preview> {
+    let all = foretold(core, parts.iter().map(|part| &part.service)).into_iter();
+    all.map(|(service, words)| Preview::Do(format!("`{service}` {words}")))
 }
 
 /// Whether the cluster gives load balancers an address, by all its Services.

@@ -220,8 +220,7 @@ fn deploy_preview(run: &ReleaseContext, candidate: &Candidate, busy: bool) -> Ve
     let due = shown.and_then(|desired| jobs::told(&run.core, &candidate.system, &desired).ok()).unwrap_or_default();
     preview.extend(due.into_iter().map(|(job, why)| Preview::Do(format!("run the job `{job}` {why}"))));
     preview.extend(candidate.parts.iter().filter_map(allowed));
-    let balanced = balancers::foretold(&run.core, candidate.parts.iter().map(|part| &part.service));
-    preview.extend(balanced.into_iter().map(|(service, words)| Preview::Do(format!("`{service}` {words}"))));
+    preview.extend(balancers::preview(&run.core, &candidate.parts));
     preview.extend(watching(run, candidate));
     preview
 }
