@@ -13,8 +13,12 @@ mod instants;
 mod machine;
 mod sandbox;
 mod stage;
+#[path = "../stranger/mod.rs"]
+#[allow(dead_code, reason = "tests of other targets use more of it")]
+mod stranger;
 
 mod adopted;
+mod board;
 mod cli;
 mod client;
 mod documents;

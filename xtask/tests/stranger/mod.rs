@@ -1,5 +1,7 @@
 //! A repository of strangers: no crate but the tool, and nothing that it does not ask for.
 
+pub(crate) mod board;
+
 use super::sandbox::checkout;
 use std::fs;
 use std::path::PathBuf;
