@@ -38,15 +38,6 @@ entrypoint = ["/bin/sh", "-e"]
 command = ["-c"]
 "#;
 
-#[test]
-fn an_image_starts_with_what_the_spec_says() {
-    let deployment = skip::unless!(given("entrypoint", SHELL));
-    deployment.deploy(&["given"]);
-    assert_eq!(get(&deployment.sandbox.via("shell"), "/").unwrap(), (200, "from here\n".to_owned()));
-    assert_eq!(deployment.deploy(&["given"])["result"], "unchanged");
-    deployment.ends_clean();
-}
-
 /// A service that asks the other one by all of its names, and fails at the first that leads nowhere.
 const ASKER: &str = r#"
 [services.asker]
@@ -189,15 +180,4 @@ fn confinement_is_loosened_with_a_reason_and_no_further() {
     declare(&deployment, &format!("{LOOSE}{less}"));
     let failed = failure(&deployment.sandbox.xtask(["deploy", "given", "--json"]).exits(1));
     assert_eq!(failed["code"], "service-crashed", "{failed:#}");
-}
-
-#[test]
-fn an_image_has_the_variables_that_it_wants() {
-    let env = "env = { PORT = \"the left one\", \"discovery.type\" = \"single-node\" }\n";
-    let services = SHELL.replace("public = true\n", &format!("public = true\n{env}"));
-    let deployment = skip::unless!(given("variables", &services));
-    deployment.deploy(&["given"]);
-    assert!(deployment.has_variable("shell", "PORT", "the left one"));
-    assert!(deployment.has_variable("shell", "discovery.type", "single-node"));
-    assert!(deployment.has_variable("shell", "LISTEN_ADDRESS", "0.0.0.0"));
 }

@@ -20,6 +20,7 @@ mod killed;
 #[allow(dead_code, reason = "tests on the host use more of it")]
 mod sandbox;
 #[path = "../stranger/mod.rs"]
+#[allow(dead_code, reason = "tests of other targets use more of it")]
 mod stranger;
 #[path = "../contract/turn.rs"]
 mod turn;
@@ -28,6 +29,7 @@ mod deployment;
 mod engine;
 
 mod add;
+mod board;
 mod confinement;
 mod container;
 mod failure;
