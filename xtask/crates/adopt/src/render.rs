@@ -137,12 +137,12 @@ fn host_port(service: &Service) -> Option<u16> {
 fn ports(text: &mut Text, service: &Service) {
     let Some(port) = service.port.filter(|_| !service.ports.is_empty()) else { return };
     let of_machine = |port: Option<u16>| port.map(|port| format!(", host_port = {port}")).unwrap_or_default();
-    let mut lines = vec![format!("main = {{ port = {port}{} }}", of_machine(host_port(service)))];
+    let mut lines = text.told(service, Place::Ports);
+    lines.push(format!("main = {{ port = {port}{} }}", of_machine(host_port(service))));
     for (name, port) in &service.ports {
         let speaks = if port.speaks.is_udp() { ", speaks = \"udp\"" } else { "" };
         let host_port = of_machine(Some(port.host_port).filter(|host_port| *host_port != port.port));
-        let public = if port.public { ", public = true" } else { "" };
-        lines.push(format!("{} = {{ port = {}{host_port}{speaks}{public} }}", key(name), port.port));
+        lines.push(format!("{} = {{ port = {}{host_port}{speaks} }}", key(name), port.port));
     }
     text.table(&format!("services.{}.ports", service.name), lines);
 }

@@ -147,6 +147,7 @@ pub(crate) enum Place {
     Service,
     Source,
     Port,
+    Ports,
     Public,
     Needs,
     Targets,

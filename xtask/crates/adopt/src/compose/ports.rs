@@ -118,6 +118,11 @@ impl Reading<'_> {
             service.note(Place::Port, note);
         }
         let (carried, left): (Vec<Port>, Vec<Port>) = others.into_iter().partition(|_| service.port.is_some());
+        if carried.iter().any(|port| port.published) {
+            let note = "Of these only the first is published, as in a cluster there is no more. `public = true` in the line of \
+                        another publishes it in containers, and takes `targets = [\"containers\"]`.";
+            service.note(Place::Ports, note);
+        }
         service.ports.extend(carried.into_iter().map(Port::further));
         for port in left {
             let note =
@@ -135,7 +140,7 @@ impl Port {
     fn further(self) -> (String, FurtherPort) {
         let speaks = if self.udp { Speaks::Udp } else { Speaks::Tcp };
         let host_port = self.of_machine.unwrap_or(self.own);
-        (format!("{speaks}-{}", self.own), FurtherPort { port: self.own, host_port, speaks, public: self.published })
+        (format!("{speaks}-{}", self.own), FurtherPort { port: self.own, host_port, speaks, public: false })
     }
 }
 

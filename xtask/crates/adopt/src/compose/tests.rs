@@ -116,7 +116,8 @@ secrets: { npm-token: { environment: NPM_TOKEN } }
     has(
         &text,
         &[
-            "ports]\nmain = { port = 5000, host_port = 8080 }\ntcp-9000 = { port = 9000, public = true }\n",
+            "main = { port = 5000, host_port = 8080 }\ntcp-9000 = { port = 9000 }\n",
+            "ports]\n# Of these only the first is published",
             "stop_within = \"10s\"",
             "name = \"web answers\"\nservice = \"web\"\n",
             "# `stop_signal: SIGINT` is not carried over: services are told to end by SIGTERM",
@@ -278,7 +279,7 @@ services:
             "# That it needs `db` is said by `WORDPRESS_DB_HOST` alone.",
             "# That it needs `metrics` is said by its arguments or files alone.",
             "# That it needs `store` is said by `app.py` alone.",
-            "main = { port = 80 }\nudp-53 = { port = 53, speaks = \"udp\", public = true }",
+            "main = { port = 80 }\nudp-53 = { port = 53, speaks = \"udp\" }",
             "main = { port = 3306 }\ntcp-33060 = { port = 33060 }",
             "# Nobody is known to need it, and in a cluster only those that do reach it: `needs = [\"extra\"]` there.",
             "`~/kept` of the machine held what the service stores at `/srv/kept`; that is a volume here",
