@@ -152,7 +152,7 @@ impl Work for RemoveImages {
         }
         for label in layers {
             cx.status("removing what is kept of builds");
-            cx.proc.read(&engine.layers_remove(&label))?;
+            engine.remove_layers(cx.proc, &label)?;
         }
         Ok(Outcome::Done)
     }

@@ -5,6 +5,9 @@ use anyhow::Result;
 use base::error::Fault;
 use base::proc::{CommandLine, Proc};
 
+/// How often what is kept of builds is removed while others remove theirs.
+const LAYERS_ATTEMPTS: u32 = 5;
+
 impl Engine {
     /// The images among these that are here; in their order, but without those that are not.
     ///
@@ -31,6 +34,25 @@ impl Engine {
     /// When the engine does not answer.
     pub fn has_layers(&self, proc: &Proc, label: &str) -> Result<bool> {
         Ok(!proc.read(&self.layers(label))?.trim().is_empty())
+    }
+
+    /// Removes what is kept of builds under a label. podman looks at all images of the machine for it, and gives up when one
+    /// is gone by then that somebody else removes: it is asked again.
+    ///
+    /// # Errors
+    /// When the engine refuses, in its own words.
+    pub fn remove_layers(&self, proc: &Proc, label: &str) -> Result<()> {
+        let command = self.layers_remove(label);
+        for _ in 1..LAYERS_ATTEMPTS {
+            let answer = proc.try_read(&command)?;
+            if answer.success {
+                return Ok(());
+            }
+            if !says_absent(&answer.stderr) {
+                break;
+            }
+        }
+        proc.read(&command).map(drop)
     }
 
     /// Removes a name of an image, and with its last one the image: podman keeps one that was asked for by the digest under
