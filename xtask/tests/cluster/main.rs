@@ -23,6 +23,7 @@ mod registry;
 #[allow(dead_code, reason = "tests on the host use more of it")]
 mod sandbox;
 #[path = "../stranger/mod.rs"]
+#[allow(dead_code, reason = "tests of other targets use more of it")]
 mod stranger;
 #[path = "../contract/turn.rs"]
 mod turn;
@@ -32,6 +33,7 @@ mod kubectl;
 mod repeated;
 
 mod access;
+mod board;
 mod boundaries;
 mod drift;
 mod failure;

@@ -20,6 +20,7 @@ pub(crate) fn system_of(service: &str) -> &str {
         "clock" => "epoch",
         "redis" => "shortener",
         "invoice-app" | "payment-provider" | "ledger" => "invoices",
+        "front" => "board",
         "producer" | "consumer" | "emulator" => "messages",
         other => other,
     }

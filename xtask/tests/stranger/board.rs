@@ -97,9 +97,7 @@ pub(crate) fn relay_is_asked_by_its_worker(deployment: &impl Deployed) {
     eventually("one more answer by gRPC", || {
         if said()["beats"].as_u64() > Some(beats) { Ok(()) } else { Err(String::new()) }
     });
-    let url = public_url(deployment, "relay");
-    let said = said();
-    assert_eq!((&said["revision"], &said["url"]), (&json!("seven"), &json!(url)));
+    assert_eq!(said()["revision"], "seven");
     let worker = deployment.sandbox().status("worker");
     assert_eq!((&worker["state"], &worker["url"]), (&json!("running"), &Value::Null), "{worker:#}");
 }

@@ -35,8 +35,7 @@ func serve(ctx context.Context) error {
 	var beats atomic.Int64
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		said := map[string]any{"revision": revision, "beats": beats.Load(), "url": os.Getenv("PUBLIC_URL")}
-		json.NewEncoder(w).Encode(said)
+		json.NewEncoder(w).Encode(map[string]any{"revision": revision, "beats": beats.Load()})
 	})
 	pages.HandleFunc("POST /beats", func(http.ResponseWriter, *http.Request) { beats.Add(1) })
 	server := &http.Server{Addr: ":" + os.Getenv("PORT"), Handler: pages}
