@@ -60,7 +60,7 @@ fn help_is_as_it_was_agreed() {
     let differs = help.lines().zip(agreed.lines().chain(std::iter::repeat(""))).find(|(now, then)| now != then);
     assert!(
         help == agreed,
-        "help has changed: {differs:?}; if that is meant: BLESS=1 cargo test -p xtask --profile xtask --test e2e help_is"
+        "help has changed: {differs:?}; if that is meant: BLESS=1 cargo test -p xtask --profile xtask --target host-tuple --test e2e help_is"
     );
 }
 
