@@ -64,10 +64,16 @@ impl Engine {
         let image = self.image(proc, reference)?;
         remove(proc, &self.image_remove(reference))?;
         let Some(image) = image else { return Ok(()) };
-        match self.image(proc, &image.id)? {
-            Some(left) if left.tags.is_empty() => remove(proc, &self.image_remove(&image.id)),
-            _ => Ok(()),
+        let left = self.image(proc, &image.id)?.filter(|left| left.tags.is_empty());
+        let Some(left) = left else { return Ok(()) };
+        // With more than one of these, one for each service that it was pushed for, it is not removed by its own. podman
+        // lists every digest with every name, also those that it does not have.
+        if left.digests.len() > 1 {
+            for digest in &left.digests {
+                remove(proc, &self.image_remove(digest))?;
+            }
         }
+        remove(proc, &self.image_remove(&left.id))
     }
 
     /// The containers among these that exist.

@@ -195,7 +195,14 @@ pub fn says_absent(stderr: &str) -> bool {
     // docker's client adds how it ended.
     let mut words = stderr.lines().map(|line| line.trim().to_lowercase());
     let absent = |line: &String| {
-        let not_there = ["no such container", "no such image", "no such volume", "no such network", "image not known"];
+        let not_there = [
+            "no such container",
+            "no such image",
+            "no such volume",
+            "no such network",
+            "image not known",
+            "tag not known",
+        ];
         // It is the beginning of several names.
         let ambiguous = line.contains("more than one result for volume name");
         ambiguous
