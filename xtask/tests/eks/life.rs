@@ -2,20 +2,39 @@
 
 use super::contract::{self, Deployed};
 use super::deployment::{Deployment, asked_for};
+use super::stranger::board;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn all_systems_go_from_an_empty_account_to_proven_and_leave_it_empty() {
-    let deployment = skip::unless!(Deployment::new("all"));
+    let all = ["epoch", "invoices", "messages", "shortener", "web"];
+    let deployment = skip::unless!(Deployment::with_own_copy("all", &all, ""));
+    let has_relay = relay_is_added(&deployment);
     contract::a_teardown_of_nothing_is_clean(&deployment);
     what_it_would_be_is_told_before(&deployment);
     let first = contract::comes_up(&deployment, &[]);
     the_graph_is_as_promised(&deployment, &first);
     only_what_is_public_has_a_url(&deployment);
-    what_is_made_carries_the_deployment(&deployment);
+    if has_relay {
+        board::relay_is_asked_by_its_worker(&deployment);
+    }
+    what_is_made_carries_the_deployment(&deployment, has_relay);
     what_is_stored_is_kept_when_asked_for(&deployment);
     deployment.ends_clean();
+}
+
+/// A system that nobody wrote for the tool comes along, where what it starts from can be had.
+fn relay_is_added(deployment: &Deployment) -> bool {
+    let images = board::images();
+    match &images {
+        Ok(()) => {
+            board::add(&deployment.sandbox.root, &["relay"]);
+            board::keep_the_line_inside(&deployment.sandbox.root);
+        }
+        Err(missing) => skip::part(format!("a stranger's system on `eks`: {missing}")),
+    }
+    images.is_ok()
 }
 
 fn what_it_would_be_is_told_before(deployment: &Deployment) {
@@ -86,19 +105,21 @@ fn only_what_is_public_has_a_url(deployment: &Deployment) {
     let status = deployment.sandbox.xtask(["status", "--json"]).success().json();
     let systems = status["systems"].as_array().unwrap().iter();
     for service in systems.flat_map(|system| system["services"].as_array().unwrap()) {
-        let is_public = ["epoch", "shortener", "invoice-app", "web"].iter().any(|name| service["name"] == *name);
+        let is_public =
+            ["epoch", "shortener", "invoice-app", "web", "relay"].iter().any(|name| service["name"] == *name);
         assert_eq!(service["url"].is_string(), is_public, "{service:#}");
     }
 }
 
-fn what_is_made_carries_the_deployment(deployment: &Deployment) {
+fn what_is_made_carries_the_deployment(deployment: &Deployment, has_relay: bool) {
     let vpcs = deployment.account.list(["ec2", "describe-vpcs"], "Vpcs");
     let tags = |vpc: &Value| vpc["Tags"].as_array().cloned().unwrap_or_default();
     let carries =
         |vpc: &&Value| tags(vpc).iter().any(|tag| tag["Key"] == "deployment_id" && tag["Value"] == *deployment.id);
     assert!(vpcs.iter().any(|vpc| carries(&vpc)), "{vpcs:#?}");
     // Without a domain each public service has a load balancer of its own.
-    assert_eq!(deployment.account.balancers(&deployment.base()).len(), 4);
+    let balancers = deployment.account.balancers(&deployment.base()).len();
+    assert_eq!(balancers, if has_relay { 5 } else { 4 });
 }
 
 fn what_is_stored_is_kept_when_asked_for(deployment: &Deployment) {

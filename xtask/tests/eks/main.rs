@@ -30,6 +30,9 @@ mod repeated;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, reason = "tests on the host use more of it")]
 mod sandbox;
+#[path = "../stranger/mod.rs"]
+#[allow(dead_code, reason = "tests of other targets use more of it")]
+mod stranger;
 
 mod account;
 mod deployment;
