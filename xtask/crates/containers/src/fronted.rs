@@ -32,11 +32,7 @@ pub(super) fn is_fronted(system: &System, service: &Service) -> bool {
 /// Whether an edge is in front of a service, be it for those outside alone.
 fn fronts(services: &[Service], service: &Service) -> bool {
     let is_for_names = speaks_http(service) && service.is_own() && service.ports.is_empty();
-    is_public(service) || is_for_names && is_needed_by_others(services, service)
-}
-
-fn is_public(service: &Service) -> bool {
-    service.public || service.ports.values().any(|further| further.public)
+    service.is_exposed() || is_for_names && is_needed_by_others(services, service)
 }
 
 /// Whether two versions of a service may run side by side: one that keeps data of its own and is not made for that may
@@ -47,7 +43,7 @@ pub(super) fn overlaps(system: &System, service: &Service) -> bool {
         return !stores;
     }
     let is_reached_directly = !is_fronted(system, service) && is_needed_by_others(&system.services, service);
-    service.is_own() && service.ports.is_empty() || (is_public(service) && !is_reached_directly && !stores)
+    service.is_own() && service.ports.is_empty() || (service.is_exposed() && !is_reached_directly && !stores)
 }
 
 /// Whether any of these services needs an edge.

@@ -3,7 +3,7 @@
 //! Without `--yes` the platform is planned before anything is changed, and the plan that was agreed to is the one that the
 //! step applies. With `--yes` nobody waits for it: it is planned in the step, while images are built.
 
-use super::{Eks, balancer, network_balancer};
+use super::{Eks, balancer};
 use anyhow::Result;
 use aws::infra::priced_plan::{ExtraCost, PricedPlan};
 use aws::infra::{Goal, Saved};
@@ -247,6 +247,6 @@ fn extra_cost(eks: &Eks) -> ExtraCost {
     let stores = volumes.map(|volume| volume.size.map_or(VOLUME_GIB, |size| size.0.div_ceil(1 << 30))).sum();
     // With a domain all share one.
     let load_balancers = if environment.cluster.domain.is_some() { public.min(1) } else { public };
-    let balanced = parts.iter().filter(|part| network_balancer::is_wanted(&part.service)).count();
+    let balanced = parts.iter().filter(|part| part.service.has_public_port()).count();
     ExtraCost { load_balancers: load_balancers + balanced, volumes_gib: stores }
 }

@@ -11,18 +11,9 @@ use serde_json::{Value, json};
 /// What every annotation begins with.
 const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
 
-pub(super) fn is_wanted(service: &Service) -> bool {
-    service.ports.values().any(|further| further.public)
-}
-
-/// Whether something of it is reached from outside, for which there has to be a load balancer.
-pub(super) fn is_exposed(service: &Service) -> bool {
-    service.public || is_wanted(service)
-}
-
 /// As the chart takes it; `None` for a service without public further ports.
 pub(super) fn of(service: &Service, environment: &Environment, outputs: &Outputs) -> Option<Value> {
-    if !is_wanted(service) {
+    if !service.has_public_port() {
         return None;
     }
     let mut all = vec![

@@ -131,7 +131,7 @@ impl Platform for EksPlatform {
             let ports =
                 self.managed(&part.service).filter_map(|service| Some(egress::within(environment, service.port?)));
             let egress = ports.collect();
-            let balanced = network_balancer::is_wanted(&part.service);
+            let balanced = part.service.has_public_port();
             let balancer = match balanced.then(|| self.outputs()).transpose()? {
                 None => None,
                 Some(Some(outputs)) => network_balancer::of(&part.service, environment, &outputs),

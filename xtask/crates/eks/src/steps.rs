@@ -1,13 +1,14 @@
 //! The steps of a deploy: state bucket → infrastructure ∥ images → push → kubeconfig → the deployment's namespace →
 //! controller and storage class → those of target `kubernetes`.
 
-use super::{Eks, controller, infrastructure, kubeconfig, network_balancer, storage, teardown};
+use super::{Eks, controller, infrastructure, kubeconfig, storage, teardown};
 use anyhow::Result;
 use base::ctx::Ctx;
 use engine::backend::{Contribution, Target};
 use engine::plan::{Preview, Step, StepId};
 use kubernetes::guard::home;
 use kubernetes::teardown as inside;
+use model::system::Service;
 use std::sync::Arc;
 
 pub(super) fn deploy(eks: &Arc<Eks>, ctx: &Ctx, verify: bool) -> Result<Contribution> {
@@ -41,12 +42,12 @@ pub(super) fn deploy(eks: &Arc<Eks>, ctx: &Ctx, verify: bool) -> Result<Contribu
 
 /// Whether anything that is deployed is reached through a load balancer.
 fn has_public(eks: &Eks) -> bool {
-    eks.deployment().systems().any(|system| system.services.iter().any(network_balancer::is_exposed))
+    eks.deployment().systems().any(|system| system.services.iter().any(Service::is_exposed))
 }
 
 fn is_public(eks: &Eks, system: &str) -> bool {
     let mut systems = eks.deployment().systems().filter(|other| other.name.as_str() == system);
-    systems.any(|system| system.services.iter().any(network_balancer::is_exposed))
+    systems.any(|system| system.services.iter().any(Service::is_exposed))
 }
 
 /// Whether a step removes what may have a load balancer.

@@ -85,7 +85,7 @@ pub(super) fn foretold<'s>(
     core: &Kubernetes,
     services: impl Iterator<Item = &'s Service>,
 ) -> Vec<(ServiceName, String)> {
-    let with: Vec<&Service> = services.filter(|service| public(&service.ports).next().is_some()).collect();
+    let with: Vec<&Service> = services.filter(|service| service.has_public_port()).collect();
     if with.is_empty() {
         return Vec::new();
     }
@@ -124,8 +124,7 @@ fn prospect(all: &[Value]) -> &'static str {
 /// # Errors
 /// When the cluster refuses or does not answer.
 pub(super) fn wait(core: &Kubernetes, cx: &StepCx<'_>, wanted: &ReleaseSpec) -> Result<()> {
-    let with: Vec<&WorkloadSpec> =
-        wanted.parts.iter().filter(|part| public(&part.service.ports).next().is_some()).collect();
+    let with: Vec<&WorkloadSpec> = wanted.parts.iter().filter(|part| part.service.has_public_port()).collect();
     if with.is_empty() {
         return Ok(());
     }

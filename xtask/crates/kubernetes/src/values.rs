@@ -117,8 +117,8 @@ fn service(wanted: &ReleaseSpec, part: &WorkloadSpec) -> Value {
     set("scale", scaled(part).map(|scale| autoscaling(part, scale)));
     set("storage", part.stores.then(|| storage(&part.volumes)));
     set("metrics", (part.is_own() && part.service.port.is_some()).then(|| json!({"path": METRICS})));
-    let public_port = part.service.ports.values().any(|further| further.public);
-    set("balancer", wanted.grants.get(name).and_then(|grants| grants.balancer.clone()).filter(|_| public_port));
+    let balancer = wanted.grants.get(name).and_then(|grants| grants.balancer.clone());
+    set("balancer", balancer.filter(|_| part.service.has_public_port()));
     let granted = wanted.grants.get(name).map(|grants| grants.egress.clone()).unwrap_or_default();
     let egress: Vec<Value> = granted.into_iter().chain(egress::rules(&part.service.reaches, &part.listen)).collect();
     set("egress", (!egress.is_empty()).then(|| json!(egress)));

@@ -106,6 +106,16 @@ impl Service {
         matches!(self.source, Source::Crate(_))
     }
 
+    /// Whether a further port of it is reached from outside.
+    pub fn has_public_port(&self) -> bool {
+        self.ports.values().any(|further| further.public)
+    }
+
+    /// Whether anything of it is.
+    pub fn is_exposed(&self) -> bool {
+        self.public || self.has_public_port()
+    }
+
     /// Its own texts: variables, arguments, files.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         self.env.values().chain(&self.args).chain(texts(&self.files))

@@ -147,8 +147,7 @@ fn so_far(speakers: &[Speaker], filter: &Filter<'_>, heard: &Receiver<Heard>) ->
         }
         entries.extend(own);
     }
-    entry::sort(&mut entries, speakers.len());
-    Ok((entries, assemblies))
+    Ok((entry::sorted(entries, speakers.len()), assemblies))
 }
 
 fn is_silence(error: &anyhow::Error) -> bool {

@@ -91,23 +91,19 @@ impl Assembly {
 
 /// Puts the entries of several speakers in the order of time. Those of one stay as they came: one without a time has that
 /// of the one before it, or of the first that has any.
-pub(super) fn sort(entries: &mut [Entry], speakers: usize) {
+pub(super) fn sorted(entries: Vec<Entry>, speakers: usize) -> Vec<Entry> {
     let mut times: Vec<Option<SystemTime>> = vec![None; speakers];
     for entry in entries.iter().rev() {
         times[entry.speaker] = entry.time.or(times[entry.speaker]);
     }
-    let order: Vec<Option<SystemTime>> = entries
-        .iter()
-        .map(|entry| {
-            let last = &mut times[entry.speaker];
-            *last = (*last).max(entry.time);
-            *last
-        })
-        .collect();
-    let mut places: Vec<usize> = (0..entries.len()).collect();
-    places.sort_by_key(|place| order[*place]);
-    let sorted: Vec<Entry> = places.into_iter().map(|place| entries[place].clone()).collect();
-    entries.clone_from_slice(&sorted);
+    let timed = entries.into_iter().map(|entry| {
+        let last = &mut times[entry.speaker];
+        *last = (*last).max(entry.time);
+        (*last, entry)
+    });
+    let mut timed: Vec<(Option<SystemTime>, Entry)> = timed.collect();
+    timed.sort_by_key(|(time, _)| *time);
+    timed.into_iter().map(|(_, entry)| entry).collect()
 }
 
 #[cfg(test)]
@@ -153,8 +149,8 @@ mod tests {
     fn all_that_is_said_is_in_the_order_of_time() {
         let mut all = entries(0, "begins\n2026-11-21T16:00:02Z b\nsays no time\n2026-11-21T16:00:05Z e");
         all.extend(entries(1, "2026-11-21T16:00:01Z a\n2026-11-21T16:00:03Z d"));
-        sort(&mut all, 2);
-        let short: Vec<String> = texts(&all).iter().map(|text| text.rsplit(' ').next().unwrap().to_owned()).collect();
+        let short: Vec<String> =
+            texts(&sorted(all, 2)).iter().map(|text| text.rsplit(' ').next().unwrap().to_owned()).collect();
         assert_eq!(short, ["a", "begins", "b", "time", "d", "e"]);
     }
 
