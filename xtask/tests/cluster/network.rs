@@ -6,8 +6,8 @@ use super::contract::document::edit;
 use super::deployment::Deployment;
 use super::kubectl::text;
 use super::repeated::mark;
-use super::sandbox::{Run, checkout, eventually, get, scratch};
-use super::stranger::of_votes;
+use super::sandbox::{Run, eventually, get, scratch};
+use super::stranger::{of_votes, with_charts};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -36,9 +36,7 @@ from = "other-services"
 
 fn repository() -> PathBuf {
     let root = scratch().join(format!("e2e-cluster-{}-network", mark()));
-    let root = of_votes(root, "docker.io/library/busybox:1.37", "store", REST);
-    remote_tools::scratch::copy(&checkout().join("helm"), &root.join("helm")).unwrap();
-    root
+    with_charts(of_votes(root, "docker.io/library/busybox:1.37", "store", REST))
 }
 
 /// The sets of pods of a service. A pod of nobody's is one of ours that tries whether something can be reached.

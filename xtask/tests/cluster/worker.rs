@@ -7,10 +7,9 @@ use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::kubectl::text;
 use super::repeated::mark;
-use super::sandbox::{checkout, eventually, get, scratch};
-use super::stranger::repository;
+use super::sandbox::{eventually, get, scratch};
+use super::stranger::{pin, repository, with_charts};
 use serde_json::{Value, json};
-use std::fs;
 use std::path::PathBuf;
 
 const SYSTEM: &str = r#"description = "Pages"
@@ -53,11 +52,8 @@ const BALANCER: &str = "pages-balancer";
 fn pages() -> PathBuf {
     let root = scratch().join(format!("e2e-cluster-{}-worker", mark()));
     let root = repository(root, &[("deploy/systems/pages.toml", SYSTEM)]);
-    let images = root.join("deploy/images.toml");
-    let known = fs::read_to_string(&images).unwrap();
-    fs::write(images, format!("{known}busybox = \"docker.io/library/busybox:1.37\"\n")).unwrap();
-    remote_tools::scratch::copy(&checkout().join("helm"), &root.join("helm")).unwrap();
-    root
+    pin(&root, &[("busybox", "docker.io/library/busybox:1.37")]);
+    with_charts(root)
 }
 
 fn port(deployment: &Deployment) -> Value {

@@ -3,6 +3,7 @@
 use super::contract::Deployed;
 use super::deployment::Deployment;
 use super::sandbox::get;
+use super::stranger::pin;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -64,9 +65,7 @@ fn deploy(deployment: &Deployment, wanted: &str) {
 fn a_container_has_its_files_where_they_belong() {
     let deployment = skip::unless!(Deployment::with_own_copy("files"));
     let root = deployment.sandbox.root.clone();
-    let images = root.join("deploy/images.toml");
-    let known = fs::read_to_string(&images).unwrap();
-    fs::write(images, format!("{known}busybox = \"docker.io/library/busybox:1.37\"\n")).unwrap();
+    pin(&root, &[("busybox", "docker.io/library/busybox:1.37")]);
     write(&root, "deploy/systems/depot.toml", SYSTEM);
     write(&root, "serve", "#!/bin/busybox sh\nexec busybox httpd -f -p $PORT -h /srv/site\n");
     write(&root, "site/a/page.txt", "page");

@@ -2,6 +2,7 @@
 
 use super::deployment::Deployment;
 use super::sandbox::failure;
+use super::stranger::pin;
 use std::fs;
 
 /// A system whose first job ends so.
@@ -60,9 +61,7 @@ status = 200
 fn a_job_has_what_its_service_has_and_leaves_no_container() {
     let deployment = skip::unless!(Deployment::with_own_copy("jobs"));
     let root = deployment.sandbox.root.clone();
-    let images = root.join("deploy/images.toml");
-    let known = fs::read_to_string(&images).unwrap();
-    fs::write(images, format!("{known}busybox = \"docker.io/library/busybox:1.37\"\n")).unwrap();
+    pin(&root, &[("busybox", "docker.io/library/busybox:1.37")]);
     let declare = |code| fs::write(root.join("deploy/systems/depot.toml"), system(code)).unwrap();
     let deploy = || deployment.sandbox.xtask(["deploy", "depot", "--json"]);
     declare(0);

@@ -3,6 +3,7 @@
 use super::contract::document::deploy;
 use super::life::{kill, pid};
 use super::sandbox::{Running, Sandbox, eventually, get, scratch};
+use super::stranger;
 use nix::sys::signal::Signal;
 use std::fs::File;
 use std::path::Path;
@@ -22,19 +23,6 @@ fn speaker(name: &str, says: &str) -> String {
 /// A repository whose services say something, deployed.
 fn talk(name: &str) -> Sandbox {
     let root = scratch().join(format!("logs-{name}"));
-    let _ = std::fs::remove_dir_all(&root);
-    std::fs::create_dir_all(root.join(".git")).unwrap();
-    std::fs::create_dir_all(root.join("deploy/environments")).unwrap();
-    let sandbox = Sandbox::in_own_repository(root, name);
-    let write = |path: &str, text: &str| {
-        let path = sandbox.root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    write("Cargo.toml", "[workspace]\nmembers = []\nresolver = \"3\"\n");
-    write(".gitignore", ".slipway/\n");
-    write("deploy/images.toml", "any = \"docker.io/library/any:1\"\n");
-    write("it/program.py", SPEAKER);
     let one = format!(
         "{}|2026-11-21T16:00:03Z INFO third|{TRACE}",
         r#"{"timestamp":"2026-11-21T16:00:01Z","level":"INFO","message":"first","path":"/a"}"#
@@ -42,7 +30,10 @@ fn talk(name: &str) -> Sandbox {
     let another = "2026-11-21T16:00:02Z DEBUG second|2026-11-21T16:00:05Z WARN fifth";
     let job = "[jobs.tidy]\nof = \"other\"\nwhen = \"after\"\ncommand = [\"python3\", \"program.py\", \"once\"]\n";
     let text = format!("description = \"x\"\n{}{}{job}", speaker("one", &one), speaker("other", another));
-    write("deploy/systems/talk.toml", &text);
+    let root = stranger::repository(root, &[("it/program.py", SPEAKER), ("deploy/systems/talk.toml", &text)]);
+    stranger::pin(&root, &[("any", "docker.io/library/any:1")]);
+    std::fs::create_dir_all(root.join(".git")).unwrap();
+    let sandbox = Sandbox::in_own_repository(root, name);
     sandbox.xtask(["deploy"]).success();
     sandbox
 }

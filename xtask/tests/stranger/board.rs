@@ -4,7 +4,7 @@
 use super::super::contract::Deployed;
 use super::super::contract::document::edit;
 use super::super::sandbox::{Run, checkout, eventually};
-use super::repository;
+use super::{pin, repository, with_charts};
 use serde_json::{Value, json};
 use skip::{Found, Missing};
 use std::fs;
@@ -46,8 +46,7 @@ pub(crate) fn images() -> Found<()> {
 
 /// Makes a repository with these of the systems.
 pub(crate) fn of_board(root: PathBuf, systems: &[&str]) -> PathBuf {
-    let root = repository(root, &[]);
-    remote_tools::scratch::copy(&checkout().join("helm"), &root.join("helm")).unwrap();
+    let root = with_charts(repository(root, &[]));
     add(&root, systems);
     root
 }
@@ -62,10 +61,7 @@ pub(crate) fn add(root: &Path, systems: &[&str]) {
         fs::create_dir_all(root.join("deploy/systems")).unwrap();
         fs::copy(board.join(&system), root.join("deploy").join(&system)).unwrap();
     }
-    let file = root.join("deploy/images.toml");
-    let known = fs::read_to_string(&file).unwrap();
-    let ours: String = IMAGES.iter().map(|(name, image)| format!("{name} = \"{image}\"\n")).collect();
-    fs::write(file, known + &ours).unwrap();
+    pin(root, &IMAGES);
 }
 
 /// Leaves the port of plain TCP to the network, for targets that lead nobody there from outside.

@@ -4,7 +4,7 @@ pub(crate) mod board;
 
 use super::sandbox::checkout;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A public service, and one that shares its name by path and needs what the system says: `NEEDS`.
 const VOTES: &str = r#"description = "Votes"
@@ -62,8 +62,20 @@ pub(crate) fn repository(root: PathBuf, files: &[(&str, &str)]) -> PathBuf {
 /// The same with a system of two services that share a public name, one of which needs `needs`, and with `rest` of its file.
 pub(crate) fn of_votes(root: PathBuf, busybox: &str, needs: &str, rest: &str) -> PathBuf {
     let root = repository(root, &[("deploy/systems/votes.toml", &(VOTES.replace("NEEDS", needs) + rest))]);
-    let images = root.join("deploy/images.toml");
-    let known = fs::read_to_string(&images).unwrap();
-    fs::write(images, format!("{known}busybox = \"{busybox}\"\n")).unwrap();
+    pin(&root, &[("busybox", busybox)]);
     root
+}
+
+/// The same with the charts, which a cluster is given.
+pub(crate) fn with_charts(root: PathBuf) -> PathBuf {
+    remote_tools::scratch::copy(&checkout().join("helm"), &root.join("helm")).unwrap();
+    root
+}
+
+/// Adds images by their short names.
+pub(crate) fn pin(root: &Path, images: &[(&str, &str)]) {
+    let file = root.join("deploy/images.toml");
+    let known = fs::read_to_string(&file).unwrap();
+    let ours: String = images.iter().map(|(name, image)| format!("{name} = \"{image}\"\n")).collect();
+    fs::write(file, known + &ours).unwrap();
 }
