@@ -87,22 +87,17 @@ fn show(args: &LogsArgs, speakers: &[Speaker], screen: &Screen, heard: &Receiver
         return Ok(());
     }
     loop {
-        let ended = match heard.recv_timeout(SLICE) {
-            Ok((nth, Ok(Said::Line(line)))) => {
-                assemblies[nth].add(line, Instant::now());
-                false
-            }
-            Ok((_, Ok(Said::UpToNow))) => false,
+        let next = heard.recv_timeout(SLICE);
+        let (now, ended) = (Instant::now(), matches!(next, Err(RecvTimeoutError::Disconnected)));
+        match next {
+            Ok((nth, Ok(Said::Line(line)))) => assemblies[nth].add(line, now),
             // One that cannot be followed any more leaves the others.
             Ok((nth, Err(error))) if speakers.len() > 1 => {
                 base::terminal::say(&format!("- {}: {error:#}", speakers[nth].shown()));
-                false
             }
             Ok((_, Err(error))) => return Err(error),
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => true,
-        };
-        let now = Instant::now();
+            Ok((_, Ok(Said::UpToNow))) | Err(_) => {}
+        }
         for assembly in &mut assemblies {
             let whole = assembly.take_whole(now, ended);
             for entry in whole.iter().filter(|entry| filter.wants(entry)) {
